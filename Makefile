@@ -1,0 +1,39 @@
+# make env: the environment in .venv; every other target makes it first.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# tests read real data from here when it exists; see README, Data
+export BENCHBENCH_DATA ?= $(wildcard ../shared/data)
+ifeq ($(strip $(BENCHBENCH_DATA)),)
+unexport BENCHBENCH_DATA
+endif
+
+.PHONY: env run test test-all lint bench clean
+
+env: $(VENV)/.stamp
+
+$(VENV)/.stamp: pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt 'torch==2.13.0'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	touch $@
+
+run: env
+	$(BIN)/bench run --suite fewshot
+
+test: env
+	$(BIN)/python -m pytest -m 'not slow and not gpu and not network' --benchmark-skip
+
+test-all: env
+	$(BIN)/python -m pytest -m 'not network' --benchmark-skip
+
+bench: env
+	$(BIN)/python -m pytest tests/benchmarks --benchmark-only
+
+lint: env
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/python tests/typecheck.py
+
+clean:
+	rm -rf $(VENV) .benchbench build dist *.egg-info .lint

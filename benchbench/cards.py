@@ -1,0 +1,75 @@
+"""What is known of a method without importing anything heavy."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+__all__ = ["TRACKS", "MethodCard"]
+
+TRACKS = ("fewshot", "automl", "hpo", "l2o", "selection")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MethodCard:
+    """A method's identity, source and declared properties.
+
+    Parameters
+    ----------
+    name : str
+        Unique over all methods, in snake_case; it is what users type.
+    track : str
+        One of `TRACKS`.
+    title : str
+        How the method is called in print.
+    summary : str
+        One sentence: what it does.
+    paper, url, year
+        Citation ("Finn, Abbeel & Levine 2017, ICML"), its link (arXiv or DOI), its year.
+    differs : str
+        What this implementation does otherwise than its paper; empty if nothing is known.
+    family : str
+        For filters: "baseline", "metric", "gradient", "recurrent", ...
+    tasks : tuple of str
+        Task kinds it can handle: "classification", "regression".
+    transductive : bool
+        Whether predictions for one query use the other queries of its episode.
+    batched : bool
+        Whether it offers `predict_episodes`, many episodes at once with the same results.
+    deterministic : bool
+        Whether the same seed gives the same scores on a CPU. Only a wrapped library may say no.
+    devices : tuple of str
+        "cpu", "cuda".
+    iterations : mapping
+        Meta-training iterations at each preset (`quick`, `standard`, `paper`); 0 for methods that are not meta-trained.
+    known_failures : mapping
+        Conformance checks that are expected to fail, each with its reason. An unexpected pass is an error.
+    """
+
+    name: str
+    track: str
+    title: str
+    summary: str
+    paper: str
+    url: str
+    year: int
+    differs: str = ""
+    family: str = "baseline"
+    tasks: tuple[str, ...] = ("classification",)
+    transductive: bool = False
+    batched: bool = False
+    deterministic: bool = True
+    devices: tuple[str, ...] = ("cpu", "cuda")
+    iterations: Mapping[str, int] = field(default_factory=dict)
+    known_failures: Mapping[str, str] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the card as plain JSON-able data."""
+        plain = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        for name, value in plain.items():
+            if isinstance(value, tuple):
+                plain[name] = list(value)
+            elif isinstance(value, Mapping):
+                plain[name] = dict(value)
+        return plain

@@ -1,0 +1,1 @@
+"""The `bench` command; one thin module a command, imported when it is used."""

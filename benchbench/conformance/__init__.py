@@ -1,0 +1,1 @@
+"""Checks that every adapter must pass; one function `check_<behaviour>` each."""

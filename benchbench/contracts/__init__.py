@@ -1,0 +1,1 @@
+"""What adapters implement, and the data that flows through them; one module a track."""

@@ -1,0 +1,103 @@
+"""What the harness hands to every adapter of every track."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from benchbench.seeding import derive_seed, generator
+
+if TYPE_CHECKING:
+    import numpy as np
+
+__all__ = ["Budget", "Context"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Budget:
+    """How much a method may spend.
+
+    Parameters
+    ----------
+    preset : str
+        Name of the preset that this budget comes from, or "custom".
+    iterations : int
+        Training iterations: the budget that counts, because it repeats.
+    threads : int
+        CPU threads of the trial.
+    time_limit_seconds : float
+        Wall-clock guard of the whole trial; reaching it is a failure (`timeout`), not an early stop.
+    memory_limit_mib : int
+        Guard on the memory of the trial's whole process tree.
+    grace_seconds : float
+        Time between SIGTERM and SIGKILL once a guard is reached.
+    test_units : int
+        Test episodes (few-shot) or other units that the score is taken over; 0 where the task says it.
+    """
+
+    preset: str
+    iterations: int
+    threads: int = 1
+    time_limit_seconds: float = 600.0
+    memory_limit_mib: int = 4096
+    grace_seconds: float = 2.0
+    test_units: int = 0
+
+
+@dataclass(slots=True, kw_only=True)
+class Context:
+    """Seed, device, threads, scratch folder, deadline, and the way to report any-time curves.
+
+    Parameters
+    ----------
+    seed : int
+        The trial's seed; derive streams of it with `rng` or `derive`.
+    device : str
+        "cpu" or "cuda".
+    threads : int
+        CPU threads; already set in torch and the BLAS libraries.
+    scratch : Path
+        Empty folder of this trial, removed afterwards.
+    deadline : float
+        `time.monotonic()` at which the trial is stopped from outside.
+    sink : callable
+        Receives `(step, seconds, metric, value)` for each reported value.
+    """
+
+    seed: int
+    device: str
+    threads: int
+    scratch: Path
+    deadline: float
+    sink: Callable[[int, float, str, float], None] | None = None
+    started: float = field(default_factory=time.perf_counter)
+    untimed_seconds: float = 0.0
+
+    def rng(self, *names: str | int) -> np.random.Generator:
+        """Return numpy's generator for a named stream of the trial's seed."""
+        return generator(self.seed, *names)
+
+    def derive(self, *names: str | int) -> int:
+        """Return an integer seed for a named stream of the trial's seed (for `torch.manual_seed`)."""
+        return derive_seed(self.seed, *names) % (2**31)
+
+    def seconds_left(self) -> float:
+        """Return the wall-clock seconds until the trial is stopped from outside."""
+        return self.deadline - time.monotonic()
+
+    def elapsed(self) -> float:
+        """Return the seconds since the timed phase began, less what was declared untimed."""
+        return time.perf_counter() - self.started - self.untimed_seconds
+
+    def report(self, step: int, **metrics: float) -> None:
+        """Record a point of the any-time curves: `report(iteration, accuracy=0.91, train_loss=0.3)`.
+
+        Points are sent at once, so that they survive a trial that is stopped.
+        """
+        if self.sink is not None:
+            seconds = self.elapsed()
+            for name, value in metrics.items():
+                self.sink(int(step), seconds, name, float(value))

@@ -1,0 +1,109 @@
+"""The errors that benchbench raises on purpose.
+
+::
+
+    BenchbenchError                    exit code 1: the platform could not do what it promised
+    |-- ProtocolViolation              a method broke its contract (recorded as `failed`)
+    |-- StoreError                     the results database cannot be read or written
+    |-- ClusterError                   the Dask cluster went away or answers nonsense
+    |-- InputError                     exit code 2: what the user gave cannot be used
+    |   |-- UnknownNameError           no suite, task, method or preset of that name; carries suggestions
+    |   |-- SuiteFileError             a suite TOML is malformed
+    |   |-- DataMissingError           a data set is neither on disk nor to be had
+    |   `-- UnmeetableRequestError     no worker can ever meet this request (GPU, version)
+    `-- GateFailed                     exit code 3: a check or a comparison failed
+
+A user sees the message, never a traceback; everything else that escapes is a bug.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+__all__ = [
+    "BenchbenchError",
+    "ClusterError",
+    "DataMissingError",
+    "GateFailed",
+    "InputError",
+    "ProtocolViolation",
+    "StoreError",
+    "SuiteFileError",
+    "UnknownNameError",
+    "UnmeetableRequestError",
+    "suggest",
+]
+
+
+class BenchbenchError(Exception):
+    """Base of every error raised on purpose."""
+
+    exit_code = 1
+
+
+class ProtocolViolation(BenchbenchError):
+    """A method returned something its contract forbids (shape, NaN, not probabilities)."""
+
+
+class StoreError(BenchbenchError):
+    """The results database cannot be read or written."""
+
+
+class ClusterError(BenchbenchError):
+    """The Dask cluster cannot be reached or was lost for good."""
+
+
+class InputError(BenchbenchError):
+    """What the user gave cannot be used; the message says what was expected and where to mend it."""
+
+    exit_code = 2
+
+
+class UnknownNameError(InputError):
+    """No thing of that kind has that name.
+
+    Parameters
+    ----------
+    kind : str
+        What was looked for, in the singular ("suite", "method", ...).
+    name : str
+        What was asked for.
+    known : iterable of str
+        The names that exist; the nearest are suggested.
+    """
+
+    def __init__(self, kind: str, name: str, known: Iterable[str], hint: str = "") -> None:
+        self.kind, self.name, self.known = kind, name, sorted(known)
+        message = f"unknown {kind} {name!r}{suggest(name, self.known)}"
+        super().__init__(f"{message}. {hint}" if hint else message)
+
+
+class SuiteFileError(InputError):
+    """A suite TOML cannot be read or holds keys or values that mean nothing."""
+
+
+class DataMissingError(InputError):
+    """A data set is neither on disk nor to be had from the network."""
+
+
+class UnmeetableRequestError(InputError):
+    """No worker can ever meet this request, so waiting for one would last for ever."""
+
+
+class GateFailed(BenchbenchError):
+    """A conformance check or a comparison failed."""
+
+    exit_code = 3
+
+
+def suggest(name: str, known: Iterable[str]) -> str:
+    """Return a clause that names the nearest known names, or lists them all where few exist."""
+    known = sorted(known)
+    near = difflib.get_close_matches(name, known, n=3, cutoff=0.55)
+    if near:
+        return f"; did you mean {' or '.join(repr(n) for n in near)}?"
+    if not known:
+        return "; there are none"
+    shown = ", ".join(known[:12]) + (", ..." if len(known) > 12 else "")
+    return f"; known: {shown}"

@@ -1,0 +1,1 @@
+"""One trial in a child process, with limits that hold."""

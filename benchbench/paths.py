@@ -1,0 +1,31 @@
+"""Where things are kept: data, derived caches, the results database."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+__all__ = ["cache_dir", "data_dir", "default_db"]
+
+
+def _user_cache() -> Path:
+    base = os.environ.get("XDG_CACHE_HOME")
+    return Path(base).expanduser() if base else Path.home() / ".cache"
+
+
+def data_dir() -> Path:
+    """Folder of original data sets: `BENCHBENCH_DATA`, else the user's cache. It may be read-only."""
+    chosen = os.environ.get("BENCHBENCH_DATA")
+    return Path(chosen).expanduser().resolve() if chosen else _user_cache() / "benchbench" / "data"
+
+
+def cache_dir() -> Path:
+    """Folder of everything that can be made again from data: `BENCHBENCH_CACHE`, else the user's cache."""
+    chosen = os.environ.get("BENCHBENCH_CACHE")
+    return Path(chosen).expanduser().resolve() if chosen else _user_cache() / "benchbench" / "derived"
+
+
+def default_db() -> Path:
+    """The results database: `BENCHBENCH_DB`, else `.benchbench/benchbench.duckdb` under the current folder."""
+    chosen = os.environ.get("BENCHBENCH_DB")
+    return Path(chosen).expanduser() if chosen else Path(".benchbench") / "benchbench.duckdb"

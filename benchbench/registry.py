@@ -1,0 +1,306 @@
+"""Finds methods and task loaders. The core reaches the other folders only through here, and knows no name in them.
+
+Methods come from three places: every module of `benchbench.methods` whose name does not begin with an underscore, the entry
+points of the group ``benchbench.methods`` (a module, or ``module:Class``) of installed plug-ins, and the files or folders
+listed in the environment variable ``BENCHBENCH_METHODS``.
+"""
+
+from __future__ import annotations
+
+import ast
+import functools
+import hashlib
+import importlib
+import importlib.util
+import inspect
+import os
+import pkgutil
+import sys
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from benchbench.cards import TRACKS, MethodCard
+from benchbench.contracts.loading import TaskLoader
+from benchbench.errors import BenchbenchError, InputError, UnknownNameError
+
+__all__ = [
+    "BrokenPlugin",
+    "DuplicateNameError",
+    "MethodEntry",
+    "broken_plugins",
+    "create_method",
+    "get_loader",
+    "get_method",
+    "loaders",
+    "methods",
+    "parse_method",
+]
+
+ENTRY_POINT_GROUP = "benchbench.methods"
+FILES_VARIABLE = "BENCHBENCH_METHODS"
+
+
+class DuplicateNameError(BenchbenchError):
+    """Two adapters claim one name."""
+
+
+@dataclass(frozen=True, slots=True)
+class MethodEntry:
+    """An adapter that was found: its class, card, and the file it stands in."""
+
+    name: str
+    card: MethodCard
+    cls: type[Any]
+    module: str
+    path: Path
+
+    def source_hash(self) -> str:
+        """Hash of the adapter's module and of every module of its own package that it imports, computed statically."""
+        return _source_hash(self.module, self.path)
+
+
+@dataclass(frozen=True, slots=True)
+class BrokenPlugin:
+    """A plug-in that could not be imported; listed, never hidden."""
+
+    where: str
+    error: str
+
+
+_broken: list[BrokenPlugin] = []
+
+
+def methods() -> Mapping[str, MethodEntry]:
+    """Return every method that could be found, by name.
+
+    Raises
+    ------
+    DuplicateNameError
+        If two adapters have one name; the message names both modules.
+    """
+    return _scan(os.environ.get(FILES_VARIABLE, ""))
+
+
+def broken_plugins() -> list[BrokenPlugin]:
+    """Return the modules that could not be imported in the last scan."""
+    methods()
+    return list(_broken)
+
+
+def get_method(name: str) -> MethodEntry:
+    """Return the method of that name.
+
+    Raises
+    ------
+    UnknownNameError
+        With the nearest names, and the import error if a module of that name is broken.
+    """
+    known = methods()
+    if name in known:
+        return known[name]
+    for plugin in _broken:
+        if plugin.where.endswith(name) or plugin.where.endswith(f"{name}.py"):
+            raise InputError(f"method {name!r} cannot be imported from {plugin.where}: {plugin.error}")
+    raise UnknownNameError("method", name, known, "List them with: bench list methods")
+
+
+def create_method(name: str, params: Mapping[str, Any]) -> Any:
+    """Make an adapter; parameters are checked against its constructor.
+
+    Raises
+    ------
+    InputError
+        If the constructor has no such parameter.
+    """
+    entry = get_method(name)
+    check_params(entry, params)
+    return entry.cls(**params)
+
+
+def check_params(entry: MethodEntry, params: Mapping[str, Any]) -> None:
+    """Raise `InputError` unless the method's constructor takes all of `params`."""
+    known = list(inspect.signature(entry.cls).parameters)
+    for param in params:
+        if param not in known:
+            raise UnknownNameError(f"parameter of method {entry.name!r}:", param, known)
+
+
+def parse_method(text: str) -> tuple[str, dict[str, Any]]:
+    """Read ``name`` or ``name(param=value, ...)``; values are Python literals.
+
+    Raises
+    ------
+    InputError
+        If the text is neither.
+    """
+    try:
+        node = ast.parse(text.strip(), mode="eval").body
+        if isinstance(node, ast.Name):
+            return node.id, {}
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and not node.args:
+            params = {str(k.arg): ast.literal_eval(k.value) for k in node.keywords if k.arg}
+            if len(params) == len(node.keywords):
+                return node.func.id, params
+    except (SyntaxError, ValueError):
+        pass
+    raise InputError(f"cannot read method {text!r}; expected a name, or name(param=value, ...) with literal values")
+
+
+def loaders() -> Mapping[str, TaskLoader]:
+    """Return every task loader in `benchbench.suites`, by name."""
+    return _scan_loaders()
+
+
+def get_loader(name: str) -> TaskLoader:
+    """Return the task loader of that name, or raise `UnknownNameError`."""
+    known = loaders()
+    if name not in known:
+        raise UnknownNameError("task loader", name, known)
+    return known[name]
+
+
+@functools.lru_cache(maxsize=4)
+def _scan(files: str) -> Mapping[str, MethodEntry]:
+    _broken.clear()
+    found: dict[str, MethodEntry] = {}
+    for where, load in [*_package_modules("benchbench.methods"), *_entry_points(), *_listed_files(files)]:
+        # a plug-in may fail in any way at import; it must not take the others with it
+        try:
+            loaded = load()
+        except BenchbenchError:
+            raise
+        except Exception as error:
+            _broken.append(BrokenPlugin(where, f"{type(error).__name__}: {error}"))
+            warnings.warn(f"method plug-in {where} cannot be imported: {type(error).__name__}: {error}", stacklevel=2)
+            continue
+        for entry in _entries(loaded):
+            other = found.get(entry.name)
+            if other is not None and other.cls is not entry.cls:
+                raise DuplicateNameError(
+                    f"two adapters are named {entry.name!r}: {other.module} ({other.path}) and {entry.module} ({entry.path});"
+                    " rename one, or take the repository's root off sys.path if they are the same file"
+                )
+            found[entry.name] = entry
+    return found
+
+
+def _entries(loaded: ModuleType | type[Any]) -> Iterator[MethodEntry]:
+    candidates = [loaded] if inspect.isclass(loaded) else list(vars(loaded).values())
+    home = loaded.__name__ if isinstance(loaded, ModuleType) else None
+    for cls in candidates:
+        if not inspect.isclass(cls) or not isinstance(cls.__dict__.get("card"), MethodCard):
+            continue
+        if home is not None and cls.__module__ != home:
+            continue
+        if cls.card.track not in TRACKS:
+            raise InputError(f"{cls.__module__}.{cls.__name__}: unknown track {cls.card.track!r}; known: {', '.join(TRACKS)}")
+        file = sys.modules[cls.__module__].__file__
+        yield MethodEntry(cls.card.name, cls.card, cls, cls.__module__, Path(file or "").resolve())
+
+
+def _package_modules(package: str) -> Iterator[tuple[str, Callable[[], ModuleType]]]:
+    root = importlib.import_module(package)
+    for info in pkgutil.walk_packages(root.__path__, f"{package}."):
+        if not info.ispkg and not info.name.rsplit(".", 1)[-1].startswith("_"):
+            yield info.name, functools.partial(importlib.import_module, info.name)
+
+
+def _entry_points() -> Iterator[tuple[str, Callable[[], Any]]]:
+    from importlib.metadata import entry_points
+
+    for point in entry_points(group=ENTRY_POINT_GROUP):
+        yield f"entry point {point.name} ({point.value})", point.load
+
+
+def _listed_files(files: str) -> Iterator[tuple[str, Callable[[], ModuleType]]]:
+    for item in filter(None, files.split(os.pathsep)):
+        path = Path(item).expanduser().resolve()
+        if not path.exists():
+            raise InputError(f"{FILES_VARIABLE} lists {item!r}, which does not exist")
+        for file in sorted(path.glob("*.py")) if path.is_dir() else [path]:
+            if not file.name.startswith("_"):
+                yield str(file), functools.partial(_import_file, file)
+
+
+def _import_file(file: Path) -> ModuleType:
+    name = f"benchbench_file_{hashlib.sha256(str(file).encode()).hexdigest()[:8]}_{file.stem}"
+    if name in sys.modules:
+        return sys.modules[name]
+    spec = importlib.util.spec_from_file_location(name, file)
+    if spec is None or spec.loader is None:
+        raise InputError(f"{file} is not a Python file")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    return module
+
+
+@functools.lru_cache(maxsize=1)
+def _scan_loaders() -> Mapping[str, TaskLoader]:
+    found: dict[str, TaskLoader] = {}
+    for _, load in _package_modules("benchbench.suites"):
+        for cls in list(vars(load()).values()):
+            if inspect.isclass(cls) and issubclass(cls, TaskLoader) and not inspect.isabstract(cls):
+                known = found.get(cls.name)
+                if known is not None and type(known) is not cls:
+                    raise DuplicateNameError(f"two loaders are named {cls.name!r}: {type(known)} and {cls}")
+                found[cls.name] = cls()
+    return found
+
+
+@functools.lru_cache(maxsize=256)
+def _source_hash(module: str, path: Path) -> str:
+    digest = hashlib.sha256()
+    for _, file in sorted(_own_imports(module, path).items()):
+        digest.update(file.read_bytes())
+        digest.update(b"\x00")
+    return digest.hexdigest()[:16]
+
+
+def _own_imports(module: str, path: Path) -> dict[str, Path]:
+    """Return `module` and the modules of the same root package that it imports, directly or not, with their files.
+
+    For built-in methods the root is `benchbench.methods`: the protocol version, raised by hand, stands for the core.
+    """
+    built_in = "benchbench.methods"
+    root = built_in if module.startswith(f"{built_in}.") else module.split(".")[0]
+    found: dict[str, Path] = {}
+    waiting = [(module, path)]
+    while waiting:
+        name, file = waiting.pop()
+        if name in found:
+            continue
+        found[name] = file
+        for imported in _imported_names(ast.parse(file.read_bytes()), name):
+            if imported == root or imported.startswith(f"{root}."):
+                source = _module_file(imported)
+                if source is not None:
+                    waiting.append((imported, source))
+    return found
+
+
+def _imported_names(tree: ast.AST, module: str) -> Iterator[str]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = module.split(".")[: -node.level] if node.level else []
+            parent = ".".join([*base, *([node.module] if node.module else [])])
+            yield parent
+            yield from (f"{parent}.{alias.name}" for alias in node.names)
+
+
+def _module_file(name: str) -> Path | None:
+    try:
+        spec = importlib.util.find_spec(name)
+    except (ImportError, AttributeError, ValueError):
+        return None
+    return Path(spec.origin) if spec and spec.origin and spec.origin.endswith(".py") else None

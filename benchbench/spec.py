@@ -1,0 +1,68 @@
+"""Specifications: plain, hashable data that say what is to be run."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from benchbench.contracts.context import Budget
+from benchbench.errors import InputError
+
+__all__ = ["TrialSpec", "canonical_json", "content_hash"]
+
+
+def canonical_json(value: Any) -> str:
+    """Return the one JSON text of `value`: sorted keys, no spaces, no NaN.
+
+    Raises
+    ------
+    InputError
+        If the value is not plain JSON data.
+    """
+    try:
+        return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False, ensure_ascii=True)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"not plain JSON data ({error}): {value!r}") from error
+
+
+def content_hash(value: Any, length: int = 20) -> str:
+    """Return the first `length` hex digits of the SHA-256 of the canonical JSON of `value`."""
+    return hashlib.sha256(canonical_json(value).encode()).hexdigest()[:length]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrialSpec:
+    """One (suite, task, method + parameters, seed, budget, device): plain data that any worker can execute.
+
+    The task's fingerprint, the adapter's source hash and the protocol version are not part of the identity: they say which
+    *state of the world* an attempt met, and decide whether a recorded attempt still counts.
+    """
+
+    suite: str
+    suite_version: str
+    track: str
+    task: str
+    loader: str
+    options: Mapping[str, Any]
+    method: str
+    params: Mapping[str, Any]
+    seed: int
+    budget: Budget
+    device: str
+
+    @property
+    def trial_id(self) -> str:
+        """Hash of the trial's canonical JSON."""
+        return content_hash(self.to_dict())
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain JSON-able data."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> TrialSpec:
+        """Make a spec of what `to_dict` returned."""
+        return cls(**{**data, "budget": Budget(**data["budget"])})

@@ -1,0 +1,1 @@
+"""Leaderboard statistics: tables in, tables out; nothing here knows the runner."""

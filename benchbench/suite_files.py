@@ -1,0 +1,224 @@
+"""Suite files: TOML in, validated specifications out; unknown keys are rejected."""
+
+from __future__ import annotations
+
+import os
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import MISSING, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from benchbench.cards import TRACKS
+from benchbench.errors import SuiteFileError, UnknownNameError, suggest
+
+__all__ = ["PresetSpec", "ScoreSpec", "SuiteSpec", "TaskSpec", "find_suite", "list_suites", "read_suite"]
+
+FILES_VARIABLE = "BENCHBENCH_SUITES"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskSpec:
+    """One task of a suite: the loader that makes it, the loader's options, and the frozen ends of the normalised score."""
+
+    name: str
+    loader: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+    baseline_score: float | None = None
+    reference_score: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PresetSpec:
+    """How much every trial may spend. `iterations` overrides what the methods' cards say (None: the cards decide)."""
+
+    test_units: int
+    threads: int = 1
+    iterations: int | None = None
+    time_limit_seconds: float = 600.0
+    memory_limit_mib: int = 4096
+    grace_seconds: float = 2.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScoreSpec:
+    """The methods at 0 and 1 of the normalised score, and how their frozen values were measured."""
+
+    baseline: str
+    reference: str
+    measured: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SuiteSpec:
+    """A named, versioned list of tasks with budgets, seeds, baseline and reference.
+
+    Parameters
+    ----------
+    generated_splits : bool
+        The splits were made here because official ones do not exist or were not to be had; boards say so.
+    methods : tuple of str
+        What `bench run` runs if no method is named; empty means every method of the track.
+    """
+
+    name: str
+    version: str
+    track: str
+    title: str
+    description: str = ""
+    generated_splits: bool = False
+    methods: tuple[str, ...] = ()
+    seeds: tuple[int, ...] = (0,)
+    default_preset: str = "quick"
+    presets: Mapping[str, PresetSpec]
+    scores: ScoreSpec
+    tasks: tuple[TaskSpec, ...]
+
+    def preset(self, name: str | None) -> tuple[str, PresetSpec]:
+        """Return the preset of that name (None: the default one), or raise `UnknownNameError`."""
+        name = name or self.default_preset
+        if name not in self.presets:
+            raise UnknownNameError(f"preset of suite {self.name!r}:", name, self.presets)
+        return name, self.presets[name]
+
+    def task(self, name: str) -> TaskSpec:
+        """Return the task of that name, or raise `UnknownNameError`."""
+        for task in self.tasks:
+            if task.name == name:
+                return task
+        raise UnknownNameError(f"task of suite {self.name!r}:", name, [t.name for t in self.tasks])
+
+
+def list_suites() -> dict[str, Path]:
+    """Return the suite files that come with the package and those in `BENCHBENCH_SUITES` (files or folders), by name."""
+    from importlib.resources import files
+
+    places = [Path(str(files("benchbench.suites")))]
+    for item in filter(None, os.environ.get(FILES_VARIABLE, "").split(os.pathsep)):
+        places.append(Path(item).expanduser())
+    found: dict[str, Path] = {}
+    for place in places:
+        for path in sorted(place.glob("*.toml")) if place.is_dir() else [place]:
+            if path.stem in found:
+                raise SuiteFileError(f"two suites are named {path.stem!r}: {found[path.stem]} and {path}")
+            found[path.stem] = path
+    return found
+
+
+def find_suite(name: str) -> SuiteSpec:
+    """Return the suite of that name, or of that file if the name ends in ``.toml``.
+
+    Raises
+    ------
+    UnknownNameError, SuiteFileError
+    """
+    if name.endswith(".toml"):
+        path = Path(name).expanduser()
+        if not path.is_file():
+            raise SuiteFileError(f"no suite file {name}")
+        return read_suite(path)
+    known = list_suites()
+    if name not in known:
+        raise UnknownNameError("suite", name, known, "List them with: bench list suites")
+    return read_suite(known[name])
+
+
+def read_suite(path: Path) -> SuiteSpec:
+    """Read and validate a suite file.
+
+    Raises
+    ------
+    SuiteFileError
+        If the file is not TOML, holds unknown keys, lacks required ones, or names a preset or task that is not there.
+    """
+    try:
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise SuiteFileError(f"{path}: cannot be read as TOML: {error}") from error
+    reader = _Reader(path)
+    tasks = data.get("tasks", [])
+    presets = data.get("presets", {})
+    if not isinstance(tasks, list) or not tasks:
+        raise SuiteFileError(f"{path}: a suite needs at least one [[tasks]] table")
+    if not isinstance(presets, dict) or not presets:
+        raise SuiteFileError(f"{path}: a suite needs at least one [presets.NAME] table")
+    built = {
+        **data,
+        "tasks": tuple(reader.build(TaskSpec, t, f"tasks[{i}]") for i, t in enumerate(tasks)),
+        "presets": {n: reader.build(PresetSpec, p, f"presets.{n}") for n, p in presets.items()},
+        "scores": reader.build(ScoreSpec, data.get("scores", {}), "scores"),
+    }
+    suite = reader.build(SuiteSpec, built, "")
+    _check(suite, path)
+    return suite
+
+
+def _check(suite: SuiteSpec, path: Path) -> None:
+    names = [t.name for t in suite.tasks]
+    twice = sorted({n for n in names if names.count(n) > 1})
+    if twice:
+        raise SuiteFileError(f"{path}: more than one task is named {', '.join(twice)}")
+    if suite.name != path.stem:
+        raise SuiteFileError(f"{path}: the suite is named {suite.name!r}, its file {path.stem!r}; they must agree")
+    if suite.track not in TRACKS:
+        raise SuiteFileError(f"{path}: unknown track {suite.track!r}{suggest(suite.track, TRACKS)}")
+    if suite.default_preset not in suite.presets:
+        raise SuiteFileError(f"{path}: default_preset {suite.default_preset!r} is not among {sorted(suite.presets)}")
+    for label in [suite.name, *names, *suite.presets]:
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", label):
+            raise SuiteFileError(f"{path}: {label!r} is no name (letters, digits, dot, dash, underscore)")
+    for name, preset in suite.presets.items():
+        for key in ("test_units", "threads", "time_limit_seconds", "memory_limit_mib"):
+            if getattr(preset, key) <= 0:
+                raise SuiteFileError(f"{path}: presets.{name}.{key} must be above 0, got {getattr(preset, key)}")
+
+
+_KINDS: dict[str, tuple[type, ...]] = {
+    "str": (str,),
+    "int": (int,),
+    "bool": (bool,),
+    "float": (int, float),
+    "int | None": (int,),
+    "float | None": (int, float),
+    "Mapping[str, Any]": (dict,),
+    "tuple[str, ...]": (list,),
+    "tuple[int, ...]": (list,),
+}
+_ITEMS: dict[str, type] = {"tuple[str, ...]": str, "tuple[int, ...]": int}
+
+
+class _Reader:
+    """Builds dataclasses of TOML tables, with errors that name the file and the table."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def build(self, cls: type[Any], table: Any, where: str) -> Any:
+        place = f"{self.path}: [{where}]" if where else str(self.path)
+        if not isinstance(table, dict):
+            raise SuiteFileError(f"{place}: expected a table, got {type(table).__name__}")
+        known = {f.name: f for f in fields(cls)}
+        for key in table:
+            if key not in known:
+                raise SuiteFileError(f"{place}: unknown key {key!r}{suggest(key, known)}")
+        values = {}
+        for name, item in known.items():
+            if name in table:
+                values[name] = self._value(table[name], str(item.type), f"{place}: {name}")
+            elif item.default is MISSING and item.default_factory is MISSING:
+                raise SuiteFileError(f"{place}: {name!r} is missing")
+        return cls(**values)
+
+    def _value(self, value: Any, kind: str, place: str) -> Any:
+        allowed = _KINDS.get(kind)
+        if allowed is None:
+            return value
+        if not isinstance(value, allowed) or (isinstance(value, bool) and bool not in allowed):
+            raise SuiteFileError(f"{place}: expected {kind.removesuffix(' | None')}, got {value!r}")
+        item = _ITEMS.get(kind)
+        if item is not None:
+            if not all(isinstance(v, item) and not isinstance(v, bool) for v in value):
+                raise SuiteFileError(f"{place}: expected a list of {item.__name__}, got {value!r}")
+            return tuple(value)
+        return float(value) if "float" in kind else value

@@ -1,0 +1,1 @@
+"""Dask: planning, submission, backends."""

@@ -1,0 +1,1 @@
+"""Adapters, by track; a new method is one file here."""

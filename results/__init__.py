@@ -1,0 +1,1 @@
+"""The results store: DuckDB with a landing folder in front of it."""

@@ -1,0 +1,1 @@
+"""Suite definitions (TOML) and the loaders that turn them into tasks."""
