@@ -74,7 +74,6 @@ class Context:
     deadline: float
     sink: Callable[[int, float, str, float], None] | None = None
     started: float = field(default_factory=time.perf_counter)
-    untimed_seconds: float = 0.0
 
     def rng(self, *names: str | int) -> np.random.Generator:
         """Return numpy's generator for a named stream of the trial's seed."""
@@ -88,9 +87,13 @@ class Context:
         """Return the wall-clock seconds until the trial is stopped from outside."""
         return self.deadline - time.monotonic()
 
+    def start_clock(self) -> None:
+        """Begin the timed phase: `report` counts seconds from here."""
+        self.started = time.perf_counter()
+
     def elapsed(self) -> float:
-        """Return the seconds since the timed phase began, less what was declared untimed."""
-        return time.perf_counter() - self.started - self.untimed_seconds
+        """Return the seconds since the timed phase began."""
+        return time.perf_counter() - self.started
 
     def report(self, step: int, **metrics: float) -> None:
         """Record a point of the any-time curves: `report(iteration, accuracy=0.91, train_loss=0.3)`.

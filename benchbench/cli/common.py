@@ -1,0 +1,74 @@
+"""What the commands share: options, splitting of lists, output."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from benchbench.errors import InputError
+
+__all__ = ["DbOption", "FormatOption", "check_format", "db_path", "print_json", "print_table", "split_list"]
+
+DbOption = Annotated[
+    Path | None,
+    typer.Option("--db", envvar="BENCHBENCH_DB", help="Results database; default .benchbench/benchbench.duckdb here."),
+]
+FormatOption = Annotated[str, typer.Option("--format", help="table or json.")]
+
+
+def db_path(chosen: Path | None) -> Path:
+    """Return the chosen database, or the default one."""
+    from benchbench.paths import default_db
+
+    return chosen.expanduser() if chosen is not None else default_db()
+
+
+def check_format(name: str, allowed: Iterable[str] = ("table", "json")) -> str:
+    """Return the format if it is one of those allowed, else raise `InputError`."""
+    allowed = tuple(allowed)
+    if name not in allowed:
+        raise InputError(f"unknown format {name!r}; expected {', '.join(allowed)}")
+    return name
+
+
+def split_list(texts: Iterable[str] | None) -> list[str]:
+    """Split repeated and comma-separated values; commas inside brackets and quotes do not count.
+
+    ``["maml(inner_lr=0.1,first_order=True),protonet", "pixel_nn"]`` gives three items.
+    """
+    items: list[str] = []
+    for text in texts or ():
+        depth, quote, start = 0, "", 0
+        for i, c in enumerate(text):
+            if quote:
+                quote = "" if c == quote else quote
+            elif c in "'\"":
+                quote = c
+            elif c in "([{":
+                depth += 1
+            elif c in ")]}":
+                depth -= 1
+            elif c == "," and depth == 0:
+                items.append(text[start:i])
+                start = i + 1
+        items.append(text[start:])
+    return [item.strip() for item in items if item.strip()]
+
+
+def print_json(value: Any) -> None:
+    """Print JSON on standard output, and nothing else."""
+    sys.stdout.write(json.dumps(value, indent=2, default=str, allow_nan=False) + "\n")
+
+
+def print_table(headers: list[str], rows: list[list[str]], right: Iterable[int] = ()) -> None:
+    """Print an aligned table as plain text; columns in `right` are flushed right."""
+    flush = set(right)
+    widths = [max(len(str(r[i])) for r in [headers, *rows]) for i in range(len(headers))]
+    for row in [headers, ["-" * w for w in widths], *rows]:
+        cells = [str(c).rjust(w) if i in flush else str(c).ljust(w) for i, (c, w) in enumerate(zip(row, widths, strict=True))]
+        sys.stdout.write("  ".join(cells).rstrip() + "\n")

@@ -1,0 +1,71 @@
+"""The entry point of `bench`: registers the commands, turns errors into messages and exit codes.
+
+Exit codes: 0 done, 1 the platform failed, 2 bad input, 3 a gate failed, 130 interrupted (the same command resumes).
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+from benchbench import __version__
+from benchbench.cli import check, compare, leaderboard, listing, results, run, runs, show
+from benchbench.errors import BenchbenchError
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="bench",
+    help="Benchmark methods that learn how to learn, and read honest leaderboards.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"benchbench {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")] = False,
+) -> None:
+    del version
+
+
+app.command("run")(run.run)
+app.command("leaderboard")(leaderboard.leaderboard)
+app.command("list")(listing.list_things)
+app.command("runs")(runs.runs)
+app.command("show")(show.show)
+app.command("check")(check.check)
+app.command("compare")(compare.compare)
+results_app = typer.Typer(
+    help="Move results between databases.", no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None
+)
+results_app.command("export")(results.results_export)
+results_app.command("import")(results.results_import)
+results_app.command("merge")(results.results_merge)
+app.add_typer(results_app, name="results")
+
+
+def main() -> None:
+    """Run the command line and leave with its exit code."""
+    try:
+        app()
+    except BenchbenchError as error:
+        sys.stderr.write(f"error: {error}\n")
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except BrokenPipeError:
+        # the reader (head, less) has left; Python must not complain again when it flushes at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)

@@ -1,0 +1,224 @@
+"""Progress of a run: a live display on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any, Self, TextIO
+
+from benchbench.records import Attempt
+
+__all__ = ["LiveProgress", "PlainProgress", "Progress", "make_progress"]
+
+# plain output says no more often than this how far it is
+PLAIN_SECONDS = 30.0
+
+
+@dataclass(slots=True)
+class Tally:
+    """What is known of a run so far."""
+
+    n_trials: int
+    n_slots: int = 1
+    n_done: int = 0
+    outcomes: Counter[str] = field(default_factory=Counter)
+    started: float = field(default_factory=time.monotonic)
+    seconds_by_method: dict[str, list[float]] = field(default_factory=dict)
+    waiting: Counter[str] = field(default_factory=Counter)
+    scores: dict[tuple[str, str], list[float]] = field(default_factory=dict)
+    running: dict[str, tuple[str, str, float]] = field(default_factory=dict)
+
+    def start(self, trial_id: str, method: str, task: str) -> None:
+        """Note that a trial was handed to a worker."""
+        self.running[trial_id] = (method, task, time.monotonic())
+
+    def finish(self, attempt: Attempt, is_final: bool) -> None:
+        """Note what came of a try."""
+        self.running.pop(attempt.trial_id, None)
+        self.outcomes[attempt.outcome] += 1
+        if not is_final:
+            return
+        self.n_done += 1
+        self.waiting[attempt.method] -= 1
+        self.seconds_by_method.setdefault(attempt.method, []).append(attempt.wall_seconds)
+        if attempt.score is not None:
+            self.scores.setdefault((attempt.method, attempt.task), []).append(attempt.score)
+
+    def seconds_left(self) -> float | None:
+        """Estimate the time to the end from what trials of each method took; None before the first has ended."""
+        if not self.n_done:
+            return None
+        known = [s for times in self.seconds_by_method.values() for s in times]
+        mean = sum(known) / len(known)
+        total = 0.0
+        for method, count in self.waiting.items():
+            times = self.seconds_by_method.get(method)
+            total += max(count, 0) * (sum(times) / len(times) if times else mean)
+        now = time.monotonic()
+        for method, _, since in self.running.values():
+            times = self.seconds_by_method.get(method, known)
+            total -= min(now - since, sum(times) / len(times))
+        return max(0.0, total) / max(1, self.n_slots)
+
+    @property
+    def n_failed(self) -> int:
+        """Tries that ended neither well nor by being declined."""
+        return sum(n for outcome, n in self.outcomes.items() if outcome not in ("ok", "declined"))
+
+    def line(self) -> str:
+        """Say in one line how far the run is."""
+        left = self.seconds_left()
+        eta = "" if left is None or self.n_done == self.n_trials else f", about {duration(left)} left"
+        failed = f", {self.n_failed} failed" if self.n_failed else ""
+        return f"{self.n_done}/{self.n_trials} trials done, {len(self.running)} running{failed}{eta}"
+
+
+def duration(seconds: float) -> str:
+    """Return "42 s", "3 min 05 s" or "2 h 10 min"."""
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    if seconds < 3600:
+        return f"{seconds // 60:.0f} min {seconds % 60:02.0f} s"
+    return f"{seconds // 3600:.0f} h {seconds % 3600 // 60:02.0f} min"
+
+
+class Progress:
+    """Keeps the tally and shows nothing (`--quiet`)."""
+
+    def __init__(self, n_trials: int, n_slots: int, waiting: Counter[str]) -> None:
+        self.tally = Tally(n_trials, n_slots, waiting=waiting)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def start(self, trial_id: str, method: str, task: str) -> None:
+        """A trial was handed to a worker."""
+        self.tally.start(trial_id, method, task)
+
+    def finish(self, attempt: Attempt, is_final: bool) -> None:
+        """A try ended."""
+        self.tally.finish(attempt, is_final)
+
+    def tick(self) -> None:
+        """Some time has passed."""
+
+    def close(self) -> None:
+        """The run is over, well or not."""
+
+
+class PlainProgress(Progress):
+    """One line for each trial that went wrong, and now and then one that says how far the run is."""
+
+    def __init__(self, n_trials: int, n_slots: int, waiting: Counter[str], out: TextIO) -> None:
+        super().__init__(n_trials, n_slots, waiting)
+        self.out = out
+        self.next_line = time.monotonic() + PLAIN_SECONDS
+
+    def finish(self, attempt: Attempt, is_final: bool) -> None:
+        """Print what went wrong, if it did."""
+        super().finish(attempt, is_final)
+        if attempt.outcome not in ("ok", "declined"):
+            self._print(problem(attempt))
+
+    def tick(self) -> None:
+        """Print how far the run is, at intervals."""
+        if time.monotonic() >= self.next_line:
+            self.next_line = time.monotonic() + PLAIN_SECONDS
+            self._print(self.tally.line())
+
+    def close(self) -> None:
+        """Print how far the run came."""
+        self._print(self.tally.line())
+
+    def _print(self, text: str) -> None:
+        self.out.write(text + "\n")
+        self.out.flush()
+
+
+def problem(attempt: Attempt) -> str:
+    """Say in one line what went wrong with an attempt, and where to read more."""
+    what = attempt.error_message.strip().splitlines()[0] if attempt.error_message.strip() else attempt.error_type
+    kind = f"{attempt.error_type}: " if attempt.error_type and attempt.error_type not in what else ""
+    short = what if len(what) <= 160 else what[:157] + "..."
+    return f"{attempt.outcome}: {attempt.method} on {attempt.task}: {kind}{short} (bench show {attempt.attempt_id[:8]})"
+
+
+class LiveProgress(Progress):
+    """A bar, what is running, and the standing so far, redrawn in place."""
+
+    def __init__(self, n_trials: int, n_slots: int, waiting: Counter[str]) -> None:
+        super().__init__(n_trials, n_slots, waiting)
+        from rich.console import Console
+        from rich.live import Live
+
+        self.console = Console(stderr=True)
+        self.live = Live(self._draw(), console=self.console, refresh_per_second=4, transient=True)
+        self.live.start()
+
+    def finish(self, attempt: Attempt, is_final: bool) -> None:
+        """Redraw, and leave a line above the display for what went wrong."""
+        super().finish(attempt, is_final)
+        if attempt.outcome not in ("ok", "declined"):
+            self.console.print(problem(attempt), style="red", highlight=False, markup=False)
+        self.live.update(self._draw())
+
+    def tick(self) -> None:
+        """Redraw."""
+        self.live.update(self._draw())
+
+    def close(self) -> None:
+        """Take the display away and say in one line how far the run came."""
+        self.live.stop()
+        self.console.print(self.tally.line(), highlight=False)
+
+    def _draw(self) -> Any:
+        from rich.console import Group
+        from rich.progress_bar import ProgressBar
+        from rich.text import Text
+
+        tally = self.tally
+        now = time.monotonic()
+        running = [f"{m} on {t} ({now - since:.0f} s)" for m, t, since in tally.running.values()]
+        parts: list[Any] = [
+            ProgressBar(total=max(tally.n_trials, 1), completed=tally.n_done, width=min(60, self.console.width)),
+            Text(f"{tally.line()}; {duration(now - tally.started)} so far"),
+        ]
+        if running:
+            more = f" and {len(running) - 6} more" if len(running) > 6 else ""
+            parts.append(Text("running: " + ", ".join(running[:6]) + more, style="dim"))
+        if tally.scores:
+            parts.append(self._standing())
+        return Group(*parts)
+
+    def _standing(self) -> Any:
+        from rich.table import Table
+
+        tasks = list(dict.fromkeys(t for _, t in self.tally.scores))[:5]
+        table = Table(title="standing so far (scores)", title_justify="left", box=None, pad_edge=False)
+        table.add_column("method")
+        for task in tasks:
+            table.add_column(task, justify="right")
+        for method in sorted({m for m, _ in self.tally.scores}):
+            cells = []
+            for task in tasks:
+                scores = self.tally.scores.get((method, task))
+                cells.append(f"{sum(scores) / len(scores):.3f}" if scores else "")
+            table.add_row(method, *cells)
+        return table
+
+
+def make_progress(n_trials: int, n_slots: int, waiting: Counter[str], quiet: bool) -> Progress:
+    """Return the display that fits: none, live on a terminal, plain lines elsewhere."""
+    if quiet:
+        return Progress(n_trials, n_slots, waiting)
+    if sys.stderr.isatty():
+        return LiveProgress(n_trials, n_slots, waiting)
+    return PlainProgress(n_trials, n_slots, waiting, sys.stderr)

@@ -1,0 +1,169 @@
+"""The child: one trial from the fork to `os._exit`."""
+
+from __future__ import annotations
+
+import faulthandler
+import gc
+import json
+import os
+import resource
+import sys
+import tempfile
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NoReturn
+
+from benchbench.contracts.context import Context
+from benchbench.errors import ClusterError, DataMissingError
+from benchbench.protocols.base import Declined, PhaseClock, get_protocol
+from benchbench.spec import TrialSpec
+
+__all__ = ["remember_versions", "run"]
+
+_versions: dict[str, str] = {}
+
+# top-level modules whose distribution has another name
+DISTRIBUTIONS = {"sklearn": "scikit-learn", "PIL": "pillow", "yaml": "pyyaml", "dateutil": "python-dateutil", "cv2": "opencv-python"}
+
+
+def run(request: dict[str, Any], scratch: str, report_fd: int, log_fd: int, deadline: float) -> NoReturn:
+    """Execute the request in this freshly forked process and leave; never returns."""
+    code = 1
+    try:
+        os.setsid()
+        _redirect(log_fd)
+        gc.enable()
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        faulthandler.enable(file=2)
+        os.environ["TMPDIR"] = scratch
+        tempfile.tempdir = None
+        os.chdir(scratch)
+        if request.get("visible_gpus") is not None:
+            os.environ["CUDA_VISIBLE_DEVICES"] = request["visible_gpus"]
+        emit = _emitter(report_fd)
+        emit({"result": _execute(request, Path(scratch), deadline, emit)})
+        sys.stdout.flush()
+        sys.stderr.flush()
+        code = 0
+    finally:
+        # not sys.exit: tearing an interpreter with torch down costs 0.9 s
+        os._exit(code)
+
+
+def _redirect(log_fd: int) -> None:
+    null = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(null, 0)
+    os.dup2(log_fd, 1)
+    os.dup2(log_fd, 2)
+    sys.stdin = open(0, closefd=False)  # noqa: SIM115, PTH123
+    sys.stdout = open(1, "w", buffering=1, errors="replace", closefd=False)  # noqa: SIM115, PTH123
+    sys.stderr = open(2, "w", buffering=1, errors="replace", closefd=False)  # noqa: SIM115, PTH123
+
+
+def _emitter(report_fd: int) -> Callable[[dict[str, Any]], None]:
+    owner = os.getpid()
+
+    def emit(message: dict[str, Any]) -> None:
+        if os.getpid() != owner:  # a process that the method forked has no say
+            return
+        data = memoryview(json.dumps(message).encode() + b"\n")
+        while data:
+            data = data[os.write(report_fd, data) :]
+
+    return emit
+
+
+def _execute(
+    request: dict[str, Any], scratch: Path, deadline: float, emit: Callable[[dict[str, Any]], None]
+) -> dict[str, Any]:
+    """Run the protocol and turn whatever happens into a result."""
+    clock = PhaseClock()
+    outcome: dict[str, Any]
+    timed: tuple[str, ...] = ()
+    try:
+        spec = TrialSpec.from_dict(request["spec"])
+        set_threads(spec.budget.threads)
+        protocol = get_protocol(spec.track)
+        timed = protocol.TIMED_PHASES
+        context = Context(
+            seed=spec.seed,
+            device=spec.device,
+            threads=spec.budget.threads,
+            scratch=scratch,
+            deadline=deadline,
+            sink=lambda step, seconds, metric, value: emit({"point": [step, seconds, metric, value]}),
+        )
+        found = protocol.run(spec, request["fingerprint"], context, clock)
+        outcome = {"outcome": "ok", "metric": found.metric, "unit": found.unit, "metrics": found.metrics}
+        outcome |= _summary(found.unit_scores)
+    except Declined as reason:
+        outcome = {"outcome": "declined", "error_message": str(reason)}
+    except (ClusterError, DataMissingError) as error:
+        outcome = {"outcome": "infra", **_describe(error)}
+    except BaseException as error:  # also KeyboardInterrupt and SystemExit that a method raises
+        outcome = {"outcome": "memory" if _is_out_of_memory(error) else "failed", **_describe(error)}
+    outcome["phases"] = clock.seconds
+    outcome["seconds"] = sum(clock.seconds.get(name, 0.0) for name in timed)
+    outcome["environment"] = versions()
+    return outcome
+
+
+def _summary(scores: list[float]) -> dict[str, Any]:
+    n = len(scores)
+    mean = sum(scores) / n
+    deviation = (sum((s - mean) ** 2 for s in scores) / (n - 1)) ** 0.5 if n > 1 else None
+    return {"score": mean, "score_sd": deviation, "n_units": n, "unit_scores": scores}
+
+
+def _describe(error: BaseException) -> dict[str, str]:
+    return {
+        "error_type": type(error).__name__,
+        "error_message": str(error)[:4000],
+        "traceback": "".join(traceback.format_exception(error))[-20_000:],
+    }
+
+
+def _is_out_of_memory(error: BaseException) -> bool:
+    name = type(error).__name__
+    return isinstance(error, MemoryError) or name == "OutOfMemoryError" or "DefaultCPUAllocator: can't allocate" in str(error)
+
+
+def set_threads(n_threads: int) -> None:
+    """Set the threads of torch and the BLAS and OpenMP libraries; environment variables come too late after the preload."""
+    if "torch" in sys.modules:
+        import torch
+
+        torch.set_num_threads(n_threads)
+    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS"):
+        os.environ[name] = str(n_threads)
+    if n_threads > 1:  # one thread is what the zygote was started with
+        from threadpoolctl import threadpool_limits
+
+        threadpool_limits(n_threads)
+
+
+def remember_versions() -> None:
+    """Look the versions of all imported packages up once, in the zygote."""
+    versions()
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of the third-party packages that this process has imported, by distribution name."""
+    for name in {module.partition(".")[0] for module in list(sys.modules)}:
+        if name not in _versions and not name.startswith("_") and name not in sys.stdlib_module_names:
+            _versions[name] = _version(name)
+    found = {DISTRIBUTIONS.get(name, name): version for name, version in sorted(_versions.items()) if version}
+    found["python"] = ".".join(str(part) for part in sys.version_info[:3])
+    return found
+
+
+def _version(name: str) -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version(DISTRIBUTIONS.get(name, name))
+    except PackageNotFoundError:
+        found = getattr(sys.modules.get(name), "__version__", "")
+        return found if isinstance(found, str) else ""
+

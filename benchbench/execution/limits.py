@@ -1,0 +1,180 @@
+"""Processes and their memory, read from `/proc`: who descends from whom, what a tree holds, how to end it.
+
+Only Linux is supported: the guarantees rest on child subreapers, pidfds and `/proc`.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import time
+from pathlib import Path
+
+__all__ = ["become_subreaper", "collapse_memory", "descendants", "die_with_parent", "kill_marked", "reap", "tree_memory_mib"]
+
+PR_SET_PDEATHSIG = 1
+PR_SET_CHILD_SUBREAPER = 36
+MADV_COLLAPSE = 25
+HUGE = 2 * 2**20
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def become_subreaper() -> None:
+    """Make this process the one that orphaned descendants fall to, in place of init."""
+    if _libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
+        raise OSError(ctypes.get_errno(), "prctl(PR_SET_CHILD_SUBREAPER) failed")
+
+
+def die_with_parent(parent: int) -> None:
+    """Have the kernel kill this process when the parent *thread* that forked it ends; call it first thing after a fork."""
+    _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != parent:
+        os._exit(1)
+
+
+def descendants(root: int) -> list[int]:
+    """Return the process ids of all living descendants of `root`, children before grandchildren."""
+    found: list[int] = []
+    waiting = [root]
+    while waiting:
+        pid = waiting.pop()
+        try:
+            threads = os.listdir(f"/proc/{pid}/task")
+        except OSError:
+            continue
+        for thread in threads:
+            try:
+                with open(f"/proc/{pid}/task/{thread}/children", "rb") as file:  # noqa: PTH123, hot path
+                    children = [int(c) for c in file.read().split()]
+            except OSError:
+                continue
+            found += children
+            waiting += children
+    return found
+
+
+def tree_memory_mib(pids: list[int], limit_mib: float, exact: bool = False) -> float:
+    """Return the memory of these processes in MiB: an upper bound if that is below the limit, else the exact figure.
+
+    The bound counts every anonymous and shared-memory page of each process, so pages that a forked child still shares with
+    its zygote count again; the exact figure is proportional (`Pss`), so they count once, and files that are merely
+    memory-mapped do not count. It walks page tables, which takes milliseconds for large processes.
+    """
+    bound = sum(_resident_mib(pid) for pid in pids)
+    return sum(_proportional_mib(pid) for pid in pids) if exact or bound > limit_mib else bound
+
+
+def _resident_mib(pid: int) -> float:
+    total = 0
+    try:
+        with open(f"/proc/{pid}/status", "rb") as file:  # noqa: PTH123, hot path
+            for line in file:
+                if line.startswith((b"RssAnon:", b"RssShmem:")):
+                    total += int(line.split()[1])
+    except (OSError, ValueError):
+        return 0.0
+    return total / 1024
+
+
+def _proportional_mib(pid: int) -> float:
+    total = 0
+    try:
+        with open(f"/proc/{pid}/smaps_rollup", "rb") as file:  # noqa: PTH123, hot path
+            for line in file:
+                if line.startswith((b"Pss_Anon:", b"Pss_Shmem:")):
+                    total += int(line.split()[1])
+    except (OSError, ValueError):
+        return 0.0
+    return total / 1024
+
+
+def reap(root: int, grace_seconds: float) -> int:
+    """End every descendant of `root` (this process): SIGTERM, after the grace SIGKILL; return how many there were.
+
+    Orphans are children of `root` if it is a subreaper, so nothing escapes by `setsid` or by forking twice. It returns when
+    none is left.
+    """
+    seen: set[int] = set()
+    until = time.monotonic() + grace_seconds
+    sign = signal.SIGTERM if grace_seconds > 0 else signal.SIGKILL
+    signalled: set[tuple[int, int]] = set()
+    pause = 0.0005
+    while True:
+        _wait_all()
+        living = descendants(root)
+        if not living:
+            return len(seen)
+        seen.update(living)
+        if time.monotonic() >= until:
+            sign = signal.SIGKILL
+        for pid in living:
+            # SIGTERM once each; SIGKILL again and again, for a process may fork between two looks
+            if sign == signal.SIGKILL or (pid, sign) not in signalled:
+                signalled.add((pid, sign))
+                _kill(pid, sign)
+        time.sleep(pause)
+        pause = min(2 * pause, 0.02)
+
+
+def _wait_all() -> None:
+    try:
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
+    except ChildProcessError:
+        return
+
+
+def _kill(pid: int, sign: int) -> None:
+    try:
+        os.kill(pid, sign)
+    except ProcessLookupError:
+        return
+
+
+def kill_marked(mark: str) -> int:
+    """SIGKILL every process whose initial environment holds `mark` ("NAME=value"); return how many.
+
+    This finds the descendants of a zygote that was killed itself: forked children show its environment, and so do the
+    programs they start, whoever has inherited them.
+    """
+    needle = mark.encode()
+    killed: set[int] = set()
+    for _ in range(50):
+        living = [pid for pid in _all_pids() if pid != os.getpid() and needle in _environ(pid).split(b"\x00")]
+        if not living:
+            break
+        killed.update(living)
+        for pid in living:
+            _kill(pid, signal.SIGKILL)
+        time.sleep(0.005)
+    return len(killed)
+
+
+def _all_pids() -> list[int]:
+    return [int(entry) for entry in os.listdir("/proc") if entry.isdigit()]
+
+
+def _environ(pid: int) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/environ").read_bytes()
+    except OSError:
+        return b""
+
+
+def collapse_memory() -> None:
+    """Ask the kernel to back this process's heap with huge pages, so that forking copies fewer page-table entries.
+
+    Linux 6.1 or later; elsewhere it changes nothing. Measured: about 5 ms less for each fork with torch loaded.
+    """
+    _libc.madvise.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
+    for line in Path("/proc/self/maps").read_text().splitlines():
+        parts = line.split()
+        is_anonymous = len(parts) == 5 or parts[5] == "[heap]"
+        if not is_anonymous or not parts[1].startswith("rw"):
+            continue
+        low, high = (int(x, 16) for x in parts[0].split("-"))
+        low, high = -(-low // HUGE) * HUGE, high // HUGE * HUGE
+        if high > low:
+            _libc.madvise(low, high - low, MADV_COLLAPSE)

@@ -1,0 +1,201 @@
+"""The worker's side of a zygote: start it, hand it trials, survive its death."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import uuid
+from typing import Any
+
+from benchbench.execution import limits, wire
+
+__all__ = ["Zygote", "abort_all", "execute"]
+
+START_SECONDS = 180.0
+# beyond limit and grace, the time that a zygote may take to clean up before it is taken for dead
+MARGIN_SECONDS = 30.0
+MARK = "BENCHBENCH_ZYGOTE"
+THREAD_VARIABLES = (
+    "OMP_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "VECLIB_MAXIMUM_THREADS",
+    "NUMEXPR_NUM_THREADS",
+)
+
+
+class ZygoteLostError(Exception):
+    """The zygote died or stopped answering."""
+
+
+class Zygote:
+    """A zygote process with these modules imported; one trial at a time.
+
+    Raises
+    ------
+    ZygoteLostError
+        If it cannot be started; the message holds what it printed.
+    """
+
+    def __init__(self, preload: tuple[str, ...]) -> None:
+        self.preload = preload
+        self.mark = f"{MARK}={uuid.uuid4().hex}"
+        self._log = tempfile.TemporaryFile()  # noqa: SIM115, lives as long as the process
+        mine, its = socket.socketpair()
+        self._socket = mine
+        # one thread, and no CUDA before the fork: a child hangs if its zygote ever ran a parallel region
+        environment = {**os.environ, **dict.fromkeys(THREAD_VARIABLES, "1"), MARK: self.mark.partition("=")[2]}
+        with its:
+            # -P keeps the current folder off sys.path, where `methods` could be found a second time
+            self._process = subprocess.Popen(
+                [
+                    sys.executable,
+                    "-P",
+                    "-c",
+                    "from benchbench.execution.zygote import main; main()",
+                    str(its.fileno()),
+                    *preload,
+                ],
+                pass_fds=[its.fileno()],
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=self._log,
+                stderr=self._log,
+                start_new_session=True,
+            )
+        self.pid = self._process.pid
+        mine.settimeout(START_SECONDS)
+        self._expect(START_SECONDS)
+
+    def execute(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Run one trial and return its outcome.
+
+        Raises
+        ------
+        ZygoteLostError
+            If the zygote dies or does not answer in time; everything it had started has then been ended.
+        """
+        budget = request["spec"]["budget"]
+        try:
+            wire.send(self._socket, request)
+        except OSError as error:
+            self.close()
+            raise ZygoteLostError(f"the trial's zygote is gone ({error})") from error
+        return self._expect(budget["time_limit_seconds"] + budget["grace_seconds"] + MARGIN_SECONDS)
+
+    def _expect(self, seconds: float) -> dict[str, Any]:
+        self._socket.settimeout(seconds)
+        try:
+            message = wire.receive(self._socket)
+        except (OSError, ValueError) as error:
+            self.close()
+            raise ZygoteLostError(f"the trial's zygote does not answer: {error}") from error
+        if message is None:
+            code = self._wait_code()
+            self.close()
+            raise ZygoteLostError(f"the trial's zygote ended ({code}); it printed: {self._printed()}")
+        return message
+
+    def _wait_code(self) -> str:
+        try:
+            code = self._process.wait(timeout=5)
+        except subprocess.TimeoutExpired:
+            return "still running, closed its socket"
+        return f"killed by signal {-code}" if code < 0 else f"exit code {code}"
+
+    def _printed(self) -> str:
+        self._log.seek(0)
+        return self._log.read()[-4000:].decode(errors="replace").strip() or "nothing"
+
+    def interrupt(self) -> None:
+        """Cut the connection from another thread: the zygote ends its trial and itself, and `execute` raises."""
+        try:
+            self._socket.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            return
+
+    def close(self) -> None:
+        """End the zygote and everything it started; safe to call twice."""
+        self._socket.close()
+        try:
+            self._process.wait(timeout=2)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        limits.kill_marked(self.mark)
+
+
+_idle: list[Zygote] = []
+_busy: set[Zygote] = set()
+_lock = threading.Lock()
+
+
+def execute(request: dict[str, Any]) -> dict[str, Any]:
+    """Run one trial in a child of a zygote of this process; never raises for what a trial does.
+
+    Parameters
+    ----------
+    request : dict
+        `spec` (a trial specification as plain data), `fingerprint` (of the task), `preload` (modules), and optionally
+        `visible_gpus` (for CUDA_VISIBLE_DEVICES).
+
+    Returns
+    -------
+    dict
+        At least `outcome`, one of `benchbench.records.OUTCOMES`.
+    """
+    started_at, started = time.time(), time.monotonic()
+    zygote: Zygote | None = None
+    try:
+        zygote = _take(tuple(request["preload"]))
+        outcome = zygote.execute(request)
+        _give_back(zygote)
+        return outcome
+    except (ZygoteLostError, OSError) as error:
+        if zygote is not None:
+            with _lock:
+                _busy.discard(zygote)
+        return {
+            "outcome": "infra",
+            "error_type": type(error).__name__,
+            "error_message": str(error),
+            "started_at": started_at,
+            "wall_seconds": time.monotonic() - started,
+        }
+
+
+def abort_all() -> int:
+    """End every trial that runs in this process, and all zygotes; return how many there were."""
+    with _lock:
+        zygotes = [*_busy, *_idle]
+        idle = list(_idle)
+        _idle.clear()
+    for zygote in zygotes:
+        zygote.interrupt()
+    for zygote in idle:
+        zygote.close()
+    return len(zygotes)
+
+
+def _take(preload: tuple[str, ...]) -> Zygote:
+    with _lock:
+        for zygote in _idle:
+            if zygote.preload == preload:
+                _idle.remove(zygote)
+                _busy.add(zygote)
+                return zygote
+    zygote = Zygote(preload)
+    with _lock:
+        _busy.add(zygote)
+    return zygote
+
+
+def _give_back(zygote: Zygote) -> None:
+    with _lock:
+        _busy.discard(zygote)
+        _idle.append(zygote)

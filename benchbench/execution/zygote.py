@@ -1,0 +1,239 @@
+"""The zygote: a process that has imported everything, never computes, and forks one child a trial.
+
+It is started by the supervisor with one end of a socket pair. For each request it forks a child, watches the child's
+deadline and memory, collects what the child reports, ends whatever the child left behind, and answers. When the socket
+closes (the worker is gone) it ends everything and leaves.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import resource
+import select
+import shutil
+import signal
+import socket
+import sys
+import tempfile
+import time
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from benchbench.execution import child, limits, wire
+
+__all__ = ["main"]
+
+POLL_SECONDS = 0.02
+EXACT_MEMORY_SECONDS = 1.0
+LOG_TAIL_BYTES = 16 * 1024
+PIPE_BYTES = 2**20
+# results larger than this are refused, so that a method cannot fill the worker's memory through `report`
+MAX_REPORT_BYTES = 64 * 2**20
+
+
+def main() -> None:
+    """Run the zygote; arguments are the socket's file descriptor and the modules to import beforehand."""
+    sock = socket.socket(fileno=int(sys.argv[1]))
+    os.set_inheritable(sock.fileno(), False)
+    limits.become_subreaper()
+    for name in sys.argv[2:]:
+        import_module(name)
+    _import_registry()
+    child.remember_versions()
+    gc.collect()
+    gc.freeze()
+    gc.disable()
+    limits.collapse_memory()
+    wire.send(sock, {"ready": os.getpid()})
+    try:
+        while (request := wire.receive(sock)) is not None:
+            wire.send(sock, Trial(sock, request).execute())
+    except OSError:
+        pass  # the worker is gone: nobody is left to tell
+    finally:
+        limits.reap(os.getpid(), 0.0)
+
+
+def _import_registry() -> None:
+    from benchbench import registry
+
+    registry.methods()
+    registry.loaders()
+
+
+class Trial:
+    """One request: fork, watch, collect, clean up."""
+
+    def __init__(self, sock: socket.socket, request: dict[str, Any]) -> None:
+        self.sock, self.request = sock, request
+        budget = request["spec"]["budget"]
+        self.grace = float(budget["grace_seconds"])
+        self.limit_mib = float(budget["memory_limit_mib"])
+        self.time_limit = float(budget["time_limit_seconds"])
+        self.report = bytearray()
+        self.log = bytearray()
+        self.log_bytes = 0
+        self.peak_mib = 0.0
+        self.stopped: dict[str, str] | None = None
+
+    def execute(self) -> dict[str, Any]:
+        """Run the trial to its end and return its outcome; raises `OSError` only if the worker is gone."""
+        scratch = tempfile.mkdtemp(prefix="benchbench-")
+        cpu_before = _children_cpu()
+        started_at, started = time.time(), time.monotonic()
+        try:
+            status = self._run(scratch, started + self.time_limit)
+        finally:
+            left_over = limits.reap(os.getpid(), self.grace if self.stopped else 0.0)
+            shutil.rmtree(scratch, ignore_errors=True)
+        self._drain()
+        os.close(self.report_fd)
+        os.close(self.log_fd)
+        outcome = self._outcome(status)
+        outcome.update(
+            started_at=started_at,
+            wall_seconds=time.monotonic() - started,
+            cpu_seconds=_children_cpu() - cpu_before,
+            peak_memory_mib=round(self.peak_mib, 1),
+            log_tail=self._log_text(left_over if status is not None else 0),
+        )
+        return outcome
+
+    def _run(self, scratch: str, deadline: float) -> int | None:
+        """Fork and watch; return the child's wait status, or None if it had to be stopped."""
+        self.report_fd, report_end = _pipe()
+        self.log_fd, log_end = _pipe()
+        parent = os.getpid()
+        pid = os.fork()
+        if pid == 0:
+            limits.die_with_parent(parent)
+            child.run(self.request, scratch, report_end, log_end, deadline)
+        os.close(report_end)
+        os.close(log_end)
+        self.pid = pid
+        pidfd = os.pidfd_open(pid)
+        try:
+            return self._watch(pidfd, deadline)
+        finally:
+            os.close(pidfd)
+
+    def _watch(self, pidfd: int, deadline: float) -> int | None:
+        poll = select.poll()
+        for fd in (pidfd, self.report_fd, self.log_fd, self.sock.fileno()):
+            poll.register(fd, select.POLLIN)
+        next_memory, next_exact = time.monotonic() + POLL_SECONDS, time.monotonic() + 0.1
+        while True:
+            now = time.monotonic()
+            wait = max(0.0, min(next_memory, deadline) - now)
+            ready = {fd for fd, _ in poll.poll(wait * 1000)}
+            for fd in (self.report_fd, self.log_fd):
+                if fd in ready and not self._read(fd):
+                    poll.unregister(fd)
+            if pidfd in ready:
+                return os.waitpid(self.pid, 0)[1]
+            if self.sock.fileno() in ready:
+                raise ConnectionAbortedError("the worker is gone, or has given this trial up")
+            now = time.monotonic()
+            if now >= deadline:
+                self.stopped = {"outcome": "timeout", "error_message": f"stopped at its limit of {self.time_limit:g} s"}
+                return None
+            if now >= next_memory:
+                exact = now >= next_exact
+                if not self._check_memory(exact):
+                    return None
+                next_memory = now + POLL_SECONDS
+                next_exact = now + EXACT_MEMORY_SECONDS if exact else next_exact
+
+    def _check_memory(self, exact: bool) -> bool:
+        used = limits.tree_memory_mib(limits.descendants(os.getpid()), self.limit_mib, exact)
+        if exact or used > self.limit_mib:
+            self.peak_mib = max(self.peak_mib, used)
+        if used <= self.limit_mib:
+            return True
+        self.stopped = {
+            "outcome": "memory",
+            "error_message": f"stopped at {used:.0f} MiB; its limit is {self.limit_mib:.0f} MiB for the whole process tree",
+        }
+        return False
+
+    def _read(self, fd: int) -> bool:
+        """Read what there is; return whether more may come."""
+        while True:
+            try:
+                data = os.read(fd, PIPE_BYTES)
+            except BlockingIOError:
+                return True
+            if not data:
+                return False
+            if fd == self.log_fd:
+                self.log_bytes += len(data)
+                self.log += data
+                del self.log[:-LOG_TAIL_BYTES]
+                return True  # one read a turn, so that a flood of output cannot starve the limits
+            if len(self.report) < MAX_REPORT_BYTES:
+                self.report += data
+
+    def _drain(self) -> None:
+        self._read(self.report_fd)
+        for _ in range(PIPE_BYTES // 4096):
+            before = self.log_bytes
+            if not self._read(self.log_fd) or self.log_bytes == before:
+                break
+
+    def _outcome(self, status: int | None) -> dict[str, Any]:
+        curve: list[Any] = []
+        result: dict[str, Any] | None = None
+        for line in self.report.split(b"\n"):
+            message = _parse(line)
+            if message is not None and "point" in message:
+                curve.append(message["point"])
+            elif message is not None and "result" in message:
+                result = message["result"]
+        if self.stopped is not None:
+            return {**self.stopped, "error_type": "", "curve": curve}
+        if result is not None and status == 0:
+            return {**result, "curve": curve}
+        assert status is not None
+        if os.WIFSIGNALED(status):
+            name = signal.Signals(os.WTERMSIG(status)).name
+            message_text = f"the process was killed by {name}"
+            if name == "SIGKILL":
+                message_text += " (not by the harness; perhaps by the kernel for want of memory)"
+        else:
+            name, message_text = "exit", f"the process left by exit code {os.waitstatus_to_exitcode(status)} without a result"
+        return {"outcome": "crashed", "error_type": name, "error_message": message_text, "curve": curve}
+
+    def _log_text(self, left_over: int) -> str:
+        text = self.log.decode(errors="replace")
+        if self.log_bytes > len(self.log):
+            text = f"[{self.log_bytes} bytes were printed; these are the last {len(self.log)}]\n{text}"
+        if left_over:
+            text += f"\n[{left_over} processes were left running and were ended]"
+        return text
+
+
+def _pipe() -> tuple[int, int]:
+    read, write = os.pipe()
+    os.set_blocking(read, False)
+    return read, write
+
+
+def _parse(line: bytes) -> dict[str, Any] | None:
+    """Return the message of a line, or None: the child may have been killed in the middle of one."""
+    try:
+        message = json.loads(line)
+    except ValueError:
+        return None
+    return message if isinstance(message, dict) else None
+
+
+def _children_cpu() -> float:
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
+
+
+if __name__ == "__main__":
+    sys.exit(f"{Path(__file__).name} is started by the supervisor")

@@ -1,0 +1,91 @@
+"""What every track's protocol returns, and how its phases are timed."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from importlib import import_module
+from typing import Any, Protocol, cast
+
+from benchbench.cards import TRACKS
+from benchbench.contracts.context import Context
+from benchbench.errors import UnknownNameError
+from benchbench.spec import TrialSpec
+
+__all__ = ["Declined", "PhaseClock", "ProtocolModule", "ProtocolResult", "get_protocol"]
+
+
+class Declined(Exception):  # noqa: N818, it is an answer and no error
+    """The method declines the task; the message is its reason."""
+
+
+@dataclass(slots=True, kw_only=True)
+class ProtocolResult:
+    """What came of a trial that ended well.
+
+    Parameters
+    ----------
+    metric : str
+        Name of the score; higher is better.
+    unit : str
+        What `unit_scores` are of: "episode", "fold", ...
+    unit_scores : list of float
+        In the order that the task fixes.
+    metrics : dict
+        Further figures, by name.
+    """
+
+    metric: str
+    unit: str
+    unit_scores: list[float]
+    metrics: dict[str, float] = field(default_factory=dict)
+
+
+class PhaseClock:
+    """Adds up wall-clock seconds by phase."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def phase(self, name: str) -> Iterator[None]:
+        """Time the body as a part of phase `name`, also if it raises."""
+        started = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - started
+
+
+class ProtocolModule(Protocol):
+    """What a module `benchbench.protocols.<track>` offers."""
+
+    PROTOCOL_VERSION: str
+    TIMED_PHASES: tuple[str, ...]
+    PRELOAD: tuple[str, ...]
+
+    def run(self, spec: TrialSpec, fingerprint: str, context: Context, clock: PhaseClock) -> ProtocolResult:
+        """Execute the trial in this process."""
+        ...
+
+    def budget_iterations(self, cls: type[Any], preset: str, task: str, loader: str, options: dict[str, Any]) -> int:
+        """Return the training iterations of a method at a preset, for one task."""
+        ...
+
+
+def get_protocol(track: str) -> ProtocolModule:
+    """Return the protocol module of a track.
+
+    Raises
+    ------
+    UnknownNameError
+        If the track has no protocol here.
+    """
+    try:
+        return cast(ProtocolModule, import_module(f"benchbench.protocols.{track}"))
+    except ModuleNotFoundError as error:
+        if error.name != f"benchbench.protocols.{track}":
+            raise
+        raise UnknownNameError("protocol for track", track, TRACKS) from error

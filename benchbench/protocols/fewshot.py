@@ -1,0 +1,177 @@
+"""The few-shot protocol: meta-train once, then adapt to and predict fixed test episodes.
+
+Test episode `i` of a task depends on the task's seed and on `i` alone, so that every method, whatever its own seed, meets the
+same episodes in the same order, and a shorter test is a prefix of a longer one. Support and query rows are shuffled.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from benchbench.contracts.fewshot import EpisodeBatch, FewShotAdapter, FewShotTask, Support, TaskInfo
+from benchbench.errors import ClusterError, ProtocolViolation
+from benchbench.protocols.base import Declined, PhaseClock, ProtocolResult
+from benchbench.registry import create_method, get_loader
+from benchbench.seeding import generator
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from benchbench.contracts.context import Context
+    from benchbench.spec import TrialSpec
+
+__all__ = ["PRELOAD", "PROTOCOL_VERSION", "TIMED_PHASES", "budget_iterations", "run", "test_episodes"]
+
+PROTOCOL_VERSION = "fewshot/1"
+TIMED_PHASES = ("meta_fit", "adapt", "predict")
+PRELOAD = ("numpy", "torch", "torch._dynamo")
+
+# test episodes are handed to batched methods in chunks of at most this many bytes of input
+CHUNK_BYTES = 16 * 2**20
+ROW_SUM_TOLERANCE = 1e-3
+
+
+def budget_iterations(
+    cls: type[FewShotAdapter], preset: str, task: str, loader: str, options: dict[str, Any]
+) -> int:
+    """Return the meta-training iterations of a method at a preset, for one task; needs no data."""
+    return int(cls.iterations(preset, get_loader(loader).info(task, options)))
+
+
+def run(spec: TrialSpec, fingerprint: str, context: Context, clock: PhaseClock) -> ProtocolResult:
+    """Execute one few-shot trial in this process.
+
+    Raises
+    ------
+    Declined
+        If the method declines the task.
+    ClusterError
+        If the data here are not those that were planned for.
+    ProtocolViolation
+        If predictions have the wrong shape or are not probabilities.
+    """
+    loader = get_loader(spec.loader)
+    with clock.phase("load"):
+        found = loader.fingerprint(spec.options)
+        if found != fingerprint:
+            raise ClusterError(
+                f"the data of task {spec.task!r} differ here: fingerprint {found}, planned {fingerprint};"
+                " use the same benchbench version and data on every worker"
+            )
+    with clock.phase("import"):
+        adapter: FewShotAdapter = create_method(spec.method, spec.params)
+        reason = adapter.supports(loader.info(spec.task, spec.options))
+    if reason is not None:
+        raise Declined(reason)
+    with clock.phase("load"):
+        task = loader.load(spec.task, spec.options)
+    with clock.phase("import"):
+        adapter.setup(task.info, context)
+    context.start_clock()
+    with clock.phase("meta_fit"):
+        adapter.meta_fit(task.train, validation=task.validation, budget=spec.budget, context=context)
+    scores: list[float] = []
+    losses: list[float] = []
+    for batch in test_episodes(task, spec.budget.test_units):
+        predictions = _predict(adapter, batch, task.info, clock)
+        with clock.phase("score"):
+            batch_scores, batch_losses = score_batch(predictions, batch.query_y, task.info)
+            scores.extend(batch_scores)
+            losses.extend(batch_losses)
+    metrics = {"log_loss": sum(losses) / len(losses)} if losses else {}
+    return ProtocolResult(metric=task.metric, unit="episode", unit_scores=scores, metrics=metrics)
+
+
+def test_episodes(task: FewShotTask, n_episodes: int) -> Iterator[EpisodeBatch]:
+    """Yield the first `n_episodes` test episodes of the task, in chunks of bounded size."""
+    import numpy as np
+
+    info = task.info
+    queries_a_class = info.n_query // info.n_way
+    size = 4 * int(np.prod(info.input_shape)) * (info.n_way * info.k_shot + info.n_query)
+    chunk = max(1, min(n_episodes, CHUNK_BYTES // size))
+    for first in range(0, n_episodes, chunk):
+        episodes = []
+        for index in range(first, min(first + chunk, n_episodes)):
+            rng = generator(task.seed, "test", index)
+            one = task.test.sample(rng, n_way=info.n_way, k_shot=info.k_shot, n_query=queries_a_class)
+            s, q = rng.permutation(one.support_x.shape[1]), rng.permutation(one.query_x.shape[1])
+            episodes.append((one.support_x[0, s], one.support_y[0, s], one.query_x[0, q], one.query_y[0, q]))
+        yield EpisodeBatch(*(np.stack(part) for part in zip(*episodes, strict=True)))
+
+
+def _predict(
+    adapter: FewShotAdapter, batch: EpisodeBatch, info: TaskInfo, clock: PhaseClock
+) -> NDArray[np.floating[Any]]:
+    """Return checked predictions (n_tasks, n_query, n_way or n_outputs); query labels stay here."""
+    import numpy as np
+
+    if adapter.card.batched:
+        with clock.phase("predict"):
+            found = adapter.predict_episodes(batch.support_x, batch.support_y, batch.query_x)
+        return check_predictions(found, batch.query_x.shape[:2], info)
+    predictions = []
+    for support_x, support_y, query_x in zip(batch.support_x, batch.support_y, batch.query_x, strict=True):
+        with clock.phase("adapt"):
+            predictor = adapter.adapt(Support(support_x, support_y, info.n_way))
+        with clock.phase("predict"):
+            one = predictor.predict(query_x)
+        predictions.append(check_predictions(one, query_x.shape[:1], info))
+    return np.stack(predictions)
+
+
+def check_predictions(found: Any, lead: tuple[int, ...], info: TaskInfo) -> NDArray[np.floating[Any]]:
+    """Return `found` as an array if it is what the contract asks for.
+
+    Parameters
+    ----------
+    found : array-like
+        What the method returned.
+    lead : tuple of int
+        (n_query,) or (n_tasks, n_query).
+    info : TaskInfo
+
+    Raises
+    ------
+    ProtocolViolation
+        On a wrong shape or type, NaN or infinity, or rows that are not probabilities.
+    """
+    import numpy as np
+
+    try:
+        array = np.asarray(found, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise ProtocolViolation(f"predictions are not numbers but {type(found).__name__}: {error}") from error
+    expected = (*lead, info.n_way if info.kind == "classification" else info.n_outputs)
+    if array.shape != expected:
+        raise ProtocolViolation(f"predictions have shape {array.shape}, expected {expected}")
+    if not np.isfinite(array).all():
+        raise ProtocolViolation(f"{int((~np.isfinite(array)).sum())} of {array.size} predictions are NaN or infinite")
+    if info.kind == "classification":
+        if array.min() < -ROW_SUM_TOLERANCE or array.max() > 1 + ROW_SUM_TOLERANCE:
+            raise ProtocolViolation(f"probabilities lie in [{array.min():.4g}, {array.max():.4g}], expected [0, 1]")
+        worst = float(np.abs(array.sum(axis=-1) - 1).max())
+        if worst > ROW_SUM_TOLERANCE:
+            raise ProtocolViolation(f"rows of probabilities must sum to 1; one is off by {worst:.4g}")
+    return array
+
+
+def score_batch(
+    predictions: NDArray[np.floating[Any]], query_y: NDArray[Any], info: TaskInfo
+) -> tuple[list[float], list[float]]:
+    """Return one score an episode (accuracy, or minus the mean squared error) and one log loss (classification only).
+
+    A true class that ties for the highest probability with `t - 1` others counts 1/t, so that constant predictions score
+    exactly chance.
+    """
+    import numpy as np
+
+    if info.kind == "regression":
+        return [float(v) for v in -((predictions - query_y) ** 2).mean(axis=(1, 2))], []
+    truth = np.take_along_axis(predictions, query_y[..., None], axis=-1)
+    is_top = predictions == predictions.max(axis=-1, keepdims=True)
+    hits = np.where(truth[..., 0] == predictions.max(axis=-1), 1.0 / is_top.sum(axis=-1), 0.0)
+    losses = -np.log(np.clip(truth[..., 0], 1e-12, 1.0)).mean(axis=1)
+    return [float(v) for v in hits.mean(axis=1)], [float(v) for v in losses]

@@ -1,0 +1,87 @@
+"""Where a result comes from: hardware, code state, versions."""
+
+from __future__ import annotations
+
+import functools
+import os
+import shutil
+import socket
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import benchbench
+from benchbench.spec import content_hash
+
+__all__ = ["environment_hash", "git_state", "gpu_names", "hardware", "hardware_class", "user_name"]
+
+
+@functools.lru_cache(maxsize=1)
+def git_state() -> tuple[str, bool | None]:
+    """Return (commit, has uncommitted changes) of the checkout that this code stands in; ("", None) for an installed wheel."""
+    folder = Path(benchbench.__file__).resolve().parent.parent
+    if not (folder / ".git").exists() or shutil.which("git") is None:
+        return "", None
+    commit = _run(["git", "-C", str(folder), "rev-parse", "HEAD"])
+    if not commit:
+        return "", None
+    return commit, bool(_run(["git", "-C", str(folder), "status", "--porcelain"]))
+
+
+def _run(command: list[str]) -> str:
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return done.stdout.strip() if done.returncode == 0 else ""
+
+
+@functools.lru_cache(maxsize=1)
+def gpu_names() -> tuple[str, ...]:
+    """Return the names of the CUDA devices that the driver shows, without importing torch or touching CUDA."""
+    if shutil.which("nvidia-smi") is None:
+        return ()
+    listed = _run(["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"])
+    return tuple(line.strip() for line in listed.splitlines() if line.strip())
+
+
+@functools.lru_cache(maxsize=1)
+def hardware() -> dict[str, Any]:
+    """Return this machine's processor, cores that this process may use, memory and GPUs."""
+    return {
+        "cpu": _cpu_model(),
+        "cores": len(os.sched_getaffinity(0)),
+        "memory_mib": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2**20,
+        "gpus": list(gpu_names()),
+        "host": socket.gethostname(),
+        "kernel": os.uname().release,
+    }
+
+
+def _cpu_model() -> str:
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return " ".join(line.partition(":")[2].split())
+    except OSError:
+        return os.uname().machine
+    return os.uname().machine
+
+
+def hardware_class() -> str:
+    """Return what seconds may be compared within: processor model, cores, GPU."""
+    facts = hardware()
+    parts = [facts["cpu"], f"{facts['cores']} cores"]
+    if facts["gpus"]:
+        parts.append(f"{len(facts['gpus'])} x {facts['gpus'][0]}")
+    return ", ".join(parts)
+
+
+def environment_hash(versions: dict[str, str]) -> str:
+    """Return the hash of the versions of what a trial had imported; "" if nothing is known."""
+    return content_hash(versions, 16) if versions else ""
+
+
+def user_name() -> str:
+    """Return who runs this, for the record of a run."""
+    return os.environ.get("USER") or os.environ.get("LOGNAME") or str(os.getuid())

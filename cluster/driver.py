@@ -1,0 +1,309 @@
+"""Hands planned trials to Dask workers and yields what came of them.
+
+Each trial is pinned to one slot (a thread of a worker), and a slot has at most one task, so that the driver always knows
+what was running where. Dask has no say in repeating work: if a worker disappears, its trials become `infra` attempts here and
+are submitted anew, up to `max_tries`.
+"""
+
+from __future__ import annotations
+
+import queue
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from benchbench import __version__
+from benchbench.cluster import worker as worker_side
+from benchbench.cluster.plan import PlannedTrial
+from benchbench.errors import BenchbenchError, ClusterError, UnmeetableRequestError
+
+if TYPE_CHECKING:
+    from distributed import Client, Future
+
+__all__ = ["Driver", "Finished", "Running"]
+
+WATCH_SECONDS = 0.5
+NO_WORKERS_SECONDS = 60.0
+# tasks shorter than this are sent several at a time: Dask costs 2 to 4 ms a task
+BATCH_SECONDS = 0.1
+MAX_BATCH = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A trial that was handed to a worker."""
+
+    trial: PlannedTrial
+    try_number: int
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """A trial that ended, with its outcome as the worker described it."""
+
+    trial: PlannedTrial
+    try_number: int
+    outcome: dict[str, Any]
+    worker: str
+    is_final: bool
+
+
+@dataclass(slots=True)
+class _Slot:
+    address: str
+    batch: list[Running] = field(default_factory=list)
+    future: Future | None = None
+
+
+class Driver:
+    """Runs trials on the workers of a Dask client.
+
+    Parameters
+    ----------
+    client : distributed.Client
+    device : str
+        "cpu" or "cuda"; only workers with a `GPU` resource get trials for "cuda".
+    methods : sequence of str
+        Names that every worker must know in the very same source.
+    source_hashes : dict
+        Of those methods, on the client.
+    track, protocol_version : str
+    max_tries : int
+        Executions of a trial within this run if its worker is lost.
+    first_try : callable
+        Gives the number of a trial's first try in this run.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        *,
+        device: str,
+        source_hashes: dict[str, str],
+        track: str,
+        protocol_version: str,
+        max_tries: int = 3,
+        prepare: Sequence[tuple[str, dict[str, Any], str]] = (),
+        on_start: Callable[[Running], None] | None = None,
+    ) -> None:
+        self.client = client
+        self.device = device
+        self.source_hashes, self.track, self.protocol_version = source_hashes, track, protocol_version
+        self.max_tries = max_tries
+        self.prepare = list(prepare)
+        self.on_start = on_start
+        self.slots: list[_Slot] = []
+        self._addresses: set[str] = set()
+        self._done: queue.SimpleQueue[_Slot] = queue.SimpleQueue()
+        self._again: list[Running] = []
+        self._trial_seconds: float | None = None
+        self._next_watch = 0.0
+        self._last_worker = time.monotonic()
+
+    def running(self) -> list[Running]:
+        """Return what is on the workers now."""
+        return [r for slot in self.slots for r in slot.batch]
+
+    def run(self, trials: Iterable[PlannedTrial]) -> Iterator[list[Finished]]:
+        """Run the trials; yield lists of finished tries, at the latest every half second (an empty list then).
+
+        Raises
+        ------
+        UnmeetableRequestError
+            If no worker there can run them.
+        ClusterError
+            If all workers are gone for a minute.
+        """
+        stream = iter(trials)
+        self._watch(must_have=True)
+        has_more = True
+        while True:
+            if has_more or self._again:
+                has_more = self._fill(stream, has_more)
+            if not has_more and not self._again and not any(slot.batch for slot in self.slots):
+                return
+            yield self._collect()
+            if time.monotonic() >= self._next_watch:
+                lost = self._watch()
+                if lost:
+                    yield lost
+
+    def abort(self) -> None:
+        """End the trials that run on the workers; used when the client gives up."""
+        for slot in self.slots:
+            if slot.future is not None:
+                slot.future.cancel()
+        try:
+            self.client.run(worker_side.abort, on_error="ignore")
+        except (OSError, TimeoutError):
+            return  # the cluster is gone already, and its zygotes with it
+
+    def _fill(self, stream: Iterator[PlannedTrial], has_more: bool) -> bool:
+        for slot in self.slots:
+            if slot.batch:
+                continue
+            batch: list[Running] = []
+            for _ in range(self._batch_size()):
+                if self._again:
+                    batch.append(self._again.pop(0))
+                elif has_more:
+                    trial = next(stream, None)
+                    if trial is None:
+                        has_more = False
+                        break
+                    batch.append(Running(trial, 1))
+            if not batch:
+                break
+            self._submit(slot, batch)
+        return has_more
+
+    def _batch_size(self) -> int:
+        if self._trial_seconds is None:
+            return 1
+        return max(1, min(MAX_BATCH, int(BATCH_SECONDS / max(self._trial_seconds, 1e-4))))
+
+    def _submit(self, slot: _Slot, batch: list[Running]) -> None:
+        slot.batch = batch
+        for running in batch:
+            if self.on_start is not None:
+                self.on_start(running)
+        slot.future = self.client.submit(
+            worker_side.run_batch,
+            [_request(r.trial, self.device) for r in batch],
+            workers=[slot.address],
+            allow_other_workers=False,
+            pure=False,
+            retries=0,
+            resources={"GPU": 1} if self.device == "cuda" else None,
+        )
+        slot.future.add_done_callback(lambda _, slot=slot: self._done.put(slot))
+
+    def _collect(self) -> list[Finished]:
+        """Wait a little for finished tasks and return all that there are."""
+        finished: list[Finished] = []
+        wait = max(0.0, self._next_watch - time.monotonic())
+        while True:
+            try:
+                slot = self._done.get(timeout=wait)
+            except queue.Empty:
+                return finished
+            wait = 0.0
+            if slot.future is not None and slot.future.done():
+                finished += self._finish(slot)
+
+    def _finish(self, slot: _Slot) -> list[Finished]:
+        future, batch = slot.future, slot.batch
+        slot.future, slot.batch = None, []
+        assert future is not None
+        if future.status != "finished":
+            error = future.exception() if future.status == "error" else None
+            return self._lost(batch, slot.address, f"{type(error).__name__}: {error}" if error else future.status)
+        outcomes = future.result()
+        finished = []
+        for running, outcome in zip(batch, outcomes, strict=True):
+            seconds = float(outcome.get("wall_seconds", 0.0))
+            known = self._trial_seconds
+            self._trial_seconds = seconds if known is None else 0.8 * known + 0.2 * seconds
+            finished.append(self._finished(running, outcome, slot.address))
+        return finished
+
+    def _finished(self, running: Running, outcome: dict[str, Any], address: str) -> Finished:
+        is_final = outcome["outcome"] != "infra" or running.try_number >= self.max_tries
+        if not is_final:
+            self._again.append(Running(running.trial, running.try_number + 1))
+        return Finished(running.trial, running.try_number, outcome, address, is_final)
+
+    def _lost(self, batch: list[Running], address: str, why: str) -> list[Finished]:
+        outcome = {"outcome": "infra", "error_type": "WorkerLost", "error_message": f"worker {address} was lost: {why}"}
+        return [self._finished(running, dict(outcome), address) for running in batch]
+
+    def _watch(self, must_have: bool = False) -> list[Finished]:
+        """Compare the slots with the workers that there are; return what was lost with workers that are gone."""
+        self._next_watch = time.monotonic() + WATCH_SECONDS
+        try:
+            threads: dict[str, int] = self.client.nthreads()
+        except (OSError, TimeoutError) as error:
+            raise ClusterError(f"the Dask scheduler is gone ({error}); what was recorded is safe, run the same command again") from error
+        lost: list[Finished] = []
+        for slot in [s for s in self.slots if s.address not in threads]:
+            self.slots.remove(slot)
+            if slot.future is not None:
+                slot.future.cancel()
+                lost += self._lost(slot.batch, slot.address, "it left the cluster")
+        self._addresses &= set(threads)
+        new = {a: n for a, n in threads.items() if a not in self._addresses}
+        if new:
+            self._admit(new, must_have)
+        if self.slots:
+            self._last_worker = time.monotonic()
+        elif must_have:
+            raise UnmeetableRequestError("the cluster has no workers; start some with `dask worker SCHEDULER`")
+        elif time.monotonic() - self._last_worker > NO_WORKERS_SECONDS:
+            raise ClusterError(f"no worker was left for {NO_WORKERS_SECONDS:.0f} s; what was recorded is safe, run the same command again")
+        return lost
+
+    def _admit(self, new: dict[str, int], must_have: bool) -> None:
+        """Give slots to new workers that run the same code; at the start, refuse the run if one does not."""
+        info = self.client.scheduler_info()["workers"]
+        known = self.client.run(
+            worker_side.facts, list(self.source_hashes), self.track, workers=list(new), on_error="return"
+        )
+        self._addresses |= set(new)
+        usable = {}
+        for address, threads in new.items():
+            problem = self._problem(known.get(address))
+            if problem and must_have:
+                raise UnmeetableRequestError(f"worker {address} {problem}")
+            if not problem:
+                gpus = int(info.get(address, {}).get("resources", {}).get("GPU", 0))
+                usable[address] = min(threads, gpus) if self.device == "cuda" else threads
+        if must_have and self.device == "cuda" and not any(usable.values()):
+            raise UnmeetableRequestError("no worker has a GPU: start workers with `dask worker SCHEDULER --resources GPU=1`")
+        self._prepare([a for a, n in usable.items() if n])
+        self.slots += [_Slot(address) for address, n in usable.items() for _ in range(n)]
+
+    def _problem(self, found: Any) -> str | None:
+        if not isinstance(found, dict):
+            return f"cannot run benchbench: {type(found).__name__}: {found}"
+        if found["version"] != __version__:
+            return f"has benchbench {found['version']}, this client {__version__}; install the same version on both"
+        if found["protocol_version"] != self.protocol_version:
+            return f"has protocol {found['protocol_version']}, this client {self.protocol_version}; install the same code on both"
+        for name, source in self.source_hashes.items():
+            if found["source_hashes"].get(name) != source:
+                return (
+                    f"has another source of method {name!r} ({found['source_hashes'].get(name)}; here {source});"
+                    " install the same code on both, then restart the worker"
+                )
+        return None
+
+    def _prepare(self, addresses: list[str]) -> None:
+        if not self.prepare or not addresses:
+            return
+        tasks = [(loader, options) for loader, options, _ in self.prepare]
+        futures = {
+            a: self.client.submit(worker_side.prepare, tasks, workers=[a], allow_other_workers=False, pure=False)
+            for a in addresses
+        }
+        for address, future in futures.items():
+            try:
+                found = future.result()
+            except BenchbenchError as error:
+                raise UnmeetableRequestError(f"worker {address} cannot get the data: {error}") from error
+            for (loader, _, expected), fingerprint in zip(self.prepare, found, strict=True):
+                if fingerprint != expected:
+                    raise UnmeetableRequestError(
+                        f"worker {address} has other data for loader {loader!r} ({fingerprint}; here {expected})"
+                    )
+
+
+def _request(trial: PlannedTrial, device: str) -> dict[str, Any]:
+    spec = trial.spec.to_dict()
+    spec["budget"] = asdict(trial.spec.budget)
+    return {
+        "spec": spec,
+        "fingerprint": trial.fingerprint,
+        "preload": list(trial.preload),
+        "visible_gpus": "" if device == "cpu" else None,
+    }

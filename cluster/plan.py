@@ -1,0 +1,160 @@
+"""What is to be run: a lazy stream of trials, those already done left out. Pure: no Dask, no clock, no database."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from benchbench.contracts.context import Budget
+from benchbench.errors import InputError, UnmeetableRequestError
+from benchbench.protocols.base import get_protocol
+from benchbench.registry import MethodEntry, check_params, get_loader, get_method, methods, parse_method
+from benchbench.spec import TrialSpec
+from benchbench.suite_files import PresetSpec, SuiteSpec, TaskSpec
+
+__all__ = ["DoneKey", "MethodRequest", "PlannedTrial", "Request", "choose_methods", "plan"]
+
+DoneKey = tuple[str, str, str, str]
+"""(trial id, adapter source hash, task fingerprint, protocol version): if all four are equal, an attempt still counts."""
+
+
+@dataclass(frozen=True, slots=True)
+class MethodRequest:
+    """A method with the parameters that were asked for."""
+
+    entry: MethodEntry
+    params: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What a user asked `bench run` for, validated."""
+
+    suite: SuiteSpec
+    preset_name: str
+    preset: PresetSpec
+    tasks: tuple[TaskSpec, ...]
+    methods: tuple[MethodRequest, ...]
+    seeds: tuple[int, ...]
+    device: str
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedTrial:
+    """A trial and the state of the world that it is planned for."""
+
+    spec: TrialSpec
+    trial_id: str
+    fingerprint: str
+    source_hash: str
+    protocol_version: str
+    transductive: bool
+    preload: tuple[str, ...]
+
+    @property
+    def done_key(self) -> DoneKey:
+        """What an earlier attempt must agree with to stand for this one."""
+        return (self.trial_id, self.source_hash, self.fingerprint, self.protocol_version)
+
+
+def choose_methods(suite: SuiteSpec, texts: Sequence[str]) -> tuple[MethodRequest, ...]:
+    """Return the methods named by `texts`, or those of the suite (else all of its track) if there are none.
+
+    Raises
+    ------
+    UnknownNameError, InputError
+        For unknown methods or parameters, or a method of another track.
+    """
+    chosen = list(texts) or list(suite.methods) or [m for m, e in methods().items() if e.card.track == suite.track]
+    found = []
+    for text in chosen:
+        name, params = parse_method(text)
+        entry = get_method(name)
+        check_params(entry, params)
+        if entry.card.track != suite.track:
+            raise InputError(f"method {name!r} is of track {entry.card.track!r}, suite {suite.name!r} of {suite.track!r}")
+        found.append(MethodRequest(entry, params))
+    if not found:
+        raise InputError(f"there are no methods for track {suite.track!r}")
+    return tuple(found)
+
+
+def plan(
+    request: Request, done: Collection[DoneKey] = (), on_done: Callable[[PlannedTrial], None] | None = None
+) -> Iterator[PlannedTrial]:
+    """Yield the trials of a request that no counted attempt covers yet, task by task.
+
+    Parameters
+    ----------
+    request : Request
+    done : collection of DoneKey
+        What need not be run again.
+    on_done : callable, optional
+        Receives each trial that is left out because it is done.
+    """
+    for trial in all_trials(request):
+        if trial.done_key not in done:
+            yield trial
+        elif on_done is not None:
+            on_done(trial)
+
+
+def all_trials(request: Request) -> Iterator[PlannedTrial]:
+    """Yield every trial of a request: seeds outermost, so that each task has a first result early."""
+    suite = request.suite
+    protocol = get_protocol(suite.track)
+    fingerprints = {t.name: get_loader(t.loader).fingerprint(t.options) for t in request.tasks}
+    for seed in request.seeds:
+        for task in request.tasks:
+            for method in request.methods:
+                spec = TrialSpec(
+                    suite=suite.name,
+                    suite_version=suite.version,
+                    track=suite.track,
+                    task=task.name,
+                    loader=task.loader,
+                    options=dict(task.options),
+                    method=method.entry.name,
+                    params=method.params,
+                    seed=seed,
+                    budget=_budget(request, task, method),
+                    device=request.device,
+                )
+                yield PlannedTrial(
+                    spec,
+                    spec.trial_id,
+                    fingerprints[task.name],
+                    method.entry.source_hash(),
+                    protocol.PROTOCOL_VERSION,
+                    method.entry.card.transductive,
+                    protocol.PRELOAD,
+                )
+
+
+def _budget(request: Request, task: TaskSpec, method: MethodRequest) -> Budget:
+    preset = request.preset
+    iterations = preset.iterations
+    if iterations is None:
+        protocol = get_protocol(request.suite.track)
+        iterations = protocol.budget_iterations(
+            method.entry.cls, request.preset_name, task.name, task.loader, dict(task.options)
+        )
+    return Budget(
+        preset=request.preset_name,
+        iterations=iterations,
+        threads=preset.threads,
+        time_limit_seconds=preset.time_limit_seconds,
+        memory_limit_mib=preset.memory_limit_mib,
+        grace_seconds=preset.grace_seconds,
+        test_units=preset.test_units,
+    )
+
+
+def check_devices(requests: Iterable[MethodRequest], device: str) -> None:
+    """Raise `UnmeetableRequestError` if a method cannot use the device."""
+    for method in requests:
+        if device not in method.entry.card.devices:
+            raise UnmeetableRequestError(
+                f"method {method.entry.name!r} runs on {', '.join(method.entry.card.devices)} only, not on {device}"
+            )

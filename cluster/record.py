@@ -1,0 +1,75 @@
+"""Turns what a worker reported into the record of an attempt."""
+
+from __future__ import annotations
+
+from benchbench import __version__
+from benchbench.cluster.driver import Finished
+from benchbench.provenance import environment_hash, git_state
+from benchbench.records import Attempt, CurvePoint
+from benchbench.spec import content_hash
+
+__all__ = ["attempt_id", "attempt_of"]
+
+_COPIED = (
+    "outcome",
+    "error_type",
+    "error_message",
+    "traceback",
+    "log_tail",
+    "metric",
+    "score",
+    "score_sd",
+    "n_units",
+    "unit",
+    "unit_scores",
+    "metrics",
+    "phases",
+    "seconds",
+    "wall_seconds",
+    "cpu_seconds",
+    "peak_memory_mib",
+    "started_at",
+    "host",
+    "hardware_class",
+    "environment",
+)
+
+
+def attempt_id(run_id: str, trial_id: str, try_number: int) -> str:
+    """Return the id of one try: the same however often Dask may have run it."""
+    return content_hash([run_id, trial_id, try_number])
+
+
+def attempt_of(finished: Finished, run_id: str) -> Attempt:
+    """Return the attempt's record; what the worker did not say keeps its default."""
+    trial, spec, outcome = finished.trial, finished.trial.spec, finished.outcome
+    commit, dirty = git_state()
+    said = {name: outcome[name] for name in _COPIED if outcome.get(name) is not None}
+    return Attempt(
+        attempt_id=attempt_id(run_id, trial.trial_id, finished.try_number),
+        run_id=run_id,
+        trial_id=trial.trial_id,
+        try_number=finished.try_number,
+        suite=spec.suite,
+        suite_version=spec.suite_version,
+        track=spec.track,
+        task=spec.task,
+        task_fingerprint=trial.fingerprint,
+        protocol_version=trial.protocol_version,
+        method=spec.method,
+        params=dict(spec.params),
+        transductive=trial.transductive,
+        seed=spec.seed,
+        preset=spec.budget.preset,
+        budget=spec.to_dict()["budget"],
+        threads=spec.budget.threads,
+        device=spec.device,
+        curve=[CurvePoint(*point) for point in outcome.get("curve", ())],
+        worker=finished.worker,
+        adapter_source_hash=trial.source_hash,
+        environment_hash=environment_hash(outcome.get("environment") or {}),
+        git_commit=commit,
+        git_dirty=dirty,
+        benchbench_version=__version__,
+        **said,
+    )

@@ -1,0 +1,227 @@
+"""Few-shot methods that misbehave in every way the harness must survive; used through BENCHBENCH_METHODS."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+import time
+from typing import Any, ClassVar
+
+from benchbench.cards import MethodCard
+from benchbench.contracts.fewshot import FewShotAdapter, Predictor
+
+
+class Mean(Predictor):
+    """Predicts uniform probabilities, or zeros."""
+
+    def __init__(self, n_way: int) -> None:
+        self.n_way = n_way
+
+    def predict(self, query_x: Any) -> Any:
+        import numpy as np
+
+        return np.full((len(query_x), self.n_way), 1 / self.n_way if self.n_way > 1 else 0.0)
+
+
+def hostile_card(name: str, **more: Any) -> MethodCard:
+    defaults: dict[str, Any] = {
+        "name": name,
+        "track": "fewshot",
+        "title": name,
+        "summary": "A method for tests.",
+        "paper": "none",
+        "url": "https://example.invalid",
+        "year": 2026,
+        "tasks": ("classification", "regression"),
+        "devices": ("cpu", "cuda"),
+    }
+    return MethodCard(**{**defaults, **more})
+
+
+class Noop(FewShotAdapter):
+    card: ClassVar[MethodCard] = hostile_card("noop")
+
+    def adapt(self, support: Any) -> Predictor:
+        return Mean(support.n_way)
+
+
+class Sleeper(Noop):
+    card: ClassVar[MethodCard] = hostile_card("sleeper")
+
+    def __init__(self, seconds: float = 1.0, busy: bool = False) -> None:
+        self.seconds, self.busy = seconds, busy
+
+    def meta_fit(self, episodes: Any, **kwargs: Any) -> None:
+        if not self.busy:
+            time.sleep(self.seconds)
+        until = time.process_time() + self.seconds
+        while self.busy and time.process_time() < until:
+            pass
+
+
+class Reporter(Noop):
+    """Reports two points, then sleeps for ever."""
+
+    card: ClassVar[MethodCard] = hostile_card("reporter")
+
+    def meta_fit(self, episodes: Any, *, context: Any, **kwargs: Any) -> None:
+        context.report(1, accuracy=0.5)
+        context.report(2, accuracy=0.75)
+        time.sleep(600)
+
+
+class Misbehaving(Noop):
+    """Does what its parameter says while it is meta-trained."""
+
+    card: ClassVar[MethodCard] = hostile_card("misbehaving")
+
+    def __init__(self, how: str = "python_loop") -> None:
+        self.how = how
+
+    def meta_fit(self, episodes: Any, **kwargs: Any) -> None:
+        getattr(self, f"do_{self.how}")()
+
+    def do_python_loop(self) -> None:
+        while True:
+            pass
+
+    def do_c_loop(self) -> None:
+        import re
+
+        re.match(r"(a+)+$", "a" * 60 + "b")
+
+    def do_ignore_signals(self) -> None:
+        for sign in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGALRM):
+            signal.signal(sign, signal.SIG_IGN)
+        self.do_python_loop()
+
+    def do_allocate(self) -> None:
+        import numpy as np
+
+        held = []
+        while True:
+            held.append(np.ones(8 * 2**20 // 8))
+            time.sleep(0.001)
+
+    def do_allocate_in_grandchild(self) -> None:
+        code = "import time\nh = []\nwhile True:\n    h.append(bytearray(8 * 2**20)); time.sleep(0.001)"
+        subprocess.run([sys.executable, "-c", code], check=False)
+
+    def do_allocate_at_once(self) -> None:
+        import numpy as np
+
+        np.ones(2**50)
+
+    def do_segfault(self) -> None:
+        ctypes.string_at(0)
+
+    def do_exit_hard(self) -> None:
+        os._exit(7)
+
+    def do_exit_zero(self) -> None:
+        os._exit(0)
+
+    def do_kill_self(self) -> None:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    def do_raise_error(self) -> None:
+        raise RuntimeError("the loss is NaN")
+
+    def do_raise_keyboard_interrupt(self) -> None:
+        raise KeyboardInterrupt
+
+    def do_raise_system_exit(self) -> None:
+        sys.exit(0)
+
+    def do_print_flood(self) -> None:
+        line = "x" * 1023 + "\n"
+        for _ in range(100 * 1024):
+            sys.stdout.write(line)
+
+    def do_kill_zygote(self) -> None:
+        os.kill(os.getppid(), signal.SIGKILL)
+        time.sleep(600)
+
+    def do_escape(self) -> None:
+        """Leave a grandchild behind: forked twice, in a session of its own, deaf to SIGTERM."""
+        if os.fork() == 0:
+            os.setsid()
+            if os.fork() == 0:
+                signal.signal(signal.SIGTERM, signal.SIG_IGN)
+                time.sleep(600)
+            os._exit(0)
+        os.wait()
+
+    def do_escape_and_hang(self) -> None:
+        self.do_escape()
+        time.sleep(600)
+
+    def do_escape_and_kill_zygote(self) -> None:
+        self.do_escape()
+        self.do_kill_zygote()
+
+    def do_read_stdin(self) -> None:
+        sys.stdin.read()
+
+    def do_nothing(self) -> None:
+        return
+
+
+class BadPredictions(Noop):
+    """Predicts what its parameter says."""
+
+    card: ClassVar[MethodCard] = hostile_card("bad_predictions")
+
+    def __init__(self, how: str = "nan") -> None:
+        self.how = how
+
+    def adapt(self, support: Any) -> Predictor:
+        outer = self
+
+        class Bad(Predictor):
+            def predict(self, query_x: Any) -> Any:
+                import numpy as np
+
+                good = np.full((len(query_x), support.n_way), 1 / support.n_way)
+                return {
+                    "nan": good * np.nan,
+                    "shape": good[:, :-1],
+                    "not_normalised": good * 3,
+                    "negative": good - 1.0,
+                    "none": None,
+                    "text": "surely class 0",
+                }[outer.how]
+
+        return Bad()
+
+
+class Declining(Noop):
+    card: ClassVar[MethodCard] = hostile_card("declining")
+
+    def supports(self, task: Any) -> str | None:
+        return "not today"
+
+
+class BrokenConstructor(Noop):
+    card: ClassVar[MethodCard] = hostile_card("broken_constructor")
+
+    def __init__(self) -> None:
+        raise ValueError("this method cannot be made")
+
+
+class ShowEnvironment(Noop):
+    """Prints what the harness set for it."""
+
+    card: ClassVar[MethodCard] = hostile_card("show_environment")
+
+    def meta_fit(self, episodes: Any, *, context: Any, **kwargs: Any) -> None:
+        import torch
+
+        for name in ("CUDA_VISIBLE_DEVICES", "TMPDIR", "OMP_NUM_THREADS"):
+            print(f"{name}={os.environ.get(name)!r}")
+        print(f"threads={torch.get_num_threads()}")
+        print(f"cwd={os.getcwd()}")
+        print(f"device={context.device}")
