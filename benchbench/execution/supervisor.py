@@ -96,9 +96,9 @@ class Zygote:
             self.close()
             raise ZygoteLostError(f"the trial's zygote does not answer: {error}") from error
         if message is None:
-            code = self._wait_code()
+            said = f"the trial's zygote ended ({self._wait_code()}); it printed: {self._printed()}"
             self.close()
-            raise ZygoteLostError(f"the trial's zygote ended ({code}); it printed: {self._printed()}")
+            raise ZygoteLostError(said)
         return message
 
     def _wait_code(self) -> str:
@@ -127,6 +127,7 @@ class Zygote:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+        self._log.close()
         limits.kill_marked(self.mark)
 
 

@@ -110,6 +110,9 @@ class Trial:
         pid = os.fork()
         if pid == 0:
             limits.die_with_parent(parent)
+            # or a forked process that outlives the zygote would keep the worker from seeing its end
+            for fd in (self.sock.fileno(), self.report_fd, self.log_fd):
+                os.close(fd)
             child.run(self.request, scratch, report_end, log_end, deadline)
         os.close(report_end)
         os.close(log_end)

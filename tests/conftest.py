@@ -1,0 +1,71 @@
+"""Fixtures shared by all tests."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+# before anything scans the registry: methods that misbehave, for tests only
+PLUGINS = Path(__file__).parent / "plugins"
+os.environ["BENCHBENCH_METHODS"] = str(PLUGINS)
+os.environ.pop("BENCHBENCH_DB", None)
+
+
+@pytest.fixture
+def data_folder() -> Path:
+    """Folder of real data, or skip."""
+    chosen = os.environ.get("BENCHBENCH_DATA")
+    if not chosen or not Path(chosen).is_dir():
+        pytest.skip("real data are not here: set BENCHBENCH_DATA")
+    return Path(chosen).resolve()
+
+
+@pytest.fixture
+def make_request() -> Any:
+    """Make the request of a trial on a task that costs next to nothing."""
+    from benchbench.contracts.context import Budget
+    from benchbench.protocols.base import get_protocol
+    from benchbench.registry import get_loader
+    from benchbench.spec import TrialSpec
+
+    def make(
+        method: str, *, loader: str = "sinusoid", options: dict[str, Any] | None = None, **budget: Any
+    ) -> dict[str, Any]:
+        params = budget.pop("params", {})
+        seed = budget.pop("seed", 0)
+        options = {"shot": 10} if options is None else options
+        get_loader(loader).prepare(options, lambda line: None)
+        spec = TrialSpec(
+            suite="tests",
+            suite_version="1",
+            track="fewshot",
+            task="tiny",
+            loader=loader,
+            options=options,
+            method=method,
+            params=params,
+            seed=seed,
+            budget=Budget(**{"preset": "tests", "iterations": 0, "test_units": 3, "grace_seconds": 0.3, **budget}),
+            device="cpu",
+        )
+        return {
+            "spec": spec.to_dict(),
+            "fingerprint": get_loader(loader).fingerprint(options),
+            "preload": list(get_protocol("fewshot").PRELOAD),
+            "visible_gpus": "",
+        }
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def zygotes() -> Iterator[None]:
+    """End the zygotes of this process after the tests."""
+    yield
+    from benchbench.execution.supervisor import abort_all
+
+    abort_all()

@@ -1,0 +1,188 @@
+"""One trial in a forked child: every way to go wrong has its status, and nothing is left running."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchbench.execution import limits, supervisor
+
+pytestmark = pytest.mark.usefixtures("zygotes")
+
+
+def leftovers() -> list[int]:
+    """Return the processes other than zygotes that descend from a zygote of ours, or carry its mark."""
+    zygotes = {z.pid for z in [*supervisor._idle, *supervisor._busy]}
+    marked = [
+        pid
+        for pid in limits._all_pids()
+        if b"BENCHBENCH_ZYGOTE=" in limits._environ(pid) and pid not in zygotes and pid != os.getpid()
+    ]
+    mine = {z.mark.encode() for z in [*supervisor._idle, *supervisor._busy]}
+    return [pid for pid in marked if any(m in limits._environ(pid) for m in mine)]
+
+
+def run(request: dict[str, Any]) -> dict[str, Any]:
+    outcome = supervisor.execute(request)
+    assert leftovers() == []
+    return outcome
+
+
+def test_a_trial_that_does_nothing_is_ok(make_request: Any) -> None:
+    outcome = run(make_request("noop"))
+    assert outcome["outcome"] == "ok"
+    assert outcome["n_units"] == len(outcome["unit_scores"]) == 3
+    assert outcome["score"] == pytest.approx(sum(outcome["unit_scores"]) / 3)
+    assert outcome["environment"]["torch"].startswith("2.")
+    assert set(outcome["phases"]) >= {"load", "import", "meta_fit", "adapt", "predict", "score"}
+
+
+@pytest.mark.parametrize(
+    ("how", "status", "words"),
+    [
+        ("python_loop", "timeout", "limit of 0.5 s"),
+        ("c_loop", "timeout", "limit of 0.5 s"),
+        ("ignore_signals", "timeout", "limit of 0.5 s"),
+        ("escape_and_hang", "timeout", "limit of 0.5 s"),
+        ("segfault", "crashed", "SIGSEGV"),
+        ("exit_hard", "crashed", "exit code 7"),
+        ("exit_zero", "crashed", "exit code 0 without a result"),
+        ("kill_self", "crashed", "SIGKILL"),
+        ("raise_error", "failed", "the loss is NaN"),
+        ("raise_keyboard_interrupt", "failed", ""),
+        ("raise_system_exit", "failed", "0"),
+        ("allocate_at_once", "memory", "Unable to allocate"),
+        ("escape", "ok", ""),
+        ("read_stdin", "ok", ""),
+    ],
+)
+def test_hostile_methods(make_request: Any, how: str, status: str, words: str) -> None:
+    limit = 0.5 if status == "timeout" else 60
+    outcome = run(make_request("misbehaving", params={"how": how}, time_limit_seconds=limit))
+    assert outcome["outcome"] == status
+    assert words in outcome.get("error_message", "")
+    if status == "timeout":
+        assert outcome["wall_seconds"] >= limit
+
+
+@pytest.mark.parametrize("how", ["allocate", "allocate_in_grandchild"])
+def test_memory_limit_holds_for_the_whole_tree(make_request: Any, how: str) -> None:
+    outcome = run(make_request("misbehaving", params={"how": how}, memory_limit_mib=400, time_limit_seconds=60))
+    assert outcome["outcome"] == "memory"
+    assert 400 < outcome["peak_memory_mib"] < 1200
+
+
+def test_shared_pages_of_the_zygote_are_not_counted(make_request: Any) -> None:
+    # torch alone is some 250 MiB of anonymous memory that the child shares with its zygote
+    request = make_request("sleeper", params={"seconds": 0.3}, memory_limit_mib=200)
+    assert run(request)["outcome"] == "ok"
+
+
+def test_a_flood_of_output_is_cut_and_harms_nobody(make_request: Any) -> None:
+    outcome = run(make_request("misbehaving", params={"how": "print_flood"}, time_limit_seconds=60))
+    assert outcome["outcome"] == "ok"
+    assert "104857600 bytes were printed" in outcome["log_tail"]
+    assert len(outcome["log_tail"]) < 20_000
+
+
+def test_an_escaped_grandchild_is_ended_and_reported(make_request: Any) -> None:
+    outcome = run(make_request("misbehaving", params={"how": "escape"}))
+    assert "1 processes were left running and were ended" in outcome["log_tail"]
+
+
+@pytest.mark.parametrize("how", ["kill_zygote", "escape_and_kill_zygote"])
+def test_death_of_the_zygote_is_infra_and_leaves_nothing(make_request: Any, how: str) -> None:
+    before = {z.mark.encode() for z in supervisor._idle}
+    outcome = supervisor.execute(make_request("misbehaving", params={"how": how}, time_limit_seconds=60))
+    assert outcome["outcome"] == "infra"
+    assert "killed by signal 9" in outcome["error_message"]
+    assert not [pid for pid in limits._all_pids() if any(m in limits._environ(pid) for m in before) and before]
+    assert run(make_request("noop"))["outcome"] == "ok"
+
+
+@pytest.mark.parametrize(
+    ("how", "words"),
+    [
+        ("nan", "NaN"),
+        ("shape", "shape"),
+        ("not_normalised", "sum to 1"),
+        ("negative", "lie in"),
+        ("none", "not numbers"),
+        ("text", "not numbers"),
+    ],
+)
+def test_predictions_that_break_the_contract_fail(make_request: Any, how: str, words: str) -> None:
+    request = make_request("bad_predictions", params={"how": how}, loader="glyphs", options={"way": 3, "shot": 1})
+    outcome = run(request)
+    assert outcome["outcome"] == "failed"
+    assert outcome["error_type"] == "ProtocolViolation"
+    assert words in outcome["error_message"]
+
+
+def test_declining_is_no_failure(make_request: Any) -> None:
+    outcome = run(make_request("declining"))
+    assert (outcome["outcome"], outcome["error_message"]) == ("declined", "not today")
+
+
+def test_a_broken_constructor_has_its_traceback(make_request: Any) -> None:
+    outcome = run(make_request("broken_constructor"))
+    assert outcome["outcome"] == "failed"
+    assert "hostile.py" in outcome["traceback"]
+
+
+def test_points_reported_before_a_timeout_survive_it(make_request: Any) -> None:
+    outcome = run(make_request("reporter", time_limit_seconds=0.5))
+    assert outcome["outcome"] == "timeout"
+    assert [(p[0], p[2], p[3]) for p in outcome["curve"]] == [(1, "accuracy", 0.5), (2, "accuracy", 0.75)]
+
+
+def test_other_data_than_planned_are_refused(make_request: Any) -> None:
+    request = make_request("noop") | {"fingerprint": "of something else"}
+    outcome = run(request)
+    assert outcome["outcome"] == "infra"
+    assert "fingerprint" in outcome["error_message"]
+
+
+def test_environment_of_a_trial(make_request: Any) -> None:
+    outcome = run(make_request("show_environment", threads=2))
+    log = outcome["log_tail"]
+    assert "threads=2" in log
+    assert "CUDA_VISIBLE_DEVICES=''" in log
+    assert "device=cpu" in log
+    scratch = log.partition("cwd=")[2].split()[0]
+    assert "benchbench-" in scratch
+    assert not Path(scratch).exists()
+
+
+def test_aborting_ends_the_running_trial(make_request: Any) -> None:
+    found: list[dict[str, Any]] = []
+    request = make_request("sleeper", params={"seconds": 600})
+    thread = threading.Thread(target=lambda: found.append(supervisor.execute(request)))
+    thread.start()
+    while not any(limits.descendants(z.pid) for z in list(supervisor._busy)):
+        time.sleep(0.01)
+    supervisor.abort_all()
+    thread.join(timeout=20)
+    assert not thread.is_alive()
+    assert found[0]["outcome"] == "infra"
+    assert leftovers() == []
+
+
+def test_kill_of_the_zygote_from_outside(make_request: Any) -> None:
+    found: list[dict[str, Any]] = []
+    request = make_request("misbehaving", params={"how": "escape_and_hang"})
+    thread = threading.Thread(target=lambda: found.append(supervisor.execute(request)))
+    thread.start()
+    while not any(len(limits.descendants(z.pid)) > 1 for z in list(supervisor._busy)):
+        time.sleep(0.01)
+    (zygote,) = supervisor._busy
+    os.kill(zygote.pid, signal.SIGKILL)
+    thread.join(timeout=20)
+    assert found[0]["outcome"] == "infra"
+    assert not [pid for pid in limits._all_pids() if zygote.mark.encode() in limits._environ(pid)]
