@@ -1,0 +1,173 @@
+"""Supplies of episodes: classes of images, and sine waves. Shapes are those of `benchbench.contracts.fewshot`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from benchbench.contracts.fewshot import EpisodeBatch, EpisodeSource
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+__all__ = ["Drawn", "ImagePool", "SinePool"]
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """Which images stand in some episodes; what `ImagePool.draw` returns and `ImagePool.gather` turns into images.
+
+    Parameters
+    ----------
+    classes : (n_tasks, n_way) int64
+        Positions in `ImagePool.classes`, distinct within an episode.
+    items : (n_tasks, n_way, k_shot + n_query) int64
+        Drawings of each class, distinct; the first `k_shot` are support.
+    turns : (n_tasks, n_way) int64
+        Quarter turns by which all images of the class are rotated in this episode; zeros unless the pool rotates.
+    """
+
+    classes: NDArray[np.int64]
+    items: NDArray[np.int64]
+    turns: NDArray[np.int64]
+
+
+class ImagePool(EpisodeSource):
+    """Episodes over classes of grey images; ink is 1, paper 0.
+
+    Parameters
+    ----------
+    images : (n_stored, n_per_class, height, width) uint8
+        Usually a read-only memory map, also of classes that do not belong to this pool.
+    classes : (n_classes,) int64, optional
+        The classes of this pool, as positions in `images`; all of them if None.
+    rotates : bool
+        Whether each class of an episode is turned by a random multiple of 90 degrees (MAML's Omniglot).
+
+    Attributes
+    ----------
+    images, classes, rotates
+        Methods that train on plain batches, or embed every image once, may read them: image `i` of class `c` of this
+        pool is ``images[classes[c], i]``. Images of other classes are none of theirs.
+    n_classes, n_per_class : int
+    """
+
+    kind = "classification"
+
+    def __init__(
+        self, images: NDArray[np.uint8], classes: NDArray[np.int64] | None = None, *, rotates: bool = False
+    ) -> None:
+        import numpy as np
+
+        # a plain view: every operation on np.memmap itself pays for its bookkeeping
+        self.images: NDArray[np.uint8] = np.asarray(images)
+        self.classes = np.arange(len(images)) if classes is None else np.asarray(classes, dtype=np.int64)
+        self.rotates = rotates
+        self.n_classes = len(self.classes)
+        self.n_per_class = int(images.shape[1])
+        self.input_shape = (1, *images.shape[2:])
+
+    def sample(
+        self, rng: np.random.Generator, *, n_way: int, k_shot: int, n_query: int, n_tasks: int = 1
+    ) -> EpisodeBatch:
+        """See the base class."""
+        import numpy as np
+
+        drawn = self.draw(rng, n_way=n_way, n_items=k_shot + n_query, n_tasks=n_tasks)
+        images = self.gather(drawn)
+        shape = (n_tasks, -1, *self.input_shape)
+        labels = np.arange(n_way, dtype=np.int64)
+        return EpisodeBatch(
+            support_x=as_float(images[:, :, :k_shot]).reshape(shape),
+            support_y=np.tile(np.repeat(labels, k_shot), (n_tasks, 1)),
+            query_x=as_float(images[:, :, k_shot:]).reshape(shape),
+            query_y=np.tile(np.repeat(labels, n_query), (n_tasks, 1)),
+        )
+
+    def draw(self, rng: np.random.Generator, *, n_way: int, n_items: int, n_tasks: int = 1) -> Drawn:
+        """Choose classes, drawings and quarter turns without touching an image; `sample` begins with this.
+
+        Raises
+        ------
+        ValueError
+            If there are fewer than `n_way` classes or fewer than `n_items` drawings a class.
+        """
+        import numpy as np
+
+        if not 1 <= n_way <= self.n_classes:
+            raise ValueError(f"cannot draw {n_way} classes of {self.n_classes}")
+        if not 1 <= n_items <= self.n_per_class:
+            raise ValueError(f"cannot draw {n_items} images of a class (support + query) of {self.n_per_class}")
+        classes = _distinct(rng, self.n_classes, n_way, n_tasks)
+        items = rng.random((n_tasks, n_way, self.n_per_class)).argsort(axis=2)[:, :, :n_items]
+        turns = rng.integers(0, 4, (n_tasks, n_way)) if self.rotates else np.zeros((n_tasks, n_way), dtype=np.int64)
+        return Drawn(classes, items, turns)
+
+    def gather(self, drawn: Drawn) -> NDArray[np.uint8]:
+        """Return the images of `drawn`, turned: (n_tasks, n_way, n_items, height, width) uint8."""
+        import numpy as np
+
+        images: NDArray[np.uint8] = self.images[self.classes[drawn.classes][:, :, None], drawn.items]
+        if self.rotates:
+            for turn in (1, 2, 3):
+                chosen = drawn.turns == turn
+                images[chosen] = np.rot90(images[chosen], turn, axes=(-2, -1))
+        return images
+
+
+class SinePool(EpisodeSource):
+    """MAML's regression tasks: y = a sin(x - p) with a in [0.1, 5], p in [0, pi], x in [-5, 5], all uniform.
+
+    References
+    ----------
+    Finn, Abbeel & Levine 2017, arXiv:1703.03400, section 5.1.
+    """
+
+    kind = "regression"
+    input_shape = (1,)
+    n_classes = 0
+    amplitudes = (0.1, 5.0)
+    phases = (0.0, 3.141592653589793)
+    inputs = (-5.0, 5.0)
+
+    def sample(
+        self, rng: np.random.Generator, *, n_way: int, k_shot: int, n_query: int, n_tasks: int = 1
+    ) -> EpisodeBatch:
+        """See the base class; `n_way` must be 1."""
+        import numpy as np
+
+        if n_way != 1 or k_shot < 1 or n_query < 1:
+            raise ValueError(f"expected n_way=1, k_shot>=1, n_query>=1; got {n_way}, {k_shot}, {n_query}")
+        amplitude = rng.uniform(*self.amplitudes, (n_tasks, 1, 1))
+        phase = rng.uniform(*self.phases, (n_tasks, 1, 1))
+        x = rng.uniform(*self.inputs, (n_tasks, k_shot + n_query, 1))
+        y: NDArray[np.float32] = (amplitude * np.sin(x - phase)).astype(np.float32)
+        inputs: NDArray[np.float32] = x.astype(np.float32)
+        return EpisodeBatch(inputs[:, :k_shot], y[:, :k_shot], inputs[:, k_shot:], y[:, k_shot:])
+
+
+def as_float(images: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Return grey levels in [0, 1]."""
+    import numpy as np
+
+    return np.multiply(images, np.float32(1 / 255), dtype=np.float32)
+
+
+def _distinct(rng: np.random.Generator, n: int, size: int, n_rows: int) -> NDArray[np.int64]:
+    """Draw rows of `size` distinct numbers below `n`, uniformly, in random order: (n_rows, size)."""
+    import numpy as np
+
+    if 2 * size > n:
+        return rng.random((n_rows, n)).argsort(axis=1)[:, :size]
+    # redrawing repeated numbers treats all numbers alike, so every row of distinct numbers is as likely as any other
+    rows = rng.integers(0, n, (n_rows, size))
+    while True:
+        order = rows.argsort(axis=1, kind="stable")
+        ordered = np.take_along_axis(rows, order, axis=1)
+        again = np.zeros(rows.shape, dtype=bool)
+        np.put_along_axis(again, order[:, 1:], ordered[:, 1:] == ordered[:, :-1], axis=1)
+        n_again = int(again.sum())
+        if n_again == 0:
+            return rows
+        rows[again] = rng.integers(0, n, n_again)

@@ -1,0 +1,326 @@
+"""Prepared data: arrays made once from a source, kept in the cache, memory-mapped by every trial.
+
+Layout under `benchbench.paths.cache_dir()`::
+
+    <data set>/<key>/<array>.npy     the arrays
+    <data set>/<key>/manifest.json   their shapes and hashes, the options and library versions they were made with
+    <data set>/<key>.lock            locked by the process that makes them
+    <data set>/.tmp-<key>-*          being made, or left by a process that was killed; the next one removes it
+
+A folder appears under its name complete or not at all, so a process that is killed leaves nothing that could be taken
+for data.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+from benchbench.contracts.loading import Progress
+from benchbench.errors import DataMissingError, InputError
+from benchbench.paths import cache_dir
+from benchbench.spec import content_hash
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = ["FORMAT", "Built", "Prepared", "array_hash", "find", "prepare"]
+
+FORMAT = 1
+"""Version of the layout; raised when older folders can no longer be read."""
+
+MANIFEST = "manifest.json"
+
+# arrays whose content this process has checked already: (file, size, time of change) -> nothing to be done again
+_checked: set[tuple[str, int, int]] = set()
+
+
+class _Damaged(Exception):
+    """A folder is there but is not what its manifest says."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Built:
+    """What a builder returns.
+
+    Parameters
+    ----------
+    arrays : mapping of str to array
+    notes : mapping
+        Plain JSON data for the manifest ("classes", "fonts", ...); no part of the content hash.
+    """
+
+    arrays: Mapping[str, NDArray[Any]]
+    notes: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A folder of prepared arrays.
+
+    Parameters
+    ----------
+    folder : Path
+    manifest : mapping
+        As read from `manifest.json`.
+    """
+
+    folder: Path
+    manifest: Mapping[str, Any]
+
+    @property
+    def content(self) -> str:
+        """Hash of the content of all arrays: equal bytes, equal hash, whatever made them."""
+        return content_hash({name: entry["sha256"] for name, entry in self.manifest["arrays"].items()})
+
+    @property
+    def notes(self) -> Mapping[str, Any]:
+        """What the builder noted down."""
+        notes: Mapping[str, Any] = self.manifest["notes"]
+        return notes
+
+    def array(self, name: str) -> NDArray[Any]:
+        """Return an array, memory-mapped read-only.
+
+        Raises
+        ------
+        DataMissingError
+            If the file is gone or has another size than the manifest says.
+        """
+        try:
+            return self._open(name)
+        except _Damaged as error:
+            raise DataMissingError(f"{error}; prepare the data again (bench run does so by itself)") from error
+
+    def _open(self, name: str) -> NDArray[Any]:
+        import numpy as np
+
+        entry, path = self.manifest["arrays"][name], self.folder / f"{name}.npy"
+        try:
+            size = path.stat().st_size
+            if size != entry["file_bytes"]:
+                raise _Damaged(f"{path} has {size} bytes, expected {entry['file_bytes']}")
+            array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
+        except (OSError, ValueError) as error:
+            raise _Damaged(f"{path} cannot be read: {error}") from error
+        if list(array.shape) != entry["shape"] or array.dtype.str != entry["dtype"]:
+            raise _Damaged(
+                f"{path} holds {array.dtype.str}{list(array.shape)}, expected {entry['dtype']}{entry['shape']}"
+            )
+        return array
+
+    def verify(self) -> None:
+        """Compare the content of every array with the manifest, once a process; raises if they differ."""
+        for name, entry in self.manifest["arrays"].items():
+            array, stat = self._open(name), (self.folder / f"{name}.npy").stat()
+            seen = (str(self.folder / name), stat.st_size, stat.st_mtime_ns)
+            if seen in _checked:
+                continue
+            found = array_hash(array)
+            if found != entry["sha256"]:
+                raise _Damaged(
+                    f"{self.folder / name}.npy has content {found[:12]}..., expected {entry['sha256'][:12]}..."
+                )
+            _checked.add(seen)
+
+
+def array_hash(array: NDArray[Any]) -> str:
+    """Return the SHA-256 of an array's type, shape and values."""
+    import numpy as np
+
+    digest = hashlib.sha256(f"{array.dtype.str}{list(array.shape)}".encode())
+    digest.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
+    return digest.hexdigest()
+
+
+def prepare(dataset: str, options: Mapping[str, Any], build: Callable[[], Built], progress: Progress) -> Prepared:
+    """Return the prepared arrays; build them if they are not there or damaged.
+
+    Parameters
+    ----------
+    dataset : str
+        Name of a folder in the cache.
+    options : mapping
+        All that the arrays depend on, as plain JSON data; with `dataset` it is their identity.
+    build : callable
+        Makes the arrays; called under a lock, so by one process at a time. It should report what takes long.
+    progress : callable
+
+    Raises
+    ------
+    InputError
+        If the cache cannot be written.
+    DataMissingError
+        As `build` raises it.
+    """
+    folder = _folder(dataset, options)
+    # a cache that is complete may be read-only
+    prepared = _intact(folder, dataset, None)
+    if prepared is not None:
+        return prepared
+    lock = folder.with_name(f"{folder.name}.lock")
+    with _explained():
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        file = lock.open("ab")
+    with file, _locked(file, f"waiting for another process that prepares {dataset}", progress):
+        return _intact(folder, dataset, progress) or _make(folder, dataset, options, build)
+
+
+def find(dataset: str, options: Mapping[str, Any]) -> Prepared:
+    """Return prepared arrays by their manifest alone; nothing else is read.
+
+    Raises
+    ------
+    DataMissingError
+        If they were not prepared, or the manifest is damaged.
+    """
+    folder = _folder(dataset, options)
+    try:
+        prepared = _read(folder)
+    except _Damaged as error:
+        raise DataMissingError(f"{error}; prepare the data again (bench run does so by itself)") from error
+    if prepared is None:
+        raise DataMissingError(
+            f"data set {dataset!r} ({dict(options)}) is not prepared under {cache_dir()}; bench run prepares it"
+        )
+    return prepared
+
+
+def _folder(dataset: str, options: Mapping[str, Any]) -> Path:
+    return cache_dir() / dataset / content_hash({"options": dict(options), "format": FORMAT}, 16)
+
+
+def _read(folder: Path) -> Prepared | None:
+    """Return the folder by its manifest, None if there is no folder."""
+    path = folder / MANIFEST
+    try:
+        manifest = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        if folder.exists():
+            raise _Damaged(f"{path} is missing") from None
+        return None
+    except (OSError, ValueError) as error:
+        raise _Damaged(f"{path} cannot be read: {error}") from error
+    if not isinstance(manifest, dict) or manifest.pop("manifest_hash", None) != content_hash(manifest):
+        raise _Damaged(f"{path} is not what was written")
+    return Prepared(folder, manifest)
+
+
+def _intact(folder: Path, dataset: str, progress: Progress | None) -> Prepared | None:
+    """Return the folder if it is there and whole; say why it is not."""
+    try:
+        prepared = _read(folder)
+        if prepared is not None:
+            prepared.verify()
+        return prepared
+    except _Damaged as error:
+        if progress is not None:
+            progress(f"{dataset}: {error}; making it again")
+        return None
+
+
+def _make(folder: Path, dataset: str, options: Mapping[str, Any], build: Callable[[], Built]) -> Prepared:
+    """Build into a temporary folder and give it its name; the lock is held."""
+    for stale in folder.parent.glob(f".tmp-{folder.name}-*"):
+        shutil.rmtree(stale, ignore_errors=True)
+    built = build()
+    with _explained():
+        temporary = Path(tempfile.mkdtemp(prefix=f".tmp-{folder.name}-", dir=folder.parent))
+        try:
+            _fill(temporary, dataset, options, built)
+            if folder.exists():
+                # readers that have mapped the damaged one keep it until they close it
+                folder.rename(temporary / "damaged")
+            temporary.rename(folder)
+        except BaseException:
+            shutil.rmtree(temporary, ignore_errors=True)
+            raise
+        shutil.rmtree(folder / "damaged", ignore_errors=True)
+        _sync(folder.parent)
+    return find(dataset, options)
+
+
+def _fill(folder: Path, dataset: str, options: Mapping[str, Any], built: Built) -> None:
+    """Write arrays and manifest, durably."""
+    manifest = {
+        "format": FORMAT,
+        "dataset": dataset,
+        "options": dict(options),
+        "arrays": {name: _write(folder / f"{name}.npy", array) for name, array in built.arrays.items()},
+        "notes": dict(built.notes),
+        "versions": _versions(),
+    }
+    signed = {**manifest, "manifest_hash": content_hash(manifest)}
+    with (folder / MANIFEST).open("wb") as file:
+        file.write(json.dumps(signed, indent=1, sort_keys=True).encode())
+        file.flush()
+        os.fsync(file.fileno())
+    folder.chmod(0o755)
+    _sync(folder)
+
+
+def _write(path: Path, array: NDArray[Any]) -> dict[str, Any]:
+    import numpy as np
+
+    with path.open("wb") as file:
+        np.save(file, np.ascontiguousarray(array), allow_pickle=False)
+        file.flush()
+        os.fsync(file.fileno())
+    return {
+        "shape": list(array.shape),
+        "dtype": array.dtype.str,
+        "sha256": array_hash(array),
+        "file_bytes": path.stat().st_size,
+    }
+
+
+def _sync(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _versions() -> dict[str, str]:
+    from importlib.metadata import PackageNotFoundError, version
+
+    found = {}
+    for name in ("benchbench", "fonttools", "matplotlib", "numpy", "pillow"):
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = "unknown"
+    return found
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
+    """Turn the failure to write the cache into an error that says what to do."""
+    try:
+        yield
+    except OSError as error:
+        raise InputError(
+            f"cannot keep prepared data under {cache_dir()}: {error};"
+            " free it, or set BENCHBENCH_CACHE to a folder that can be written"
+        ) from error
+
+
+@contextmanager
+def _locked(file: IO[bytes], waiting: str, progress: Progress) -> Iterator[None]:
+    """Hold an exclusive lock on the file; it ends with the process, however that ends."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        progress(waiting)
+        fcntl.flock(file, fcntl.LOCK_EX)
+    yield
