@@ -75,13 +75,14 @@ class ImagePool(EpisodeSource):
         import numpy as np
 
         drawn = self.draw(rng, n_way=n_way, n_items=k_shot + n_query, n_tasks=n_tasks)
-        images = self.gather(drawn)
+        # all at once and then split: converting slices is ten times slower
+        images = as_float(self.gather(drawn))
         shape = (n_tasks, -1, *self.input_shape)
         labels = np.arange(n_way, dtype=np.int64)
         return EpisodeBatch(
-            support_x=as_float(images[:, :, :k_shot]).reshape(shape),
+            support_x=images[:, :, :k_shot].reshape(shape),
             support_y=np.tile(np.repeat(labels, k_shot), (n_tasks, 1)),
-            query_x=as_float(images[:, :, k_shot:]).reshape(shape),
+            query_x=images[:, :, k_shot:].reshape(shape),
             query_y=np.tile(np.repeat(labels, n_query), (n_tasks, 1)),
         )
 
@@ -151,7 +152,10 @@ def as_float(images: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Return grey levels in [0, 1]."""
     import numpy as np
 
-    return np.multiply(images, np.float32(1 / 255), dtype=np.float32)
+    # in two steps: numpy converts and multiplies through a small buffer otherwise, five times slower
+    grey: NDArray[np.float32] = images.astype(np.float32)
+    grey *= np.float32(1 / 255)
+    return grey
 
 
 def _distinct(rng: np.random.Generator, n: int, size: int, n_rows: int) -> NDArray[np.int64]:
