@@ -71,7 +71,12 @@ def embedded(n_workers: int, n_gpus: int) -> Iterator[Client]:
 
     logging.getLogger("distributed").setLevel(logging.CRITICAL)
     # the nanny must not restart workers for the memory of trials: those have limits of their own
-    options: dict[str, Any] = {"nthreads": 1, "memory_limit": 0, "dashboard_address": None, "dashboard": False}
+    options: dict[str, Any] = {
+        "nthreads": 1,
+        "memory_limit": 0,
+        "dashboard": False,
+        "silence_logs": logging.CRITICAL,
+    }
     if n_gpus:
         visible = _visible_gpus()[:n_gpus]
         workers = {

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from benchbench import __version__
 from benchbench.cluster.driver import Finished
 from benchbench.provenance import environment_hash, git_state
@@ -44,7 +46,7 @@ def attempt_of(finished: Finished, run_id: str) -> Attempt:
     """Return the attempt's record; what the worker did not say keeps its default."""
     trial, spec, outcome = finished.trial, finished.trial.spec, finished.outcome
     commit, dirty = git_state()
-    said = {name: outcome[name] for name in _COPIED if outcome.get(name) is not None}
+    said = {name: _clean(outcome[name]) for name in _COPIED if outcome.get(name) is not None}
     return Attempt(
         attempt_id=attempt_id(run_id, trial.trial_id, finished.try_number),
         run_id=run_id,
@@ -64,7 +66,7 @@ def attempt_of(finished: Finished, run_id: str) -> Attempt:
         budget=spec.to_dict()["budget"],
         threads=spec.budget.threads,
         device=spec.device,
-        curve=[CurvePoint(*point) for point in outcome.get("curve", ())],
+        curve=[CurvePoint(*_clean(point)) for point in outcome.get("curve", ())],
         worker=finished.worker,
         adapter_source_hash=trial.source_hash,
         environment_hash=environment_hash(outcome.get("environment") or {}),
@@ -73,3 +75,14 @@ def attempt_of(finished: Finished, run_id: str) -> Attempt:
         benchbench_version=__version__,
         **said,
     )
+
+
+def _clean(value: Any) -> Any:
+    """Replace what cannot be stored as UTF-8 (lone surrogates) in texts: a method may print and report anything."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode()
+    if isinstance(value, dict):
+        return {_clean(k): _clean(v) for k, v in value.items()}
+    if isinstance(value, list):
+        return [_clean(v) if isinstance(v, str | list | dict) else v for v in value]
+    return value

@@ -132,8 +132,8 @@ def _seeds(text: str) -> tuple[int, ...]:
         found = tuple(int(part) for part in text.split(","))
     except ValueError:
         raise InputError(f"--seeds expects whole numbers like 0,1,2, got {text!r}") from None
-    if len(set(found)) != len(found) or min(found) < 0:
-        raise InputError(f"--seeds expects different numbers of at least 0, got {text!r}")
+    if len(set(found)) != len(found) or min(found) < 0 or max(found) >= 2**31:
+        raise InputError(f"--seeds expects different numbers from 0 to 2**31 - 1, got {text!r}")
     return found
 
 

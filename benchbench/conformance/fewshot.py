@@ -1,0 +1,200 @@
+"""Probes for few-shot adapters: each runs in a child process on a small task, after a few training iterations.
+
+This module is also the runner that the child executes in place of the protocol: the trial's task names the probe.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from benchbench.conformance.base import CheckFailed, NotApplicable
+from benchbench.contracts.fewshot import EpisodeBatch, FewShotAdapter, FewShotTask, Support
+from benchbench.protocols import fewshot as protocol
+from benchbench.protocols.base import Declined, PhaseClock, ProtocolResult
+from benchbench.registry import create_method, get_loader
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from benchbench.contracts.context import Context
+    from benchbench.spec import TrialSpec
+
+__all__ = ["PROBES", "PROTOCOL_VERSION", "TASKS", "TIMED_PHASES", "run"]
+
+PROTOCOL_VERSION = protocol.PROTOCOL_VERSION
+TIMED_PHASES: tuple[str, ...] = ()
+
+# kind of task -> (loader, options): small enough for a check that takes seconds
+TASKS: dict[str, tuple[str, dict[str, Any]]] = {
+    "classification": ("glyphs", {"way": 5, "shot": 1, "query": 5}),
+    "regression": ("sinusoid", {"shot": 10, "query": 10}),
+}
+# float32 sums in another order: differences beyond this are differences of substance
+TOLERANCE = 1e-3
+SCRAMBLED_EPISODES = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """A trained adapter and its task."""
+
+    adapter: FewShotAdapter
+    task: FewShotTask
+
+    def episodes(self, n: int) -> EpisodeBatch:
+        """Return `n` test episodes in one batch."""
+        import numpy as np
+
+        parts = list(protocol.test_episodes(self.task, n))
+        return EpisodeBatch(
+            *(np.concatenate([getattr(p, f) for p in parts]) for f in ("support_x", "support_y", "query_x", "query_y"))
+        )
+
+    def predict(self, support_x: Any, support_y: Any, query_x: Any) -> NDArray[np.floating[Any]]:
+        """Adapt to one episode and return checked predictions."""
+        found = self.adapter.adapt(Support(support_x, support_y, self.task.info.n_way)).predict(query_x)
+        return protocol.check_predictions(found, query_x.shape[:1], self.task.info)
+
+
+def run(spec: TrialSpec, fingerprint: str, context: Context, clock: PhaseClock) -> ProtocolResult:
+    """Train the adapter for a few iterations and put it to the probe that the trial's task names."""
+    loader = get_loader(spec.loader)
+    task = loader.load(spec.task, spec.options)
+    adapter: FewShotAdapter = create_method(spec.method, spec.params)
+    reason = adapter.supports(task.info)
+    if reason is not None:
+        raise Declined(reason)
+    adapter.setup(task.info, context)
+    context.start_clock()
+    adapter.meta_fit(task.train, validation=task.validation, budget=spec.budget, context=context)
+    PROBES[spec.task](Subject(adapter, task))
+    return ProtocolResult(metric="passed", unit="check", unit_scores=[1.0])
+
+
+def _difference(a: NDArray[Any], b: NDArray[Any]) -> float:
+    import numpy as np
+
+    return float(np.abs(a - b).max() / max(1.0, float(np.abs(a).max())))
+
+
+def check_predictions_keep_the_contract(subject: Subject) -> None:
+    """Predictions have the right shape, are finite, and are probabilities where they should be."""
+    batch = subject.episodes(4)
+    for i in range(4):
+        subject.predict(batch.support_x[i], batch.support_y[i], batch.query_x[i])
+
+
+def check_query_order_does_not_matter(subject: Subject) -> None:
+    """Permuting the queries permutes the predictions, and changes nothing else."""
+    import numpy as np
+
+    batch = subject.episodes(3)
+    rng = np.random.default_rng(0)
+    for i in range(3):
+        order = rng.permutation(batch.query_x.shape[1])
+        plain = subject.predict(batch.support_x[i], batch.support_y[i], batch.query_x[i])
+        permuted = subject.predict(batch.support_x[i], batch.support_y[i], batch.query_x[i][order])
+        if (worst := _difference(plain[order], permuted)) > TOLERANCE:
+            raise CheckFailed(f"predictions change by up to {worst:.3g} when the queries come in another order")
+
+
+def check_support_order_does_not_matter(subject: Subject) -> None:
+    """Permuting the support, labels with it, changes no prediction."""
+    import numpy as np
+
+    batch = subject.episodes(3)
+    rng = np.random.default_rng(1)
+    for i in range(3):
+        order = rng.permutation(batch.support_x.shape[1])
+        plain = subject.predict(batch.support_x[i], batch.support_y[i], batch.query_x[i])
+        permuted = subject.predict(batch.support_x[i][order], batch.support_y[i][order], batch.query_x[i])
+        if (worst := _difference(plain, permuted)) > TOLERANCE:
+            raise CheckFailed(f"predictions change by up to {worst:.3g} when the support comes in another order")
+
+
+def check_queries_are_predicted_alone_unless_transductive(subject: Subject) -> None:
+    """An inductive method predicts a query the same, whatever other queries come with it."""
+    if subject.adapter.card.transductive:
+        raise NotApplicable("declared transductive")
+    batch = subject.episodes(3)
+    for i in range(3):
+        n = batch.query_x.shape[1] // 2
+        whole = subject.predict(batch.support_x[i], batch.support_y[i], batch.query_x[i])
+        part = subject.predict(batch.support_x[i], batch.support_y[i], batch.query_x[i][:n])
+        if (worst := _difference(whole[:n], part)) > TOLERANCE:
+            raise CheckFailed(
+                f"predictions change by up to {worst:.3g} with the other queries: declare transductive=True on the card"
+            )
+
+
+def check_no_state_between_episodes(subject: Subject) -> None:
+    """Adapting to other episodes in between changes no prediction."""
+    batch = subject.episodes(4)
+    first = subject.predict(batch.support_x[0], batch.support_y[0], batch.query_x[0])
+    for i in range(1, 4):
+        subject.predict(batch.support_x[i], batch.support_y[i], batch.query_x[i])
+    again = subject.predict(batch.support_x[0], batch.support_y[0], batch.query_x[0])
+    if (worst := _difference(first, again)) > TOLERANCE:
+        raise CheckFailed(f"the same episode is predicted differently later, by up to {worst:.3g}: adapt must leave no trace")
+
+
+def check_input_is_left_alone(subject: Subject) -> None:
+    """Neither support nor query arrays are written to."""
+    batch = subject.episodes(1)
+    before = [a.copy() for a in (batch.support_x, batch.support_y, batch.query_x)]
+    subject.predict(batch.support_x[0], batch.support_y[0], batch.query_x[0])
+    for name, old, new in zip(("support_x", "support_y", "query_x"), before, (batch.support_x, batch.support_y, batch.query_x), strict=True):
+        if not (old == new).all():
+            raise CheckFailed(f"{name} was changed in place")
+
+
+def check_batched_equals_one_by_one(subject: Subject) -> None:
+    """`predict_episodes` gives what `adapt` and `predict` give."""
+    if not subject.adapter.card.batched:
+        raise NotApplicable("not declared batched")
+    batch = subject.episodes(4)
+    found = subject.adapter.predict_episodes(batch.support_x, batch.support_y, batch.query_x)
+    together = protocol.check_predictions(found, batch.query_x.shape[:2], subject.task.info)
+    for i in range(4):
+        alone = subject.predict(batch.support_x[i], batch.support_y[i], batch.query_x[i])
+        if (worst := _difference(together[i], alone)) > TOLERANCE:
+            raise CheckFailed(f"batched predictions differ from single ones by up to {worst:.3g}")
+
+
+def check_scrambled_labels_fall_to_chance(subject: Subject) -> None:
+    """With support labels that say nothing, accuracy is chance: more would mean that query labels leak."""
+    import numpy as np
+
+    if subject.task.info.kind != "classification":
+        raise NotApplicable("classification only")
+    batch = subject.episodes(SCRAMBLED_EPISODES)
+    rng = np.random.default_rng(2)
+    scores: list[float] = []
+    for i in range(SCRAMBLED_EPISODES):
+        # a random relabelling of whole classes would only rename them; each row gets a label of its own
+        labels = rng.permutation(batch.support_y[i])
+        predictions = subject.predict(batch.support_x[i], labels, batch.query_x[i])
+        scores += protocol.score_batch(predictions[None], batch.query_y[i][None], subject.task.info)[0]
+    mean, chance = float(np.mean(scores)), 1 / subject.task.info.n_way
+    error = float(np.std(scores, ddof=1)) / len(scores) ** 0.5
+    # five standard errors: a false alarm once in millions of checks
+    if abs(mean - chance) > 5 * max(error, 1e-3):
+        raise CheckFailed(f"accuracy with scrambled labels is {mean:.3f}, chance is {chance:.3f} (standard error {error:.3f})")
+
+
+PROBES: dict[str, Callable[[Subject], None]] = {
+    probe.__name__: probe
+    for probe in (
+        check_predictions_keep_the_contract,
+        check_query_order_does_not_matter,
+        check_support_order_does_not_matter,
+        check_queries_are_predicted_alone_unless_transductive,
+        check_no_state_between_episodes,
+        check_input_is_left_alone,
+        check_batched_equals_one_by_one,
+        check_scrambled_labels_fall_to_chance,
+    )
+}
