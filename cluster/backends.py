@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 __all__ = ["connect", "default_workers", "embedded", "resolve_device"]
 
 CONNECT_SECONDS = 10
+# nothing of an embedded cluster is reachable from outside, and two of them do not meet on a port
+_LOOPBACK: dict[str, Any] = {"host": "127.0.0.1", "dashboard": False, "dashboard_address": "127.0.0.1:0"}
 
 
 def default_workers(threads: int) -> int:
@@ -72,9 +74,9 @@ def embedded(n_workers: int, n_gpus: int) -> Iterator[Client]:
     logging.getLogger("distributed").setLevel(logging.CRITICAL)
     # the nanny must not restart workers for the memory of trials: those have limits of their own
     options: dict[str, Any] = {
+        **_LOOPBACK,
         "nthreads": 1,
         "memory_limit": 0,
-        "dashboard": False,
         "silence_logs": logging.CRITICAL,
     }
     if n_gpus:
@@ -85,7 +87,7 @@ def embedded(n_workers: int, n_gpus: int) -> Iterator[Client]:
         }
     else:
         workers = {i: {"cls": Nanny, "options": options} for i in range(n_workers)}
-    scheduler = {"cls": Scheduler, "options": {"host": "127.0.0.1", "port": 0, "dashboard": False}}
+    scheduler = {"cls": Scheduler, "options": {**_LOOPBACK, "port": 0}}
     # workers inherit an ignored SIGINT, so that Ctrl-C reaches the client alone, which ends them in order
     with (
         _ignored_interrupts(),

@@ -228,9 +228,12 @@ class Driver:
         lost: list[Finished] = []
         for slot in [s for s in self.slots if s.address not in threads]:
             self.slots.remove(slot)
-            if slot.future is not None:
-                slot.future.cancel()
-                lost += self._lost(slot.batch, slot.address, "it left the cluster")
+            future, batch = slot.future, slot.batch
+            # emptied before the cancel, whose call-back would report the same loss a second time
+            slot.future, slot.batch = None, []
+            if future is not None:
+                future.cancel()
+                lost += self._lost(batch, slot.address, "it left the cluster")
         self._addresses &= set(threads)
         new = {a: n for a, n in threads.items() if a not in self._addresses}
         if new:

@@ -1,0 +1,154 @@
+"""Specifications, hashes, seeds, the registry and the reading of method texts."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from benchbench.cli.common import split_list
+from benchbench.contracts.context import Budget
+from benchbench.errors import InputError, UnknownNameError
+from benchbench.registry import create_method, get_method, methods, parse_method
+from benchbench.seeding import derive_seed, generator
+from benchbench.spec import TrialSpec, canonical_json, content_hash
+
+
+def make_spec(**changes: object) -> TrialSpec:
+    values: dict[str, object] = {
+        "suite": "s",
+        "suite_version": "1",
+        "track": "fewshot",
+        "task": "t",
+        "loader": "l",
+        "options": {"way": 5, "shot": 1},
+        "method": "m",
+        "params": {"a": 1.0},
+        "seed": 0,
+        "budget": Budget(preset="quick", iterations=3),
+        "device": "cpu",
+    }
+    return TrialSpec(**{**values, **changes})  # type: ignore[arg-type]
+
+
+def test_trial_id_is_a_function_of_content() -> None:
+    assert make_spec().trial_id == make_spec(options={"shot": 1, "way": 5}).trial_id
+    others = [
+        make_spec(seed=1),
+        make_spec(params={"a": 2.0}),
+        make_spec(task="u"),
+        make_spec(suite_version="2"),
+        make_spec(budget=Budget(preset="quick", iterations=4)),
+        make_spec(budget=Budget(preset="quick", iterations=3, threads=2)),
+        make_spec(device="cuda"),
+    ]
+    ids = {s.trial_id for s in [make_spec(), *others]}
+    assert len(ids) == 1 + len(others)
+
+
+def test_trial_id_is_the_same_in_another_process() -> None:
+    code = (
+        "from benchbench.spec import TrialSpec; from benchbench.contracts.context import Budget;"
+        "print(TrialSpec(suite='s', suite_version='1', track='fewshot', task='t', loader='l', options={'shot': 1, 'way': 5},"
+        "method='m', params={'a': 1.0}, seed=0, budget=Budget(preset='quick', iterations=3), device='cpu').trial_id)"
+    )
+    done = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == make_spec().trial_id
+
+
+def test_spec_survives_json() -> None:
+    import json
+
+    spec = make_spec()
+    assert TrialSpec.from_dict(json.loads(canonical_json(spec.to_dict()))).trial_id == spec.trial_id
+
+
+@pytest.mark.parametrize("value", [float("nan"), {1, 2}, object()])
+def test_only_plain_data_are_hashed(value: object) -> None:
+    with pytest.raises(InputError, match="not plain JSON"):
+        content_hash({"x": value})
+
+
+def test_seeds_are_independent_by_name_and_stable() -> None:
+    # a frozen value: a change would silently change every score
+    assert derive_seed(0, "train") == 2247946608620987588
+    assert len({derive_seed(s, n) for s in range(50) for n in ("a", "b", 1)}) == 150
+    a, b = generator(3, "x"), generator(3, "x")
+    assert a.random(4).tolist() == b.random(4).tolist()
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("maml", ("maml", {})),
+        (" maml( inner_lr = 0.1 , first_order=True)", ("maml", {"inner_lr": 0.1, "first_order": True})),
+        ("m(x='a,b', y=[1, 2], z=None)", ("m", {"x": "a,b", "y": [1, 2], "z": None})),
+    ],
+)
+def test_parse_method(text: str, expected: tuple[str, dict[str, object]]) -> None:
+    assert parse_method(text) == expected
+
+
+@pytest.mark.parametrize("text", ["", "maml(", "maml(0.1)", "maml(x=open('f'))", "a.b", "m(**{})", "import os"])
+def test_parse_method_refuses(text: str) -> None:
+    with pytest.raises(InputError, match="cannot read method"):
+        parse_method(text)
+
+
+def test_split_list() -> None:
+    assert split_list(["maml(a=1,b=[2,3]),protonet", "pixel_nn"]) == ["maml(a=1,b=[2,3])", "protonet", "pixel_nn"]
+    assert split_list(["m(x='a,)'),n", ""]) == ["m(x='a,)')", "n"]
+    assert split_list(None) == []
+
+
+def test_unknown_names_get_suggestions() -> None:
+    with pytest.raises(UnknownNameError, match="did you mean 'protonet'"):
+        get_method("protonets")
+    with pytest.raises(UnknownNameError, match="did you mean 'seconds'"):
+        create_method("sleeper", {"second": 1})
+    with pytest.raises(UnknownNameError, match="parameter of method 'noop'"):
+        create_method("noop", {"x": 1})
+
+
+def run_listing(path: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-P", "-m", "benchbench", "list", "methods"],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "BENCHBENCH_METHODS": str(path)},
+    )
+
+
+def test_duplicate_names_are_refused_naming_both(tmp_path: Path) -> None:
+    source = (Path(__file__).parents[1] / "plugins" / "hostile.py").read_text()
+    (tmp_path / "one.py").write_text(source)
+    (tmp_path / "two.py").write_text(source)
+    done = run_listing(tmp_path)
+    assert done.returncode == 1
+    assert "one.py" in done.stderr
+    assert "two.py" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_broken_plugin_is_shown_and_takes_no_other_with_it(tmp_path: Path) -> None:
+    (tmp_path / "broken.py").write_text("import does_not_exist\n")
+    done = run_listing(tmp_path)
+    assert done.returncode == 0
+    assert "protonet" in done.stdout
+    assert "not usable" in done.stdout
+    assert "does_not_exist" in done.stdout
+
+
+def test_source_hash_covers_what_an_adapter_imports(tmp_path: Path) -> None:
+    from benchbench.registry import _own_imports
+
+    entry = methods()["protonet"]
+    files = _own_imports(entry.module, entry.path)
+    assert entry.module in files
+    assert len(files) > 1, "the backbone it imports belongs to its source"
+    assert all(name.startswith("benchbench.methods") for name in files)
+    assert len({m.source_hash() for m in methods().values() if m.module.startswith("benchbench")}) > 1
