@@ -190,17 +190,18 @@ def _scan(files: str) -> Mapping[str, MethodEntry]:
 
 
 def _entries(loaded: ModuleType | type[Any]) -> Iterator[MethodEntry]:
-    candidates = [loaded] if inspect.isclass(loaded) else list(vars(loaded).values())
+    candidates: list[Any] = [loaded] if inspect.isclass(loaded) else list(vars(loaded).values())
     home = loaded.__name__ if isinstance(loaded, ModuleType) else None
     for cls in candidates:
-        if not inspect.isclass(cls) or not isinstance(cls.__dict__.get("card"), MethodCard):
+        card = vars(cls).get("card") if isinstance(cls, type) else None
+        if not isinstance(card, MethodCard) or cls.__module__ != (home or cls.__module__):
             continue
-        if home is not None and cls.__module__ != home:
-            continue
-        if cls.card.track not in TRACKS:
-            raise InputError(f"{cls.__module__}.{cls.__name__}: unknown track {cls.card.track!r}; known: {', '.join(TRACKS)}")
+        if card.track not in TRACKS:
+            raise InputError(
+                f"{cls.__module__}.{cls.__name__}: unknown track {card.track!r}; known: {', '.join(TRACKS)}"
+            )
         file = sys.modules[cls.__module__].__file__
-        yield MethodEntry(cls.card.name, cls.card, cls, cls.__module__, Path(file or "").resolve())
+        yield MethodEntry(card.name, card, cls, cls.__module__, Path(file or "").resolve())
 
 
 def _package_modules(package: str) -> Iterator[tuple[str, Callable[[], ModuleType]]]:

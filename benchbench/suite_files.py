@@ -149,7 +149,7 @@ def read_suite(path: Path) -> SuiteSpec:
         "presets": {n: reader.build(PresetSpec, p, f"presets.{n}") for n, p in presets.items()},
         "scores": reader.build(ScoreSpec, data.get("scores", {}), "scores"),
     }
-    suite = reader.build(SuiteSpec, built, "")
+    suite: SuiteSpec = reader.build(SuiteSpec, built, "")
     _check(suite, path)
     return suite
 
@@ -214,7 +214,8 @@ class _Reader:
         allowed = _KINDS.get(kind)
         if allowed is None:
             return value
-        if not isinstance(value, allowed) or (isinstance(value, bool) and bool not in allowed):
+        is_allowed: bool = isinstance(value, allowed)
+        if not is_allowed or (isinstance(value, bool) and bool not in allowed):
             raise SuiteFileError(f"{place}: expected {kind.removesuffix(' | None')}, got {value!r}")
         item = _ITEMS.get(kind)
         if item is not None:

@@ -44,15 +44,21 @@ def resolve_device(device: str, gpus: int | None, cluster: str | None) -> tuple[
         raise InputError(f"--gpus expects a number above 0, got {gpus}")
     if cluster is not None:
         if gpus is not None:
-            raise InputError("--gpus sizes the embedded cluster; workers of --cluster declare theirs: dask worker --resources GPU=1")
+            raise InputError(
+                "--gpus sizes the embedded cluster; workers of --cluster declare theirs: dask worker --resources GPU=1"
+            )
         return device, 0
     found = len(gpu_names())
     if gpus is not None and device == "cpu":
         raise InputError("--gpus and --device cpu contradict each other")
     if gpus is not None and gpus > found:
-        raise UnmeetableRequestError(f"--gpus {gpus}: this machine shows {found} (nvidia-smi); use --device cpu, or fewer")
+        raise UnmeetableRequestError(
+            f"--gpus {gpus}: this machine shows {found} (nvidia-smi); use --device cpu, or fewer"
+        )
     if device == "cuda" and not found:
-        raise UnmeetableRequestError("--device cuda: nvidia-smi shows no GPU on this machine; use --device cpu, or --cluster")
+        raise UnmeetableRequestError(
+            "--device cuda: nvidia-smi shows no GPU on this machine; use --device cpu, or --cluster"
+        )
     if device == "cpu" or not found:
         return "cpu", 0
     return "cuda", gpus or found
@@ -93,9 +99,9 @@ def embedded(n_workers: int, n_gpus: int) -> Iterator[Client]:
         _ignored_interrupts(),
         SpecCluster(workers=workers, scheduler=scheduler, silence_logs=logging.CRITICAL) as cluster,
         Client(cluster) as client,
+        _restored_interrupts(),
     ):
-        with _restored_interrupts():
-            yield client
+        yield client
 
 
 @contextmanager

@@ -13,9 +13,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from benchbench import __version__
 from benchbench.cluster import worker as worker_side
 from benchbench.cluster.plan import PlannedTrial
+
+from benchbench import __version__
 from benchbench.errors import BenchbenchError, ClusterError, UnmeetableRequestError
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ class Finished:
 class _Slot:
     address: str
     batch: list[Running] = field(default_factory=list)
-    future: Future | None = None
+    future: Future[Any] | None = None
 
 
 class Driver:
@@ -198,7 +199,7 @@ class Driver:
         assert future is not None
         if future.status != "finished":
             error = future.exception() if future.status == "error" else None
-            return self._lost(batch, slot.address, f"{type(error).__name__}: {error}" if error else future.status)
+            return self._lost(batch, slot.address, f"{type(error).__name__}: {error}" if error else str(future.status))
         outcomes = future.result()
         finished = []
         for running, outcome in zip(batch, outcomes, strict=True):
@@ -224,7 +225,9 @@ class Driver:
         try:
             threads: dict[str, int] = self.client.nthreads()
         except (OSError, TimeoutError) as error:
-            raise ClusterError(f"the Dask scheduler is gone ({error}); what was recorded is safe, run the same command again") from error
+            raise ClusterError(
+                f"the Dask scheduler is gone ({error}); what was recorded is safe, run the same command again"
+            ) from error
         lost: list[Finished] = []
         for slot in [s for s in self.slots if s.address not in threads]:
             self.slots.remove(slot)
@@ -243,7 +246,9 @@ class Driver:
         elif must_have:
             raise UnmeetableRequestError("the cluster has no workers; start some with `dask worker SCHEDULER`")
         elif time.monotonic() - self._last_worker > NO_WORKERS_SECONDS:
-            raise ClusterError(f"no worker was left for {NO_WORKERS_SECONDS:.0f} s; what was recorded is safe, run the same command again")
+            raise ClusterError(
+                f"no worker was left for {NO_WORKERS_SECONDS:.0f} s; what was recorded is safe, run the same command again"
+            )
         return lost
 
     def _admit(self, new: dict[str, int], must_have: bool) -> None:
@@ -262,7 +267,9 @@ class Driver:
                 gpus = int(info.get(address, {}).get("resources", {}).get("GPU", 0))
                 usable[address] = min(threads, gpus) if self.device == "cuda" else threads
         if must_have and self.device == "cuda" and not any(usable.values()):
-            raise UnmeetableRequestError("no worker has a GPU: start workers with `dask worker SCHEDULER --resources GPU=1`")
+            raise UnmeetableRequestError(
+                "no worker has a GPU: start workers with `dask worker SCHEDULER --resources GPU=1`"
+            )
         self._prepare([a for a, n in usable.items() if n])
         self.slots += [_Slot(address) for address, n in usable.items() for _ in range(n)]
 

@@ -73,7 +73,9 @@ def choose_methods(suite: SuiteSpec, texts: Sequence[str]) -> tuple[MethodReques
         entry = get_method(name)
         check_params(entry, params)
         if entry.card.track != suite.track:
-            raise InputError(f"method {name!r} is of track {entry.card.track!r}, suite {suite.name!r} of {suite.track!r}")
+            raise InputError(
+                f"method {name!r} is of track {entry.card.track!r}, suite {suite.name!r} of {suite.track!r}"
+            )
         found.append(MethodRequest(entry, params))
     if not found:
         raise InputError(f"there are no methods for track {suite.track!r}")

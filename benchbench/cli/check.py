@@ -1,4 +1,4 @@
-"""`bench check`: does an adapter keep its contract?"""
+"""`bench check`: whether adapters keep their contract."""
 
 from __future__ import annotations
 
@@ -45,7 +45,9 @@ def check(
     if format_ == "json":
         print_json(rows)
     else:
-        counts = ", ".join(f"{sum(r['status'] == s for r in rows)} {s}" for s in dict.fromkeys(r["status"] for r in rows))
+        counts = ", ".join(
+            f"{sum(r['status'] == s for r in rows)} {s}" for s in dict.fromkeys(r["status"] for r in rows)
+        )
         sys.stdout.write(f"{len(rows)} checks: {counts}\n")
     if n_bad:
         raise GateFailed(f"{n_bad} checks failed")

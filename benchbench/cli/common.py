@@ -70,5 +70,7 @@ def print_table(headers: list[str], rows: list[list[str]], right: Iterable[int] 
     flush = set(right)
     widths = [max(len(str(r[i])) for r in [headers, *rows]) for i in range(len(headers))]
     for row in [headers, ["-" * w for w in widths], *rows]:
-        cells = [str(c).rjust(w) if i in flush else str(c).ljust(w) for i, (c, w) in enumerate(zip(row, widths, strict=True))]
+        cells = [
+            str(c).rjust(w) if i in flush else str(c).ljust(w) for i, (c, w) in enumerate(zip(row, widths, strict=True))
+        ]
         sys.stdout.write("  ".join(cells).rstrip() + "\n")

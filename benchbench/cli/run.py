@@ -36,20 +36,32 @@ TextList = list[str]
 
 def run(
     suite: Annotated[str, typer.Option("--suite", help="Suite name, or a path to a suite's .toml file.")],
-    method: Annotated[TextList | None, typer.Option("--method", help="Methods: name or name(param=value), commas allowed.")] = None,
+    method: Annotated[
+        TextList | None, typer.Option("--method", help="Methods: name or name(param=value), commas allowed.")
+    ] = None,
     task: Annotated[TextList | None, typer.Option("--task", help="Only these tasks of the suite.")] = None,
-    preset: Annotated[str | None, typer.Option("--preset", help="quick, standard, paper ... as the suite defines them.")] = None,
+    preset: Annotated[
+        str | None, typer.Option("--preset", help="quick, standard, paper ... as the suite defines them.")
+    ] = None,
     seeds: Annotated[str | None, typer.Option("--seeds", help="Seeds, like 0,1,2; default: the suite's.")] = None,
-    workers: Annotated[int | None, typer.Option("--workers", min=1, help="Worker processes; default: cores / threads.")] = None,
-    cluster: Annotated[str | None, typer.Option("--cluster", help="Scheduler started apart, like tcp://host:8786.")] = None,
+    workers: Annotated[
+        int | None, typer.Option("--workers", min=1, help="Worker processes; default: cores / threads.")
+    ] = None,
+    cluster: Annotated[
+        str | None, typer.Option("--cluster", help="Scheduler started apart, like tcp://host:8786.")
+    ] = None,
     device: Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")] = "auto",
     gpus: Annotated[int | None, typer.Option("--gpus", help="Workers with one GPU each.")] = None,
     iterations: Annotated[int | None, typer.Option("--iterations", min=0, help="Override training iterations.")] = None,
     test_units: Annotated[int | None, typer.Option("--test-units", min=1, help="Override test episodes.")] = None,
     threads: Annotated[int | None, typer.Option("--threads", min=1, help="Override CPU threads a trial.")] = None,
-    time_limit: Annotated[float | None, typer.Option("--time-limit", help="Override the guard, seconds a trial.")] = None,
+    time_limit: Annotated[
+        float | None, typer.Option("--time-limit", help="Override the guard, seconds a trial.")
+    ] = None,
     memory_limit: Annotated[int | None, typer.Option("--memory-limit", help="Override the guard, MiB a trial.")] = None,
-    rerun: Annotated[str, typer.Option("--rerun", help="none, failed or all: what to run again though recorded.")] = "none",
+    rerun: Annotated[
+        str, typer.Option("--rerun", help="none, failed or all: what to run again though recorded.")
+    ] = "none",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be run.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress.")] = False,
     db: DbOption = None,
@@ -192,7 +204,9 @@ class Session:
             print_json([t.spec.to_dict() | {"trial_id": t.trial_id} for t in trials])
             return
         for t in trials:
-            print(f"{t.trial_id}  {t.spec.method} on {t.spec.task}, seed {t.spec.seed}, {t.spec.budget.iterations} iterations")
+            print(
+                f"{t.trial_id}  {t.spec.method} on {t.spec.task}, seed {t.spec.seed}, {t.spec.budget.iterations} iterations"
+            )
         print(f"{len(trials)} trials to run, {self.n_known} recorded already")
 
     def execute(self, cluster: str | None, workers: int | None, n_gpus: int) -> int:
@@ -227,8 +241,10 @@ class Session:
         check_devices(request.methods, request.device)
         record = self._run_record(len(trials))
         known = f", {self.n_known} recorded already" if self.n_known else ""
-        self.say(f"run {self.run_id}: suite {request.suite.name} {request.suite.version}, preset {request.preset_name}, "
-                 f"{request.device}, {len(trials)} trials to run{known}")
+        self.say(
+            f"run {self.run_id}: suite {request.suite.name} {request.suite.version}, preset {request.preset_name}, "
+            f"{request.device}, {len(trials)} trials to run{known}"
+        )
         progress = make_progress(
             len(trials), sum(client.nthreads().values()), Counter(t.spec.method for t in trials), self.quiet
         )
@@ -243,9 +259,7 @@ class Session:
             source_hashes={m.entry.name: m.entry.source_hash() for m in request.methods},
             track=request.suite.track,
             protocol_version=get_protocol(request.suite.track).PROTOCOL_VERSION,
-            prepare=[
-                (t.loader, dict(t.options), get_loader(t.loader).fingerprint(t.options)) for t in request.tasks
-            ],
+            prepare=[(t.loader, dict(t.options), get_loader(t.loader).fingerprint(t.options)) for t in request.tasks],
             on_start=started,
         )
         with progress:
@@ -263,7 +277,9 @@ class Session:
                 self.store.ingest()
         lost = progress.tally.outcomes["infra"]
         if lost:
-            self.say(f"{lost} tries were lost with their workers; run the same command again for those that are missing")
+            self.say(
+                f"{lost} tries were lost with their workers; run the same command again for those that are missing"
+            )
         return 1 if progress.tally.n_done and progress.tally.outcomes["infra"] and self._is_incomplete() else 0
 
     def _is_incomplete(self) -> bool:

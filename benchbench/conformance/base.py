@@ -13,11 +13,11 @@ from typing import Any
 __all__ = ["CheckFailed", "CheckResult", "NotApplicable"]
 
 
-class CheckFailed(Exception):  # noqa: N818, it names an outcome
+class CheckFailed(Exception):
     """The adapter does not behave as asked; the message says what was seen and what was expected."""
 
 
-class NotApplicable(Exception):  # noqa: N818, it names an outcome
+class NotApplicable(Exception):
     """The check does not concern this adapter."""
 
 

@@ -138,7 +138,9 @@ def check_no_state_between_episodes(subject: Subject) -> None:
         subject.predict(batch.support_x[i], batch.support_y[i], batch.query_x[i])
     again = subject.predict(batch.support_x[0], batch.support_y[0], batch.query_x[0])
     if (worst := _difference(first, again)) > TOLERANCE:
-        raise CheckFailed(f"the same episode is predicted differently later, by up to {worst:.3g}: adapt must leave no trace")
+        raise CheckFailed(
+            f"the same episode is predicted differently later, by up to {worst:.3g}: adapt must leave no trace"
+        )
 
 
 def check_input_is_left_alone(subject: Subject) -> None:
@@ -146,7 +148,9 @@ def check_input_is_left_alone(subject: Subject) -> None:
     batch = subject.episodes(1)
     before = [a.copy() for a in (batch.support_x, batch.support_y, batch.query_x)]
     subject.predict(batch.support_x[0], batch.support_y[0], batch.query_x[0])
-    for name, old, new in zip(("support_x", "support_y", "query_x"), before, (batch.support_x, batch.support_y, batch.query_x), strict=True):
+    for name, old, new in zip(
+        ("support_x", "support_y", "query_x"), before, (batch.support_x, batch.support_y, batch.query_x), strict=True
+    ):
         if not (old == new).all():
             raise CheckFailed(f"{name} was changed in place")
 
@@ -182,7 +186,9 @@ def check_scrambled_labels_fall_to_chance(subject: Subject) -> None:
     error = float(np.std(scores, ddof=1)) / len(scores) ** 0.5
     # five standard errors: a false alarm once in millions of checks
     if abs(mean - chance) > 5 * max(error, 1e-3):
-        raise CheckFailed(f"accuracy with scrambled labels is {mean:.3f}, chance is {chance:.3f} (standard error {error:.3f})")
+        raise CheckFailed(
+            f"accuracy with scrambled labels is {mean:.3f}, chance is {chance:.3f} (standard error {error:.3f})"
+        )
 
 
 PROBES: dict[str, Callable[[Subject], None]] = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from importlib import import_module
 from typing import Any
 
@@ -60,17 +61,17 @@ def run_checks(entry: MethodEntry, only: Sequence[str] = ()) -> Iterator[CheckRe
     probes = _probes(entry.card.track)
     for check in static.CHECKS:
         if not only or check.__name__ in only:
-            yield _judge(entry, check.__name__, "", lambda check=check: check(entry))
+            yield _judge(entry, check.__name__, "", partial(check, entry))
     for kind, (loader, options) in probes.TASKS.items():
         get_loader(loader).prepare(options, lambda line: None)
         if kind in entry.card.tasks:
             for name in probes.PROBES:
                 if not only or name in only:
-                    yield _judge(entry, name, kind, lambda n=name, k=kind: _probe(entry, n, k))
+                    yield _judge(entry, name, kind, partial(_probe, entry, name, kind))
     for name in TRIAL_CHECKS:
         for kind in probes.TASKS:
             if (not only or name in only) and _concerns(name, kind, entry):
-                yield _judge(entry, name, kind, lambda n=name, k=kind: _TRIALS[n](entry, k))
+                yield _judge(entry, name, kind, partial(_TRIALS[name], entry, kind))
 
 
 def _concerns(check: str, kind: str, entry: MethodEntry) -> bool:
@@ -86,7 +87,9 @@ def _judge(entry: MethodEntry, name: str, kind: str, call: Callable[[], None]) -
         status, message = "skipped", str(reason)
     except CheckFailed as error:
         status, message = "failed", str(error)
-    except Exception as error:  # a static check may meet anything in foreign code; it must be reported, not end the rest
+    except (
+        Exception
+    ) as error:  # a static check may meet anything in foreign code; it must be reported, not end the rest
         status, message = "failed", f"{type(error).__name__}: {error}"
     declared = entry.card.known_failures.get(name)
     if declared is not None and status == "failed":
@@ -136,7 +139,9 @@ def _probe(entry: MethodEntry, name: str, kind: str) -> None:
     if outcome.get("error_type") == "NotApplicable":
         raise NotApplicable(outcome["error_message"])
     if outcome["outcome"] != "ok":
-        raise CheckFailed(said.removeprefix("CheckFailed: ") if "CheckFailed" in said else f"{outcome['outcome']}: {said}")
+        raise CheckFailed(
+            said.removeprefix("CheckFailed: ") if "CheckFailed" in said else f"{outcome['outcome']}: {said}"
+        )
 
 
 def _trial_same_seed(entry: MethodEntry, kind: str) -> None:
@@ -173,7 +178,9 @@ def _trial_limit(entry: MethodEntry, kind: str) -> None:
         raise CheckFailed(f"expected ok or timeout, got {outcome['outcome']}: {outcome.get('error_message')}")
     longest = SHORT_LIMIT_SECONDS + SHORT_GRACE_SECONDS + SLACK_SECONDS
     if outcome["wall_seconds"] > longest:
-        raise CheckFailed(f"the trial took {outcome['wall_seconds']:.1f} s; its limit and grace end at {longest - SLACK_SECONDS} s")
+        raise CheckFailed(
+            f"the trial took {outcome['wall_seconds']:.1f} s; its limit and grace end at {longest - SLACK_SECONDS} s"
+        )
 
 
 _TRIALS: dict[str, Callable[[MethodEntry, str], None]] = dict(

@@ -25,7 +25,13 @@ __all__ = ["remember_versions", "run"]
 _versions: dict[str, str] = {}
 
 # top-level modules whose distribution has another name
-DISTRIBUTIONS = {"sklearn": "scikit-learn", "PIL": "pillow", "yaml": "pyyaml", "dateutil": "python-dateutil", "cv2": "opencv-python"}
+DISTRIBUTIONS = {
+    "sklearn": "scikit-learn",
+    "PIL": "pillow",
+    "yaml": "pyyaml",
+    "dateutil": "python-dateutil",
+    "cv2": "opencv-python",
+}
 
 
 def run(request: dict[str, Any], scratch: str, report_fd: int, log_fd: int, deadline: float) -> NoReturn:
@@ -57,9 +63,9 @@ def _redirect(log_fd: int) -> None:
     os.dup2(null, 0)
     os.dup2(log_fd, 1)
     os.dup2(log_fd, 2)
-    sys.stdin = open(0, closefd=False)  # noqa: SIM115, PTH123
-    sys.stdout = open(1, "w", buffering=1, errors="replace", closefd=False)  # noqa: SIM115, PTH123
-    sys.stderr = open(2, "w", buffering=1, errors="replace", closefd=False)  # noqa: SIM115, PTH123
+    sys.stdin = open(0, closefd=False)  # noqa: SIM115
+    sys.stdout = open(1, "w", buffering=1, errors="replace", closefd=False)  # noqa: SIM115
+    sys.stderr = open(2, "w", buffering=1, errors="replace", closefd=False)  # noqa: SIM115
 
 
 def _emitter(report_fd: int) -> Callable[[dict[str, Any]], None]:
@@ -128,7 +134,11 @@ def _describe(error: BaseException) -> dict[str, str]:
 
 def _is_out_of_memory(error: BaseException) -> bool:
     name = type(error).__name__
-    return isinstance(error, MemoryError) or name == "OutOfMemoryError" or "DefaultCPUAllocator: can't allocate" in str(error)
+    return (
+        isinstance(error, MemoryError)
+        or name == "OutOfMemoryError"
+        or "DefaultCPUAllocator: can't allocate" in str(error)
+    )
 
 
 def set_threads(n_threads: int) -> None:
@@ -168,4 +178,3 @@ def _version(name: str) -> str:
     except PackageNotFoundError:
         found = getattr(sys.modules.get(name), "__version__", "")
         return found if isinstance(found, str) else ""
-

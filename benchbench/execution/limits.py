@@ -11,7 +11,15 @@ import signal
 import time
 from pathlib import Path
 
-__all__ = ["become_subreaper", "collapse_memory", "descendants", "die_with_parent", "kill_marked", "reap", "tree_memory_mib"]
+__all__ = [
+    "become_subreaper",
+    "collapse_memory",
+    "descendants",
+    "die_with_parent",
+    "kill_marked",
+    "reap",
+    "tree_memory_mib",
+]
 
 PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
@@ -41,7 +49,7 @@ def descendants(root: int) -> list[int]:
     while waiting:
         pid = waiting.pop()
         try:
-            threads = os.listdir(f"/proc/{pid}/task")
+            threads = os.listdir(f"/proc/{pid}/task")  # noqa: PTH208, hot path
         except OSError:
             continue
         for thread in threads:
@@ -153,7 +161,7 @@ def kill_marked(mark: str) -> int:
 
 
 def _all_pids() -> list[int]:
-    return [int(entry) for entry in os.listdir("/proc") if entry.isdigit()]
+    return [int(entry) for entry in os.listdir("/proc") if entry.isdigit()]  # noqa: PTH208, hot path
 
 
 def _environ(pid: int) -> bytes:

@@ -206,7 +206,10 @@ class Trial:
             if name == "SIGKILL":
                 message_text += " (not by the harness; perhaps by the kernel for want of memory)"
         else:
-            name, message_text = "exit", f"the process left by exit code {os.waitstatus_to_exitcode(status)} without a result"
+            name, message_text = (
+                "exit",
+                f"the process left by exit code {os.waitstatus_to_exitcode(status)} without a result",
+            )
         return {"outcome": "crashed", "error_type": name, "error_message": message_text, "curve": curve}
 
     def _log_text(self, left_over: int) -> str:
@@ -224,7 +227,7 @@ def _pipe() -> tuple[int, int]:
     return read, write
 
 
-def _parse(line: bytes) -> dict[str, Any] | None:
+def _parse(line: bytes | bytearray) -> dict[str, Any] | None:
     """Return the message of a line, or None: the child may have been killed in the middle of one."""
     try:
         message = json.loads(line)

@@ -17,7 +17,7 @@ from benchbench.spec import TrialSpec
 __all__ = ["Declined", "PhaseClock", "ProtocolModule", "ProtocolResult", "get_protocol"]
 
 
-class Declined(Exception):  # noqa: N818, it is an answer and no error
+class Declined(Exception):
     """The method declines the task; the message is its reason."""
 
 

@@ -33,9 +33,7 @@ CHUNK_BYTES = 16 * 2**20
 ROW_SUM_TOLERANCE = 1e-3
 
 
-def budget_iterations(
-    cls: type[FewShotAdapter], preset: str, task: str, loader: str, options: dict[str, Any]
-) -> int:
+def budget_iterations(cls: type[FewShotAdapter], preset: str, task: str, loader: str, options: dict[str, Any]) -> int:
     """Return the meta-training iterations of a method at a preset, for one task; needs no data."""
     return int(cls.iterations(preset, get_loader(loader).info(task, options)))
 

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from benchbench.cluster.backends import connect, embedded, resolve_device
 from benchbench.cluster.driver import Driver, Finished
 from benchbench.cluster.plan import PlannedTrial
+
 from benchbench.contracts.context import Budget
 from benchbench.errors import InputError, UnmeetableRequestError
 from benchbench.execution import limits
@@ -58,7 +58,12 @@ def driver(client: Any, device: str = "cpu", **options: Any) -> Driver:
     hashes = {"noop": get_method("noop").source_hash()}
     version = get_protocol("fewshot").PROTOCOL_VERSION
     return Driver(
-        client, device=device, source_hashes=options.pop("source_hashes", hashes), track="fewshot", protocol_version=version, **options
+        client,
+        device=device,
+        source_hashes=options.pop("source_hashes", hashes),
+        track="fewshot",
+        protocol_version=version,
+        **options,
     )
 
 
@@ -128,7 +133,9 @@ def test_a_lost_workers_trial_is_infra_and_runs_again() -> None:
 
 
 def test_a_trial_that_always_loses_its_zygote_ends_as_infra(two_workers: Any) -> None:
-    done = finish(driver(two_workers, max_tries=2), [*planned("misbehaving", 1, how="kill_zygote"), *planned("noop", 5)])
+    done = finish(
+        driver(two_workers, max_tries=2), [*planned("misbehaving", 1, how="kill_zygote"), *planned("noop", 5)]
+    )
     bad = [f for f in done if f.trial.spec.method == "misbehaving"]
     assert [(f.try_number, f.outcome["outcome"], f.is_final) for f in bad] == [(1, "infra", False), (2, "infra", True)]
     assert len([f for f in done if f.outcome["outcome"] == "ok"]) == 5
@@ -225,7 +232,15 @@ def test_a_cluster_that_was_started_apart(tmp_path: Path) -> None:
         tmp_path / "scheduler", "Scheduler at", "distributed.cli.dask_scheduler", *options, "--port", str(port)
     )
     workers = [
-        start(tmp_path / f"worker{i}", "Registered to", "distributed.cli.dask_worker", address, *options, "--nthreads", "1")
+        start(
+            tmp_path / f"worker{i}",
+            "Registered to",
+            "distributed.cli.dask_worker",
+            address,
+            *options,
+            "--nthreads",
+            "1",
+        )
         for i in range(2)
     ]
     try:

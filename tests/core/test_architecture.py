@@ -88,8 +88,14 @@ def test_the_core_names_no_method() -> None:
 @pytest.mark.parametrize(
     ("code", "forbidden"),
     [
-        ("import benchbench.cli.main", {"torch", "numpy", "pandas", "duckdb", "distributed", "streamlit", "pyarrow", "scipy"}),
-        ("from benchbench.registry import methods, loaders; methods(); loaders()", {"torch", "numpy", "pandas", "sklearn", "scipy"}),
+        (
+            "import benchbench.cli.main",
+            {"torch", "numpy", "pandas", "duckdb", "distributed", "streamlit", "pyarrow", "scipy"},
+        ),
+        (
+            "from benchbench.registry import methods, loaders; methods(); loaders()",
+            {"torch", "numpy", "pandas", "sklearn", "scipy"},
+        ),
         ("from benchbench.suite_files import list_suites; list_suites()", {"torch", "numpy", "pandas", "duckdb"}),
     ],
 )
@@ -112,7 +118,9 @@ def test_no_test_package_and_no_global_names() -> None:
 @pytest.mark.slow
 def test_the_wheel_holds_every_tracked_file(tmp_path: Path) -> None:
     copy = tmp_path / "source"
-    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines()
+    listed = subprocess.run(
+        ["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout.splitlines()
     for name in listed:
         if (ROOT / name).is_file():
             (copy / name).parent.mkdir(parents=True, exist_ok=True)
@@ -129,4 +137,6 @@ def test_the_wheel_holds_every_tracked_file(tmp_path: Path) -> None:
             expected.add(name if parts[0] == "benchbench" else f"benchbench/{name}")
     assert len(expected) > 50
     assert sorted(expected - inside) == []
-    assert not [n for n in inside if n.split("/")[0] in {"methods", "suites", "results", "cluster", "dashboard", "tests"}]
+    assert not [
+        n for n in inside if n.split("/")[0] in {"methods", "suites", "results", "cluster", "dashboard", "tests"}
+    ]
