@@ -1,0 +1,191 @@
+"""From Parquet files into tables: stage what landed, check it, fold in what is new."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from benchbench.errors import StoreError
+from benchbench.results.landing import ATTEMPT_COLUMNS, RUN_COLUMNS, VERSION, Landed
+
+if TYPE_CHECKING:
+    import duckdb
+
+__all__ = ["BASE_TABLES", "Staged", "create_tables", "fold_in", "quoted", "stage"]
+
+BASE_TABLES = ("runs", "attempts", "unit_scores", "metrics", "curves", "tasks", "methods", "environments")
+NULLABLE = frozenset({"score", "score_sd", "git_dirty", "ended_at"})
+_SQL_TYPES = {"string": "VARCHAR", "int64": "BIGINT", "double": "DOUBLE", "bool": "BOOLEAN"}
+_NESTED = {
+    "unit_scores": "DOUBLE[] NOT NULL",
+    "metrics": "STRUCT(kind VARCHAR, name VARCHAR, value DOUBLE)[] NOT NULL",
+    "curve": "STRUCT(step BIGINT, seconds DOUBLE, metric VARCHAR, value DOUBLE)[] NOT NULL",
+    "environment_json": "VARCHAR NOT NULL",
+}
+
+
+@dataclass(slots=True)
+class Staged:
+    """Which landing files were read, which are damaged (with the reason), which wait for newer code."""
+
+    read: list[Landed] = field(default_factory=list)
+    bad: dict[Path, str] = field(default_factory=dict)
+    newer: list[Path] = field(default_factory=list)
+
+
+@lru_cache(maxsize=1)
+def schema_sql() -> str:
+    """Return the statements that make the tables."""
+    return (files("benchbench.results") / "schema.sql").read_text(encoding="utf-8")
+
+
+def quoted(text: str) -> str:
+    """Return `text` as an SQL string literal, for the statements that take no parameters (ATTACH, COPY)."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+def create_tables(con: duckdb.DuckDBPyConnection, where: str) -> None:
+    """Make the tables in the empty catalogue or schema `where`."""
+    con.execute(f"USE {where}")
+    con.execute(schema_sql())
+    con.execute("INSERT INTO meta VALUES ('schema_version', ?)", [str(VERSION)])
+    con.execute("USE memory.main")
+
+
+def stage(con: duckdb.DuckDBPyConnection, landed: Sequence[Landed]) -> Staged:
+    """Read landing files into the tables `staged_attempts` and `staged_runs` of the connection's own memory.
+
+    A file that has vanished was folded in by another process; that is normal.
+
+    Raises
+    ------
+    StoreError
+        If a file is there but cannot be opened.
+    """
+    import duckdb
+
+    con.execute(f"CREATE OR REPLACE TABLE staged_attempts ({_staging_columns('attempts')})")
+    con.execute(f"CREATE OR REPLACE TABLE staged_runs ({_staging_columns('runs')})")
+    found = Staged()
+    for one in landed:
+        if one.version > VERSION:
+            found.newer.append(one.path)
+        elif not one.kind:
+            found.bad[one.path] = "its name is not that of a landing file"
+    for kind in ("runs", "attempts"):
+        ours = [one for one in landed if one.kind == kind and 0 < one.version <= VERSION]
+        if not ours:
+            continue
+        try:
+            _read(con, kind, ours)
+            found.read.extend(ours)
+        except duckdb.Error:
+            # one of many is damaged or gone; find out which
+            for one in ours:
+                _stage_one(con, one, found)
+    return found
+
+
+def _stage_one(con: duckdb.DuckDBPyConnection, one: Landed, found: Staged) -> None:
+    import duckdb
+
+    try:
+        _read(con, one.kind, [one])
+        found.read.append(one)
+    except duckdb.Error as error:
+        if not one.path.exists():
+            return
+        try:
+            # not for us to read is another matter than damaged
+            one.path.open("rb").close()
+        except FileNotFoundError:
+            return
+        except OSError as denied:
+            raise StoreError(
+                f"cannot read the landing file {one.path}: {denied.strerror}; check its owner and mode"
+            ) from denied
+        found.bad[one.path] = str(error).splitlines()[0]
+
+
+def _read(con: duckdb.DuckDBPyConnection, kind: str, ours: Sequence[Landed]) -> None:
+    names = ", ".join(_staging_names(kind))
+    con.execute(
+        f"INSERT INTO staged_{kind} SELECT {names} FROM read_parquet(?, filename = 'file_name', union_by_name = true)",
+        [[str(one.path) for one in ours]],
+    )
+
+
+def _staging_names(kind: str) -> list[str]:
+    if kind == "runs":
+        return [*RUN_COLUMNS, "updated_at", "file_name"]
+    return [*ATTEMPT_COLUMNS, *_NESTED, "file_name"]
+
+
+def _staging_columns(kind: str) -> str:
+    spec = RUN_COLUMNS if kind == "runs" else ATTEMPT_COLUMNS
+    parts = [f"{n} {_SQL_TYPES[t]}" + ("" if n in NULLABLE else " NOT NULL") for n, (t, _) in spec.items()]
+    parts += ["updated_at BIGINT NOT NULL"] if kind == "runs" else [f"{n} {t}" for n, t in _NESTED.items()]
+    return ", ".join([*parts, "file_name VARCHAR NOT NULL"])
+
+
+def select_fresh(con: duckdb.DuckDBPyConnection) -> int:
+    """Make the table `fresh` of staged attempts that the attached `store` lacks; return how many there are."""
+    con.execute(
+        "CREATE OR REPLACE TABLE fresh AS"
+        " SELECT * FROM (SELECT md5_number_lower(attempt_id) AS attempt_key, * FROM staged_attempts)"
+        " WHERE attempt_key NOT IN (SELECT attempt_key FROM store.attempts)"
+        " QUALIFY row_number() OVER (PARTITION BY attempt_key ORDER BY file_name) = 1"
+    )
+    row = con.execute("SELECT count(*) FROM fresh").fetchone()
+    return int(row[0]) if row else 0
+
+
+def fold_in(con: duckdb.DuckDBPyConnection, target: str) -> None:
+    """Insert `fresh` attempts and staged runs into the tables of `target` (`store`, or a schema in memory for a reader)."""
+    columns = ", ".join(["attempt_key", *ATTEMPT_COLUMNS])
+    con.execute(f"INSERT INTO {target}.attempts ({columns}) SELECT {columns} FROM fresh")
+    con.execute(
+        f"INSERT INTO {target}.unit_scores SELECT attempt_key, unit_scores FROM fresh WHERE len(unit_scores) > 0"
+    )
+    con.execute(
+        f"INSERT INTO {target}.metrics SELECT attempt_key, m.kind, m.name, m.value"
+        " FROM (SELECT attempt_key, unnest(metrics) AS m FROM fresh)"
+    )
+    con.execute(
+        f"INSERT INTO {target}.curves SELECT attempt_key, i, p.step, p.seconds, p.metric, p.value"
+        " FROM (SELECT attempt_key, unnest(curve) AS p, generate_subscripts(curve, 1) AS i FROM fresh)"
+    )
+    fold_facts(con, target, "fresh")
+    fold_runs(con, target, "staged_runs")
+
+
+def fold_facts(con: duckdb.DuckDBPyConnection, target: str, source: str) -> None:
+    """Add tasks, methods and environments of the attempts in `source` that `target` lacks."""
+    for table, columns in (
+        ("tasks", "task_fingerprint, suite, suite_version, track, task"),
+        ("methods", "adapter_source_hash, method, track, transductive"),
+    ):
+        con.execute(
+            f"INSERT INTO {target}.{table} SELECT DISTINCT {columns} FROM {source} EXCEPT SELECT {columns} FROM {target}.{table}"
+        )
+    con.execute(
+        f"INSERT INTO {target}.environments SELECT environment_hash, any_value(environment_json) FROM {source}"
+        f" WHERE environment_hash <> '' AND environment_hash NOT IN (SELECT environment_hash FROM {target}.environments)"
+        " GROUP BY environment_hash"
+    )
+
+
+def fold_runs(con: duckdb.DuckDBPyConnection, target: str, source: str) -> None:
+    """Put runs of `source` into `target`; of two records of a run the newer stays."""
+    names = [*RUN_COLUMNS, "updated_at"]
+    columns = ", ".join(names)
+    con.execute(
+        f"INSERT INTO {target}.runs ({columns}) SELECT {columns} FROM {source}"
+        " QUALIFY row_number() OVER (PARTITION BY run_id ORDER BY updated_at DESC) = 1"
+        f" ON CONFLICT (run_id) DO UPDATE SET {', '.join(f'{n} = excluded.{n}' for n in names[1:])}"
+        " WHERE excluded.updated_at > runs.updated_at"
+    )

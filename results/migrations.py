@@ -1,0 +1,89 @@
+"""Schema versions: which one a database has, and the way forward."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from benchbench.errors import InputError, StoreError
+from benchbench.results.landing import VERSION
+
+if TYPE_CHECKING:
+    import duckdb
+
+__all__ = ["MIGRATIONS", "check_version", "migrate", "version_of"]
+
+MIGRATIONS: dict[int, tuple[str, ...]] = {}
+"""Statements that lead from that version to the next one, run inside the attached `store`."""
+
+
+def version_of(con: duckdb.DuckDBPyConnection, path: Path) -> int:
+    """Return the schema version of the attached `store`.
+
+    Raises
+    ------
+    InputError
+        If it is a DuckDB database, but not one of results.
+    """
+    import duckdb
+
+    try:
+        row = con.execute("SELECT value FROM store.main.meta WHERE key = 'schema_version'").fetchone()
+    except duckdb.CatalogException:
+        row = None
+    if row is None or not str(row[0]).isdigit():
+        raise InputError(
+            f"{path} is a DuckDB database, but not one of benchbench results; choose another file with --db PATH"
+        )
+    return int(row[0])
+
+
+def check_version(con: duckdb.DuckDBPyConnection, path: Path, want: int = VERSION) -> None:
+    """Make sure that the attached `store` can be read as it is.
+
+    Raises
+    ------
+    InputError, StoreError
+    """
+    have = version_of(con, path)
+    if have > want:
+        raise _newer(path, have, want)
+    if have < want:
+        raise StoreError(
+            f"{path} has the older schema {have}, this benchbench reads {want};"
+            " the next `bench run` or `bench results import` into it brings it up to date"
+        )
+
+
+def migrate(
+    con: duckdb.DuckDBPyConnection,
+    path: Path,
+    want: int = VERSION,
+    steps: Mapping[int, tuple[str, ...]] = MIGRATIONS,
+) -> None:
+    """Bring the attached `store` forward to version `want`, in one transaction.
+
+    Raises
+    ------
+    InputError, StoreError
+    """
+    have = version_of(con, path)
+    if have == want:
+        return
+    if have > want:
+        raise _newer(path, have, want)
+    con.execute("BEGIN")
+    con.execute("USE store")
+    for version in range(have, want):
+        for statement in steps[version]:
+            con.execute(statement)
+    con.execute("UPDATE store.main.meta SET value = ? WHERE key = 'schema_version'", [str(want)])
+    con.execute("COMMIT")
+    con.execute("USE memory.main")
+
+
+def _newer(path: Path, have: int, want: int) -> StoreError:
+    return StoreError(
+        f"{path} was written by a newer benchbench (schema {have}; this one knows {want}); update benchbench to use it"
+    )

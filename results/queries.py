@@ -1,0 +1,209 @@
+"""What readers ask of results, wherever they are kept."""
+
+from __future__ import annotations
+
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Any
+
+from benchbench.errors import InputError
+from benchbench.records import OUTCOMES
+
+if TYPE_CHECKING:
+    import duckdb
+
+__all__ = ["BOARD_COLUMNS", "DoneKey", "Readable"]
+
+DoneKey = tuple[str, str, str, str]
+"""(trial id, adapter source hash, task fingerprint, protocol version)"""
+
+BOARD_COLUMNS = (
+    "attempt_id",
+    "trial_id",
+    "suite",
+    "suite_version",
+    "track",
+    "task",
+    "task_fingerprint",
+    "protocol_version",
+    "method",
+    "params",
+    "transductive",
+    "seed",
+    "preset",
+    "budget",
+    "threads",
+    "device",
+    "outcome",
+    "metric",
+    "score",
+    "score_sd",
+    "n_units",
+    "unit",
+    "seconds",
+    "started_at",
+    "hardware_class",
+    "adapter_source_hash",
+    "environment_hash",
+)
+"""What a row of `Readable.board_attempts` holds; `params` and `budget` are JSON text."""
+
+# of each trial the newest attempt that was not lost with its worker; the newest is of the newest adapter source, too
+_COUNTED = (
+    "SELECT {columns} FROM attempts WHERE outcome <> 'infra' AND {where}"
+    " QUALIFY row_number() OVER (PARTITION BY trial_id ORDER BY started_at DESC, attempt_key) = 1"
+)
+
+
+class Readable(ABC):
+    """Results that can be asked: a store, or an export."""
+
+    @abstractmethod
+    def reading(self) -> AbstractContextManager[duckdb.DuckDBPyConnection]:
+        """Give a short-lived connection with one view a table."""
+
+    @abstractmethod
+    def exists(self) -> bool:
+        """Whether there is anything to read."""
+
+    def board_attempts(self, suite: str | None = None) -> list[dict[str, Any]]:
+        """Return the attempts that count: one a trial, with the columns `BOARD_COLUMNS`; of all suites if none is named."""
+        names = [
+            {"params": "params_json AS params", "budget": "budget_json AS budget"}.get(c, c) for c in BOARD_COLUMNS
+        ]
+        query = _COUNTED.format(columns=", ".join(names), where="($1 IS NULL OR suite = $1)")
+        with self.reading() as con:
+            rows = con.execute(query, [suite]).fetchall()
+        return [dict(zip(BOARD_COLUMNS, row, strict=True)) for row in rows]
+
+    def unit_scores(self, attempt_ids: Iterable[str]) -> dict[str, list[float]]:
+        """Return the scores by unit of those attempts that have some."""
+        wanted = list(attempt_ids)
+        if not wanted:
+            return {}
+        with self.reading() as con:
+            rows = con.execute(
+                "SELECT attempt_id, scores FROM attempts JOIN unit_scores USING (attempt_key)"
+                " WHERE attempt_key IN (SELECT md5_number_lower(unnest(CAST($1 AS VARCHAR[]))))",
+                [wanted],
+            ).fetchall()
+        return dict(rows)
+
+    def done_keys(self, suite: str, include_failed: bool = True) -> set[DoneKey]:
+        """Return what need not be run again; the empty set if nothing was ever recorded.
+
+        Parameters
+        ----------
+        suite : str
+        include_failed : bool
+            Whether a trial counts as done whose newest attempt neither ended well nor was declined.
+        """
+        if not self.exists():
+            return set()
+        done = "" if include_failed else " HAVING arg_max(outcome, started_at) IN ('ok', 'declined')"
+        keys = "trial_id, adapter_source_hash, task_fingerprint, protocol_version"
+        with self.reading() as con:
+            rows = con.execute(
+                f"SELECT {keys} FROM attempts WHERE suite = $1 AND outcome <> 'infra' GROUP BY ALL{done}", [suite]
+            ).fetchall()
+        return set(rows)
+
+    def next_try(self, trial_id: str) -> int:
+        """Return the number that the next try of a trial gets, counted from 1 over all runs."""
+        if not self.exists():
+            return 1
+        with self.reading() as con:
+            row = con.execute("SELECT count(*) + 1 FROM attempts WHERE trial_id = $1", [trial_id]).fetchone()
+        return int(row[0]) if row else 1
+
+    def suites(self) -> list[str]:
+        """Return the suites of which there are attempts."""
+        with self.reading() as con:
+            return [row[0] for row in con.execute("SELECT DISTINCT suite FROM attempts ORDER BY 1").fetchall()]
+
+    def runs(self, limit: int | None = None) -> list[dict[str, Any]]:
+        """Return the runs, newest first, each with its number of attempts by outcome under ``outcomes``."""
+        with self.reading() as con:
+            rows = _dicts(con, "SELECT * FROM runs ORDER BY started_at DESC, run_id LIMIT $1", [limit])
+            counts = con.execute(
+                "SELECT run_id, outcome, count(*) FROM attempts WHERE run_id IN (SELECT unnest(CAST($1 AS VARCHAR[])))"
+                " GROUP BY ALL",
+                [[row["run_id"] for row in rows]],
+            ).fetchall()
+        by_run: dict[str, dict[str, int]] = {}
+        for run_id, outcome, n in counts:
+            by_run.setdefault(run_id, {})[outcome] = n
+        for row in rows:
+            row["hardware"] = json.loads(row.pop("hardware_json"))
+            row["user"] = row.pop("user_name")
+            del row["updated_at"]
+            found = by_run.get(row["run_id"], {})
+            row["outcomes"] = {outcome: found[outcome] for outcome in OUTCOMES if outcome in found}
+            row["n_attempts"] = sum(found.values())
+        return rows
+
+    def attempts_of_run(self, run_id: str) -> list[dict[str, Any]]:
+        """Return the attempts of one run in the order they began, short: id, task, method, outcome, score, error, seconds."""
+        with self.reading() as con:
+            return _dicts(
+                con,
+                "SELECT attempt_id, task, method, params_json AS params, seed, try_number, outcome, metric, score, seconds,"
+                " error_type, error_message FROM attempts WHERE run_id = $1 ORDER BY started_at, attempt_id",
+                [run_id],
+            )
+
+    def attempt(self, prefix: str) -> dict[str, Any]:
+        """Return everything that is recorded of the attempt whose id begins with `prefix`.
+
+        Raises
+        ------
+        InputError
+            If no attempt, or more than one, has such an id.
+        """
+        if not prefix:
+            raise InputError("give the id of an attempt, or the beginning of one; `bench runs RUN` lists them")
+        with self.reading() as con:
+            ids = con.execute(
+                "SELECT attempt_id, task, method, outcome FROM attempts WHERE starts_with(attempt_id, $1)"
+                " ORDER BY (attempt_id <> $1), started_at LIMIT 9",
+                [prefix],
+            ).fetchall()
+            if not ids:
+                raise InputError(f"no attempt has an id that begins with {prefix!r}; `bench runs RUN` lists them")
+            if len(ids) > 1 and ids[0][0] != prefix:
+                raise InputError(_ambiguous(prefix, ids))
+            return _whole_attempt(con, ids[0][0])
+
+
+def _ambiguous(prefix: str, ids: Sequence[tuple[Any, ...]]) -> str:
+    listed = "".join(f"\n  {i}  {method} on {task}, {outcome}" for i, task, method, outcome in ids[:8])
+    more = "\n  ..." if len(ids) > 8 else ""
+    return f"more than one attempt has an id that begins with {prefix!r}; give more of it:{listed}{more}"
+
+
+def _whole_attempt(con: duckdb.DuckDBPyConnection, attempt_id: str) -> dict[str, Any]:
+    row = _dicts(con, "SELECT * FROM attempts WHERE attempt_key = md5_number_lower($1)", [attempt_id])[0]
+    key = [row.pop("attempt_key")]
+    row["params"] = json.loads(row.pop("params_json"))
+    row["budget"] = json.loads(row.pop("budget_json"))
+    named = con.execute("SELECT kind, name, value FROM metrics WHERE attempt_key = $1", key).fetchall()
+    row["metrics"] = {name: value for kind, name, value in named if kind == "metric"}
+    row["phases"] = {name: value for kind, name, value in named if kind == "phase"}
+    row["curve"] = _dicts(
+        con, "SELECT step, seconds, metric, value FROM curves WHERE attempt_key = $1 ORDER BY position", key
+    )
+    scores = con.execute("SELECT scores FROM unit_scores WHERE attempt_key = $1", key).fetchone()
+    row["unit_scores"] = scores[0] if scores else []
+    versions = con.execute(
+        "SELECT versions_json FROM environments WHERE environment_hash = $1", [row["environment_hash"]]
+    ).fetchone()
+    row["environment"] = json.loads(versions[0]) if versions else {}
+    return row
+
+
+def _dicts(con: duckdb.DuckDBPyConnection, query: str, parameters: Sequence[Any]) -> list[dict[str, Any]]:
+    result = con.execute(query, list(parameters))
+    names = [column[0] for column in result.description or ()]
+    return [dict(zip(names, values, strict=True)) for values in result.fetchall()]
