@@ -6,12 +6,11 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from benchbench.suites._options import check_range, read_options
-from benchbench.suites._pools import SinePool
-
 from benchbench.contracts.fewshot import FewShotTask, TaskInfo
 from benchbench.contracts.loading import Progress, TaskLoader
 from benchbench.spec import content_hash
+from benchbench.suites._options import check_range, read_options
+from benchbench.suites._pools import SinePool
 
 __all__ = ["SinusoidLoader"]
 

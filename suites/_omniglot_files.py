@@ -1,0 +1,269 @@
+"""Omniglot's original files: where they are found or fetched, how they are checked and decoded.
+
+Looked for in `data_dir()/omniglot`, then in the cache: ``images_background.npz`` and ``images_evaluation.npz`` (`images`
+(n_characters, 20, 105, 105) bool, False is ink), else the original archives ``images_background.zip`` and
+``images_evaluation.zip``, else these are downloaded. The lists of Vinyals' split stand in ``splits_vinyals``.
+
+Characters are numbered as in the names of the original files: ``Alphabet_of_the_Magi/character01/0709_01.png`` is the first
+drawing of character 709. That is *not* the order of the alphabets' names.
+
+The SHA-256 of the archives are those that TensorFlow Datasets records; those of the decoded arrays were computed from the
+arrays in the layout above.
+
+References
+----------
+Lake, Salakhutdinov & Tenenbaum 2015, Science 350, 1332; https://github.com/brendenlake/omniglot (MIT).
+Vinyals et al. 2016, arXiv:1606.04080; the split as published by Snell et al., github.com/jakesnell/prototypical-networks.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from benchbench.contracts.loading import Progress
+from benchbench.errors import DataMissingError
+from benchbench.paths import cache_dir, data_dir
+from benchbench.suites._download import file_sha256, is_writable, retrieve
+from benchbench.suites._prepared import array_hash
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+__all__ = ["PARTS", "SPLIT_LISTS", "Part", "character_names", "read_characters", "read_split"]
+
+N_DRAWINGS = 20
+SIZE = 105
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """One half of Omniglot.
+
+    Parameters
+    ----------
+    name : str
+        Also the name of its files, without their ending.
+    url, sha256 : str
+        Of the original archive.
+    content : str
+        `array_hash` of the decoded images.
+    alphabets : mapping of str to int
+        Characters of each alphabet, in the order of the files' numbers.
+    """
+
+    name: str
+    url: str
+    sha256: str
+    content: str
+    alphabets: Mapping[str, int]
+
+
+_ARCHIVES = "https://raw.githubusercontent.com/brendenlake/omniglot/master/python"
+_LISTS = "https://raw.githubusercontent.com/jakesnell/prototypical-networks/master/data/omniglot/splits/vinyals"
+
+PARTS: tuple[Part, ...] = (
+    Part(
+        name="images_background",
+        url=f"{_ARCHIVES}/images_background.zip",
+        sha256="ad41ab679c8b5d90b271ef46be6987cc81211774a695c29dcc5367b2b26ee640",
+        content="74034b90d71863430a39da8e4c42a83523c36d57bb8c1805d6b99fa2582f5fe3",
+        alphabets={
+            "Arcadian": 26,
+            "Armenian": 41,
+            "Asomtavruli_(Georgian)": 40,
+            "Balinese": 24,
+            "Bengali": 46,
+            "Blackfoot_(Canadian_Aboriginal_Syllabics)": 14,
+            "Braille": 26,
+            "Cyrillic": 33,
+            "Early_Aramaic": 22,
+            "Syriac_(Estrangelo)": 23,
+            "Anglo-Saxon_Futhorc": 29,
+            "Futurama": 26,
+            "Grantha": 43,
+            "Greek": 24,
+            "Gujarati": 48,
+            "Hebrew": 22,
+            "Japanese_(hiragana)": 52,
+            "Inuktitut_(Canadian_Aboriginal_Syllabics)": 16,
+            "Malay_(Jawi_-_Arabic)": 40,
+            "Japanese_(katakana)": 47,
+            "Korean": 40,
+            "Latin": 26,
+            "Alphabet_of_the_Magi": 20,
+            "Mkhedruli_(Georgian)": 41,
+            "Burmese_(Myanmar)": 34,
+            "N_Ko": 33,
+            "Ojibwe_(Canadian_Aboriginal_Syllabics)": 14,
+            "Sanskrit": 42,
+            "Tagalog": 17,
+            "Tifinagh": 55,
+        },
+    ),
+    Part(
+        name="images_evaluation",
+        url=f"{_ARCHIVES}/images_evaluation.zip",
+        sha256="1f61a8f3366785b057fc117d9228e78a16e3d976c8953b2a10fcc74cf0609cee",
+        content="67297fb9156359d6bcdb806e77288592d26ba87b052c01139b567bced1a664c4",
+        alphabets={
+            "Angelic": 20,
+            "Atemayar_Qelisayer": 26,
+            "Atlantean": 26,
+            "Aurek-Besh": 26,
+            "Avesta": 26,
+            "Ge_ez": 26,
+            "Glagolitic": 45,
+            "Gurmukhi": 45,
+            "Kannada": 41,
+            "Keble": 26,
+            "Malayalam": 47,
+            "Manipuri": 40,
+            "Mongolian": 30,
+            "Old_Church_Slavonic_(Cyrillic)": 45,
+            "Oriya": 46,
+            "Syriac_(Serto)": 23,
+            "Sylheti": 28,
+            "Tengwar": 25,
+            "Tibetan": 42,
+            "ULOG": 26,
+        },
+    ),
+)
+
+SPLIT_LISTS: Mapping[str, tuple[str, str]] = {
+    "train": (f"{_LISTS}/train.txt", "984522c194c30fb678ce53304a160a42faf5403ad4f9a67010f32dd3a35738e0"),
+    "val": (f"{_LISTS}/val.txt", "11f99e54faee3e26f53d3231c1cceac5bf7b8730e9be31cb6dab256551dc0c1a"),
+    "test": (f"{_LISTS}/test.txt", "845264cc5c156180828ccf17915668b17ee21424d0170df6e7d81676aa5d1204"),
+}
+"""Address and SHA-256 of each of Vinyals' lists."""
+
+
+def character_names() -> list[str]:
+    """Return ``Alphabet/characterNN`` of all characters, in the order of the files' numbers."""
+    return [name for part in PARTS for name in _names(part)]
+
+
+def read_characters(progress: Progress) -> NDArray[np.bool_]:
+    """Return all drawings, True is ink: (n_characters, 20, 105, 105) bool; download them if they are not here.
+
+    Raises
+    ------
+    DataMissingError
+        If they are neither here nor to be had, or are not Omniglot.
+    """
+    import numpy as np
+
+    return ~np.concatenate([_read_part(part, progress) for part in PARTS])
+
+
+def read_split(name: str, progress: Progress) -> list[tuple[str, int]]:
+    """Return the rotated classes of one of Vinyals' lists as (``Alphabet/characterNN``, degrees).
+
+    Raises
+    ------
+    DataMissingError
+        If the list is neither here nor to be had, or is another one.
+    """
+    url, sha256 = SPLIT_LISTS[name]
+    path = _find(f"splits_vinyals/{name}.txt")
+    if path is None:
+        path = _download_folder() / "splits_vinyals" / f"{name}.txt"
+        path.parent.mkdir(exist_ok=True)
+        retrieve(url, path, sha256, progress, _hint("the lists of Vinyals' split", "splits_vinyals/"))
+    elif file_sha256(path) != sha256:
+        raise DataMissingError(f"{path} is not Vinyals' list (sha256 {sha256[:12]}...); remove it to download it")
+    lines = path.read_text(encoding="utf-8").split()
+    return [(line.rpartition("/")[0], int(line.rpartition("/rot")[2])) for line in lines]
+
+
+def _read_part(part: Part, progress: Progress) -> NDArray[np.bool_]:
+    """Return the images of a part as stored: (n_characters, 20, 105, 105) bool, False is ink."""
+    import numpy as np
+
+    path = _find(f"{part.name}.npz")
+    if path is not None:
+        progress(f"omniglot: reading {path}")
+        try:
+            with np.load(path, allow_pickle=False) as arrays:
+                images: NDArray[np.bool_] = arrays["images"]
+        except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+            raise DataMissingError(f"{path} cannot be read: {error}; remove it to download the original") from error
+        if array_hash(images) != part.content:
+            raise DataMissingError(
+                f"{path} does not hold Omniglot's {part.name}: content {array_hash(images)[:12]}...,"
+                f" expected {part.content[:12]}...; remove it to download the original"
+            )
+        return images
+    path = _find(f"{part.name}.zip")
+    if path is None or file_sha256(path) != part.sha256:
+        path = _download_folder() / f"{part.name}.zip"
+        retrieve(part.url, path, part.sha256, progress, _hint("Omniglot's archives", f"{part.name}.zip"))
+    progress(f"omniglot: decoding {path}")
+    images = _decode(path, part)
+    if array_hash(images) != part.content:
+        # the archive is the original, so this is no damage; the fingerprint goes by the content and will differ
+        progress(
+            f"omniglot: {path} decodes to other content than elsewhere ({array_hash(images)[:12]}..., expected"
+            f" {part.content[:12]}...): results are not comparable; try another version of Pillow"
+        )
+    return images
+
+
+def _decode(path: Path, part: Part) -> NDArray[np.bool_]:
+    import numpy as np
+    from PIL import Image
+
+    images = np.empty((len(_names(part)) * N_DRAWINGS, SIZE, SIZE), dtype=np.bool_)
+    found: list[tuple[int, int, str, str]] = []
+    with zipfile.ZipFile(path) as archive:
+        for entry in archive.namelist():
+            matched = re.search(r"([^/]+/character\d+)/(\d+)_(\d+)\.png$", entry)
+            # archives packed on macOS hold a shadow of every file
+            if matched and not entry.startswith("__MACOSX"):
+                found.append((int(matched[2]), int(matched[3]), matched[1], entry))
+        found.sort()
+        expected = [name for name in _names(part) for _ in range(N_DRAWINGS)]
+        if [name for _, _, name, _ in found] != expected:
+            raise DataMissingError(
+                f"{path} holds {len(found)} drawings, not the {len(expected)} of {part.name} in order"
+            )
+        for row, (_, _, _, entry) in enumerate(found):
+            with Image.open(io.BytesIO(archive.read(entry))) as image:
+                images[row] = np.asarray(image.convert("1"))
+    return images.reshape(-1, N_DRAWINGS, SIZE, SIZE)
+
+
+def _names(part: Part) -> list[str]:
+    return [f"{alphabet}/character{i:02d}" for alphabet, n in part.alphabets.items() for i in range(1, n + 1)]
+
+
+def _places() -> tuple[Path, Path]:
+    return data_dir() / "omniglot", cache_dir() / "omniglot" / "downloads"
+
+
+def _find(name: str) -> Path | None:
+    return next((place / name for place in _places() if (place / name).is_file()), None)
+
+
+def _download_folder() -> Path:
+    for place in _places():
+        if is_writable(place):
+            return place
+    raise DataMissingError(
+        f"Omniglot is not here, and neither {_places()[0]} nor {_places()[1]} can be written;"
+        " set BENCHBENCH_DATA or BENCHBENCH_CACHE to a folder that can"
+    )
+
+
+def _hint(what: str, name: str) -> str:
+    return (
+        f"Without a network put {what} into {_places()[0]}/{name} (see docs/data.md), or set BENCHBENCH_DATA to the"
+        " folder that holds omniglot/"
+    )

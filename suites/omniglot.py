@@ -1,0 +1,182 @@
+"""Omniglot, by either of the two protocols that papers use.
+
+``vinyals`` (Matching networks, ProtoNet): Vinyals' lists of 4,112 / 688 / 1,692 classes for meta-training, validation and
+meta-test. Each character turned by 0, 90, 180 and 270 degrees makes four classes. Five queries a class at test.
+
+``maml`` (MAML, Reptile): 1,100 / 100 / 423 characters chosen at random. Each class of each episode is turned by a random
+multiple of 90 degrees, at test as well. As many queries a class as shots. The papers' own random choice is not on record;
+the one here is fixed.
+
+Drawings are scaled from 105 to 28 pixels with Lanczos' filter as grey images. (The papers' code asks Pillow for the same, but
+on one-bit images, where Pillow falls back to the nearest pixel.)
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from benchbench.contracts.fewshot import FewShotTask, TaskInfo
+from benchbench.contracts.loading import Progress, TaskLoader
+from benchbench.errors import InputError, suggest
+from benchbench.spec import content_hash
+from benchbench.suites._omniglot_files import N_DRAWINGS, character_names, read_characters, read_split
+from benchbench.suites._options import check_range, read_options
+from benchbench.suites._pools import ImagePool
+from benchbench.suites._prepared import Built, Prepared, find, prepare
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+__all__ = ["N_CLASSES", "OmniglotLoader"]
+
+VERSION = 1
+"""Raised when anything below changes the prepared images."""
+SIZE = 28
+VINYALS_QUERY = 5
+N_CLASSES: Mapping[str, Mapping[str, int]] = {
+    "vinyals": {"train": 4112, "val": 688, "test": 1692},
+    "maml": {"train": 1100, "val": 100, "test": 423},
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OmniglotOptions:
+    """Options of the loader.
+
+    Parameters
+    ----------
+    split : str
+        "vinyals" or "maml".
+    way, shot : int
+    query : int
+        Queries a class at test; 0 for what the protocol says: 5 (vinyals) or `shot` (maml).
+    seed : int
+        Fixes the test episodes.
+    """
+
+    split: str
+    way: int
+    shot: int
+    query: int = 0
+    seed: int = 0
+
+    @property
+    def n_query(self) -> int:
+        """Queries a class at test."""
+        return self.query or (VINYALS_QUERY if self.split == "vinyals" else self.shot)
+
+
+class OmniglotLoader(TaskLoader):
+    """Handwritten characters of 50 alphabets."""
+
+    name = "omniglot"
+
+    def check(self, options: Mapping[str, Any]) -> None:
+        """See the base class."""
+        self._read(options)
+
+    def info(self, name: str, options: Mapping[str, Any]) -> TaskInfo:
+        """See the base class."""
+        found = self._read(options)
+        return TaskInfo(
+            name=name,
+            kind="classification",
+            n_way=found.way,
+            k_shot=found.shot,
+            n_query=found.way * found.n_query,
+            input_shape=(1, SIZE, SIZE),
+        )
+
+    def prepare(self, options: Mapping[str, Any], progress: Progress) -> None:
+        """See the base class; some seconds, once a split."""
+        split = self._read(options).split
+        prepare(self.name, _identity(split), lambda: _build(split, progress), progress)
+
+    def fingerprint(self, options: Mapping[str, Any]) -> str:
+        """See the base class."""
+        found = self._read(options)
+        protocol = {"way": found.way, "shot": found.shot, "query": found.n_query, "seed": found.seed}
+        return content_hash({"loader": self.name, "split": found.split, "data": self._data(found).content, **protocol})
+
+    def load(self, name: str, options: Mapping[str, Any]) -> FewShotTask:
+        """See the base class."""
+        found = self._read(options)
+        data, rotates = self._data(found), found.split == "maml"
+        train, val, test = (ImagePool(data.array(part), rotates=rotates) for part in N_CLASSES[found.split])
+        return FewShotTask(
+            info=self.info(name, options), train=train, validation=val, test=test, metric="accuracy", seed=found.seed
+        )
+
+    def _read(self, options: Mapping[str, Any]) -> OmniglotOptions:
+        found = read_options(OmniglotOptions, options, self.name)
+        if found.split not in N_CLASSES:
+            raise InputError(f"option 'split' of loader 'omniglot' is {found.split!r}{suggest(found.split, N_CLASSES)}")
+        # the training split is the largest
+        check_range(
+            self.name, "way", found.way, 2, min(N_CLASSES[found.split].values()), "classes of the smallest split"
+        )
+        check_range(self.name, "shot", found.shot, 1, N_DRAWINGS - 1, f"{N_DRAWINGS} drawings a class")
+        if found.query:
+            check_range(self.name, "query", found.query, 1, N_DRAWINGS)
+        if found.shot + found.n_query > N_DRAWINGS:
+            raise InputError(
+                f"loader 'omniglot': shot {found.shot} and query {found.n_query} are more than the {N_DRAWINGS} drawings"
+                " of a class"
+            )
+        return found
+
+    def _data(self, options: OmniglotOptions) -> Prepared:
+        return find(self.name, _identity(options.split))
+
+
+def _identity(split: str) -> dict[str, Any]:
+    return {"split": split, "size": SIZE, "version": VERSION}
+
+
+def _build(split: str, progress: Progress) -> Built:
+    """Decode, scale and split; arrays by split, (n_classes, 20, 28, 28) uint8, 255 is ink."""
+    import numpy as np
+
+    # the lists first: they are small, and without them the rest is of no use
+    lists = {part: read_split(part, progress) for part in N_CLASSES[split]} if split == "vinyals" else maml_split()
+    characters = read_characters(progress)
+    progress(f"omniglot: scaling {characters.shape[0] * characters.shape[1]:,} drawings to {SIZE} pixels (once)")
+    small = shrink(characters)
+    position = {name: i for i, name in enumerate(character_names())}
+    arrays = {}
+    for part, classes in lists.items():
+        images = small[[position[name] for name, _ in classes]]
+        degrees = np.array([turn for _, turn in classes])
+        for turn in (90, 180, 270):
+            # counter-clockwise, as Pillow's rotate in ProtoNet's code
+            images[degrees == turn] = np.rot90(images[degrees == turn], turn // 90, axes=(-2, -1))
+        arrays[part] = images
+    return Built(arrays=arrays, notes={"source": "Omniglot, github.com/brendenlake/omniglot", "split": split})
+
+
+def maml_split() -> dict[str, list[tuple[str, int]]]:
+    """Return a fixed random choice of characters, unturned; by hashes, which no library can change."""
+    names = sorted(character_names(), key=lambda name: hashlib.sha256(f"benchbench/maml/{name}".encode()).digest())
+    split, first = {}, 0
+    for part, n in N_CLASSES["maml"].items():
+        split[part] = [(name, 0) for name in names[first : first + n]]
+        first += n
+    return split
+
+
+def shrink(characters: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    """Scale drawings to `SIZE` pixels: (n_characters, n_drawings, height, width), True or 255 is ink."""
+    import numpy as np
+    from PIL import Image
+
+    flat = characters.reshape(-1, *characters.shape[2:])
+    small = np.empty((len(flat), SIZE, SIZE), dtype=np.uint8)
+    for row, drawing in enumerate(flat):
+        # paper is 255 while scaling, as in the original files, so that rounding is theirs
+        image = Image.fromarray(np.where(drawing, np.uint8(0), np.uint8(255)))
+        small[row] = 255 - np.asarray(image.resize((SIZE, SIZE), Image.Resampling.LANCZOS))
+    return small.reshape(*characters.shape[:2], SIZE, SIZE)
