@@ -25,7 +25,7 @@ from benchbench.spec import content_hash
 from benchbench.suites._omniglot_files import N_DRAWINGS, character_names, read_characters, read_split
 from benchbench.suites._options import check_range, read_options
 from benchbench.suites._pools import ImagePool
-from benchbench.suites._prepared import Built, Prepared, find, prepare
+from benchbench.suites._prepared import Built, find, prepare
 
 if TYPE_CHECKING:
     import numpy as np
@@ -41,6 +41,11 @@ N_CLASSES: Mapping[str, Mapping[str, int]] = {
     "vinyals": {"train": 4112, "val": 688, "test": 1692},
     "maml": {"train": 1100, "val": 100, "test": 423},
 }
+SOURCE = "Omniglot, github.com/brendenlake/omniglot"
+
+# what the prepared arrays depend on: all characters as they are, and the classes of Vinyals' lists made of them
+UPRIGHT: Mapping[str, Any] = {"images": "upright", "size": SIZE, "version": VERSION}
+TURNED: Mapping[str, Any] = {"images": "vinyals", "size": SIZE, "version": VERSION}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,23 +97,45 @@ class OmniglotLoader(TaskLoader):
         )
 
     def prepare(self, options: Mapping[str, Any], progress: Progress) -> None:
-        """See the base class; some seconds, once a split."""
+        """See the base class; some seconds, once."""
         split = self._read(options).split
-        prepare(self.name, _identity(split), lambda: _build(split, progress), progress)
+        if split == "vinyals":
+            prepare(self.name, TURNED, lambda: _build_turned(progress), progress)
+        else:
+            prepare(self.name, UPRIGHT, lambda: _build_upright(progress), progress)
 
     def fingerprint(self, options: Mapping[str, Any]) -> str:
         """See the base class."""
         found = self._read(options)
         protocol = {"way": found.way, "shot": found.shot, "query": found.n_query, "seed": found.seed}
-        return content_hash({"loader": self.name, "split": found.split, "data": self._data(found).content, **protocol})
+        if found.split == "vinyals":
+            data = {"turned": find(self.name, TURNED).content}
+        else:
+            data = {"upright": find(self.name, UPRIGHT).content, "characters": content_hash(maml_split())}
+        return content_hash({"loader": self.name, "version": VERSION, "split": found.split, **data, **protocol})
 
     def load(self, name: str, options: Mapping[str, Any]) -> FewShotTask:
         """See the base class."""
+        import numpy as np
+
         found = self._read(options)
-        data, rotates = self._data(found), found.split == "maml"
-        train, val, test = (ImagePool(data.array(part), rotates=rotates) for part in N_CLASSES[found.split])
+        if found.split == "vinyals":
+            data = find(self.name, TURNED)
+            train, validation, test = (ImagePool(data.array(part)) for part in N_CLASSES["vinyals"])
+        else:
+            images = find(self.name, UPRIGHT).array("images")
+            position = {character: i for i, character in enumerate(character_names())}
+            train, validation, test = (
+                ImagePool(images, np.array([position[character] for character in characters]), rotates=True)
+                for characters in maml_split().values()
+            )
         return FewShotTask(
-            info=self.info(name, options), train=train, validation=val, test=test, metric="accuracy", seed=found.seed
+            info=self.info(name, options),
+            train=train,
+            validation=validation,
+            test=test,
+            metric="accuracy",
+            seed=found.seed,
         )
 
     def _read(self, options: Mapping[str, Any]) -> OmniglotOptions:
@@ -129,43 +156,41 @@ class OmniglotLoader(TaskLoader):
             )
         return found
 
-    def _data(self, options: OmniglotOptions) -> Prepared:
-        return find(self.name, _identity(options.split))
+
+def maml_split() -> dict[str, list[str]]:
+    """Return a fixed random choice of characters for each part; by hashes, which no library can change."""
+    names = sorted(character_names(), key=lambda name: hashlib.sha256(f"benchbench/maml/{name}".encode()).digest())
+    split, first = {}, 0
+    for part, n in N_CLASSES["maml"].items():
+        split[part] = names[first : first + n]
+        first += n
+    return split
 
 
-def _identity(split: str) -> dict[str, Any]:
-    return {"split": split, "size": SIZE, "version": VERSION}
+def _build_upright(progress: Progress) -> Built:
+    """Decode and scale all characters; `images` is (n_characters, 20, 28, 28) uint8, 255 is ink."""
+    characters = read_characters(progress)
+    progress(f"omniglot: scaling {characters.shape[0] * characters.shape[1]:,} drawings to {SIZE} pixels (once)")
+    return Built(arrays={"images": shrink(characters)}, notes={"source": SOURCE})
 
 
-def _build(split: str, progress: Progress) -> Built:
-    """Decode, scale and split; arrays by split, (n_classes, 20, 28, 28) uint8, 255 is ink."""
+def _build_turned(progress: Progress) -> Built:
+    """Make the classes of Vinyals' lists; an array a list, (n_classes, 20, 28, 28) uint8, 255 is ink."""
     import numpy as np
 
     # the lists first: they are small, and without them the rest is of no use
-    lists = {part: read_split(part, progress) for part in N_CLASSES[split]} if split == "vinyals" else maml_split()
-    characters = read_characters(progress)
-    progress(f"omniglot: scaling {characters.shape[0] * characters.shape[1]:,} drawings to {SIZE} pixels (once)")
-    small = shrink(characters)
+    lists = {part: read_split(part, progress) for part in N_CLASSES["vinyals"]}
+    upright = prepare(OmniglotLoader.name, UPRIGHT, lambda: _build_upright(progress), progress).array("images")
     position = {name: i for i, name in enumerate(character_names())}
     arrays = {}
     for part, classes in lists.items():
-        images = small[[position[name] for name, _ in classes]]
+        images = np.asarray(upright)[[position[name] for name, _ in classes]]
         degrees = np.array([turn for _, turn in classes])
         for turn in (90, 180, 270):
             # counter-clockwise, as Pillow's rotate in ProtoNet's code
             images[degrees == turn] = np.rot90(images[degrees == turn], turn // 90, axes=(-2, -1))
         arrays[part] = images
-    return Built(arrays=arrays, notes={"source": "Omniglot, github.com/brendenlake/omniglot", "split": split})
-
-
-def maml_split() -> dict[str, list[tuple[str, int]]]:
-    """Return a fixed random choice of characters, unturned; by hashes, which no library can change."""
-    names = sorted(character_names(), key=lambda name: hashlib.sha256(f"benchbench/maml/{name}".encode()).digest())
-    split, first = {}, 0
-    for part, n in N_CLASSES["maml"].items():
-        split[part] = [(name, 0) for name in names[first : first + n]]
-        first += n
-    return split
+    return Built(arrays=arrays, notes={"source": SOURCE, "lists": "Vinyals et al. 2016"})
 
 
 def shrink(characters: NDArray[np.bool_]) -> NDArray[np.uint8]:
