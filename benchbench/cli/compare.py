@@ -1,0 +1,99 @@
+"""`bench compare`: the gate, which says what in HEAD is worse than in BASE."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from benchbench.cli.common import FormatOption, check_format, print_json, print_table
+from benchbench.errors import GateFailed, InputError
+
+if TYPE_CHECKING:
+    from benchbench.stats.compare import Verdict
+
+__all__ = ["compare"]
+
+
+def compare(
+    base: Annotated[Path, typer.Argument(help="Database or export of the state to compare with.")],
+    head: Annotated[Path, typer.Argument(help="Database or export of the state to judge.")],
+    suite: Annotated[str | None, typer.Option("--suite", help="Only this suite.")] = None,
+    fail_on_regression: Annotated[
+        bool, typer.Option("--fail-on-regression", help="Exit with 3 if something is worse or missing.")
+    ] = False,
+    margin: Annotated[
+        float, typer.Option("--margin", min=0.0, help="Smallest accuracy difference that matters.")
+    ] = 0.01,
+    relative_margin: Annotated[
+        float, typer.Option("--relative-margin", min=0.0, help="The same for other scores, as a share of BASE's.")
+    ] = 0.05,
+    format_: FormatOption = "table",
+) -> None:
+    """Compare two sets of results, paired over episodes (or seeds), with a margin and a test."""
+    from benchbench.results.boards import compare_sides
+    from benchbench.results.exchange import open_results
+    from benchbench.stats.compare import compare as judge
+
+    check_format(format_)
+    sides = [compare_sides(open_results(path), suite) for path in (base, head)]
+    if not sides[0]:
+        raise InputError(f"{base} holds no results{f' of suite {suite}' if suite else ''} to compare with")
+    verdicts = judge(*sides, margin=margin, relative_margin=relative_margin)
+    if format_ == "json":
+        print_json([v.to_dict() for v in verdicts])
+    else:
+        _print_verdicts(verdicts, margin, relative_margin)
+    bad = [v for v in verdicts if v.verdict in ("worse", "missing")]
+    if bad and fail_on_regression:
+        raise GateFailed(f"{len(bad)} of {len(verdicts)} comparisons are worse or missing in HEAD")
+
+
+def _print_verdicts(verdicts: list[Verdict], margin: float, relative: float) -> None:
+    headers = [
+        "verdict",
+        "method",
+        "task",
+        "BASE",
+        "HEAD",
+        "HEAD - BASE",
+        "± 95 %",
+        "p (Holm)",
+        "n",
+        "s BASE",
+        "s HEAD",
+    ]
+    rows = []
+    for v in verdicts:
+        rows.append(
+            [
+                v.verdict,
+                v.method if v.params in ("", "{}") else f"{v.method} {v.params}",
+                v.task,
+                _number(v.base, 4),
+                _number(v.head, 4),
+                "" if v.difference is None else f"{v.difference:+.4f}",
+                _number(v.ci95, 4),
+                "" if v.p_holm is None else f"{v.p_holm:.2g}",
+                f"{v.n} {v.unit}s" if v.n else "",
+                _number(v.base_seconds, 1),
+                _number(v.head_seconds, 1),
+            ]
+        )
+    print_table(headers, rows, right=range(3, len(headers)))
+    for v in verdicts:
+        if v.reason and v.verdict not in ("cannot tell", "new"):
+            sys.stdout.write(f"{v.verdict}: {v.method} on {v.task}: {v.reason}\n")
+    counts = Counter(v.verdict for v in verdicts)
+    sys.stdout.write(", ".join(f"{n} {name}" for name, n in counts.items()) + "\n")
+    sys.stdout.write(
+        f"worse/better: beyond the margin ({margin:g} accuracy, {relative:.0%} of other scores) and p < 0.05 after Holm; "
+        "same: the whole interval lies within the margin\n"
+    )
+
+
+def _number(value: float | None, digits: int) -> str:
+    return "" if value is None else f"{value:.{digits}f}"

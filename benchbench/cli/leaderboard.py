@@ -1,0 +1,233 @@
+"""`bench leaderboard`: who is better, on what, how sure we are, and what was left out."""
+
+from __future__ import annotations
+
+import csv
+import io
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from benchbench.cli.common import DbOption, check_format, db_path, print_json, print_table, split_list
+from benchbench.errors import UnknownNameError
+
+if TYPE_CHECKING:
+    from benchbench.results.queries import Readable
+    from benchbench.stats.board import Board, Row
+    from benchbench.suite_files import SuiteSpec
+
+__all__ = ["leaderboard", "show_leaderboard"]
+
+FORMATS = ("table", "json", "csv", "md")
+
+
+def leaderboard(
+    suite: Annotated[str, typer.Option("--suite", help="Suite name, or a path to a suite's .toml file.")],
+    task: Annotated[list[str] | None, typer.Option("--task", help="Only these tasks.")] = None,
+    method: Annotated[list[str] | None, typer.Option("--method", help="Only these methods.")] = None,
+    preset: Annotated[str | None, typer.Option("--preset", help="Budget; default: that of the newest results.")] = None,
+    device: Annotated[str | None, typer.Option("--device", help="cpu or cuda.")] = None,
+    threads: Annotated[int | None, typer.Option("--threads", help="CPU threads a trial.")] = None,
+    impute: Annotated[
+        str, typer.Option("--impute", help="What stands for failures: baseline, worst, none.")
+    ] = "baseline",
+    db: DbOption = None,
+    format_: Annotated[str, typer.Option("--format", help="table, json, csv or md.")] = "table",
+) -> None:
+    """Show the leaderboard of a suite."""
+    from benchbench.results.store import Store
+    from benchbench.suite_files import find_suite
+
+    check_format(format_, FORMATS)
+    spec = find_suite(suite)
+    tasks = split_list(task)
+    for name in tasks:
+        spec.task(name)
+    show_leaderboard(
+        spec,
+        Store(db_path(db)),
+        preset=preset,
+        device=device,
+        threads=threads,
+        tasks=tasks,
+        methods=split_list(method),
+        impute=impute,
+        format_=format_,
+    )
+
+
+def show_leaderboard(
+    suite: SuiteSpec,
+    store: Readable,
+    *,
+    preset: str | None = None,
+    device: str | None = None,
+    threads: int | None = None,
+    tasks: list[str] | None = None,
+    methods: list[str] | None = None,
+    impute: str = "baseline",
+    format_: str = "table",
+) -> None:
+    """Print the board of a suite; used by `bench run` at its end, too."""
+    from benchbench.results.boards import board_cells, suite_facts
+    from benchbench.stats.board import leaderboard as make_board
+
+    cells, older = board_cells(store, suite.name)
+    known = {c.method for c in cells}
+    for name in methods or ():
+        if cells and name not in known:
+            raise UnknownNameError(f"method with results in suite {suite.name!r}:", name, known)
+    board = make_board(
+        cells,
+        suite_facts(suite),
+        preset=preset,
+        device=device if device != "auto" else None,
+        threads=threads,
+        tasks=tasks or (),
+        methods=methods or (),
+        imputation=impute,
+    )
+    board.left_out += older
+    if format_ == "json":
+        print_json([row.to_dict() | {"suite": suite.name} for row in board.rows])
+    elif format_ == "csv":
+        _print_csv(suite, board)
+    elif not board.rows:
+        _print_empty(suite, board)
+    else:
+        _print_board(suite, board, markdown=format_ == "md")
+
+
+def _print_empty(suite: SuiteSpec, board: Board) -> None:
+    if board.left_out:
+        sys.stdout.write(f"No results of suite {suite.name} fit; there are:\n")
+        sys.stdout.writelines(f"  {line}\n" for line in board.left_out)
+    else:
+        sys.stdout.write(f"No results of suite {suite.name} yet. Make some: bench run --suite {suite.name}\n")
+
+
+def _print_csv(suite: SuiteSpec, board: Board) -> None:
+    text = io.StringIO()
+    rows = [row.to_dict() | {"suite": suite.name} for row in board.rows]
+    if rows:
+        writer = csv.DictWriter(text, fieldnames=["suite", *[k for k in rows[0] if k != "suite"]], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(r | {"notes": "; ".join(r["notes"])} for r in rows)
+    sys.stdout.write(text.getvalue())
+
+
+def _print_board(suite: SuiteSpec, board: Board, *, markdown: bool) -> None:
+    group = board.group
+    if group is None:
+        return
+    title = f"{suite.title} (suite {suite.name} {group.suite_version})"
+    facts = (
+        f"protocol {group.protocol_version}, preset {group.preset}, {group.test_units} test units, "
+        f"{group.threads} thread{'' if group.threads == 1 else 's'}, {group.device}"
+    )
+    sys.stdout.write(f"## {title}\n\n{facts}\n" if markdown else f"{title}\n{facts}\n")
+    if suite.generated_splits:
+        sys.stdout.write("splits generated here: not to be set beside published results\n")
+    overall = [r for r in board.rows if r.task is None]
+    if len({r.task for r in board.rows if r.task}) > 1:
+        _print_part("whole suite", [_overall_cells(r) for r in overall], _OVERALL, markdown)
+    for name in dict.fromkeys(r.task for r in board.rows if r.task is not None):
+        own = [r for r in board.rows if r.task == name]
+        _print_part(f"{name} ({own[0].metric or 'no score'})", [_task_cells(r) for r in own], _TASK, markdown)
+    _print_legend(suite, board)
+
+
+_OVERALL = ("#", "method", "mean rank", "score", "± 95 %", "n", "tasks", "failed", "seconds", "notes")
+_TASK = ("#", "method", "score", "± 95 %", "n", "failed", "seconds", "notes")
+
+
+def _print_part(title: str, rows: list[list[str]], headers: tuple[str, ...], markdown: bool) -> None:
+    shown = [
+        i for i, h in enumerate(headers) if h not in ("notes", "failed") or any(r[i] not in ("", "0") for r in rows)
+    ]
+    names, cells = [headers[i] for i in shown], [[r[i] for i in shown] for r in rows]
+    right = [i for i, h in enumerate(names) if h not in ("method", "notes")]
+    if markdown:
+        sys.stdout.write(f"\n### {title}\n\n| {' | '.join(names)} |\n")
+        sys.stdout.write("|" + "|".join("---:" if i in right else "---" for i in range(len(names))) + "|\n")
+        sys.stdout.writelines(f"| {' | '.join(r)} |\n" for r in cells)
+        return
+    sys.stdout.write(f"\n{title}\n")
+    print_table(names, cells, right)
+
+
+def _overall_cells(row: Row) -> list[str]:
+    return [
+        _place(row.rank),
+        _name(row),
+        _number(row.mean_rank, 2),
+        _number(row.score, 3),
+        _number(row.ci95, 3),
+        _of(row),
+        f"{row.n_tasks_scored}/{row.n_tasks}",
+        str(row.n_failed + row.n_lost),
+        _number(row.seconds, 1),
+        "; ".join(n for n in row.notes if "/" not in n or "declined" in n),
+    ]
+
+
+def _task_cells(row: Row) -> list[str]:
+    notes = [n for n in row.notes if not n.startswith("interval given")]
+    if row.score is None and row.n_declined:
+        notes.append("declined")
+    if row.n_lost:
+        notes.append(f"{row.n_lost} lost with their workers")
+    return [
+        _place(row.rank),
+        _name(row),
+        _number(row.score, 4),
+        _number(row.ci95, 4),
+        _of(row),
+        str(row.n_failed + row.n_lost),
+        _number(row.seconds, 1),
+        "; ".join(notes),
+    ]
+
+
+def _name(row: Row) -> str:
+    return row.label + (" (t)" if row.transductive else "")
+
+
+def _of(row: Row) -> str:
+    return "" if not row.n else f"{row.n} {row.unit}{'' if row.n == 1 or row.unit == 'mixed' else 's'}"
+
+
+def _place(rank: float | None) -> str:
+    return "-" if rank is None else f"{rank:g}"
+
+
+def _number(value: float | None, digits: int) -> str:
+    return "" if value is None else f"{value:.{digits}f}"
+
+
+def _print_legend(suite: SuiteSpec, board: Board) -> None:
+    lines: list[str] = []
+    task_rows = [r for r in board.rows if r.task is not None]
+    if any(r.n_seeds == 1 and r.unit and r.unit != "seed" for r in task_rows):
+        unit = next(r.unit for r in task_rows if r.unit)
+        lines.append(f"± is the half-width of a 95 % Student-t interval over {unit}s, given this training (one seed)")
+    if any(r.unit == "seed" for r in task_rows):
+        lines.append("± over seeds is the half-width of a 95 % Student-t interval over the seeds' means")
+    if any(r.task is None and r.score is not None for r in board.rows):
+        how = f"; {suite.scores.measured}" if suite.scores.measured else ""
+        lines.append(
+            f"whole-suite score: mean over tasks of (score - baseline) / (reference - baseline), "
+            f"0 = {suite.scores.baseline}, 1 = {suite.scores.reference}, frozen in the suite file{how}"
+        )
+    if any(r.transductive for r in board.rows):
+        lines.append("(t) transductive: a query's prediction uses the episode's other queries")
+    n_failed = sum(r.n_failed for r in task_rows)
+    if n_failed:
+        lines.append(
+            f"{n_failed} trials failed; imputed by policy `{board.imputation}` (--impute): bench runs, bench show ID"
+        )
+    lines += board.notes
+    lines += [f"left out: {line}" for line in board.left_out]
+    if lines:
+        sys.stdout.write("\n" + "".join(f"- {line}\n" for line in lines))

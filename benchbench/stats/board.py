@@ -1,0 +1,379 @@
+"""A leaderboard from counted results: a table in, a table out.
+
+What may stand on one board is decided here: equal suite version, protocol version, budget (preset, test units, threads) and
+device, and for each task one fingerprint. What is left out is said.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from benchbench.errors import InputError
+from benchbench.stats.intervals import Estimate, estimate, estimate_of_summary
+from benchbench.stats.ranks import mean_ranks, ranks
+
+__all__ = ["IMPUTATIONS", "Board", "Cell", "Group", "Row", "SuiteFacts", "TaskFacts", "leaderboard"]
+
+IMPUTATIONS = ("baseline", "worst", "none")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, order=True)
+class Group:
+    """What results must have in common to be compared, apart from the tasks' fingerprints."""
+
+    suite_version: str
+    protocol_version: str
+    preset: str
+    test_units: int
+    threads: int
+    device: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cell:
+    """The counted trials of one method on one task within a group: one trial a seed.
+
+    Parameters
+    ----------
+    method, params : str
+        `params` is canonical JSON.
+    seed_scores, seed_deviations, seed_units : tuples
+        Of the trials that ended well, by seed: mean score, standard deviation over units (or None), number of units.
+    n_failed, n_declined, n_lost : int
+        Trials by how they ended; lost are those of which only `infra` attempts exist.
+    seconds : float or None
+        Mean timed seconds of a trial that ended well.
+    newest : float
+        When the newest attempt began, seconds since the epoch.
+    """
+
+    group: Group
+    task: str
+    fingerprint: str
+    method: str
+    params: str
+    transductive: bool
+    metric: str
+    unit: str
+    seed_scores: tuple[float, ...]
+    seed_deviations: tuple[float | None, ...]
+    seed_units: tuple[int, ...]
+    n_failed: int
+    n_declined: int
+    n_lost: int
+    seconds: float | None
+    hardware: tuple[str, ...]
+    n_environments: int
+    newest: float
+
+    @property
+    def n_ok(self) -> int:
+        """Trials that ended well."""
+        return len(self.seed_scores)
+
+    @property
+    def label(self) -> str:
+        """The method with its parameters, as a reader sees it."""
+        return self.method if self.params in ("", "{}") else f"{self.method} {self.params}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskFacts:
+    """A task of the suite and the frozen ends of its normalised score."""
+
+    name: str
+    baseline_score: float | None = None
+    reference_score: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SuiteFacts:
+    """What the board needs to know of the suite."""
+
+    name: str
+    version: str
+    baseline: str
+    reference: str
+    tasks: tuple[TaskFacts, ...]
+
+
+@dataclass(slots=True, kw_only=True)
+class Row:
+    """One line of a board: a method on a task, or on the whole suite (`task` is None).
+
+    `ci95` is the half-width of the 95 % interval of `score`; `unit` says over what it was taken and `n` over how many. On the
+    suite's rows `score` is the mean normalised score (0 = baseline, 1 = reference) and `rank` the place by `mean_rank`.
+    """
+
+    method: str
+    params: str
+    task: str | None
+    rank: float | None = None
+    mean_rank: float | None = None
+    score: float | None = None
+    ci95: float | None = None
+    unit: str = ""
+    n: int = 0
+    n_units: int = 0
+    n_seeds: int = 0
+    n_ok: int = 0
+    n_failed: int = 0
+    n_declined: int = 0
+    n_lost: int = 0
+    n_imputed: int = 0
+    imputed_share: float = 0.0
+    n_tasks: int = 1
+    n_tasks_scored: int = 0
+    seconds: float | None = None
+    metric: str = ""
+    transductive: bool = False
+    preset: str = ""
+    device: str = ""
+    threads: int = 0
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def label(self) -> str:
+        """The method with its parameters, as a reader sees it."""
+        return self.method if self.params in ("", "{}") else f"{self.method} {self.params}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain data."""
+        return asdict(self)
+
+
+@dataclass(slots=True, kw_only=True)
+class Board:
+    """Rows (the suite's first, by rank; then task by task), what they have in common, and what was left out."""
+
+    group: Group | None
+    rows: list[Row]
+    left_out: list[str]
+    notes: list[str]
+    imputation: str
+
+
+def leaderboard(
+    cells: Sequence[Cell],
+    suite: SuiteFacts,
+    *,
+    preset: str | None = None,
+    device: str | None = None,
+    threads: int | None = None,
+    tasks: Iterable[str] = (),
+    methods: Iterable[str] = (),
+    imputation: str = "baseline",
+) -> Board:
+    """Return the board of the group that was asked for, or of the one with the newest results.
+
+    Parameters
+    ----------
+    cells : sequence of Cell
+        Counted results of the suite, of any group.
+    preset, device, threads : optional
+        Choose the group.
+    tasks, methods : iterable of str
+        Restrict the board; all if empty.
+    imputation : str
+        What stands for a failed trial: "baseline" (the suite's frozen baseline score), "worst" (the lowest score on that task),
+        "none" (nothing: it is left out of the mean). Declined trials are never imputed.
+
+    Raises
+    ------
+    InputError
+        On an unknown imputation.
+    """
+    if imputation not in IMPUTATIONS:
+        raise InputError(f"unknown imputation {imputation!r}; expected {', '.join(IMPUTATIONS)}")
+    wanted_tasks, wanted_methods = set(tasks), set(methods)
+    cells = [c for c in cells if not wanted_methods or c.method in wanted_methods]
+    cells = [c for c in cells if not wanted_tasks or c.task in wanted_tasks]
+    fitting = [
+        c
+        for c in cells
+        if c.group.preset == (preset or c.group.preset)
+        and c.group.device == (device or c.group.device)
+        and c.group.threads == (threads or c.group.threads)
+    ]
+    if not fitting:
+        return Board(group=None, rows=[], left_out=_left_out(cells), notes=[], imputation=imputation)
+    # results of the suite as its file stands now come before those of older versions, then the newest
+    group = max(fitting, key=lambda c: (c.group.suite_version == suite.version, c.newest)).group
+    chosen, other_data = _one_fingerprint_a_task([c for c in fitting if c.group == group])
+    names = [t.name for t in suite.tasks if not wanted_tasks or t.name in wanted_tasks]
+    removed = [c for c in chosen if c.task not in names]
+    chosen = [c for c in chosen if c.task in names]
+    rows = _task_rows(chosen, suite, names, imputation)
+    board = Board(group=group, rows=[], left_out=[], notes=_notes(chosen, group, suite), imputation=imputation)
+    board.rows = [*_suite_rows(rows, suite, names), *rows]
+    board.left_out = _left_out([c for c in cells if c.group != group])
+    board.left_out += [f"{_count(c)} of {c.label} on {c.task}: other data ({c.fingerprint[:8]})" for c in other_data]
+    board.left_out += [f"{_count(c)} of {c.label} on {c.task}: the suite no longer has this task" for c in removed]
+    return board
+
+
+def _one_fingerprint_a_task(cells: list[Cell]) -> tuple[list[Cell], list[Cell]]:
+    newest: dict[str, tuple[float, str]] = {}
+    for c in cells:
+        newest[c.task] = max(newest.get(c.task, (-math.inf, "")), (c.newest, c.fingerprint))
+    return (
+        [c for c in cells if newest[c.task][1] == c.fingerprint],
+        [c for c in cells if newest[c.task][1] != c.fingerprint],
+    )
+
+
+def _count(cell: Cell) -> str:
+    n = cell.n_ok + cell.n_failed + cell.n_declined + cell.n_lost
+    return f"{n} trial{'' if n == 1 else 's'}"
+
+
+def _left_out(cells: Iterable[Cell]) -> list[str]:
+    counts: dict[Group, int] = defaultdict(int)
+    for c in cells:
+        counts[c.group] += c.n_ok + c.n_failed + c.n_declined + c.n_lost
+    return [
+        f"{n} trial{'' if n == 1 else 's'} of suite version {g.suite_version}, protocol {g.protocol_version}, preset {g.preset} "
+        f"({g.test_units} test units, {g.threads} thread{'' if g.threads == 1 else 's'}), {g.device}: "
+        f"see --preset {g.preset} --device {g.device} --threads {g.threads}"
+        for g, n in sorted(counts.items())
+    ]
+
+
+def _notes(cells: list[Cell], group: Group, suite: SuiteFacts) -> list[str]:
+    notes = []
+    hardware = sorted({h for c in cells for h in c.hardware if h})
+    if len(hardware) > 1:
+        notes.append(f"seconds mix hardware and must not be compared: {'; '.join(hardware)}")
+    if any(c.n_environments > 1 for c in cells):
+        changed = sorted({c.label for c in cells if c.n_environments > 1})
+        notes.append(f"package versions changed between trials of: {', '.join(changed)}")
+    if group.suite_version != suite.version:
+        notes.append(f"these are results of suite version {group.suite_version}; the suite file is at {suite.version}")
+    return notes
+
+
+def _task_rows(cells: list[Cell], suite: SuiteFacts, names: list[str], imputation: str) -> list[Row]:
+    rows = []
+    facts = {t.name: t for t in suite.tasks}
+    for task in names:
+        here = [c for c in cells if c.task == task]
+        fill = _fill_value(here, facts[task], suite, imputation)
+        task_rows = [_task_row(c, fill) for c in here]
+        found = ranks({i: r.score for i, r in enumerate(task_rows) if r.score is not None})
+        for i, row in enumerate(task_rows):
+            row.rank = found.get(i)
+        rows += sorted(task_rows, key=lambda r: (r.rank is None, r.rank or 0.0, r.label))
+    return rows
+
+
+def _fill_value(cells: list[Cell], task: TaskFacts, suite: SuiteFacts, imputation: str) -> float | None:
+    scores = [math.fsum(c.seed_scores) / c.n_ok for c in cells if c.n_ok]
+    if imputation == "none" or not scores:
+        return None
+    if imputation == "worst":
+        return min(scores)
+    if task.baseline_score is not None:
+        return task.baseline_score
+    measured = [math.fsum(c.seed_scores) / c.n_ok for c in cells if c.n_ok and c.method == suite.baseline]
+    return measured[0] if measured else min(scores)
+
+
+def _task_row(cell: Cell, fill: float | None) -> Row:
+    row = Row(
+        method=cell.method,
+        params=cell.params,
+        task=cell.task,
+        n_ok=cell.n_ok,
+        n_failed=cell.n_failed,
+        n_declined=cell.n_declined,
+        n_lost=cell.n_lost,
+        n_seeds=cell.n_ok + cell.n_failed,
+        n_units=sum(cell.seed_units),
+        seconds=cell.seconds,
+        metric=cell.metric,
+        transductive=cell.transductive,
+        preset=cell.group.preset,
+        device=cell.group.device,
+        threads=cell.group.threads,
+    )
+    n_imputed = cell.n_failed if fill is not None else 0
+    scores = [*cell.seed_scores, *([fill] * n_imputed if fill is not None else [])]
+    if not scores:
+        return row
+    if len(scores) == 1 and not n_imputed:
+        found = estimate_of_summary(scores[0], cell.seed_deviations[0], cell.seed_units[0])
+        row.unit = cell.unit
+        row.notes.append("interval given this training: one seed")
+    else:
+        # an interval over seeds of which some are made up would pretend to know
+        found = estimate(scores) if not n_imputed else Estimate(math.fsum(scores) / len(scores), None, len(scores))
+        row.unit = "seed"
+    row.score, row.ci95, row.n = found.mean, found.ci95, found.n
+    row.n_tasks_scored = 1
+    row.n_imputed, row.imputed_share = n_imputed, n_imputed / len(scores)
+    if n_imputed:
+        row.notes.append(f"{n_imputed} of {len(scores)} seeds failed and are imputed")
+    return row
+
+
+def _suite_rows(rows: list[Row], suite: SuiteFacts, names: list[str]) -> list[Row]:
+    by_task: dict[str, dict[tuple[str, str], float]] = {}
+    by_method: dict[tuple[str, str], list[Row]] = defaultdict(list)
+    for r in rows:
+        by_method[r.method, r.params].append(r)
+        if r.score is not None and r.task is not None:
+            by_task.setdefault(r.task, {})[r.method, r.params] = r.score
+    places = mean_ranks(by_task)
+    order = ranks({key: -value for key, value in places.items()})
+    facts = {t.name: t for t in suite.tasks}
+    found = []
+    for key, own in by_method.items():
+        row = _suite_row(key, own, facts, len(names))
+        row.mean_rank, row.rank = places.get(key), order.get(key)
+        found.append(row)
+    return sorted(found, key=lambda r: (r.rank is None, r.rank or 0.0, r.label))
+
+
+def _suite_row(key: tuple[str, str], own: list[Row], facts: Mapping[str, TaskFacts], n_tasks: int) -> Row:
+    row = Row(method=key[0], params=key[1], task=None, n_tasks=n_tasks)
+    for name in ("n_ok", "n_failed", "n_declined", "n_lost", "n_units", "n_imputed", "n_seeds"):
+        setattr(row, name, sum(getattr(r, name) for r in own))
+    row.n_tasks_scored = sum(r.score is not None for r in own)
+    seconds = [r.seconds for r in own if r.seconds is not None]
+    row.seconds = math.fsum(seconds) if seconds else None
+    row.imputed_share = row.n_imputed / row.n_seeds if row.n_seeds else 0.0
+    row.transductive = any(r.transductive for r in own)
+    row.preset, row.device, row.threads = own[0].preset, own[0].device, own[0].threads
+    normalised = [n for r in own if (n := _normalised(r, facts)) is not None]
+    if normalised:
+        row.metric = "normalised score"
+        row.score = math.fsum(n[0] for n in normalised) / len(normalised)
+        row.n = len(normalised)
+        # tasks are fixed, not sampled: the interval is the tasks' own, propagated
+        widths = [n[1] for n in normalised if n[1] is not None]
+        if len(widths) == len(normalised):
+            row.ci95 = math.sqrt(math.fsum(w * w for w in widths)) / len(normalised)
+        units = {r.unit for r in own if r.unit}
+        row.unit = units.pop() if len(units) == 1 else "mixed"
+        row.n = sum(r.n for r in own if _normalised(r, facts) is not None)
+    if row.n_declined:
+        row.notes.append(f"{row.n_tasks_scored}/{n_tasks} tasks, the others declined")
+    elif row.n_tasks_scored < n_tasks:
+        row.notes.append(f"{row.n_tasks_scored}/{n_tasks} tasks")
+    if row.n_imputed:
+        row.notes.append(f"{row.imputed_share:.0%} imputed")
+    return row
+
+
+def _normalised(row: Row, facts: Mapping[str, TaskFacts]) -> tuple[float, float | None] | None:
+    if row.score is None or row.task is None:
+        return None
+    task = facts[row.task]
+    if task.baseline_score is None or task.reference_score is None or task.reference_score == task.baseline_score:
+        return None
+    width = task.reference_score - task.baseline_score
+    return (row.score - task.baseline_score) / width, None if row.ci95 is None else row.ci95 / abs(width)

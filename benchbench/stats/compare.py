@@ -1,0 +1,244 @@
+"""Paired comparisons of the same trials in two sets of results: a table in, verdicts out."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from benchbench.stats.intervals import t_quantile
+
+__all__ = ["VERDICTS", "Side", "Verdict", "compare", "holm"]
+
+VERDICTS = ("worse", "better", "same", "cannot tell", "missing", "new", "incomparable", "failed in both")
+"""`missing`: in BASE but not in HEAD. Only `worse` and `missing` fail the gate."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Side:
+    """One counted trial of one of the two sides. The order of fields is that of `benchbench.results.boards`' query."""
+
+    suite: str
+    suite_version: str
+    task: str
+    fingerprint: str
+    protocol_version: str
+    method: str
+    params: str
+    preset: str
+    threads: int
+    device: str
+    seed: int
+    outcome: str
+    metric: str
+    score: float | None
+    seconds: float
+    error_message: str
+    unit_scores: tuple[float, ...]
+
+    @property
+    def key(self) -> tuple[str, ...]:
+        """What is compared with what."""
+        return (self.suite, self.task, self.method, self.params, self.preset, str(self.threads), self.device)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """The comparison of one method on one task.
+
+    `difference` is HEAD minus BASE (above 0: HEAD is better), `ci95` its half-width, `p` the two-sided p-value, `p_holm` the same
+    corrected for the number of comparisons, `n` the number of pairs, `unit` what was paired.
+    """
+
+    suite: str
+    task: str
+    method: str
+    params: str
+    preset: str
+    device: str
+    verdict: str
+    reason: str = ""
+    base: float | None = None
+    head: float | None = None
+    difference: float | None = None
+    ci95: float | None = None
+    p: float | None = None
+    p_holm: float | None = None
+    n: int = 0
+    unit: str = ""
+    margin: float | None = None
+    base_seconds: float | None = None
+    head_seconds: float | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain data."""
+        return asdict(self)
+
+
+def compare(
+    base: Sequence[Side],
+    head: Sequence[Side],
+    *,
+    margin: float = 0.01,
+    relative_margin: float = 0.05,
+    level: float = 0.05,
+) -> list[Verdict]:
+    """Compare every method and task of the two sides.
+
+    Parameters
+    ----------
+    base, head : sequence of Side
+    margin : float
+        Smallest difference that matters for accuracy-like scores (in [0, 1]).
+    relative_margin : float
+        The same for other scores, as a share of the absolute value of BASE's score.
+    level : float
+        Family-wise error level: p-values are corrected by Holm's method over all comparisons.
+
+    Returns
+    -------
+    list of Verdict
+        "worse" and "better" need a difference beyond the margin that is also significant; "same" needs the whole interval within
+        the margin; everything between is "cannot tell".
+    """
+    sides: dict[tuple[str, ...], tuple[list[Side], list[Side]]] = defaultdict(lambda: ([], []))
+    for i, rows in enumerate((base, head)):
+        for row in rows:
+            sides[row.key][i].append(row)
+    measured = [_measure(b, h, margin, relative_margin) for _, (b, h) in sorted(sides.items())]
+    corrected = iter(holm([v.p for v in measured if v.p is not None]))
+    return [_decide(v, next(corrected), level) if v.p is not None else v for v in measured]
+
+
+def _measure(base: list[Side], head: list[Side], margin: float, relative: float) -> Verdict:
+    one = (base or head)[0]
+    plain = Verdict(
+        suite=one.suite,
+        task=one.task,
+        method=one.method,
+        params=one.params,
+        preset=one.preset,
+        device=one.device,
+        verdict="",
+        base_seconds=_mean([s.seconds for s in base if s.outcome == "ok"]),
+        head_seconds=_mean([s.seconds for s in head if s.outcome == "ok"]),
+    )
+    for rule in _RULES:
+        found = rule(base, head)
+        if found is not None:
+            return replace(plain, verdict=found[0], reason=found[1])
+    return _paired(plain, base, head, margin, relative)
+
+
+_Found = tuple[str, str] | None
+
+
+def _absent(base: list[Side], head: list[Side]) -> _Found:
+    if not head:
+        return "missing", "HEAD has no result"
+    return ("new", "BASE has no result") if not base else None
+
+
+def _unlike(base: list[Side], head: list[Side]) -> _Found:
+    for name in ("suite_version", "protocol_version", "fingerprint"):
+        b, h = ({getattr(s, name) for s in side} for side in (base, head))
+        if b != h:
+            return (
+                "incomparable",
+                f"{name.replace('_', ' ')} differs: {', '.join(sorted(b))} and {', '.join(sorted(h))}",
+            )
+    return None
+
+
+def _failed(base: list[Side], head: list[Side]) -> _Found:
+    """A method that fails where it did not is worse, whatever its other seeds say."""
+    base_by_seed, head_by_seed = ({s.seed: s for s in side} for side in (base, head))
+    for seed, before in sorted(base_by_seed.items()):
+        after = head_by_seed.get(seed)
+        if after is not None and before.outcome == "ok" and after.outcome != "ok":
+            return "worse", f"seed {seed}: ok in BASE, {after.outcome} in HEAD: {after.error_message[:200]}"
+    if not any(s.outcome == "ok" for s in base):
+        if any(s.outcome == "ok" for s in head):
+            return "better", f"{base[0].outcome} in BASE, ok in HEAD"
+        return "failed in both", f"{base[0].outcome} in BASE, {head[0].outcome} in HEAD"
+    return None
+
+
+def _paired(plain: Verdict, base: list[Side], head: list[Side], margin: float, relative: float) -> Verdict:
+    after = {s.seed: s for s in head if s.outcome == "ok"}
+    pairs = [(s, after[s.seed]) for s in base if s.outcome == "ok" and s.seed in after]
+    if not pairs:
+        return replace(plain, verdict="incomparable", reason="no seed that ended well on both sides")
+    if len(pairs) > 1:
+        values = [(float(b.score or 0.0), float(h.score or 0.0)) for b, h in pairs]
+        unit = "seed"
+    else:
+        (b, h), unit = pairs[0], "unit"
+        n = min(len(b.unit_scores), len(h.unit_scores))
+        values = list(zip(b.unit_scores[:n], h.unit_scores[:n], strict=True))
+    if not values:
+        return replace(plain, verdict="incomparable", reason="no scores by unit were recorded")
+    base_mean, head_mean = (math.fsum(v[i] for v in values) / len(values) for i in (0, 1))
+    is_accuracy = "accuracy" in pairs[0][0].metric or "auc" in pairs[0][0].metric
+    difference, ci95, p = _paired_t([h - b for b, h in values])
+    return replace(
+        plain,
+        base=base_mean,
+        head=head_mean,
+        difference=difference,
+        ci95=ci95,
+        p=p,
+        n=len(values),
+        unit=unit,
+        margin=margin if is_accuracy else relative * abs(base_mean),
+    )
+
+
+def _mean(values: Sequence[float]) -> float | None:
+    return math.fsum(values) / len(values) if values else None
+
+
+def _paired_t(differences: Sequence[float]) -> tuple[float, float | None, float]:
+    """Return mean, half-width and two-sided p-value of paired differences; one pair alone tells nothing (p = 1)."""
+    n = len(differences)
+    mean = math.fsum(differences) / n
+    if n < 2:
+        return mean, None, 1.0
+    deviation = math.sqrt(math.fsum((d - mean) ** 2 for d in differences) / (n - 1))
+    error = deviation / math.sqrt(n)
+    if error == 0.0:  # every pair differs by the same amount
+        return mean, 0.0, 1.0 if mean == 0.0 else 0.0
+    from scipy.special import stdtr
+
+    return mean, t_quantile(n - 1) * error, float(2 * stdtr(n - 1, -abs(mean / error)))
+
+
+def _decide(verdict: Verdict, p_holm: float, level: float) -> Verdict:
+    margin, difference, ci95 = verdict.margin, verdict.difference, verdict.ci95
+    if margin is None or difference is None:
+        raise ValueError("a verdict is decided on a measured difference")
+    is_real = p_holm < level and abs(difference) > margin
+    if is_real:
+        name, reason = ("worse", "") if difference < 0 else ("better", "")
+    elif ci95 is not None and abs(difference) + ci95 <= margin:
+        name, reason = "same", ""
+    else:
+        name, reason = "cannot tell", "one pair only" if ci95 is None else "the interval reaches beyond the margin"
+    return replace(verdict, verdict=name, reason=reason, p_holm=p_holm)
+
+
+def holm(p_values: Iterable[float]) -> list[float]:
+    """Return p-values adjusted by Holm's step-down method (Holm 1979, Scand. J. Statist. 6:65), in the given order."""
+    values = list(p_values)
+    order = sorted(range(len(values)), key=values.__getitem__)
+    adjusted = [0.0] * len(values)
+    highest = 0.0
+    for step, i in enumerate(order):
+        highest = max(highest, min(1.0, (len(values) - step) * values[i]))
+        adjusted[i] = highest
+    return adjusted
+
+
+_RULES: tuple[Callable[[list[Side], list[Side]], _Found], ...] = (_absent, _unlike, _failed)

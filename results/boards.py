@@ -1,0 +1,128 @@
+"""From recorded attempts to what boards and comparisons are computed of."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from benchbench.stats.board import Cell, Group, SuiteFacts, TaskFacts
+from benchbench.stats.compare import Side
+
+if TYPE_CHECKING:
+    from benchbench.results.queries import Readable
+    from benchbench.suite_files import SuiteSpec
+
+__all__ = ["board_cells", "compare_sides", "suite_facts"]
+
+# Of each trial one attempt counts: the newest that is not infra (infra only if there is no other), of the newest source of its
+# method. A changed suite file or data give other trials, which group apart.
+_COUNTED = """
+WITH newest AS (
+    SELECT method, params_json, arg_max(adapter_source_hash, started_at) AS source
+    FROM attempts WHERE ($1 IS NULL OR suite = $1) AND outcome <> 'infra' GROUP BY ALL
+),
+counted AS (
+    SELECT attempts.* FROM attempts LEFT JOIN newest USING (method, params_json)
+    WHERE ($1 IS NULL OR suite = $1) AND (source IS NULL OR adapter_source_hash = source)
+    QUALIFY row_number() OVER (
+        PARTITION BY trial_id, task_fingerprint, protocol_version
+        ORDER BY outcome = 'infra', started_at DESC, attempt_key
+    ) = 1
+)
+"""
+
+_CELLS = (
+    _COUNTED
+    + """
+SELECT suite_version, protocol_version, preset,
+    CAST(json_extract(budget_json, '$.test_units') AS BIGINT) AS test_units, threads, device,
+    task, task_fingerprint, method, params_json,
+    bool_or(transductive), max(metric), max(unit),
+    coalesce(list(score ORDER BY seed) FILTER (outcome = 'ok'), []),
+    coalesce(list(score_sd ORDER BY seed) FILTER (outcome = 'ok'), []),
+    coalesce(list(n_units ORDER BY seed) FILTER (outcome = 'ok'), []),
+    count(*) FILTER (outcome NOT IN ('ok', 'declined', 'infra')),
+    count(*) FILTER (outcome = 'declined'),
+    count(*) FILTER (outcome = 'infra'),
+    avg(seconds) FILTER (outcome = 'ok'),
+    list(DISTINCT hardware_class) FILTER (outcome = 'ok'),
+    count(DISTINCT environment_hash) FILTER (outcome = 'ok'),
+    max(started_at)
+FROM counted GROUP BY ALL
+"""
+)
+
+_SIDES = (
+    _COUNTED
+    + """
+SELECT suite, suite_version, task, task_fingerprint, protocol_version, method, params_json, preset, threads, device, seed,
+    outcome, metric, score, seconds, error_message, coalesce(scores, [])
+FROM counted LEFT JOIN unit_scores USING (attempt_key)
+ORDER BY suite, task, method, params_json, preset, seed
+"""
+)
+
+_OLDER = (
+    _COUNTED
+    + """
+SELECT method, count(DISTINCT trial_id) FROM attempts
+WHERE suite = $1 AND outcome <> 'infra' AND trial_id NOT IN (SELECT trial_id FROM counted) GROUP BY method ORDER BY method
+"""
+)
+
+
+def suite_facts(suite: SuiteSpec) -> SuiteFacts:
+    """Return what a board needs to know of a suite."""
+    return SuiteFacts(
+        name=suite.name,
+        version=suite.version,
+        baseline=suite.scores.baseline,
+        reference=suite.scores.reference,
+        tasks=tuple(
+            TaskFacts(name=t.name, baseline_score=t.baseline_score, reference_score=t.reference_score)
+            for t in suite.tasks
+        ),
+    )
+
+
+def board_cells(results: Readable, suite: str) -> tuple[list[Cell], list[str]]:
+    """Return the counted trials of a suite, summed up by method and task, and what an older adapter source left behind."""
+    if not results.exists():
+        return [], []
+    with results.reading() as con:
+        rows = con.execute(_CELLS, [suite]).fetchall()
+        older = con.execute(_OLDER, [suite]).fetchall()
+    cells = [
+        Cell(
+            group=Group(
+                suite_version=r[0], protocol_version=r[1], preset=r[2], test_units=r[3] or 0, threads=r[4], device=r[5]
+            ),
+            task=r[6],
+            fingerprint=r[7],
+            method=r[8],
+            params=r[9],
+            transductive=bool(r[10]),
+            metric=r[11],
+            unit=r[12],
+            seed_scores=tuple(r[13]),
+            seed_deviations=tuple(r[14]),
+            seed_units=tuple(r[15]),
+            n_failed=r[16],
+            n_declined=r[17],
+            n_lost=r[18],
+            seconds=r[19],
+            hardware=tuple(sorted(h for h in r[20] or () if h)),
+            n_environments=r[21],
+            newest=r[22],
+        )
+        for r in rows
+    ]
+    left = [f"{n} trial{'' if n == 1 else 's'} of {method} from an older source of the adapter" for method, n in older]
+    return cells, left
+
+
+def compare_sides(results: Readable, suite: str | None = None) -> list[Side]:
+    """Return the counted trials, each with its scores by unit, for a comparison."""
+    with results.reading() as con:
+        rows = con.execute(_SIDES, [suite]).fetchall()
+    names = Side.__dataclass_fields__
+    return [Side(**dict(zip(names, (*r[:-1], tuple(r[-1])), strict=True))) for r in rows]
