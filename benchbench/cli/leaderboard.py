@@ -134,7 +134,8 @@ def _print_board(suite: SuiteSpec, board: Board, *, markdown: bool) -> None:
         _print_part("whole suite", [_overall_cells(r) for r in overall], _OVERALL, markdown)
     for name in dict.fromkeys(r.task for r in board.rows if r.task is not None):
         own = [r for r in board.rows if r.task == name]
-        _print_part(f"{name} ({own[0].metric or 'no score'})", [_task_cells(r) for r in own], _TASK, markdown)
+        metric = next((r.metric for r in own if r.metric), "no score")
+        _print_part(f"{name} ({metric})", [_task_cells(r) for r in own], _TASK, markdown)
     _print_legend(suite, board)
 
 
@@ -210,7 +211,7 @@ def _print_legend(suite: SuiteSpec, board: Board) -> None:
     lines: list[str] = []
     task_rows = [r for r in board.rows if r.task is not None]
     if any(r.n_seeds == 1 and r.unit and r.unit != "seed" for r in task_rows):
-        unit = next(r.unit for r in task_rows if r.unit)
+        unit = next(r.unit for r in task_rows if r.unit not in ("", "seed"))
         lines.append(f"± is the half-width of a 95 % Student-t interval over {unit}s, given this training (one seed)")
     if any(r.unit == "seed" for r in task_rows):
         lines.append("± over seeds is the half-width of a 95 % Student-t interval over the seeds' means")

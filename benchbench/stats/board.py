@@ -313,6 +313,8 @@ def _task_row(cell: Cell, fill: float | None) -> Row:
         found = estimate(scores) if not n_imputed else Estimate(math.fsum(scores) / len(scores), None, len(scores))
         row.unit = "seed"
     row.score, row.ci95, row.n = found.mean, found.ci95, found.n
+    if n_imputed == len(scores):
+        row.unit, row.n = "", 0
     row.n_tasks_scored = 1
     row.n_imputed, row.imputed_share = n_imputed, n_imputed / len(scores)
     if n_imputed:

@@ -1,0 +1,209 @@
+"""Boards by hand-computed cases and by properties."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from benchbench.errors import InputError
+from benchbench.stats.board import Cell, Group, SuiteFacts, TaskFacts, leaderboard
+from benchbench.stats.intervals import estimate, estimate_of_summary, t_quantile
+from benchbench.stats.ranks import mean_ranks, ranks
+
+GROUP = Group(suite_version="1", protocol_version="p/1", preset="quick", test_units=100, threads=1, device="cpu")
+SUITE = SuiteFacts(
+    name="s",
+    version="1",
+    baseline="base",
+    reference="ref",
+    tasks=(
+        TaskFacts(name="a", baseline_score=0.2, reference_score=0.7),
+        TaskFacts(name="b", baseline_score=-4.0, reference_score=-2.0),
+    ),
+)
+
+
+def cell(method: str, task: str, *scores: float, **more: Any) -> Cell:
+    values: dict[str, Any] = {
+        "group": GROUP,
+        "task": task,
+        "fingerprint": f"data of {task}",
+        "method": method,
+        "params": "{}",
+        "transductive": False,
+        "metric": "accuracy",
+        "unit": "episode",
+        "seed_scores": scores,
+        "seed_deviations": tuple(0.1 for _ in scores),
+        "seed_units": tuple(100 for _ in scores),
+        "n_failed": 0,
+        "n_declined": 0,
+        "n_lost": 0,
+        "seconds": 2.0,
+        "hardware": ("one",),
+        "n_environments": 1,
+        "newest": 1.0,
+    }
+    return Cell(**{**values, **more})
+
+
+def rows(board: Any, task: str | None) -> dict[str, Any]:
+    return {r.label: r for r in board.rows if r.task == task}
+
+
+def test_t_quantiles_are_the_textbooks() -> None:
+    assert t_quantile(1) == pytest.approx(12.7062, abs=1e-4)
+    assert t_quantile(9) == pytest.approx(2.2622, abs=1e-4)
+    assert t_quantile(999) == pytest.approx(1.9623, abs=1e-4)
+
+
+def test_interval_by_hand() -> None:
+    found = estimate([1.0, 2.0, 3.0, 4.0])
+    # sd = sqrt(5/3), t(3) = 3.18245
+    assert (found.mean, found.n) == (2.5, 4)
+    assert found.ci95 == pytest.approx(3.182446 * math.sqrt(5 / 3) / 2, rel=1e-6)
+    assert estimate([0.5]).ci95 is None
+    assert estimate_of_summary(0.5, 0.0, 10).ci95 == 0.0
+    with pytest.raises(ValueError, match="no values"):
+        estimate([])
+
+
+def test_ranks_share_ties() -> None:
+    assert ranks({"x": 3.0, "y": 1.0, "z": 3.0, "w": 0.0}) == {"x": 1.5, "z": 1.5, "y": 3.0, "w": 4.0}
+
+
+def test_mean_ranks_on_shared_tasks_by_hand() -> None:
+    # a and b share both tasks; c has only t1, where it loses to a and beats b
+    found = mean_ranks({"t1": {"a": 3, "b": 1, "c": 2}, "t2": {"a": 1, "b": 2}})
+    assert found == {"a": 1 + 0.5 + 0.0, "b": 1 + 0.5 + 1.0, "c": 1 + 1.0 + 0.0}
+
+
+scores_of = st.lists(st.lists(st.integers(-5, 5), min_size=4, max_size=4), min_size=1, max_size=6).map(
+    lambda table: {i: dict(zip("abcd", row, strict=True)) for i, row in enumerate(table)}
+)
+
+
+@given(scores_of)
+def test_mean_ranks_of_a_complete_table_are_means_of_ranks(table: dict[int, dict[str, int]]) -> None:
+    found = mean_ranks(table)
+    by_task = [ranks({m: float(s) for m, s in row.items()}) for row in table.values()]
+    for method in "abcd":
+        assert found[method] == pytest.approx(sum(r[method] for r in by_task) / len(by_task))
+
+
+@given(scores_of)
+def test_ranks_do_not_change_under_monotone_maps_or_order(table: dict[int, dict[str, int]]) -> None:
+    mapped = {t: {m: math.exp(s) + 7 for m, s in reversed(row.items())} for t, row in reversed(table.items())}
+    assert mean_ranks(mapped) == pytest.approx(mean_ranks(table))
+
+
+def test_one_seed_is_an_interval_over_episodes() -> None:
+    row = rows(leaderboard([cell("m", "a", 0.6)], SUITE), "a")["m"]
+    assert (row.score, row.unit, row.n, row.rank) == (0.6, "episode", 100, 1.0)
+    assert row.ci95 == pytest.approx(t_quantile(99) * 0.1 / 10)
+
+
+def test_several_seeds_are_an_interval_over_seeds() -> None:
+    row = rows(leaderboard([cell("m", "a", 0.5, 0.7)], SUITE), "a")["m"]
+    assert (row.score, row.unit, row.n, row.n_units) == (pytest.approx(0.6), "seed", 2, 200)
+    assert row.ci95 == pytest.approx(t_quantile(1) * math.sqrt(0.02) / math.sqrt(2))
+
+
+def test_suite_score_is_normalised_and_its_interval_propagated() -> None:
+    board = leaderboard([cell("m", "a", 0.45), cell("m", "b", -3.5)], SUITE)
+    row = rows(board, None)["m"]
+    assert row.score == pytest.approx((0.5 + 0.25) / 2)
+    half = t_quantile(99) * 0.01
+    assert row.ci95 == pytest.approx(math.hypot(half / 0.5, half / 2.0) / 2)
+    assert row.seconds == 4.0
+
+
+def test_declined_is_never_imputed_and_is_said() -> None:
+    cells = [
+        cell("m", "a", 0.6),
+        cell("m", "b", n_declined=1, seconds=None),
+        cell("o", "a", 0.5),
+        cell("o", "b", -3.0),
+    ]
+    board = leaderboard(cells, SUITE)
+    row = rows(board, None)["m"]
+    assert (row.rank, row.mean_rank, row.n_imputed, row.n_tasks_scored) == (1.0, 1.0, 0, 1)
+    assert row.notes == ["1/2 tasks, the others declined"]
+    assert rows(board, "b")["m"].score is None
+    assert rows(board, "b")["m"].rank is None
+
+
+@pytest.mark.parametrize(("policy", "score"), [("baseline", 0.2), ("worst", 0.3), ("none", None)])
+def test_failures_are_imputed_by_the_policy(policy: str, score: float | None) -> None:
+    cells = [cell("m", "a", n_failed=1, seconds=None), cell("o", "a", 0.3), cell("p", "a", 0.9)]
+    row = rows(leaderboard(cells, SUITE, imputation=policy), "a")["m"]
+    assert row.score == score
+    assert row.n_failed == 1
+    assert row.imputed_share == (0.0 if policy == "none" else 1.0)
+    assert row.ci95 is None
+
+
+def test_a_failed_seed_weighs_on_the_mean() -> None:
+    row = rows(leaderboard([cell("m", "a", 0.8, n_failed=1)], SUITE), "a")["m"]
+    assert row.score == pytest.approx((0.8 + 0.2) / 2)
+    assert (row.imputed_share, row.ci95) == (0.5, None)
+
+
+def test_unknown_policy() -> None:
+    with pytest.raises(InputError, match="expected baseline, worst, none"):
+        leaderboard([cell("m", "a", 0.5)], SUITE, imputation="mean")
+
+
+def other_group(**changes: Any) -> Group:
+    return Group(**{**{n: getattr(GROUP, n) for n in GROUP.__dataclass_fields__}, **changes})
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"preset": "paper"},
+        {"device": "cuda"},
+        {"threads": 2},
+        {"test_units": 7},
+        {"suite_version": "0"},
+        {"protocol_version": "p/0"},
+    ],
+)
+def test_incomparable_results_are_left_out_and_said(changes: dict[str, Any]) -> None:
+    cells = [cell("m", "a", 0.5, newest=5.0), cell("m", "a", 0.99, group=other_group(**changes), newest=1.0)]
+    board = leaderboard(cells, SUITE)
+    assert rows(board, "a")["m"].score == 0.5
+    assert len(board.left_out) == 1
+    assert "1 trial" in board.left_out[0]
+
+
+def test_groups_can_be_chosen() -> None:
+    cells = [cell("m", "a", 0.5, newest=5.0), cell("m", "a", 0.9, group=other_group(preset="paper"))]
+    assert rows(leaderboard(cells, SUITE, preset="paper"), "a")["m"].score == 0.9
+    assert leaderboard(cells, SUITE, preset="nothing").rows == []
+
+
+def test_other_data_are_left_out_and_said() -> None:
+    cells = [cell("m", "a", 0.5, newest=5.0), cell("o", "a", 0.9, fingerprint="older data", newest=1.0)]
+    board = leaderboard(cells, SUITE)
+    assert list(rows(board, "a")) == ["m"]
+    assert "other data" in board.left_out[0]
+
+
+def test_mixed_hardware_and_versions_are_marked() -> None:
+    cells = [cell("m", "a", 0.5, hardware=("one", "two")), cell("o", "a", 0.5, n_environments=2)]
+    notes = " ".join(leaderboard(cells, SUITE).notes)
+    assert "one; two" in notes
+    assert "package versions changed between trials of: o" in notes
+
+
+@given(st.permutations([("m", "a", 0.5), ("m", "b", -3.0), ("o", "a", 0.5), ("o", "b", -2.0), ("p", "a", 0.1)]))
+def test_order_of_cells_does_not_matter(order: list[tuple[str, str, float]]) -> None:
+    def plain(cells: list[tuple[str, str, float]]) -> list[Any]:
+        return [r.to_dict() for r in leaderboard([cell(*c) for c in cells], SUITE).rows]
+
+    assert plain(order) == plain(sorted(order))
