@@ -69,6 +69,7 @@ def retrieve(url: str, target: Path, sha256: str, progress: Progress, hint: str)
             _retrieve_once(url, target, sha256)
             return
         except urllib.error.HTTPError as error:
+            error.close()
             problem = f"{url} answered {error.code} {error.reason}"
             if 400 <= error.code < 500 and error.code != 429:
                 break
