@@ -52,7 +52,7 @@ SPLIT_OF_SCRIPT: Mapping[str, str] = {
     "Ital": "test",
     "Lisu": "test",
 }
-"""Split of each script that `MIN_FACES` faces hold, by ISO 15924 code ("Zyyy": symbols that are letters, as in formulas)."""
+"""Split of each script that `MIN_FACES` faces hold, by ISO 15924 code ("Zyyy": letters of formulas, of no script)."""
 
 ALIKE = ((0x0561, 0x026F), (0x05DF, 0x006C), (0x05D5, 0x0131), (0x057A, 0x0270), (0x10309, 0xA781))
 """Letters of scripts in different splits that some face draws alike, though with other points.

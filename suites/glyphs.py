@@ -14,16 +14,15 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from benchbench.contracts.fewshot import FewShotTask, TaskInfo
+from benchbench.contracts.loading import Progress, TaskLoader
+from benchbench.errors import DataMissingError
+from benchbench.spec import content_hash
 from benchbench.suites._glyph_drawing import SIDE, draw, random_affine, uniform
 from benchbench.suites._glyph_letters import FACES, SPLITS, Letter, Outlines, font_folder, font_hashes, read_letters
 from benchbench.suites._options import check_range, read_options
 from benchbench.suites._pools import ImagePool
 from benchbench.suites._prepared import Built, Prepared, array_hash, find, prepare
-
-from benchbench.contracts.fewshot import FewShotTask, TaskInfo
-from benchbench.contracts.loading import Progress, TaskLoader
-from benchbench.errors import DataMissingError
-from benchbench.spec import content_hash
 
 if TYPE_CHECKING:
     import numpy as np
@@ -37,7 +36,7 @@ VERSION = 1
 """Raised when anything changes what is drawn."""
 EXPECTED = "7b953a01f9b4f652e311"
 """Content hash of the drawings of this version from the fonts in `FACES`."""
-FONTS_WANTED = "the DejaVu 2.35 fonts of matplotlib 3.11 (3.9 and later were meant to carry the same)"
+FONTS_WANTED = "the DejaVu 2.35 fonts, as matplotlib 3.9.0, 3.10.0 and 3.11.2 all carry them"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
