@@ -191,7 +191,8 @@ def _read_part(part: Part, progress: Progress) -> NDArray[np.bool_]:
     if path is not None:
         progress(f"omniglot: reading {path}")
         try:
-            with np.load(path, allow_pickle=False) as arrays:
+            # opened here, since numpy leaves the file open if it cannot read it
+            with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
                 images: NDArray[np.bool_] = arrays["images"]
         except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
             raise DataMissingError(f"{path} cannot be read: {error}; remove it to download the original") from error

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import functools
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -40,8 +41,13 @@ def original(data_folder: Path, name: str) -> np.ndarray:
     """The 20 drawings of a character as stored, False is ink."""
     number = character_names().index(name)
     part, row = ("images_background", number) if number < 964 else ("images_evaluation", number - 964)
-    with np.load(data_folder / "omniglot" / f"{part}.npz") as arrays:
-        images: np.ndarray = arrays["images"][row]
+    return stored(data_folder / "omniglot" / f"{part}.npz")[row]
+
+
+@functools.cache
+def stored(path: Path) -> np.ndarray:
+    with np.load(path) as arrays:
+        images: np.ndarray = arrays["images"]
     return images
 
 
