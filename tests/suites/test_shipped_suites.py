@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+import pytest
+
+from benchbench.registry import get_loader
+from benchbench.suite_files import SuiteSpec, find_suite, list_suites
+
+FEWSHOT = [name for name in sorted(list_suites()) if find_suite(name).track == "fewshot"]
+
+
+@pytest.fixture(params=FEWSHOT)
+def suite(request: pytest.FixtureRequest) -> SuiteSpec:
+    return find_suite(request.param)
+
+
+def test_the_suites_of_the_first_day_are_there() -> None:
+    assert {"fewshot", "omniglot", "smoke"} <= set(FEWSHOT)
+
+
+def test_loaders_accept_the_options(suite: SuiteSpec) -> None:
+    for task in suite.tasks:
+        loader = get_loader(task.loader)
+        loader.check(task.options)
+        info = loader.info(task.name, task.options)
+        assert info.name == task.name
+        assert info.n_query % info.n_way == 0
+
+
+def test_names_of_tasks_say_way_and_shot(suite: SuiteSpec) -> None:
+    for task in suite.tasks:
+        info = get_loader(task.loader).info(task.name, task.options)
+        way = f"{info.n_way}w" if info.kind == "classification" else ""
+        assert task.name.endswith(f"-{way}{info.k_shot}s")
+
+
+def test_presets(suite: SuiteSpec) -> None:
+    assert suite.default_preset == "quick"
+    assert suite.preset("quick")[1].threads == 1
+    if suite.name == "smoke":
+        assert list(suite.presets) == ["quick"]
+        assert suite.presets["quick"].iterations == 3
+        assert suite.presets["quick"].test_units == 20
+    else:
+        assert list(suite.presets) == ["quick", "standard", "paper"]
+        assert {name: (p.threads, p.test_units) for name, p in suite.presets.items()} == {
+            "quick": (1, 300),
+            "standard": (2, 1000),
+            "paper": (2, 1000),
+        }
+
+
+def test_generated_splits_are_declared() -> None:
+    assert {n: find_suite(n).generated_splits for n in ("fewshot", "smoke", "omniglot")} == {
+        "fewshot": True,
+        "smoke": True,
+        "omniglot": False,
+    }
+
+
+def test_omniglot_has_both_splits_with_the_papers_queries() -> None:
+    tasks = {task.name: task.options for task in find_suite("omniglot").tasks}
+    assert len(tasks) == 8
+    for name, options in tasks.items():
+        _, split, shape = name.split("-")
+        assert options["split"] == split
+        assert shape == f"{options['way']}w{options['shot']}s"
+        assert options["query"] == (5 if split == "vinyals" else options["shot"])
