@@ -37,7 +37,7 @@ def python_files() -> list[Path]:
 
 def room_of_file(path: Path) -> str:
     parts = path.relative_to(ROOT).parts
-    return "cli" if parts[:2] == ("benchbench", "cli") else FOLDERS[parts[0]]
+    return "cli" if parts[:2] in {("benchbench", "cli"), ("benchbench", "__main__.py")} else FOLDERS[parts[0]]
 
 
 def room_of_module(name: str) -> str | None:

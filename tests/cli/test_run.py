@@ -1,0 +1,333 @@
+"""`bench run` as people use it: twice, interrupted, killed, two at once, with wrong input. Real processes throughout."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchbench.execution import limits
+
+BENCH = [sys.executable, "-P", "-m", "benchbench"]
+
+SUITE = """
+name = "tiny"
+version = "1"
+track = "fewshot"
+title = "Tiny"
+[scores]
+baseline = "noop"
+reference = "noop"
+[presets.quick]
+test_units = 3
+time_limit_seconds = 30
+grace_seconds = 0.3
+[[tasks]]
+name = "one"
+loader = "sinusoid"
+options = { shot = 10 }
+baseline_score = -4.0
+reference_score = 0.0
+[[tasks]]
+name = "two"
+loader = "sinusoid"
+options = { shot = 5 }
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "tiny.toml").write_text(SUITE)
+    return tmp_path
+
+
+def bench(folder: Path, *arguments: str, code: int = 0, **environment: str) -> subprocess.CompletedProcess[str]:
+    done = subprocess.run(
+        [*BENCH, *arguments],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=240,
+        env={**os.environ, **environment},
+    )
+    assert done.returncode == code, f"exit {done.returncode}, expected {code}\n{done.stdout}\n{done.stderr}"
+    assert "Traceback" not in done.stderr
+    return done
+
+
+def run_arguments(*more: str) -> list[str]:
+    return ["run", "--suite", "tiny.toml", *more]
+
+
+def start(folder: Path, *arguments: str) -> subprocess.Popen[bytes]:
+    with (folder / "log").open("ab") as log:
+        return subprocess.Popen([*BENCH, *arguments], cwd=folder, stdout=log, stderr=log, start_new_session=True)
+
+
+def attempts(folder: Path) -> list[tuple[Any, ...]]:
+    from benchbench.results.store import Store
+
+    store = Store(folder / ".benchbench" / "benchbench.duckdb")
+    if not store.exists():
+        return []
+    with store.reading() as con:
+        return con.execute("SELECT trial_id, outcome, attempt_id, run_id FROM attempts").fetchall()
+
+
+def counted(folder: Path) -> list[str]:
+    return [row[0] for row in attempts(folder) if row[1] != "infra"]
+
+
+def processes_of(folder: Path) -> list[int]:
+    """Return processes that work in the folder, or carry its name on their command line."""
+    found = []
+    for pid in limits._all_pids():
+        try:
+            cwd = Path(f"/proc/{pid}/cwd").readlink()
+        except OSError:
+            continue
+        if cwd == folder and pid != os.getpid():
+            found.append(pid)
+    return found
+
+
+def wait_until_gone(folder: Path) -> None:
+    until = time.monotonic() + 20
+    while processes_of(folder) and time.monotonic() < until:
+        time.sleep(0.1)
+    assert processes_of(folder) == []
+
+
+def test_a_run_ends_with_a_board_and_the_second_runs_nothing(folder: Path) -> None:
+    first = bench(folder, *run_arguments("--method", "noop,declining", "--format", "json"))
+    board = json.loads(first.stdout)
+    required = {"method", "task", "rank", "score", "ci95", "n", "n_ok", "n_failed", "seconds"}
+    assert all(required <= row.keys() for row in board)
+    assert [(r["method"], r["task"]) for r in board][:2] == [("noop", None), ("declining", None)]
+    assert next(r for r in board if r["method"] == "declining" and r["task"] == "one")["n_declined"] == 1
+    started = time.monotonic()
+    second = bench(folder, *run_arguments("--method", "noop,declining", "--format", "json"))
+    assert time.monotonic() - started < 30
+    assert json.loads(second.stdout) == board
+    assert "nothing to run: all 4 trials are recorded" in second.stderr
+    assert len(attempts(folder)) == 4
+
+
+def test_scores_are_the_same_with_one_and_two_workers(folder: Path) -> None:
+    scores = []
+    for workers in ("1", "2"):
+        db = f"w{workers}.duckdb"
+        bench(folder, *run_arguments("--method", "pixel_nn", "--seeds", "0,1", "--workers", workers, "--db", db))
+        from benchbench.results.store import Store
+
+        store = Store(folder / db)
+        rows = {r["trial_id"]: r["attempt_id"] for r in store.board_attempts("tiny")}
+        units = store.unit_scores(rows.values())
+        scores.append({trial: units[attempt] for trial, attempt in rows.items()})
+    assert scores[0] == scores[1]
+    assert len(scores[0]) == 4
+
+
+def test_failures_are_rows_and_do_not_stop_the_rest(folder: Path) -> None:
+    methods = "noop,misbehaving(how='segfault'),misbehaving(how='raise_error'),bad_predictions"
+    done = bench(folder, *run_arguments("--method", methods))
+    outcomes = sorted(row[1] for row in attempts(folder))
+    assert outcomes == ["crashed"] * 2 + ["failed"] * 4 + ["ok"] * 2
+    assert "crashed: misbehaving on one: the process was killed by SIGSEGV" in done.stderr
+    assert "6 trials failed; imputed by policy `baseline`" in done.stdout
+
+
+def test_rerun(folder: Path) -> None:
+    arguments = run_arguments("--task", "one", "--method", "noop,misbehaving(how='raise_error')")
+    bench(folder, *arguments)
+    assert "nothing to run" in bench(folder, *arguments).stderr
+    assert "1 trials to run" in bench(folder, *arguments, "--rerun", "failed").stderr
+    assert "2 trials to run" in bench(folder, *arguments, "--rerun", "all").stderr
+    assert len(attempts(folder)) == 5
+
+
+def test_dry_run_writes_nothing(folder: Path) -> None:
+    done = bench(folder, *run_arguments("--dry-run", "--method", "noop"))
+    assert "2 trials to run, 0 recorded already" in done.stdout
+    assert not (folder / ".benchbench").exists()
+
+
+def test_another_budget_is_another_board(folder: Path) -> None:
+    bench(folder, *run_arguments("--method", "noop", "--task", "one"))
+    done = bench(folder, *run_arguments("--method", "noop", "--task", "one", "--test-units", "7"))
+    assert "preset quick,test_units=7" in done.stdout
+    assert "left out: 1 trial of suite version 1" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["run", "--suite", "fewshoot"], ["unknown suite 'fewshoot'", "did you mean 'fewshot'"]),
+        (["run", "--suite", "tiny.toml", "--method", "protonte"], ["did you mean 'protonet'"]),
+        (["run", "--suite", "tiny.toml", "--method", "sleeper(secnds=1)"], ["did you mean 'seconds'"]),
+        (["run", "--suite", "tiny.toml", "--method", "sleeper(1)"], ["cannot read method"]),
+        (["run", "--suite", "tiny.toml", "--task", "on"], ["unknown task", "'one'"]),
+        (["run", "--suite", "tiny.toml", "--preset", "qick"], ["did you mean 'quick'"]),
+        (["run", "--suite", "tiny.toml", "--seeds", "a"], ["whole numbers"]),
+        (["run", "--suite", "tiny.toml", "--device", "cuda"], ["no GPU"]),
+        (["run", "--suite", "tiny.toml", "--gpus", "2"], ["this machine shows 0"]),
+        (["run", "--suite", "tiny.toml", "--cluster", "tcp://127.0.0.1:1"], ["no Dask scheduler answers"]),
+        (["run", "--suite", "tiny.toml", "--db", "/proc/x/y.duckdb"], ["cannot write results", "--db PATH"]),
+        (["run", "--suite", "tiny.toml", "--db", "tiny.toml"], ["not a DuckDB database"]),
+        (["run", "--suite", "malformed.toml"], ["cannot be read as TOML"]),
+        (["run", "--suite", "odd.toml"], ["unknown key 'tsks'"]),
+        (["run", "--suite", "tiny.toml", "--rerun", "some"], ["expected none, failed, all"]),
+        (["leaderboard", "--suite", "nope"], ["unknown suite"]),
+        (["leaderboard", "--suite", "tiny.toml", "--format", "xml"], ["expected table, json, csv, md"]),
+        (["list", "method"], ["did you mean 'methods'"]),
+        (["check", "protonett"], ["did you mean 'protonet'"]),
+        (["runn"], ["No such command"]),
+        (["run", "--suite", "omniglot", "--task", "omniglot-maml-5w1s"], ["omniglot", "BENCHBENCH_DATA"]),
+    ],
+)
+def test_bad_input(folder: Path, arguments: list[str], words: list[str]) -> None:
+    (folder / "malformed.toml").write_text("name = ")
+    (folder / "odd.toml").write_text(SUITE.replace('"tiny"', '"odd"').replace("[[tasks]]", "[[tsks]]", 1))
+    offline = {"BENCHBENCH_DATA": str(folder / "empty"), "BENCHBENCH_CACHE": str(folder / "cache")}
+    done = bench(folder, *arguments, code=2, **(offline if "omniglot" in arguments else {}))
+    for word in words:
+        assert word in done.stderr
+
+
+def test_ctrl_c_on_a_terminal_records_what_has_ended(folder: Path) -> None:
+    """The interrupt goes to the whole foreground group, as a terminal sends it."""
+    arguments = run_arguments("--method", "sleeper(seconds=1.0)", "--seeds", "0,1,2,3,4,5", "--workers", "2")
+    leader, follower = pty.openpty()
+    process = subprocess.Popen(
+        [*BENCH, *arguments], cwd=folder, stdin=follower, stdout=follower, stderr=follower, start_new_session=True
+    )
+    os.close(follower)
+    until = time.monotonic() + 60
+    while len(attempts(folder)) < 3 and time.monotonic() < until:
+        time.sleep(0.1)
+    os.killpg(process.pid, signal.SIGINT)
+    shown = b""
+    while True:
+        try:
+            part = os.read(leader, 65536)
+        except OSError:
+            break
+        if not part:
+            break
+        shown += part
+    os.close(leader)
+    assert process.wait(timeout=30) == 130
+    text = shown.decode(errors="replace")
+    assert "interrupted" in text
+    assert "Traceback" not in text
+    wait_until_gone(folder)
+    before = counted(folder)
+    assert 3 <= len(before) < 12
+    done = bench(folder, *arguments)
+    assert f"{12 - len(before)} trials to run, {len(before)} recorded already" in done.stderr
+    assert len(counted(folder)) == len(set(counted(folder))) == 12
+    states = json.loads(bench(folder, "runs", "--format", "json").stdout)
+    assert sorted(r["state"] for r in states) == ["finished", "interrupted"]
+
+
+@pytest.mark.slow
+def test_kill_9_at_random_moments_loses_and_doubles_nothing(folder: Path) -> None:
+    arguments = run_arguments(
+        "--method", "sleeper(seconds=0.2)", "--seeds", ",".join(map(str, range(20))), "--workers", "2"
+    )
+    known: set[str] = set()
+    dice = random.Random(0)
+    for _ in range(6):
+        process = start(folder, *arguments)
+        time.sleep(dice.uniform(1.0, 7.0))
+        process.kill()
+        process.wait()
+        wait_until_gone(folder)
+        rows = attempts(folder)
+        assert len({r[2] for r in rows}) == len(rows), "an attempt stands twice"
+        assert known <= {r[2] for r in rows}, "an attempt was lost"
+        known = {r[2] for r in rows}
+    bench(folder, *arguments)
+    found = counted(folder)
+    assert len(found) == len(set(found)) == 40
+
+
+@pytest.mark.slow
+def test_kill_9_of_workers_while_running(folder: Path) -> None:
+    arguments = run_arguments(
+        "--method", "sleeper(seconds=0.5)", "--seeds", ",".join(map(str, range(10))), "--workers", "2"
+    )
+    process = start(folder, *arguments)
+    dice = random.Random(1)
+    for _ in range(3):
+        time.sleep(dice.uniform(3.0, 5.0))
+        workers = [
+            p for p in limits.descendants(process.pid) if b"spawn_main" in Path(f"/proc/{p}/cmdline").read_bytes()
+        ]
+        if workers:
+            os.kill(dice.choice(workers), signal.SIGKILL)
+    assert process.wait(timeout=120) == 0, (folder / "log").read_text()
+    wait_until_gone(folder)
+    found = counted(folder)
+    assert len(found) == len(set(found)) == 20
+    assert any(row[1] == "infra" for row in attempts(folder))
+
+
+def test_two_runs_at_once_and_a_reader(folder: Path) -> None:
+    one = start(folder, *run_arguments("--method", "noop", "--seeds", "0,1,2,3,4,5,6,7,8,9", "--workers", "1"))
+    two = start(
+        folder, *run_arguments("--method", "sleeper(seconds=0.05)", "--seeds", "0,1,2,3,4,5,6,7", "--workers", "1")
+    )
+    n_reads = 0
+    while one.poll() is None or two.poll() is None:
+        if (folder / ".benchbench" / "benchbench.duckdb").exists():
+            bench(folder, "leaderboard", "--suite", "tiny.toml")
+            n_reads += 1
+    assert (one.returncode, two.returncode) == (0, 0), (folder / "log").read_text()
+    assert n_reads > 0
+    assert len(counted(folder)) == len(set(counted(folder))) == 36
+
+
+@pytest.mark.slow
+def test_a_cluster_started_apart_through_the_command(folder: Path) -> None:
+    import socket
+
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"tcp://127.0.0.1:{free.getsockname()[1]}"
+    port = address.rpartition(":")[2]
+    dask = [sys.executable, "-P", "-m", "distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", port]
+    worker = [
+        sys.executable,
+        "-P",
+        "-m",
+        "distributed.cli.dask_worker",
+        address,
+        "--nthreads",
+        "2",
+        "--host",
+        "127.0.0.1",
+    ]
+    no_page = ["--dashboard-address", "127.0.0.1:0"]
+    with (folder / "dask").open("wb") as log:
+        both = [subprocess.Popen([*c, *no_page], stdout=log, stderr=log, cwd="/") for c in (dask, worker)]
+    try:
+        time.sleep(6)
+        done = bench(folder, *run_arguments("--method", "noop", "--cluster", address))
+        assert "2/2 trials done" in done.stderr
+        refused = bench(folder, *run_arguments("--method", "noop", "--cluster", address, "--device", "cuda"), code=2)
+        assert "no worker has a GPU" in refused.stderr
+    finally:
+        for process in both[::-1]:
+            process.terminate()
+            process.wait(timeout=30)
