@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from benchbench.cluster.backends import connect, embedded, resolve_device
 from benchbench.cluster.driver import Driver, Finished
 from benchbench.cluster.plan import PlannedTrial
-
 from benchbench.contracts.context import Budget
 from benchbench.errors import InputError, UnmeetableRequestError
 from benchbench.execution import limits

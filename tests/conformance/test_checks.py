@@ -1,0 +1,106 @@
+"""Each check catches the method that breaks its promise, and lets honest ones pass."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from benchbench.conformance.runner import check_names, run_checks
+from benchbench.errors import InputError, UnknownNameError
+from benchbench.registry import get_method, methods
+
+pytestmark = pytest.mark.usefixtures("zygotes")
+
+
+def statuses(method: str, *only: str) -> dict[str, str]:
+    return {r.check: r.status for r in run_checks(get_method(method), only)}
+
+
+@pytest.mark.parametrize(
+    ("method", "check"),
+    [
+        ("query_order", "check_query_order_does_not_matter"),
+        ("hidden_transduction", "check_queries_are_predicted_alone_unless_transductive"),
+        ("remembers", "check_no_state_between_episodes"),
+        ("support_order", "check_support_order_does_not_matter"),
+        ("writes_input", "check_input_is_left_alone"),
+        ("wrong_batch", "check_batched_equals_one_by_one"),
+        ("unseeded", "check_same_seed_same_scores"),
+        ("peeks_at_labels", "check_scrambled_labels_fall_to_chance"),
+        ("computes", "check_constructor_only_stores"),
+        ("unfinished", "check_card_is_complete"),
+    ],
+)
+def test_each_broken_promise_is_caught_by_its_check(method: str, check: str) -> None:
+    assert statuses(method, check) == {check: "failed"}
+    assert statuses("honest", check)[check] in ("passed", "skipped")
+
+
+def test_an_honest_method_passes_everything_but_the_card_text() -> None:
+    results = list(run_checks(get_method("honest")))
+    bad = {r.check: r.message for r in results if r.is_bad}
+    assert bad == {}
+    assert {r.check for r in results} == set(check_names("fewshot"))
+
+
+def test_known_failures() -> None:
+    check = "check_no_state_between_episodes"
+    assert statuses("known_failure", check) == {check: "known failure"}
+    assert statuses("mended_failure", check) == {check: "unexpected pass"}
+
+
+def test_a_method_that_hangs_or_crashes_in_a_probe_fails_it() -> None:
+    result = next(iter(run_checks(get_method("broken_constructor"), ["check_input_is_left_alone"])))
+    assert result.status == "failed"
+    assert "this method cannot be made" in result.message
+
+
+def test_unknown_check_and_track_without_checks() -> None:
+    with pytest.raises(UnknownNameError, match="did you mean 'check_card_is_complete'"):
+        list(run_checks(get_method("honest"), ["check_card_complete"]))
+    with pytest.raises(InputError, match="no conformance checks for track 'automl'"):
+        check_names("automl")
+
+
+@pytest.mark.parametrize(("method", "code"), [("honest", 0), ("remembers", 3)])
+def test_the_command_and_its_exit_code(method: str, code: int) -> None:
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-P",
+            "-m",
+            "benchbench",
+            "check",
+            method,
+            "--only",
+            "check_no_state_between_episodes",
+            "--format",
+            "json",
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=dict(os.environ),
+    )
+    assert done.returncode == code, done.stderr
+    assert [r["status"] for r in json.loads(done.stdout)] == ["passed" if code == 0 else "failed"]
+    assert "Traceback" not in done.stderr
+
+
+def built_in() -> list[str]:
+    return sorted(n for n, e in methods().items() if e.module.startswith("benchbench.methods."))
+
+
+def test_there_are_built_in_methods() -> None:
+    assert len(built_in()) >= 4
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", built_in())
+def test_every_built_in_method_passes(method: str) -> None:
+    bad = {f"{r.check} [{r.task}]": r.message for r in run_checks(get_method(method)) if r.is_bad}
+    assert bad == {}
