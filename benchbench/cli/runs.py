@@ -1,0 +1,82 @@
+"""`bench runs`: what was run, and the attempts of one run."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import Annotated, Any
+
+import typer
+
+from benchbench.cli.common import DbOption, FormatOption, check_format, db_path, print_json, print_table
+from benchbench.errors import InputError
+
+__all__ = ["runs"]
+
+
+def runs(
+    run: Annotated[str | None, typer.Argument(help="A run (or the beginning of its id): lists its attempts.")] = None,
+    limit: Annotated[int, typer.Option("--limit", min=1, help="How many runs.")] = 20,
+    db: DbOption = None,
+    format_: FormatOption = "table",
+) -> None:
+    """List the runs, newest first, or the attempts of one."""
+    from benchbench.results.store import Store
+
+    check_format(format_)
+    store = Store(db_path(db))
+    if run is None:
+        _list_runs(store.runs(limit), format_)
+        return
+    known = [r["run_id"] for r in store.runs()]
+    found = [r for r in known if r.startswith(run)]
+    if len(found) != 1:
+        what = f"{len(found)} runs have" if found else "no run has"
+        raise InputError(f"{what} an id that begins with {run!r}; `bench runs` lists them")
+    rows = store.attempts_of_run(found[0])
+    if format_ == "json":
+        print_json(rows)
+        return
+    headers = ["attempt", "method", "task", "seed", "try", "outcome", "score", "seconds", "error"]
+    print_table(headers, [_attempt_cells(r) for r in rows], right=(3, 4, 6, 7))
+
+
+def _list_runs(rows: list[dict[str, Any]], format_: str) -> None:
+    if format_ == "json":
+        print_json(rows)
+        return
+    if not rows:
+        sys.stdout.write("No runs yet. Make one: bench run --suite fewshot\n")
+        return
+    headers = ["run", "suite", "preset", "state", "began (UTC)", "took", "attempts", "host"]
+    print_table(headers, [_run_cells(r) for r in rows])
+
+
+def _run_cells(row: dict[str, Any]) -> list[str]:
+    counts = ", ".join(f"{n} {outcome}" for outcome, n in row["outcomes"].items())
+    return [
+        row["run_id"],
+        row["suite"],
+        row["preset"],
+        row["state"],
+        time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(row["started_at"])),
+        "" if row["ended_at"] is None else f"{row['ended_at'] - row['started_at']:.0f} s",
+        f"{counts or 'none'} of {row['n_trials']}",
+        row["host"],
+    ]
+
+
+def _attempt_cells(row: dict[str, Any]) -> list[str]:
+    lines = f"{row['error_type']}: {row['error_message']}".removeprefix(": ").strip().splitlines()
+    text = lines[0] if lines else ""
+    return [
+        row["attempt_id"][:10],
+        row["method"] if row["params"] in ("", "{}") else f"{row['method']} {row['params']}",
+        row["task"],
+        str(row["seed"]),
+        str(row["try_number"]),
+        row["outcome"],
+        "" if row["score"] is None else f"{row['score']:.4f}",
+        f"{row['seconds']:.1f}",
+        text if len(text) <= 60 else text[:57] + "...",
+    ]

@@ -1,0 +1,71 @@
+"""`bench show`: everything that is recorded of one attempt."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import Annotated, Any
+
+import typer
+
+from benchbench.cli.common import DbOption, FormatOption, check_format, db_path, print_json
+
+__all__ = ["show"]
+
+# shown apart, or only in JSON
+_APART = ("params", "budget", "metrics", "phases", "curve", "unit_scores", "environment", "traceback", "log_tail")
+
+
+def show(
+    attempt: Annotated[str, typer.Argument(help="Id of an attempt, or the beginning of it.")],
+    db: DbOption = None,
+    format_: FormatOption = "table",
+) -> None:
+    """Show one attempt: scores, phases, curve, versions, output, traceback."""
+    from benchbench.results.store import Store
+
+    check_format(format_)
+    found = Store(db_path(db)).attempt(attempt)
+    if format_ == "json":
+        print_json(found)
+        return
+    for name, value in found.items():
+        if name not in _APART and value not in (None, ""):
+            _line(name, _time(value) if name == "started_at" else value)
+    for name in ("params", "budget", "metrics", "phases", "environment"):
+        _line(name, ", ".join(f"{k} {_short(v)}" for k, v in found[name].items()) or "none")
+    _scores(found["unit_scores"], found["unit"])
+    _curve(found["curve"])
+    for name in ("log_tail", "traceback"):
+        if found[name].strip():
+            sys.stdout.write(f"\n{name}\n{found[name].rstrip()}\n")
+
+
+def _line(name: str, value: Any) -> None:
+    sys.stdout.write(f"{name:<20} {_short(value)}\n")
+
+
+def _short(value: Any) -> str:
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def _time(seconds: float) -> str:
+    return time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(seconds))
+
+
+def _scores(scores: list[float], unit: str) -> None:
+    if scores:
+        ordered = sorted(scores)
+        low, middle, high = (ordered[int(q * (len(ordered) - 1))] for q in (0.05, 0.5, 0.95))
+        _line("unit_scores", f"{len(scores)} {unit}s: 5 % {low:.4f}, median {middle:.4f}, 95 % {high:.4f}")
+
+
+def _curve(points: list[dict[str, Any]]) -> None:
+    if not points:
+        return
+    sys.stdout.write("\ncurve\n")
+    by_step: dict[tuple[int, float], list[str]] = {}
+    for p in points:
+        by_step.setdefault((p["step"], round(p["seconds"], 1)), []).append(f"{p['metric']} {p['value']:.4f}")
+    for (step, seconds), values in by_step.items():
+        sys.stdout.write(f"  step {step:>7}  {seconds:>8.1f} s  {', '.join(values)}\n")
