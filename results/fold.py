@@ -135,10 +135,11 @@ def _staging_columns(kind: str) -> str:
 def select_fresh(con: duckdb.DuckDBPyConnection) -> int:
     """Make the table `fresh` of staged attempts that the attached `store` lacks; return how many there are."""
     con.execute(
+        # a window over whole rows took five times as long
         "CREATE OR REPLACE TABLE fresh AS"
-        " SELECT * FROM (SELECT md5_number_lower(attempt_id) AS attempt_key, * FROM staged_attempts)"
-        " WHERE attempt_key NOT IN (SELECT attempt_key FROM store.attempts)"
-        " QUALIFY row_number() OVER (PARTITION BY attempt_key ORDER BY file_name) = 1"
+        " SELECT md5_number_lower(attempt_id) AS attempt_key, * FROM staged_attempts"
+        " WHERE rowid IN (SELECT min(rowid) FROM staged_attempts GROUP BY attempt_id)"
+        " AND md5_number_lower(attempt_id) NOT IN (SELECT attempt_key FROM store.attempts)"
     )
     row = con.execute("SELECT count(*) FROM fresh").fetchone()
     return int(row[0]) if row else 0
