@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from typing import Annotated, Any
@@ -27,7 +28,7 @@ def show(
     check_format(format_)
     found = Store(db_path(db)).attempt(attempt)
     if format_ == "json":
-        print_json(found)
+        print_json(_finite(found))
         return
     for name, value in found.items():
         if name not in _APART and value not in (None, ""):
@@ -39,6 +40,15 @@ def show(
     for name in ("log_tail", "traceback"):
         if found[name].strip():
             sys.stdout.write(f"\n{name}\n{found[name].rstrip()}\n")
+
+
+def _finite(value: Any) -> Any:
+    """Return `value` with null for what JSON cannot say: NaN and infinities, as in the curve of a diverging loss."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {k: _finite(v) for k, v in value.items()}
+    return [_finite(v) for v in value] if isinstance(value, list) else value
 
 
 def _line(name: str, value: Any) -> None:
