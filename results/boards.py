@@ -13,15 +13,16 @@ if TYPE_CHECKING:
 
 __all__ = ["board_cells", "compare_sides", "suite_facts"]
 
-# Of each trial one attempt counts: the newest that is not infra (infra only if there is no other), of the newest source of its
-# method. A changed suite file or data give other trials, which group apart.
+# Of each trial one attempt counts: the newest that is not infra (infra only if there is no other), of the newest source that its
+# method was measured with under these conditions: no row of a board mixes two sources, and a quick run with a new source does
+# not empty the board of a longer preset. A changed suite file or data give other trials, which group apart.
 _COUNTED = """
 WITH newest AS (
-    SELECT method, params_json, arg_max(adapter_source_hash, started_at) AS source
+    SELECT suite, preset, threads, device, method, params_json, arg_max(adapter_source_hash, started_at) AS source
     FROM attempts WHERE ($1 IS NULL OR suite = $1) AND outcome <> 'infra' GROUP BY ALL
 ),
 counted AS (
-    SELECT attempts.* FROM attempts LEFT JOIN newest USING (method, params_json)
+    SELECT attempts.* FROM attempts LEFT JOIN newest USING (suite, preset, threads, device, method, params_json)
     WHERE ($1 IS NULL OR suite = $1) AND (source IS NULL OR adapter_source_hash = source)
     QUALIFY row_number() OVER (
         PARTITION BY trial_id, task_fingerprint, protocol_version
@@ -51,12 +52,19 @@ FROM counted GROUP BY ALL
 """
 )
 
+# only of the data, suite and protocol that a method met last on a task: what is older stands in the way of no comparison
 _SIDES = (
     _COUNTED
-    + """
+    + """, dated AS (
+    SELECT *, max(started_at) OVER (
+        PARTITION BY suite, suite_version, protocol_version, task, task_fingerprint, method, params_json, preset, threads, device
+    ) AS newest
+    FROM counted
+)
 SELECT suite, suite_version, task, task_fingerprint, protocol_version, method, params_json, preset, threads, device, seed,
     outcome, metric, score, seconds, error_message, coalesce(scores, [])
-FROM counted LEFT JOIN unit_scores USING (attempt_key)
+FROM dated LEFT JOIN unit_scores USING (attempt_key)
+QUALIFY rank() OVER (PARTITION BY suite, task, method, params_json, preset, threads, device ORDER BY newest DESC) = 1
 ORDER BY suite, task, method, params_json, preset, seed
 """
 )

@@ -71,7 +71,7 @@ def _print_verdicts(verdicts: list[Verdict], margin: float, relative: float) -> 
         rows.append(
             [
                 v.verdict,
-                v.method if v.params in ("", "{}") else f"{v.method} {v.params}",
+                v.label,
                 v.task,
                 _number(v.base, 4),
                 _number(v.head, 4),

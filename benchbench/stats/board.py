@@ -14,6 +14,7 @@ from typing import Any
 
 from benchbench.errors import InputError
 from benchbench.stats.intervals import Estimate, estimate, estimate_of_summary
+from benchbench.stats.labels import method_label
 from benchbench.stats.ranks import mean_ranks, ranks
 
 __all__ = ["IMPUTATIONS", "Board", "Cell", "Group", "Row", "SuiteFacts", "TaskFacts", "leaderboard"]
@@ -78,7 +79,7 @@ class Cell:
     @property
     def label(self) -> str:
         """The method with its parameters, as a reader sees it."""
-        return self.method if self.params in ("", "{}") else f"{self.method} {self.params}"
+        return method_label(self.method, self.params)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,7 +107,8 @@ class Row:
     """One line of a board: a method on a task, or on the whole suite (`task` is None).
 
     `ci95` is the half-width of the 95 % interval of `score`; `unit` says over what it was taken and `n` over how many. On the
-    suite's rows `score` is the mean normalised score (0 = baseline, 1 = reference) and `rank` the place by `mean_rank`.
+    suite's rows `score` is the mean normalised score (0 = baseline, 1 = reference) and `rank` the place by `mean_rank`. A task is
+    scored if it has a score, imputed or not, and ok if a trial of it ended well.
     """
 
     method: str
@@ -127,6 +129,7 @@ class Row:
     n_imputed: int = 0
     imputed_share: float = 0.0
     n_tasks: int = 1
+    n_tasks_ok: int = 0
     n_tasks_scored: int = 0
     seconds: float | None = None
     metric: str = ""
@@ -139,7 +142,7 @@ class Row:
     @property
     def label(self) -> str:
         """The method with its parameters, as a reader sees it."""
-        return self.method if self.params in ("", "{}") else f"{self.method} {self.params}"
+        return method_label(self.method, self.params)
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain data."""
@@ -190,8 +193,8 @@ def leaderboard(
     if imputation not in IMPUTATIONS:
         raise InputError(f"unknown imputation {imputation!r}; expected {', '.join(IMPUTATIONS)}")
     wanted_tasks, wanted_methods = set(tasks), set(methods)
-    cells = [c for c in cells if not wanted_methods or c.method in wanted_methods]
-    cells = [c for c in cells if not wanted_tasks or c.task in wanted_tasks]
+    everybody = [c for c in cells if not wanted_tasks or c.task in wanted_tasks]
+    cells = [c for c in everybody if not wanted_methods or c.method in wanted_methods]
     fitting = [
         c
         for c in cells
@@ -207,8 +210,15 @@ def leaderboard(
     names = [t.name for t in suite.tasks if not wanted_tasks or t.name in wanted_tasks]
     removed = [c for c in chosen if c.task not in names]
     chosen = [c for c in chosen if c.task in names]
-    rows = _task_rows(chosen, suite, names, imputation)
     board = Board(group=group, rows=[], left_out=[], notes=_notes(chosen, group, suite), imputation=imputation)
+    fills = {}
+    for task in suite.tasks:
+        # of all methods, so that what stands for a failure does not depend on which methods are shown
+        here = [c for c in everybody if c.group == group and c.task == task.name]
+        fills[task.name], note = _fill_value(here, task, suite, imputation)
+        if note and any(c.n_failed for c in chosen if c.task == task.name):
+            board.notes.append(note)
+    rows = _task_rows(chosen, names, fills)
     board.rows = [*_suite_rows(rows, suite, names), *rows]
     board.left_out = _left_out([c for c in cells if c.group != group])
     board.left_out += [f"{_count(c)} of {c.label} on {c.task}: other data ({c.fingerprint[:8]})" for c in other_data]
@@ -256,13 +266,10 @@ def _notes(cells: list[Cell], group: Group, suite: SuiteFacts) -> list[str]:
     return notes
 
 
-def _task_rows(cells: list[Cell], suite: SuiteFacts, names: list[str], imputation: str) -> list[Row]:
+def _task_rows(cells: list[Cell], names: list[str], fills: Mapping[str, float | None]) -> list[Row]:
     rows = []
-    facts = {t.name: t for t in suite.tasks}
     for task in names:
-        here = [c for c in cells if c.task == task]
-        fill = _fill_value(here, facts[task], suite, imputation)
-        task_rows = [_task_row(c, fill) for c in here]
+        task_rows = [_task_row(c, fills[task]) for c in cells if c.task == task]
         found = ranks({i: r.score for i, r in enumerate(task_rows) if r.score is not None})
         for i, row in enumerate(task_rows):
             row.rank = found.get(i)
@@ -270,16 +277,22 @@ def _task_rows(cells: list[Cell], suite: SuiteFacts, names: list[str], imputatio
     return rows
 
 
-def _fill_value(cells: list[Cell], task: TaskFacts, suite: SuiteFacts, imputation: str) -> float | None:
-    scores = [math.fsum(c.seed_scores) / c.n_ok for c in cells if c.n_ok]
-    if imputation == "none" or not scores:
-        return None
+def _fill_value(
+    cells: list[Cell], task: TaskFacts, suite: SuiteFacts, imputation: str
+) -> tuple[float | None, str | None]:
+    """Return what stands for a failed trial of the task, and a note where it is not what the policy's name says."""
+    scores = {(c.method, c.params): math.fsum(c.seed_scores) / c.n_ok for c in cells if c.n_ok}
+    if imputation == "none" or (not scores and task.baseline_score is None):
+        return None, None
     if imputation == "worst":
-        return min(scores)
+        return (min(scores.values()), None) if scores else (None, None)
     if task.baseline_score is not None:
-        return task.baseline_score
-    measured = [math.fsum(c.seed_scores) / c.n_ok for c in cells if c.n_ok and c.method == suite.baseline]
-    return measured[0] if measured else min(scores)
+        return task.baseline_score, None
+    measured = {key[1]: score for key, score in scores.items() if key[0] == suite.baseline}
+    if measured:
+        own = measured.get("{}", min(measured.values()))
+        return own, f"{task.name} has no frozen baseline score: {suite.baseline}'s of this board stands for failures"
+    return min(scores.values()), f"{task.name} has no baseline score: the lowest of this board stands for failures"
 
 
 def _task_row(cell: Cell, fill: float | None) -> Row:
@@ -315,7 +328,7 @@ def _task_row(cell: Cell, fill: float | None) -> Row:
     row.score, row.ci95, row.n = found.mean, found.ci95, found.n
     if n_imputed == len(scores):
         row.unit, row.n = "", 0
-    row.n_tasks_scored = 1
+    row.n_tasks_ok, row.n_tasks_scored = int(row.n_ok > 0), 1
     row.n_imputed, row.imputed_share = n_imputed, n_imputed / len(scores)
     if n_imputed:
         row.notes.append(f"{n_imputed} of {len(scores)} seeds failed and are imputed")
@@ -344,6 +357,7 @@ def _suite_row(key: tuple[str, str], own: list[Row], facts: Mapping[str, TaskFac
     row = Row(method=key[0], params=key[1], task=None, n_tasks=n_tasks)
     for name in ("n_ok", "n_failed", "n_declined", "n_lost", "n_units", "n_imputed", "n_seeds"):
         setattr(row, name, sum(getattr(r, name) for r in own))
+    row.n_tasks_ok = sum(r.n_tasks_ok for r in own)
     row.n_tasks_scored = sum(r.score is not None for r in own)
     seconds = [r.seconds for r in own if r.seconds is not None]
     row.seconds = math.fsum(seconds) if seconds else None

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from benchbench.stats.intervals import t_quantile
+from benchbench.stats.labels import method_label
 
 __all__ = ["VERDICTS", "Side", "Verdict", "compare", "holm"]
 
@@ -72,6 +73,11 @@ class Verdict:
     base_seconds: float | None = None
     head_seconds: float | None = None
 
+    @property
+    def label(self) -> str:
+        """The method with its parameters, as a reader sees it."""
+        return method_label(self.method, self.params)
+
     def to_dict(self) -> dict[str, Any]:
         """Return plain data."""
         return asdict(self)
@@ -109,7 +115,9 @@ def compare(
             sides[row.key][i].append(row)
     measured = [_measure(b, h, margin, relative_margin) for _, (b, h) in sorted(sides.items())]
     corrected = iter(holm([v.p for v in measured if v.p is not None]))
-    return [_decide(v, next(corrected), level) if v.p is not None else v for v in measured]
+    return [
+        _decide(v, None if v.p is None else next(corrected), level) if v.difference is not None else v for v in measured
+    ]
 
 
 def _measure(base: list[Side], head: list[Side], margin: float, relative: float) -> Verdict:
@@ -135,6 +143,14 @@ def _measure(base: list[Side], head: list[Side], margin: float, relative: float)
 _Found = tuple[str, str] | None
 
 
+def _lost(base: list[Side], head: list[Side]) -> _Found:
+    """What was lost with its worker says nothing of the method."""
+    for name, side in (("BASE", base), ("HEAD", head)):
+        if side and all(s.outcome == "infra" for s in side):
+            return ("missing" if side is head else "new"), f"{name} lost it with its workers: run it again"
+    return None
+
+
 def _absent(base: list[Side], head: list[Side]) -> _Found:
     if not head:
         return "missing", "HEAD has no result"
@@ -157,7 +173,7 @@ def _failed(base: list[Side], head: list[Side]) -> _Found:
     base_by_seed, head_by_seed = ({s.seed: s for s in side} for side in (base, head))
     for seed, before in sorted(base_by_seed.items()):
         after = head_by_seed.get(seed)
-        if after is not None and before.outcome == "ok" and after.outcome != "ok":
+        if after is not None and before.outcome == "ok" and after.outcome not in ("ok", "infra"):
             return "worse", f"seed {seed}: ok in BASE, {after.outcome} in HEAD: {after.error_message[:200]}"
     if not any(s.outcome == "ok" for s in base):
         if any(s.outcome == "ok" for s in head):
@@ -176,8 +192,10 @@ def _paired(plain: Verdict, base: list[Side], head: list[Side], margin: float, r
         unit = "seed"
     else:
         (b, h), unit = pairs[0], "unit"
-        n = min(len(b.unit_scores), len(h.unit_scores))
-        values = list(zip(b.unit_scores[:n], h.unit_scores[:n], strict=True))
+        n_base, n_head = len(b.unit_scores), len(h.unit_scores)
+        if n_base != n_head:
+            return replace(plain, verdict="incomparable", reason=f"{n_base} units in BASE, {n_head} in HEAD")
+        values = list(zip(b.unit_scores, h.unit_scores, strict=True))
     if not values:
         return replace(plain, verdict="incomparable", reason="no scores by unit were recorded")
     base_mean, head_mean = (math.fsum(v[i] for v in values) / len(values) for i in (0, 1))
@@ -193,19 +211,26 @@ def _paired(plain: Verdict, base: list[Side], head: list[Side], margin: float, r
         n=len(values),
         unit=unit,
         margin=margin if is_accuracy else relative * abs(base_mean),
+        reason=_unpaired(base, head, {b.seed for b, _ in pairs}),
     )
+
+
+def _unpaired(base: list[Side], head: list[Side], paired: set[int]) -> str:
+    """Say which seeds were left out, because only one side has a score of them."""
+    left = sorted({s.seed for s in (*base, *head)} - paired)
+    return f"without seed{'s' if len(left) > 1 else ''} {', '.join(map(str, left))}: on one side only" if left else ""
 
 
 def _mean(values: Sequence[float]) -> float | None:
     return math.fsum(values) / len(values) if values else None
 
 
-def _paired_t(differences: Sequence[float]) -> tuple[float, float | None, float]:
-    """Return mean, half-width and two-sided p-value of paired differences; one pair alone tells nothing (p = 1)."""
+def _paired_t(differences: Sequence[float]) -> tuple[float, float | None, float | None]:
+    """Return mean, half-width and two-sided p-value of paired differences; one pair alone has neither of the latter."""
     n = len(differences)
     mean = math.fsum(differences) / n
     if n < 2:
-        return mean, None, 1.0
+        return mean, None, None
     deviation = math.sqrt(math.fsum((d - mean) ** 2 for d in differences) / (n - 1))
     error = deviation / math.sqrt(n)
     if error == 0.0:  # every pair differs by the same amount
@@ -215,18 +240,19 @@ def _paired_t(differences: Sequence[float]) -> tuple[float, float | None, float]
     return mean, t_quantile(n - 1) * error, float(2 * stdtr(n - 1, -abs(mean / error)))
 
 
-def _decide(verdict: Verdict, p_holm: float, level: float) -> Verdict:
+def _decide(verdict: Verdict, p_holm: float | None, level: float) -> Verdict:
     margin, difference, ci95 = verdict.margin, verdict.difference, verdict.ci95
     if margin is None or difference is None:
         raise ValueError("a verdict is decided on a measured difference")
-    is_real = p_holm < level and abs(difference) > margin
-    if is_real:
-        name, reason = ("worse", "") if difference < 0 else ("better", "")
+    reasons = [verdict.reason] if verdict.reason else []
+    if p_holm is not None and p_holm < level and abs(difference) > margin:
+        name = "worse" if difference < 0 else "better"
     elif ci95 is not None and abs(difference) + ci95 <= margin:
-        name, reason = "same", ""
+        name = "same"
     else:
-        name, reason = "cannot tell", "one pair only" if ci95 is None else "the interval reaches beyond the margin"
-    return replace(verdict, verdict=name, reason=reason, p_holm=p_holm)
+        name = "cannot tell"
+        reasons.insert(0, "one pair only" if ci95 is None else "the interval reaches beyond the margin")
+    return replace(verdict, verdict=name, reason="; ".join(reasons), p_holm=p_holm)
 
 
 def holm(p_values: Iterable[float]) -> list[float]:
@@ -241,4 +267,4 @@ def holm(p_values: Iterable[float]) -> list[float]:
     return adjusted
 
 
-_RULES: tuple[Callable[[list[Side], list[Side]], _Found], ...] = (_absent, _unlike, _failed)
+_RULES: tuple[Callable[[list[Side], list[Side]], _Found], ...] = (_absent, _lost, _unlike, _failed)
