@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import os
 import subprocess
 import sys
 import zipfile
@@ -137,6 +138,34 @@ def test_the_wheel_holds_every_tracked_file(tmp_path: Path) -> None:
             expected.add(name if parts[0] == "benchbench" else f"benchbench/{name}")
     assert len(expected) > 50
     assert sorted(expected - inside) == []
+    # and it works: the installed copy comes before the checkout, and runs a suite
+    subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--no-deps",
+            "--target",
+            str(tmp_path / "site"),
+            str(wheel),
+        ],
+        check=True,
+    )
+    run = [sys.executable, "-P", "-m", "benchbench", "run", "--suite", "smoke", "--method", "pixel_nn"]
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path / "site"), "BENCHBENCH_METHODS": ""}
+    where = subprocess.run(
+        [sys.executable, "-P", "-c", "import benchbench.methods; print(benchbench.methods.__file__)"],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=environment,
+    )
+    assert where.stdout.startswith(str(tmp_path / "site"))
+    done = subprocess.run(run, cwd=tmp_path, capture_output=True, text=True, check=False, env=environment)
+    assert done.returncode == 0, done.stderr
+    assert "pixel_nn" in done.stdout
     assert not [
         n for n in inside if n.split("/")[0] in {"methods", "suites", "results", "cluster", "dashboard", "tests"}
     ]
