@@ -1,0 +1,381 @@
+"""The store in one process: what goes in comes out, once, whatever lies in the landing folder."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import math
+import os
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+
+from benchbench.errors import InputError, StoreError
+from benchbench.records import Attempt, RunRecord
+from benchbench.results import landing, migrations
+from benchbench.results.fold import BASE_TABLES
+from benchbench.results.store import Store, connect
+
+
+def everything(store: Store) -> dict[str, list[tuple[Any, ...]]]:
+    """Return all rows of all tables, as text so that NaN equals NaN."""
+    with store.reading() as con:
+        return {t: sorted(str(r) for r in con.execute(f"SELECT * FROM {t}").fetchall()) for t in BASE_TABLES}  # type: ignore[misc]
+
+
+def assert_same(recorded: dict[str, Any], attempt: Attempt) -> None:
+    for field in dataclasses.fields(Attempt):
+        want, have = getattr(attempt, field.name), recorded[field.name]
+        if field.name == "curve":
+            want = [dataclasses.asdict(p) for p in want]
+        if field.name == "log_tail":
+            want = want.replace("\ud800", "?")
+        assert repr(have) == repr(want), field.name
+
+
+@pytest.mark.parametrize("folded", [False, True])
+def test_an_attempt_comes_back_as_it_was(store: Store, make_attempt: Any, folded: bool) -> None:
+    full = make_attempt(1)
+    bare = make_attempt(
+        2, score=None, score_sd=None, unit_scores=[], metrics={}, phases={}, curve=[], git_dirty=True, outcome="failed",
+        params={}, environment={}, environment_hash="",
+    )  # fmt: skip
+    store.land_attempts([full, bare])
+    if folded:
+        assert store.ingest().n_attempts == 2
+    assert_same(store.attempt(full.attempt_id), full)
+    assert_same(store.attempt(bare.attempt_id[:12]), bare)
+    assert store.unit_scores([full.attempt_id, bare.attempt_id, "nobody"]) == {full.attempt_id: full.unit_scores}
+
+
+def test_readers_see_the_same_before_and_after_ingest(store: Store, make_attempt: Any, make_run: Any) -> None:
+    store.land_run(make_run())
+    store.land_attempts([make_attempt(i) for i in range(3)])
+    store.ingest()
+    store.land_attempts([make_attempt(i) for i in range(2, 6)])
+    store.land_run(make_run(state="finished", ended_at=9.0, n_trials=6))
+    before = everything(store)
+    assert store.ingest().n_attempts == 3
+    assert everything(store) == before
+    assert [len(before[t]) for t in ("runs", "attempts", "unit_scores", "metrics", "curves")] == [1, 6, 6, 24, 12]
+    assert [len(before[t]) for t in ("tasks", "methods", "environments")] == [1, 1, 1]
+    assert not landing.list_landed(store.landing)
+
+
+def test_an_attempt_landed_twice_counts_once(store: Store, make_attempt: Any) -> None:
+    first, again = make_attempt(1, score=0.1), make_attempt(1, score=0.9)
+    store.land_attempts([first, first])
+    store.land_attempts([again])
+    assert [r["score"] for r in store.board_attempts("tiny")] == [0.1]
+    store.ingest()
+    store.land_attempts([again])
+    store.ingest()
+    assert [r["score"] for r in store.board_attempts("tiny")] == [0.1]
+    assert len(everything(store)["curves"]) == 2
+
+
+def test_the_later_record_of_a_run_counts(store: Store, make_run: Any) -> None:
+    run: RunRecord = make_run(hardware={"gpus": ["H200"]}, user="ann")
+    store.land_run(run)
+    store.ingest()
+    store.land_run(dataclasses.replace(run, state="finished", ended_at=2.0))
+    (landed,) = store.runs()
+    store.ingest()
+    (folded,) = store.runs()
+    assert landed == folded
+    assert (folded["state"], folded["ended_at"], folded["user"]) == ("finished", 2.0, "ann")
+    assert folded["hardware"] == {"gpus": ["H200"]}
+
+
+def test_runs_count_attempts_by_outcome(store: Store, make_attempt: Any, make_run: Any) -> None:
+    store.land_run(make_run("old", started_at=1.0))
+    store.land_run(make_run("new", started_at=2.0))
+    store.land_attempts([make_attempt(i, run_id="old", outcome=o) for i, o in enumerate(["infra", "ok", "ok"])])
+    new, old = store.runs()
+    assert (new["run_id"], new["outcomes"], new["n_attempts"]) == ("new", {}, 0)
+    assert list(old["outcomes"].items()) == [("ok", 2), ("infra", 1)]
+    assert [r["run_id"] for r in store.runs(limit=1)] == ["new"]
+    assert [r["seed"] for r in store.attempts_of_run("old")] == [0, 1, 2]
+
+
+def test_done_keys(store: Store, make_attempt: Any, tmp_path: Path) -> None:
+    assert Store(tmp_path / "nowhere.duckdb").done_keys("tiny") == set()
+    trials = {
+        "good": ["failed", "ok"],
+        "bad": ["ok", "timeout"],
+        "declined": ["declined"],
+        "lost": ["infra"],
+        "lost-later": ["ok", "infra"],
+    }
+    number = 0
+    for trial, outcomes in trials.items():
+        for outcome in outcomes:
+            store.land_attempts([make_attempt(number := number + 1, trial_id=trial, outcome=outcome)])
+    store.land_attempts([make_attempt(99, trial_id="other", suite="other")])
+
+    def key(trial: str) -> tuple[str, str, str, str]:
+        return (trial, "source-1", "f" * 20, "3")
+
+    for _ in range(2):
+        assert store.done_keys("tiny") == {key(t) for t in ("good", "bad", "declined", "lost-later")}
+        assert store.done_keys("tiny", include_failed=False) == {key(t) for t in ("good", "declined", "lost-later")}
+        assert store.next_try("lost-later") == 3
+        store.ingest()
+
+
+def test_boards_get_the_newest_attempt_that_was_not_lost(store: Store, make_attempt: Any) -> None:
+    store.land_attempts(
+        [
+            make_attempt(1, trial_id="a", started_at=1.0, score=0.1),
+            make_attempt(3, trial_id="a", started_at=3.0, outcome="infra", score=None),
+            make_attempt(2, trial_id="a", started_at=2.0, score=0.2, adapter_source_hash="source-2"),
+            make_attempt(4, trial_id="b", started_at=1.0, score=None, outcome="failed"),
+            make_attempt(5, trial_id="c", suite="other"),
+        ]
+    )
+    rows = {r["trial_id"]: r for r in store.board_attempts("tiny")}
+    assert rows.keys() == {"a", "b"}
+    assert (rows["a"]["score"], rows["a"]["adapter_source_hash"]) == (0.2, "source-2")
+    assert rows["b"]["outcome"] == "failed"
+    assert {r["suite"] for r in store.board_attempts()} == {"tiny", "other"}
+    assert store.suites() == ["other", "tiny"]
+
+
+def test_attempts_are_found_by_the_beginning_of_their_id(store: Store, make_attempt: Any) -> None:
+    store.land_attempts([make_attempt(i, attempt_id=name) for i, name in enumerate(["abc", "abcd", "abxy"])])
+    assert store.attempt("abx")["attempt_id"] == "abxy"
+    assert store.attempt("abc")["attempt_id"] == "abc"
+    with pytest.raises(InputError, match=r"more than one.*\n  abc  maml on letters, ok\n  abcd .*\n  abxy "):
+        store.attempt("ab")
+    with pytest.raises(InputError, match="no attempt has an id that begins with 'zz%'"):
+        store.attempt("zz%")
+    with pytest.raises(InputError):
+        store.attempt("")
+
+
+def test_damaged_and_foreign_files_are_set_aside_and_the_rest_is_kept(
+    store: Store, make_attempt: Any, make_run: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    whole = landing.write_attempts(store.landing, [make_attempt(i) for i in range(50)]).read_bytes()
+    runs = landing.write_run(store.landing, make_run()).read_bytes()
+    damaged = {
+        "00-half.attempts.v1.parquet": whole[: len(whole) // 2],
+        "01-empty.attempts.v1.parquet": b"",
+        "02-text.runs.v1.parquet": b"run_id\n1\n",
+        "03-other.runs.v1.parquet": whole,
+        "04-other.attempts.v1.parquet": runs,
+        "05-foreign.parquet": whole,
+    }
+    for name, content in damaged.items():
+        (store.landing / name).write_bytes(content)
+    (store.landing / "notes.txt").write_text("not ours")
+    (store.landing / ".half.attempts.v1.parquet.part").write_bytes(whole[:10])
+    with caplog.at_level(logging.WARNING):
+        assert len(store.board_attempts("tiny")) == 50
+    assert sorted(p.name for p in store.landing.glob("*.bad")) == []
+    caplog.clear()
+    with caplog.at_level(logging.WARNING):
+        report = store.ingest()
+    assert report.n_attempts == 50
+    assert {p.name for p in report.set_aside} == {f"{name}.bad" for name in damaged}
+    assert all(f"{name}.bad" in caplog.text for name in damaged)
+    assert {p.name: p.read_bytes() for p in report.set_aside} == {f"{n}.bad": c for n, c in damaged.items()}
+    assert len(store.runs()) == 1
+    assert store.ingest().set_aside == []
+
+
+def test_null_where_none_may_be_is_damage(store: Store, make_attempt: Any) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    path = landing.write_attempts(store.landing, [make_attempt(1)])
+    table = pq.ParquetFile(path).read()
+    index = table.column_names.index("trial_id")
+    pq.write_table(table.set_column(index, "trial_id", pa.nulls(1, pa.string())), path)
+    assert store.board_attempts("tiny") == []
+    assert [p.name for p in store.ingest().set_aside] == [f"{path.name}.bad"]
+
+
+def test_a_file_folded_in_by_somebody_else_meanwhile_is_normal(
+    store: Store, make_attempt: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.land_attempts([make_attempt(1)])
+    stale = landing.list_landed(store.landing)
+    store.ingest()
+    store.land_attempts([make_attempt(2)])
+    monkeypatch.setattr(landing, "list_landed", lambda folder: stale + sorted_landed(folder))
+    assert len(store.board_attempts("tiny")) == 2
+    assert store.ingest().n_attempts == 1
+
+
+def sorted_landed(folder: Path) -> list[landing.Landed]:
+    return [landing.Landed(p, p.name.split(".")[1], 1) for p in sorted(folder.glob("*.parquet")) if p.name[0] != "."]
+
+
+def test_files_of_a_newer_benchbench_wait(store: Store, make_attempt: Any) -> None:
+    path = landing.write_attempts(store.landing, [make_attempt(1)])
+    newer = path.rename(path.with_name(path.name.replace(".v1.", ".v2.")))
+    report = store.ingest()
+    assert (report.n_newer, report.set_aside, newer.exists()) == (1, [], True)
+    assert store.board_attempts("tiny") == []
+
+
+def test_many_files_are_folded_in_by_bounded_transactions(
+    store: Store, make_attempt: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("benchbench.results.store.FILES_AT_ONCE", 3)
+    for i in range(8):
+        store.land_attempts([make_attempt(i)])
+    report = store.ingest()
+    assert (report.n_files, report.n_attempts) == (8, 8)
+    assert len(store.done_keys("tiny")) == 8
+
+
+def test_death_between_commit_and_unlink_doubles_nothing(
+    store: Store, make_attempt: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.land_attempts([make_attempt(i) for i in range(3)])
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "unlink", _die)
+        with pytest.raises(KeyboardInterrupt):
+            store.ingest()
+    before = everything(store)
+    assert len(before["attempts"]) == 3
+    assert store.ingest().n_attempts == 0
+    assert everything(store) == before
+
+
+def _die(self: Path, missing_ok: bool = False) -> None:
+    raise KeyboardInterrupt
+
+
+def test_infinite_and_missing_numbers_survive(store: Store, make_attempt: Any) -> None:
+    store.land_attempts([make_attempt(1)])
+    store.ingest()
+    found = store.attempt(make_attempt(1).attempt_id)
+    assert math.isnan(found["metrics"]["ece"])
+    assert [p["value"] for p in found["curve"]] == [0.7, math.inf]
+
+
+def test_a_record_that_cannot_be_stored_says_which_field(store: Store, make_attempt: Any) -> None:
+    with pytest.raises(InputError, match="n_units of a Attempt cannot be stored"):
+        store.land_attempts([make_attempt(1, n_units="three")])
+    with pytest.raises(InputError, match="not plain JSON"):
+        store.land_attempts([make_attempt(1, params={"x": object()})])
+    assert landing.list_landed(store.landing) == []
+
+
+# -- what a path may turn out to be --------------------------------------------------------------------------------------
+
+
+def test_reading_what_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="does not exist; make one with `bench run`"):
+        Store(tmp_path / "no.duckdb").runs()
+    with pytest.raises(InputError, match="is a folder"):
+        Store(tmp_path).runs()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_writing_where_nothing_can_be_written(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="is a folder; give the path of a database file"):
+        Store(tmp_path).open_for_writing()
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(InputError, match="cannot write results to .*: Not a directory; choose another place"):
+        Store(tmp_path / "file" / "results.duckdb").open_for_writing()
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_writing_to_a_folder_without_permission(tmp_path: Path) -> None:
+    tmp_path.chmod(0o500)
+    with pytest.raises(InputError, match="Permission denied"):
+        Store(tmp_path / "results.duckdb").open_for_writing()
+
+
+def test_files_that_are_no_results(tmp_path: Path) -> None:
+    text, other = tmp_path / "text.duckdb", tmp_path / "other.duckdb"
+    text.write_text("hello\n" * 1000)
+    duckdb.connect(str(other)).close()
+    for path, message in ((text, "is not a DuckDB database"), (other, "not one of benchbench results")):
+        content = path.read_bytes()
+        with pytest.raises(InputError, match=message):
+            Store(path).open_for_writing()
+        with pytest.raises(InputError, match=message):
+            Store(path).runs()
+        assert path.read_bytes() == content
+
+
+def test_the_landing_folder_may_vanish(store: Store, make_attempt: Any) -> None:
+    for path in store.landing.iterdir():
+        path.unlink()
+    store.landing.rmdir()
+    with pytest.raises(StoreError, match="is gone"):
+        store.land_attempts([make_attempt(1)])
+
+
+def test_results_that_landed_without_a_database_are_read(tmp_path: Path, make_attempt: Any) -> None:
+    store = Store(tmp_path / "results.duckdb")
+    store.landing.mkdir()
+    store.land_attempts([make_attempt(1)])
+    assert len(store.done_keys("tiny")) == 1
+    assert store.ingest().n_attempts == 1
+    assert len(store.done_keys("tiny")) == 1
+
+
+# -- schema versions -----------------------------------------------------------------------------------------------------
+
+
+def set_version(store: Store, version: int) -> None:
+    with duckdb.connect(str(store.path)) as con:
+        con.execute("UPDATE meta SET value = ? WHERE key = 'schema_version'", [str(version)])
+
+
+def test_a_newer_database_is_refused(store: Store, make_attempt: Any) -> None:
+    set_version(store, landing.VERSION + 1)
+    for action in (store.open_for_writing, store.runs):
+        with pytest.raises(StoreError, match="written by a newer benchbench"):
+            action()
+    store.land_attempts([make_attempt(1)])
+    with pytest.raises(StoreError, match="newer"):
+        store.ingest()
+    assert len(landing.list_landed(store.landing)) == 1
+
+
+def test_an_older_database_is_brought_forward(store: Store) -> None:
+    steps = {
+        landing.VERSION: ("ALTER TABLE attempts ADD COLUMN colour VARCHAR DEFAULT 'red'",),
+        landing.VERSION + 1: ("CREATE TABLE extra (x BIGINT)",),
+    }
+    con = connect()
+    con.execute(f"ATTACH '{store.path}' AS store")
+    migrations.migrate(con, store.path, landing.VERSION + 2, steps)
+    assert migrations.version_of(con, store.path) == landing.VERSION + 2
+    assert con.execute("SELECT count(colour) FROM store.attempts").fetchone() == (0,)
+    con.execute("SELECT x FROM store.extra")
+    with pytest.raises(StoreError, match="older schema 3, this benchbench reads 4"):
+        migrations.check_version(con, store.path, landing.VERSION + 3)
+    con.close()
+
+
+def test_a_failed_migration_changes_nothing(store: Store) -> None:
+    steps = {landing.VERSION: ("ALTER TABLE attempts ADD COLUMN colour VARCHAR", "SELECT nonsense")}
+    con = connect()
+    con.execute(f"ATTACH '{store.path}' AS store")
+    with pytest.raises(duckdb.Error):
+        migrations.migrate(con, store.path, landing.VERSION + 1, steps)
+    con.close()
+    assert store.runs() == []
+    with store.reading() as con, pytest.raises(duckdb.BinderException):
+        con.execute("SELECT colour FROM attempts")
+
+
+def test_the_schema_has_the_columns_that_land(store: Store) -> None:
+    with store.reading() as con:
+        for table, names in (("attempts", landing.ATTEMPT_COLUMNS), ("runs", landing.RUN_COLUMNS)):
+            have = [r[0] for r in con.execute(f"DESCRIBE {table}").fetchall()]
+            assert [h for h in have if h not in ("attempt_key", "updated_at")] == list(names)
+    stored = {attribute for _, attribute in landing.ATTEMPT_COLUMNS.values()}
+    apart = {"unit_scores", "metrics", "phases", "curve", "environment"}
+    assert {f.name for f in dataclasses.fields(Attempt)} == stored | apart
+    assert {f.name for f in dataclasses.fields(RunRecord)} == {a for _, a in landing.RUN_COLUMNS.values()}
