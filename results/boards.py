@@ -16,24 +16,22 @@ __all__ = ["board_cells", "compare_sides", "suite_facts"]
 # Of each trial one attempt counts: the newest that is not infra (infra only if there is no other), of the newest source that its
 # method was measured with under these conditions: no row of a board mixes two sources, and a quick run with a new source does
 # not empty the board of a longer preset. A changed suite file or data give other trials, which group apart.
-_COUNTED = """
+_COUNT = """
+CREATE TEMP TABLE counted AS
 WITH newest AS (
     SELECT suite, preset, threads, device, method, params_json, arg_max(adapter_source_hash, started_at) AS source
     FROM attempts WHERE ($1 IS NULL OR suite = $1) AND outcome <> 'infra' GROUP BY ALL
-),
-counted AS (
-    SELECT attempts.* FROM attempts LEFT JOIN newest USING (suite, preset, threads, device, method, params_json)
-    WHERE ($1 IS NULL OR suite = $1) AND (source IS NULL OR adapter_source_hash = source)
-    QUALIFY row_number() OVER (
-        PARTITION BY trial_id, task_fingerprint, protocol_version
-        ORDER BY outcome = 'infra', started_at DESC, attempt_key
-    ) = 1
 )
+SELECT attempt_key FROM attempts LEFT JOIN newest USING (suite, preset, threads, device, method, params_json)
+WHERE ($1 IS NULL OR suite = $1) AND (source IS NULL OR adapter_source_hash = source)
+QUALIFY row_number() OVER (
+    PARTITION BY trial_id, task_fingerprint, protocol_version
+    ORDER BY outcome = 'infra', started_at DESC, attempt_key
+) = 1
 """
 
-_CELLS = (
-    _COUNTED
-    + """
+# histograms, since DISTINCT aggregates made the query a third slower
+_CELLS = """
 SELECT suite_version, protocol_version, preset,
     CAST(json_extract(budget_json, '$.test_units') AS BIGINT) AS test_units, threads, device,
     task, task_fingerprint, method, params_json,
@@ -45,21 +43,19 @@ SELECT suite_version, protocol_version, preset,
     count(*) FILTER (outcome = 'declined'),
     count(*) FILTER (outcome = 'infra'),
     avg(seconds) FILTER (outcome = 'ok'),
-    list(DISTINCT hardware_class) FILTER (outcome = 'ok'),
-    count(DISTINCT environment_hash) FILTER (outcome = 'ok'),
+    map_keys(histogram(hardware_class) FILTER (outcome = 'ok')),
+    coalesce(cardinality(histogram(environment_hash) FILTER (outcome = 'ok')), 0),
     max(started_at)
-FROM counted GROUP BY ALL
+FROM attempts SEMI JOIN counted USING (attempt_key) GROUP BY ALL
 """
-)
 
 # only of the data, suite and protocol that a method met last on a task: what is older stands in the way of no comparison
-_SIDES = (
-    _COUNTED
-    + """, dated AS (
+_SIDES = """
+WITH dated AS (
     SELECT *, max(started_at) OVER (
         PARTITION BY suite, suite_version, protocol_version, task, task_fingerprint, method, params_json, preset, threads, device
     ) AS newest
-    FROM counted
+    FROM attempts SEMI JOIN counted USING (attempt_key)
 )
 SELECT suite, suite_version, task, task_fingerprint, protocol_version, method, params_json, preset, threads, device, seed,
     outcome, metric, score, seconds, error_message, coalesce(scores, [])
@@ -67,15 +63,11 @@ FROM dated LEFT JOIN unit_scores USING (attempt_key)
 QUALIFY rank() OVER (PARTITION BY suite, task, method, params_json, preset, threads, device ORDER BY newest DESC) = 1
 ORDER BY suite, task, method, params_json, preset, seed
 """
-)
 
-_OLDER = (
-    _COUNTED
-    + """
-SELECT method, count(DISTINCT trial_id) FROM attempts
-WHERE suite = $1 AND outcome <> 'infra' AND trial_id NOT IN (SELECT trial_id FROM counted) GROUP BY method ORDER BY method
+_OLDER = """
+SELECT method, count(DISTINCT trial_id) FROM attempts WHERE suite = $1 AND outcome <> 'infra'
+AND trial_id NOT IN (SELECT trial_id FROM attempts SEMI JOIN counted USING (attempt_key)) GROUP BY method ORDER BY method
 """
-)
 
 
 def suite_facts(suite: SuiteSpec) -> SuiteFacts:
@@ -97,7 +89,8 @@ def board_cells(results: Readable, suite: str) -> tuple[list[Cell], list[str]]:
     if not results.exists():
         return [], []
     with results.reading() as con:
-        rows = con.execute(_CELLS, [suite]).fetchall()
+        con.execute(_COUNT, [suite])
+        rows = con.execute(_CELLS).fetchall()
         older = con.execute(_OLDER, [suite]).fetchall()
     cells = [
         Cell(
@@ -131,6 +124,7 @@ def board_cells(results: Readable, suite: str) -> tuple[list[Cell], list[str]]:
 def compare_sides(results: Readable, suite: str | None = None) -> list[Side]:
     """Return the counted trials, each with its scores by unit, for a comparison."""
     with results.reading() as con:
-        rows = con.execute(_SIDES, [suite]).fetchall()
+        con.execute(_COUNT, [suite])
+        rows = con.execute(_SIDES).fetchall()
     names = Side.__dataclass_fields__
     return [Side(**dict(zip(names, (*r[:-1], tuple(r[-1])), strict=True))) for r in rows]
