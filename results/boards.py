@@ -58,7 +58,7 @@ WITH dated AS (
     FROM attempts SEMI JOIN counted USING (attempt_key)
 )
 SELECT suite, suite_version, task, task_fingerprint, protocol_version, method, params_json, preset, threads, device, seed,
-    outcome, metric, score, seconds, error_message, coalesce(scores, [])
+    outcome, metric, score, seconds, error_message, unit, coalesce(scores, [])
 FROM dated LEFT JOIN unit_scores USING (attempt_key)
 QUALIFY rank() OVER (PARTITION BY suite, task, method, params_json, preset, threads, device ORDER BY newest DESC) = 1
 ORDER BY suite, task, method, params_json, preset, seed

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from benchbench.cli.common import FormatOption, check_format, print_json, print_table
+from benchbench.cli.tables import columns_that_fit, print_lines, terminal_width
 from benchbench.errors import GateFailed, InputError
 
 if TYPE_CHECKING:
@@ -52,47 +53,44 @@ def compare(
         raise GateFailed(f"{len(bad)} of {len(verdicts)} comparisons are worse or missing in HEAD")
 
 
+_HEADERS = ("verdict", "method", "task", "BASE", "HEAD", "HEAD - BASE", "p (Holm)", "n", "seconds")
+# what a narrow terminal goes without, the first first
+_EXPENDABLE = ("n", "seconds", "p (Holm)")
+
+
 def _print_verdicts(verdicts: list[Verdict], margin: float, relative: float) -> None:
-    headers = [
-        "verdict",
-        "method",
-        "task",
-        "BASE",
-        "HEAD",
-        "HEAD - BASE",
-        "± 95 %",
-        "p (Holm)",
-        "n",
-        "s BASE",
-        "s HEAD",
-    ]
-    rows = []
-    for v in verdicts:
-        rows.append(
-            [
-                v.verdict,
-                v.label,
-                v.task,
-                _number(v.base, 4),
-                _number(v.head, 4),
-                "" if v.difference is None else f"{v.difference:+.4f}",
-                _number(v.ci95, 4),
-                "" if v.p_holm is None else f"{v.p_holm:.2g}",
-                f"{v.n} {v.unit}s" if v.n else "",
-                _number(v.base_seconds, 1),
-                _number(v.head_seconds, 1),
-            ]
-        )
-    print_table(headers, rows, right=range(3, len(headers)))
-    for v in verdicts:
-        if v.reason and v.verdict not in ("cannot tell", "new"):
-            sys.stdout.write(f"{v.verdict}: {v.method} on {v.task}: {v.reason}\n")
+    rows = [_cells(v) for v in verdicts]
+    shown = columns_that_fit(_HEADERS, rows, _EXPENDABLE, terminal_width())
+    names = [_HEADERS[i] for i in shown]
+    right = [i for i, name in enumerate(names) if name not in ("verdict", "method", "task")]
+    print_table(names, [[row[i] for i in shown] for row in rows], right)
+    reasons = [f"{v.verdict}: {v.label} on {v.task}: {v.reason}" for v in verdicts if v.reason and v.verdict != "new"]
     counts = Counter(v.verdict for v in verdicts)
-    sys.stdout.write(", ".join(f"{n} {name}" for name, n in counts.items()) + "\n")
-    sys.stdout.write(
-        f"worse/better: beyond the margin ({margin:g} accuracy, {relative:.0%} of other scores) and p < 0.05 after Holm; "
-        "same: the whole interval lies within the margin\n"
+    sys.stdout.write("\n" + ", ".join(f"{n} {name}" for name, n in counts.items()) + "\n")
+    print_lines(
+        [
+            *reasons,
+            f"worse, better: by more than the margin ({margin:g} of accuracy, {relative:.0%} of other scores) and p < 0.05 "
+            "after Holm's correction; same: the whole 95 % interval lies within the margin",
+        ]
     )
+
+
+def _cells(verdict: Verdict) -> list[str]:
+    v = verdict
+    difference = "" if v.difference is None else f"{v.difference:+.4f}"
+    seconds = [_number(s, 1) or "-" for s in (v.base_seconds, v.head_seconds)]
+    return [
+        v.verdict,
+        v.label,
+        v.task,
+        _number(v.base, 4),
+        _number(v.head, 4),
+        difference if v.ci95 is None else f"{difference} ± {v.ci95:.4f}",
+        "" if v.p_holm is None else f"{v.p_holm:.2g}",
+        f"{v.n} {v.unit}{'' if v.n == 1 else 's'}" if v.n else "",
+        " → ".join(seconds) if seconds != ["-", "-"] else "",
+    ]
 
 
 def _number(value: float | None, digits: int) -> str:

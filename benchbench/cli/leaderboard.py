@@ -5,11 +5,12 @@ from __future__ import annotations
 import csv
 import io
 import sys
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from benchbench.cli.common import DbOption, check_format, db_path, print_json, print_table, split_list
+from benchbench.cli.tables import columns_that_fit, print_lines, terminal_width
 from benchbench.errors import UnknownNameError
 
 if TYPE_CHECKING:
@@ -90,7 +91,7 @@ def show_leaderboard(
     )
     board.left_out += older
     if format_ == "json":
-        print_json([row.to_dict() | {"suite": suite.name} for row in board.rows])
+        print_json(_records(suite, board))
     elif format_ == "csv":
         _print_csv(suite, board)
     elif not board.rows:
@@ -102,16 +103,28 @@ def show_leaderboard(
 def _print_empty(suite: SuiteSpec, board: Board) -> None:
     if board.left_out:
         sys.stdout.write(f"No results of suite {suite.name} fit; there are:\n")
-        sys.stdout.writelines(f"  {line}\n" for line in board.left_out)
+        print_lines(board.left_out)
     else:
         sys.stdout.write(f"No results of suite {suite.name} yet. Make some: bench run --suite {suite.name}\n")
 
 
+def _records(suite: SuiteSpec, board: Board) -> list[dict[str, Any]]:
+    if board.group is None:
+        return []
+    common = {
+        "suite": suite.name,
+        "suite_version": board.group.suite_version,
+        "protocol_version": board.group.protocol_version,
+        "generated_splits": suite.generated_splits,
+    }
+    return [common | row.to_dict() for row in board.rows]
+
+
 def _print_csv(suite: SuiteSpec, board: Board) -> None:
     text = io.StringIO()
-    rows = [row.to_dict() | {"suite": suite.name} for row in board.rows]
+    rows = _records(suite, board)
     if rows:
-        writer = csv.DictWriter(text, fieldnames=["suite", *[k for k in rows[0] if k != "suite"]], lineterminator="\n")
+        writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
         writer.writeheader()
         writer.writerows(r | {"notes": "; ".join(r["notes"])} for r in rows)
     sys.stdout.write(text.getvalue())
@@ -128,7 +141,7 @@ def _print_board(suite: SuiteSpec, board: Board, *, markdown: bool) -> None:
     )
     sys.stdout.write(f"## {title}\n\n{facts}\n" if markdown else f"{title}\n{facts}\n")
     if suite.generated_splits:
-        sys.stdout.write("splits generated here: not to be set beside published results\n")
+        sys.stdout.write("\n" * markdown + "splits generated here: not to be set beside published results\n")
     overall = [r for r in board.rows if r.task is None]
     if len({r.task for r in board.rows if r.task}) > 1:
         _print_part("whole suite", [_overall_cells(r) for r in overall], _OVERALL, markdown)
@@ -141,24 +154,27 @@ def _print_board(suite: SuiteSpec, board: Board, *, markdown: bool) -> None:
 
 _OVERALL = ("#", "method", "mean rank", "score", "± 95 %", "n", "tasks", "failed", "seconds", "notes")
 _TASK = ("#", "method", "score", "± 95 %", "n", "failed", "seconds", "notes")
+# what a narrow terminal goes without, the first first
+_EXPENDABLE = ("n", "seconds", "mean rank", "notes")
 
 
 def _print_part(title: str, rows: list[list[str]], headers: tuple[str, ...], markdown: bool) -> None:
-    shown = [
-        i for i, h in enumerate(headers) if h not in ("notes", "failed") or any(r[i] not in ("", "0") for r in rows)
-    ]
+    shown = columns_that_fit(headers, rows, _EXPENDABLE, None if markdown else terminal_width())
     names, cells = [headers[i] for i in shown], [[r[i] for i in shown] for r in rows]
     right = [i for i, h in enumerate(names) if h not in ("method", "notes")]
     if markdown:
         sys.stdout.write(f"\n### {title}\n\n| {' | '.join(names)} |\n")
         sys.stdout.write("|" + "|".join("---:" if i in right else "---" for i in range(len(names))) + "|\n")
-        sys.stdout.writelines(f"| {' | '.join(r)} |\n" for r in cells)
+        sys.stdout.writelines(f"| {' | '.join(r)} |\n".replace("_", "\\_") for r in cells)
         return
     sys.stdout.write(f"\n{title}\n")
     print_table(names, cells, right)
 
 
 def _overall_cells(row: Row) -> list[str]:
+    notes = [f"{row.n_declined} declined"] if row.n_declined else []
+    if row.n_imputed:
+        notes.append(f"{row.imputed_share:.0%} imputed")
     return [
         _place(row.rank),
         _name(row),
@@ -168,15 +184,15 @@ def _overall_cells(row: Row) -> list[str]:
         _of(row),
         f"{row.n_tasks_scored}/{row.n_tasks}",
         str(row.n_failed + row.n_lost),
-        _number(row.seconds, 1),
-        "; ".join(n for n in row.notes if "/" not in n or "declined" in n),
+        _seconds(row.seconds),
+        ", ".join(notes),
     ]
 
 
 def _task_cells(row: Row) -> list[str]:
-    notes = [n for n in row.notes if not n.startswith("interval given")]
-    if row.score is None and row.n_declined:
-        notes.append("declined")
+    notes = ["declined"] if row.n_declined else []
+    if row.n_imputed:
+        notes.append("imputed" if row.n_imputed == row.n_seeds else f"{row.n_imputed} of {row.n_seeds} seeds imputed")
     if row.n_lost:
         notes.append(f"{row.n_lost} lost with their workers")
     return [
@@ -186,9 +202,16 @@ def _task_cells(row: Row) -> list[str]:
         _number(row.ci95, 4),
         _of(row),
         str(row.n_failed + row.n_lost),
-        _number(row.seconds, 1),
-        "; ".join(notes),
+        _seconds(row.seconds),
+        ", ".join(notes),
     ]
+
+
+def _seconds(value: float | None) -> str:
+    # never "0.0", which a reader takes for nothing
+    if value is None or value >= 0.95:
+        return _number(value, 1)
+    return "<0.01" if value < 0.01 else f"{value:.2f}"
 
 
 def _name(row: Row) -> str:
@@ -208,27 +231,43 @@ def _number(value: float | None, digits: int) -> str:
 
 
 def _print_legend(suite: SuiteSpec, board: Board) -> None:
-    lines: list[str] = []
     task_rows = [r for r in board.rows if r.task is not None]
-    if any(r.n_seeds == 1 and r.unit and r.unit != "seed" for r in task_rows):
-        unit = next(r.unit for r in task_rows if r.unit not in ("", "seed"))
-        lines.append(f"± is the half-width of a 95 % Student-t interval over {unit}s, given this training (one seed)")
-    if any(r.unit == "seed" for r in task_rows):
-        lines.append("± over seeds is the half-width of a 95 % Student-t interval over the seeds' means")
-    if any(r.task is None and r.score is not None for r in board.rows):
-        how = f"; {suite.scores.measured}" if suite.scores.measured else ""
-        lines.append(
-            f"whole-suite score: mean over tasks of (score - baseline) / (reference - baseline), "
-            f"0 = {suite.scores.baseline}, 1 = {suite.scores.reference}, frozen in the suite file{how}"
-        )
+    lines = [*_interval_lines(task_rows), *_score_lines(suite, board)]
     if any(r.transductive for r in board.rows):
         lines.append("(t) transductive: a query's prediction uses the episode's other queries")
     n_failed = sum(r.n_failed for r in task_rows)
     if n_failed:
         lines.append(
-            f"{n_failed} trials failed; imputed by policy `{board.imputation}` (--impute): bench runs, bench show ID"
+            f"{n_failed} trial{'' if n_failed == 1 else 's'} failed (why: bench runs, bench show ID); "
+            f"imputed by policy `{board.imputation}` (--impute)"
         )
     lines += board.notes
     lines += [f"left out: {line}" for line in board.left_out]
     if lines:
-        sys.stdout.write("\n" + "".join(f"- {line}\n" for line in lines))
+        sys.stdout.write("\n")
+        print_lines(lines)
+
+
+def _interval_lines(rows: list[Row]) -> list[str]:
+    lines = []
+    units = sorted({r.unit for r in rows if r.unit not in ("", "seed")})
+    if units:
+        lines.append(
+            f"± is the half-width of a 95 % Student-t interval over {'s, '.join(units)}s, given this training (one seed)"
+        )
+    if any(r.unit == "seed" for r in rows):
+        lines.append("± over seeds is the half-width of a 95 % Student-t interval over the seeds' means")
+    return lines
+
+
+def _score_lines(suite: SuiteSpec, board: Board) -> list[str]:
+    overall = [r for r in board.rows if r.task is None]
+    if any(r.score is not None for r in overall):
+        how = f"; {suite.scores.measured}" if suite.scores.measured else ""
+        return [
+            f"whole-suite score: mean over tasks of (score - baseline) / (reference - baseline), "
+            f"0 = {suite.scores.baseline}, 1 = {suite.scores.reference}, frozen in the suite file{how}"
+        ]
+    if overall and overall[0].n_tasks > 1:
+        return ["no whole-suite score: the suite file holds no frozen scores of its baseline and reference"]
+    return []

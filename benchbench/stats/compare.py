@@ -13,7 +13,17 @@ from benchbench.stats.labels import method_label
 
 __all__ = ["VERDICTS", "Side", "Verdict", "compare", "holm"]
 
-VERDICTS = ("worse", "better", "same", "cannot tell", "missing", "new", "incomparable", "failed in both")
+VERDICTS = (
+    "worse",
+    "better",
+    "same",
+    "cannot tell",
+    "missing",
+    "new",
+    "incomparable",
+    "failed in both",
+    "declined in both",
+)
 """`missing`: in BASE but not in HEAD. Only `worse` and `missing` fail the gate."""
 
 
@@ -37,6 +47,7 @@ class Side:
     score: float | None
     seconds: float
     error_message: str
+    unit: str
     unit_scores: tuple[float, ...]
 
     @property
@@ -178,6 +189,8 @@ def _failed(base: list[Side], head: list[Side]) -> _Found:
     if not any(s.outcome == "ok" for s in base):
         if any(s.outcome == "ok" for s in head):
             return "better", f"{base[0].outcome} in BASE, ok in HEAD"
+        if all(s.outcome == "declined" for s in (*base, *head)):
+            return "declined in both", ""
         return "failed in both", f"{base[0].outcome} in BASE, {head[0].outcome} in HEAD"
     return None
 
@@ -191,7 +204,7 @@ def _paired(plain: Verdict, base: list[Side], head: list[Side], margin: float, r
         values = [(float(b.score or 0.0), float(h.score or 0.0)) for b, h in pairs]
         unit = "seed"
     else:
-        (b, h), unit = pairs[0], "unit"
+        (b, h), unit = pairs[0], pairs[0][0].unit or "unit"
         n_base, n_head = len(b.unit_scores), len(h.unit_scores)
         if n_base != n_head:
             return replace(plain, verdict="incomparable", reason=f"{n_base} units in BASE, {n_head} in HEAD")

@@ -30,6 +30,7 @@ def side(scores: list[float] | None = None, **more: Any) -> Side:
         "score": sum(scores) / len(scores) if scores else None,
         "seconds": 1.0,
         "error_message": "",
+        "unit": "episode",
         "unit_scores": tuple(scores),
     }
     return Side(**{**values, **more})
@@ -59,7 +60,7 @@ def verdict(base: list[Side], head: list[Side], **options: Any) -> Any:
 def test_verdicts_over_episodes(shift: float, noise: float, n: int, expected: str) -> None:
     found = verdict([side(episodes(0.0, n, noise, 1))], [side(episodes(shift, n, noise, 2))])
     assert found.verdict == expected
-    assert (found.n, found.unit) == (n, "unit")
+    assert (found.n, found.unit) == (n, "episode")
 
 
 def test_figures_equal_scipy() -> None:
