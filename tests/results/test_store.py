@@ -282,7 +282,7 @@ def test_writing_where_nothing_can_be_written(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="is a folder; give the path of a database file"):
         Store(tmp_path).open_for_writing()
     (tmp_path / "file").write_text("x")
-    with pytest.raises(InputError, match="cannot write results to .*: Not a directory; choose another place"):
+    with pytest.raises(InputError, match=r"cannot write results to .*: Not a directory; choose another place"):
         Store(tmp_path / "file" / "results.duckdb").open_for_writing()
 
 
