@@ -1,0 +1,142 @@
+"""`bench runs`, `bench show` and `bench results`, on a real database."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from benchbench.cli.main import app
+from benchbench.errors import InputError, UnknownNameError
+from benchbench.records import Attempt, CurvePoint, RunRecord
+from benchbench.results.store import Store
+
+
+def attempt(attempt_id: str, **changes: Any) -> Attempt:
+    values: dict[str, Any] = {
+        "attempt_id": attempt_id, "run_id": "20260101-a", "trial_id": attempt_id, "try_number": 1, "suite": "tiny",
+        "suite_version": "1", "track": "fewshot", "task": "letters", "task_fingerprint": "f", "protocol_version": "1",
+        "method": "maml", "params": {"lr": 0.5}, "transductive": False, "seed": 3, "preset": "quick", "budget": {"test_units": 2},
+        "threads": 1, "device": "cpu", "outcome": "ok", "metric": "accuracy", "score": 0.75, "unit": "episode",
+        "n_units": 2, "unit_scores": [0.5, 1.0], "curve": [CurvePoint(10, 1.5, "loss", float("nan"))],
+        "phases": {"adapt": 0.125}, "environment": {"torch": "2.13.0"}, "environment_hash": "e", "started_at": 60.0,
+    }  # fmt: skip
+    return Attempt(**{**values, **changes})
+
+
+@pytest.fixture
+def db(tmp_path: Path) -> Path:
+    """Return a database of one ended run, with one failure, and one run that still runs."""
+    store = Store(tmp_path / "results.duckdb")
+    store.open_for_writing()
+    store.land_run(
+        RunRecord(run_id="20260101-a", suite="tiny", preset="quick", command="bench run --suite tiny", started_at=60.0,
+                  ended_at=95.0, n_trials=3, state="finished", host="here")
+    )  # fmt: skip
+    store.land_run(
+        RunRecord(run_id="20260102-b", suite="tiny", preset="paper", command="", started_at=120.0, n_trials=9)
+    )
+    failed = attempt(
+        "ab12ffffffffff", outcome="failed", score=None, unit_scores=[], curve=[], n_units=0, method="broken", params={},
+        error_type="ValueError", error_message="no\nway", traceback="Traceback ...\nValueError: no\nway",
+    )  # fmt: skip
+    store.land_attempts([attempt("ab34ffffffffff"), failed])
+    return store.path
+
+
+def bench(*arguments: object) -> Result:
+    return CliRunner().invoke(app, [str(a) for a in arguments])
+
+
+def lines_of(*arguments: object) -> list[str]:
+    result = bench(*arguments)
+    assert result.exception is None
+    return result.stdout.splitlines()
+
+
+def test_runs_are_listed_newest_first(db: Path) -> None:
+    lines = lines_of("runs", "--db", db)
+    assert [line.split()[0] for line in lines[2:]] == ["20260102-b", "20260101-a"]
+    assert "1970-01-01 00:01:00" in lines[3]
+    assert "1 ok, 1 failed of 3" in lines[3]
+    assert "none of 9" in lines[2]
+    rows = json.loads(bench("runs", "--db", db, "--format", "json").stdout)
+    assert rows[1]["outcomes"] == {"ok": 1, "failed": 1}
+    assert len(json.loads(bench("runs", "--db", db, "--limit", 1, "--format", "json").stdout)) == 1
+
+
+def test_the_attempts_of_a_run(db: Path) -> None:
+    lines = lines_of("runs", "20260101", "--db", db)
+    assert len(lines) == 4
+    failed = next(line for line in lines if "broken" in line)
+    assert "ValueError: no" in failed
+    assert "way" not in failed
+    assert isinstance(bench("runs", "2026", "--db", db).exception, InputError)
+    assert isinstance(bench("runs", "x", "--db", db).exception, InputError)
+
+
+def test_show_says_everything(db: Path) -> None:
+    text = bench("show", "ab34", "--db", db).stdout
+    for part in ("maml", "lr 0.5", "adapt 0.125", "torch 2.13.0", "2 episodes", "step      10", "1970-01-01 00:01:00"):
+        assert part in text
+    assert "Traceback ...\nValueError: no\nway" in bench("show", "ab12", "--db", db).stdout
+
+
+def test_show_as_json_is_json_even_with_nan(db: Path) -> None:
+    text = bench("show", "ab34", "--db", db, "--format", "json").stdout
+
+    def refuse(constant: str) -> None:
+        raise AssertionError(f"{constant} is not JSON")
+
+    found = json.loads(text, parse_constant=refuse)
+    assert found["curve"] == [{"step": 10, "seconds": 1.5, "metric": "loss", "value": None}]
+    assert found["unit_scores"] == [0.5, 1.0]
+    assert found["params"] == {"lr": 0.5}
+
+
+def test_an_ambiguous_id_lists_what_it_may_be(db: Path) -> None:
+    error = bench("show", "ab", "--db", db).exception
+    assert isinstance(error, InputError)
+    assert "ab12ffffffffff  broken on letters, failed" in str(error)
+    assert "ab34ffffffffff  maml on letters, ok" in str(error)
+
+
+def test_results_travel(db: Path, tmp_path: Path) -> None:
+    folder, other = tmp_path / "export", tmp_path / "other.duckdb"
+    assert lines_of("results", "export", folder, "--db", db) == [f"exported 2 attempts of 2 runs to {folder}"]
+    assert lines_of("results", "import", folder, "--db", other) == [
+        f"{folder}: 2 attempts new, 0 known already; now in {other}"
+    ]
+    merged = json.loads(bench("results", "merge", folder, db, "--db", other, "--format", "json").stdout)
+    assert [(m["n_new"], m["n_known"]) for m in merged] == [(0, 2), (0, 2)]
+    assert lines_of("runs", "--db", other) == lines_of("runs", "--db", db)
+
+
+def test_export_of_an_unknown_suite(db: Path, tmp_path: Path) -> None:
+    error = bench("results", "export", tmp_path / "e", "--suite", "tinny", "--db", db).exception
+    assert isinstance(error, UnknownNameError)
+    assert "did you mean 'tiny'?" in str(error)
+    assert not (tmp_path / "e").exists()
+
+
+@pytest.mark.parametrize(
+    "arguments", [["runs"], ["show", "ab"], ["results", "export", "{tmp}/e"], ["results", "import", "{tmp}/nothing"]]
+)
+def test_a_missing_database_or_export_is_bad_input_without_traceback(arguments: list[str], tmp_path: Path) -> None:
+    command = [a.format(tmp=tmp_path) for a in arguments]
+    done = subprocess.run(
+        [sys.executable, "-m", "benchbench", *command, "--db", str(tmp_path / "no.duckdb")],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: ")
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "no.duckdb").exists()
