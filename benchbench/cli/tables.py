@@ -9,9 +9,6 @@ from collections.abc import Iterable, Sequence
 
 __all__ = ["columns_that_fit", "print_lines", "terminal_width"]
 
-# in a file or a pipe lines may be as long as they are; long sentences are broken here
-FILE_WIDTH = 120
-
 
 def terminal_width() -> int | None:
     """Return the columns of the terminal, or None if standard output is none."""
@@ -41,15 +38,10 @@ def columns_that_fit(
 
 
 def print_lines(lines: Iterable[str], mark: str = "- ") -> None:
-    """Print sentences as a list, broken at the terminal's width."""
-    width = terminal_width() or FILE_WIDTH
+    """Print sentences as a list, broken at the terminal's width; in a file or a pipe each is one line."""
+    width = terminal_width()
     for line in lines:
-        text = textwrap.fill(
-            line,
-            width,
-            initial_indent=mark,
-            subsequent_indent=" " * len(mark),
-            break_long_words=False,
-            break_on_hyphens=False,
-        )
-        sys.stdout.write(text + "\n")
+        parts = [line]
+        if width is not None:
+            parts = textwrap.wrap(line, width - len(mark), break_long_words=False, break_on_hyphens=False)
+        sys.stdout.write(mark + f"\n{' ' * len(mark)}".join(parts) + "\n")

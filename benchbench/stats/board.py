@@ -220,7 +220,7 @@ def leaderboard(
             board.notes.append(note)
     rows = _task_rows(chosen, names, fills)
     board.rows = [*_suite_rows(rows, suite, names), *rows]
-    board.left_out = _left_out([c for c in cells if c.group != group])
+    board.left_out = _left_out([c for c in cells if c.group != group], group)
     board.left_out += [f"{_count(c)} of {c.label} on {c.task}: other data ({c.fingerprint[:8]})" for c in other_data]
     board.left_out += [f"{_count(c)} of {c.label} on {c.task}: the suite no longer has this task" for c in removed]
     return board
@@ -241,16 +241,24 @@ def _count(cell: Cell) -> str:
     return f"{n} trial{'' if n == 1 else 's'}"
 
 
-def _left_out(cells: Iterable[Cell]) -> list[str]:
+def _left_out(cells: Iterable[Cell], shown: Group | None = None) -> list[str]:
+    """Say what is on other boards, and with which options those are seen beside the one that is shown."""
     counts: dict[Group, int] = defaultdict(int)
     for c in cells:
         counts[c.group] += c.n_ok + c.n_failed + c.n_declined + c.n_lost
-    return [
-        f"{n} trial{'' if n == 1 else 's'} of suite version {g.suite_version}, protocol {g.protocol_version}, preset {g.preset} "
-        f"({g.test_units} test units, {g.threads} thread{'' if g.threads == 1 else 's'}), {g.device}: "
-        f"see --preset {g.preset} --device {g.device} --threads {g.threads}"
-        for g, n in sorted(counts.items())
-    ]
+    lines = []
+    for g, n in sorted(counts.items()):
+        options = [
+            f"--{name} {getattr(g, name)}"
+            for name in ("preset", "device", "threads")
+            if shown is None or getattr(g, name) != getattr(shown, name)
+        ]
+        lines.append(
+            f"{n} trial{'' if n == 1 else 's'} of suite version {g.suite_version}, protocol {g.protocol_version}, "
+            f"preset {g.preset} ({g.test_units} test units, {g.threads} thread{'' if g.threads == 1 else 's'}), {g.device}"
+            + (f": {' '.join(options)}" if options else "")
+        )
+    return lines
 
 
 def _notes(cells: list[Cell], group: Group, suite: SuiteFacts) -> list[str]:

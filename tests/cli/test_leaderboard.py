@@ -1,0 +1,181 @@
+"""`bench leaderboard` on a real database: what counts, what is said, every format."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchbench.errors import InputError, UnknownNameError
+from benchbench.results.store import Store
+from benchbench.stats.intervals import t_quantile
+
+Bench = Callable[..., str]
+Land = Callable[..., Path]
+
+
+def board(bench: Bench, suite: Path, db: Path, *options: str) -> dict[tuple[str, str | None], dict[str, Any]]:
+    rows = json.loads(bench("leaderboard", "--suite", suite, "--db", db, "--format", "json", *options))
+    return {(r["method"], r["task"]): r for r in rows}
+
+
+def test_json_has_the_promised_keys_and_figures(bench: Bench, suite_file: Path, land: Land) -> None:
+    db = land({}, {"method": "pixel_nn", "scores": [0.1, 0.3]}, {"task": "waves", "scores": [-3.0, -3.0]})
+    rows = board(bench, suite_file, db)
+    row = rows["maml", "letters"]
+    assert row["score"] == pytest.approx(0.55)
+    assert row["ci95"] == pytest.approx(t_quantile(3) * (0.05 / 3) ** 0.5 / 2)
+    assert (row["rank"], row["n"], row["unit"], row["n_ok"], row["n_failed"]) == (1.0, 4, "episode", 1, 0)
+    assert (row["seconds"], row["metric"], row["preset"], row["suite_version"]) == (2.0, "accuracy", "quick", "1")
+    whole = rows["maml", None]
+    assert whole["score"] == pytest.approx((0.7 + 0.5) / 2)
+    assert (whole["rank"], whole["n_tasks"], whole["n_tasks_ok"], whole["n"]) == (1.0, 2, 2, 6)
+    assert rows["pixel_nn", None]["n_tasks_ok"] == 1
+
+
+def test_of_a_trial_the_newest_attempt_counts_that_was_not_lost(bench: Bench, suite_file: Path, land: Land) -> None:
+    db = land({"scores": [0.1, 0.1]}, {"scores": [0.9, 0.9]}, {"outcome": "infra"})
+    row = board(bench, suite_file, db)["maml", "letters"]
+    assert (row["score"], row["n_ok"], row["n_lost"]) == (0.9, 1, 0)
+
+
+def test_a_trial_that_was_only_ever_lost_is_said(bench: Bench, suite_file: Path, land: Land) -> None:
+    db = land({"outcome": "infra"}, {"method": "pixel_nn"})
+    row = board(bench, suite_file, db)["maml", "letters"]
+    assert (row["score"], row["n_ok"], row["n_lost"], row["n_imputed"]) == (None, 0, 1, 0)
+    assert "lost with their workers" in bench("leaderboard", "--suite", suite_file, "--db", db)
+
+
+def test_results_of_an_older_source_are_left_out_and_said(bench: Bench, suite_file: Path, land: Land) -> None:
+    db = land(
+        {"scores": [0.9, 0.9]},
+        {"scores": [0.8, 0.8], "seed": 1},
+        {"scores": [0.5, 0.5], "adapter_source_hash": "source-2"},
+        {"scores": [0.7, 0.7], "preset": "long"},
+    )
+    row = board(bench, suite_file, db, "--preset", "quick")["maml", "letters"]
+    assert (row["score"], row["n_seeds"]) == (0.5, 1)
+    text = bench("leaderboard", "--suite", suite_file, "--db", db, "--preset", "quick")
+    assert "left out: 1 trial of maml from an older source of the adapter" in text
+    # the longer preset was measured with the older source alone, and keeps its board
+    assert board(bench, suite_file, db, "--preset", "long")["maml", "letters"]["score"] == pytest.approx(0.7)
+
+
+def test_what_has_landed_and_what_is_folded_in_give_one_board(bench: Bench, suite_file: Path, land: Land) -> None:
+    land({"scores": [0.9, 0.7]}, {"task": "waves", "scores": [-1.0, -2.0]})
+    Store(land()).ingest()
+    db = land({"method": "pixel_nn"})
+    before = board(bench, suite_file, db)
+    assert ("pixel_nn", "letters") in before
+    assert ("maml", "waves") in before
+    Store(db).ingest()
+    assert board(bench, suite_file, db) == before
+
+
+def test_presets_are_never_mixed_and_the_other_is_named(bench: Bench, suite_file: Path, land: Land) -> None:
+    db = land({"preset": "long", "scores": [0.9, 0.9]}, {"scores": [0.5, 0.5]})
+    assert board(bench, suite_file, db)["maml", "letters"]["score"] == 0.5
+    assert board(bench, suite_file, db, "--preset", "long")["maml", "letters"]["score"] == 0.9
+    text = bench("leaderboard", "--suite", suite_file, "--db", db)
+    other = "1 trial of suite version 1, protocol 3, preset long (4 test units, 1 thread), cpu: --preset long"
+    assert f"- left out: {other}\n" in text
+    none = bench("leaderboard", "--suite", suite_file, "--db", db, "--preset", "paper")
+    assert "No results of suite pair fit" in none
+    assert "--preset long --device cpu --threads 1" in none
+
+
+def test_failures_are_imputed_shown_and_counted(bench: Bench, suite_file: Path, land: Land) -> None:
+    db = land({"outcome": "timeout"}, {"method": "pixel_nn", "scores": [0.1, 0.3]}, {"method": "protonet"})
+    row = board(bench, suite_file, db)["maml", "letters"]
+    assert (row["score"], row["n_failed"], row["n_imputed"], row["ci95"]) == (0.2, 1, 1, None)
+    text = bench("leaderboard", "--suite", suite_file, "--db", db)
+    assert "imputed by policy `baseline`" in text
+    assert re.search(r"maml .* imputed", text)
+    assert board(bench, suite_file, db, "--impute", "none")["maml", "letters"]["score"] is None
+    with_one = board(bench, suite_file, db, "--impute", "worst", "--method", "maml,protonet")
+    # the worst of all methods, not only of those shown
+    assert with_one["maml", "letters"]["score"] == pytest.approx(0.2)
+
+
+def test_the_table_says_what_its_figures_are(bench: Bench, suite_file: Path, land: Land) -> None:
+    db = land(
+        {"transductive": True},
+        {"method": "protonet", "params": {"n_way": 30}},
+        {"method": "protonet", "params": {"n_way": 30}, "task": "waves", "outcome": "declined"},
+    )
+    text = bench("leaderboard", "--suite", suite_file, "--db", db)
+    assert "A pair of tasks (suite pair 1)" in text
+    assert "protocol 3, preset quick, 4 test units, 1 thread, cpu" in text
+    assert "splits generated here: not to be set beside published results" in text
+    assert "maml (t)" in text
+    assert "(t) transductive" in text
+    assert "protonet(n_way=30)" in text
+    assert "1 declined" in text
+    assert "given this training (one seed)" in text
+    assert "0 = pixel_nn, 1 = maml, frozen in the suite file; by hand" in text
+
+
+def test_csv_and_markdown_hold_the_same_rows(bench: Bench, suite_file: Path, land: Land) -> None:
+    db = land({}, {"method": "pixel_nn", "scores": [0.1, 0.3]}, {"task": "waves", "scores": [-3.0, -3.0]})
+    rows = board(bench, suite_file, db)
+    read = list(csv.DictReader(io.StringIO(bench("leaderboard", "--suite", suite_file, "--db", db, "--format", "csv"))))
+    assert [(r["method"], r["task"] or None) for r in read] == list(rows)
+    assert float(read[0]["score"]) == rows["maml", None]["score"]
+    text = bench("leaderboard", "--suite", suite_file, "--db", db, "--format", "md")
+    assert "### letters (accuracy)" in text
+    assert re.search(r"^\| 1 \| maml \| 0\.5500 \|", text, re.MULTILINE)
+    assert r"| 2 | pixel\_nn | 0.2000 |" in text
+
+
+def test_tasks_and_methods_restrict_the_board(bench: Bench, suite_file: Path, land: Land) -> None:
+    db = land({}, {"method": "pixel_nn"}, {"task": "waves", "scores": [-3.0, -3.0]})
+    assert list(board(bench, suite_file, db, "--task", "waves")) == [("maml", None), ("maml", "waves")]
+    assert {m for m, _ in board(bench, suite_file, db, "--method", "pixel_nn")} == {"pixel_nn"}
+
+
+def test_no_results_yet(bench: Bench, suite_file: Path, tmp_path: Path) -> None:
+    db = tmp_path / "none.duckdb"
+    assert json.loads(bench("leaderboard", "--suite", suite_file, "--db", db, "--format", "json")) == []
+    assert "bench run --suite pair" in bench("leaderboard", "--suite", suite_file, "--db", db)
+    assert not db.exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "error"),
+    [
+        (["--task", "leters"], UnknownNameError),
+        (["--method", "mamel"], UnknownNameError),
+        (["--impute", "mean"], InputError),
+        (["--format", "xml"], InputError),
+    ],
+)
+def test_wrong_input(
+    bench: Bench, suite_file: Path, land: Land, options: list[str], error: type[BaseException]
+) -> None:
+    bench("leaderboard", "--suite", suite_file, "--db", land({}), *options, raises=error)
+
+
+@pytest.mark.parametrize("what", ["suite", "database"])
+def test_errors_of_the_command_itself(suite_file: Path, tmp_path: Path, what: str) -> None:
+    rubbish = tmp_path / "rubbish.duckdb"
+    rubbish.write_text("this is no database, though it is long enough to be one\n" * 100)
+    suite, db = ("fewshoot", tmp_path / "x.duckdb") if what == "suite" else (str(suite_file), rubbish)
+    done = subprocess.run(
+        [sys.executable, "-P", "-m", "benchbench", "leaderboard", "--suite", suite, "--db", str(db)],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert "Traceback" not in done.stderr
+    assert ("did you mean 'fewshot'?" if what == "suite" else "is not a DuckDB database") in done.stderr
