@@ -8,10 +8,12 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.special import stdtrit
 
 from benchbench.errors import InputError
 from benchbench.stats.board import Cell, Group, SuiteFacts, TaskFacts, leaderboard
 from benchbench.stats.intervals import estimate, estimate_of_summary, t_quantile
+from benchbench.stats.labels import method_label
 from benchbench.stats.ranks import mean_ranks, ranks
 
 GROUP = Group(suite_version="1", protocol_version="p/1", preset="quick", test_units=100, threads=1, device="cpu")
@@ -61,6 +63,12 @@ def test_t_quantiles_are_the_textbooks() -> None:
     assert t_quantile(999) == pytest.approx(1.9623, abs=1e-4)
 
 
+@pytest.mark.parametrize("level", [0.9, 0.975])
+def test_t_quantiles_are_scipys(level: float) -> None:
+    for degrees in [*range(1, 40), 99, 299, 499, 500, 501, 502, 999, 10_000, 1_000_000]:
+        assert t_quantile(degrees, level) == pytest.approx(float(stdtrit(degrees, level)), rel=1e-10)
+
+
 def test_interval_by_hand() -> None:
     found = estimate([1.0, 2.0, 3.0, 4.0])
     # sd = sqrt(5/3), t(3) = 3.18245
@@ -93,6 +101,23 @@ def test_mean_ranks_of_a_complete_table_are_means_of_ranks(table: dict[int, dict
     by_task = [ranks({m: float(s) for m, s in row.items()}) for row in table.values()]
     for method in "abcd":
         assert found[method] == pytest.approx(sum(r[method] for r in by_task) / len(by_task))
+
+
+@given(scores_of, st.sets(st.tuples(st.integers(0, 5), st.sampled_from("abcd"))))
+def test_mean_ranks_with_holes_are_those_of_the_definition(
+    table: dict[int, dict[str, int]], holes: set[tuple[int, str]]
+) -> None:
+    table = {t: {m: s for m, s in row.items() if (t, m) not in holes} for t, row in table.items()}
+    found = mean_ranks(table)
+    methods = {m for row in table.values() for m in row}
+    assert set(found) == methods
+    for a in methods:
+        expected = 1.0
+        for b in methods - {a}:
+            shared = [(row[a], row[b]) for row in table.values() if a in row and b in row]
+            lost = [1.0 if sb > sa else 0.5 if sb == sa else 0.0 for sa, sb in shared]
+            expected += sum(lost) / len(lost) if lost else 0.5
+        assert found[a] == pytest.approx(expected)
 
 
 @given(scores_of)
@@ -151,6 +176,50 @@ def test_a_failed_seed_weighs_on_the_mean() -> None:
     row = rows(leaderboard([cell("m", "a", 0.8, n_failed=1)], SUITE), "a")["m"]
     assert row.score == pytest.approx((0.8 + 0.2) / 2)
     assert (row.imputed_share, row.ci95) == (0.5, None)
+
+
+UNFROZEN = SuiteFacts(name="s", version="1", baseline="base", reference="ref", tasks=(TaskFacts(name="a"),))
+
+
+@pytest.mark.parametrize(
+    ("others", "score", "note"),
+    [
+        ([("base", 0.4), ("o", 0.3)], 0.4, "a has no frozen baseline score: base's of this board stands for failures"),
+        ([("p", 0.5), ("o", 0.3)], 0.3, "a has no baseline score: the lowest of this board stands for failures"),
+    ],
+)
+def test_what_stands_for_a_failure_where_no_baseline_is_frozen(
+    others: list[tuple[str, float]], score: float, note: str
+) -> None:
+    cells = [cell("m", "a", n_failed=1), *(cell(name, "a", value) for name, value in others)]
+    board = leaderboard(cells, UNFROZEN)
+    assert rows(board, "a")["m"].score == score
+    assert board.notes == [note]
+    assert leaderboard(cells[1:], UNFROZEN).notes == []
+    assert rows(board, None)["m"].score is None
+
+
+def test_what_stands_for_a_failure_does_not_depend_on_what_is_shown() -> None:
+    cells = [cell("m", "a", n_failed=1), cell("o", "a", 0.3), cell("p", "a", 0.9)]
+    shown = leaderboard(cells, SUITE, imputation="worst", methods=["m", "p"])
+    assert rows(shown, "a")["m"].score == 0.3
+    assert set(rows(shown, "a")) == {"m", "p"}
+
+
+def test_a_scored_task_is_not_always_an_ok_one() -> None:
+    board = leaderboard([cell("m", "a", n_failed=1), cell("m", "b", -3.0)], SUITE)
+    row = rows(board, None)["m"]
+    assert (row.n_tasks, row.n_tasks_scored, row.n_tasks_ok) == (2, 2, 1)
+    assert "50% imputed" in row.notes
+
+
+def test_labels_are_what_bench_run_understands() -> None:
+    from benchbench.registry import parse_method
+
+    text = method_label("maml", '{"first_order":true,"inner_lr":0.4,"name":"it\'s"}')
+    assert text == """maml(first_order=True, inner_lr=0.4, name="it's")"""
+    assert parse_method(text) == ("maml", {"first_order": True, "inner_lr": 0.4, "name": "it's"})
+    assert method_label("maml", "{}") == method_label("maml", "") == "maml"
 
 
 def test_unknown_policy() -> None:

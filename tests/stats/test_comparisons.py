@@ -6,6 +6,8 @@ import random
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from scipy import stats
 
 from benchbench.stats.compare import Side, compare, holm
@@ -95,6 +97,44 @@ def test_a_new_failure_is_worse() -> None:
 def test_a_mended_failure_is_better() -> None:
     assert verdict([side(outcome="crashed")], [side([0.5, 0.6])]).verdict == "better"
     assert verdict([side(outcome="crashed")], [side(outcome="failed")]).verdict == "failed in both"
+
+
+def test_declining_is_not_failing() -> None:
+    declined = [side(outcome="declined")]
+    assert verdict(declined, declined).verdict == "declined in both"
+    assert verdict([side([0.5, 0.6])], declined).verdict == "worse"
+
+
+def test_what_was_lost_with_its_worker_is_missing_and_not_worse() -> None:
+    rows, lost = [side([0.5, 0.6])], [side(outcome="infra")]
+    assert verdict(rows, lost).verdict == "missing"
+    assert verdict(lost, rows).verdict == "new"
+    # a lost seed beside one that ended well is left out
+    two = [side([0.5, 0.6], seed=0), side([0.5, 0.6], seed=1)]
+    found = verdict(two, [two[0], side(outcome="infra", seed=1)])
+    assert (found.verdict, found.unit, found.reason) == ("same", "episode", "without seed 1: on one side only")
+
+
+def test_another_number_of_episodes_is_not_paired() -> None:
+    found = verdict([side([0.5, 0.6, 0.7])], [side([0.5, 0.6])])
+    assert (found.verdict, found.reason) == ("incomparable", "3 units in BASE, 2 in HEAD")
+
+
+def test_one_pair_tells_nothing_and_costs_the_others_nothing() -> None:
+    pair = [side([0.9])], [side([0.1])]
+    found = verdict(*pair)
+    assert (found.verdict, found.p, found.p_holm, found.reason) == ("cannot tell", None, None, "one pair only")
+    base, head = [side(episodes(0.0), task="u")], [side(episodes(-0.03, seed=2), task="u")]
+    alone = verdict(base, head)
+    both = compare(base + pair[0], head + pair[1])
+    assert next(v for v in both if v.task == "u").p_holm == alone.p_holm == alone.p
+
+
+@given(st.permutations(range(6)), st.permutations(range(6)))
+def test_order_of_rows_does_not_matter(base_order: list[int], head_order: list[int]) -> None:
+    base = [side([0.5 + 0.01 * i, 0.6], seed=i % 3, task=f"t{i // 3}") for i in range(6)]
+    head = [side([0.4 + 0.02 * i, 0.6], seed=i % 3, task=f"t{i // 3}") for i in range(6)]
+    assert compare([base[i] for i in base_order], [head[i] for i in head_order]) == compare(base, head)
 
 
 def test_missing_and_new() -> None:
