@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 import time
 from typing import Annotated, Any
@@ -38,7 +39,12 @@ def runs(
         print_json(rows)
         return
     headers = ["attempt", "method", "task", "seed", "try", "outcome", "score", "seconds", "error"]
-    print_table(headers, [_attempt_cells(r) for r in rows], right=(3, 4, 6, 7))
+    cells = [_attempt_cells(r) for r in rows]
+    used = sum(max(len(row[i]) for row in [headers, *cells]) + 2 for i in range(8))
+    room = max(_columns() - used, 24)
+    for row in cells:
+        row[8] = row[8] if len(row[8]) <= room else row[8][: room - 3] + "..."
+    print_table(headers, cells, right=(3, 4, 6, 7))
 
 
 def _list_runs(rows: list[dict[str, Any]], format_: str) -> None:
@@ -49,7 +55,16 @@ def _list_runs(rows: list[dict[str, Any]], format_: str) -> None:
         sys.stdout.write("No runs yet. Make one: bench run --suite fewshot\n")
         return
     headers = ["run", "suite", "preset", "state", "began (UTC)", "took", "attempts", "host"]
-    print_table(headers, [_run_cells(r) for r in rows])
+    cells = [_run_cells(r) for r in rows]
+    if _columns() < 110:
+        # what the id begins with, and what is most often one machine
+        headers, *cells = [[c for i, c in enumerate(row) if i not in (4, 7)] for row in (headers, *cells)]
+    print_table(headers, cells)
+
+
+def _columns() -> int:
+    """Return how wide the terminal is; wide where there is none, so that nothing is cut for programs that read."""
+    return shutil.get_terminal_size(fallback=(200, 24)).columns
 
 
 def _run_cells(row: dict[str, Any]) -> list[str]:
@@ -67,16 +82,18 @@ def _run_cells(row: dict[str, Any]) -> list[str]:
 
 
 def _attempt_cells(row: dict[str, Any]) -> list[str]:
+    from benchbench.stats.labels import method_label
+
     lines = f"{row['error_type']}: {row['error_message']}".removeprefix(": ").strip().splitlines()
     text = lines[0] if lines else ""
     return [
         row["attempt_id"][:10],
-        row["method"] if row["params"] in ("", "{}") else f"{row['method']} {row['params']}",
+        method_label(row["method"], row["params"]),
         row["task"],
         str(row["seed"]),
         str(row["try_number"]),
         row["outcome"],
         "" if row["score"] is None else f"{row['score']:.4f}",
         f"{row['seconds']:.1f}",
-        text if len(text) <= 60 else text[:57] + "...",
+        text,
     ]
