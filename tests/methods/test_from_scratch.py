@@ -54,32 +54,38 @@ def test_fits_the_values_of_its_support_set() -> None:
     task = _load("waves")
     batch = next(protocol.test_episodes(task, 20))
     found = _adapter(task).predict_episodes(batch.support_x, batch.support_y, batch.support_x)
-    untrained = _adapter(task, rate=1e-12).predict_episodes(batch.support_x, batch.support_y, batch.support_x)
+    untrained = _adapter(task, learning_rate=1e-12).predict_episodes(batch.support_x, batch.support_y, batch.support_x)
     assert np.mean((found - batch.support_y) ** 2) < 0.02 * np.mean((untrained - batch.support_y) ** 2)
 
 
 def test_beats_chance_on_unseen_queries() -> None:
     task = _load("images")
-    batch = next(protocol.test_episodes(task, 60))
+    batch = next(protocol.test_episodes(task, 30))
     accuracy = (_predict(_adapter(task), batch).argmax(-1) == batch.query_y).mean()
-    # chance is 0.2; four standard errors of 900 queries are 0.06
-    assert accuracy > 0.28
+    # chance is 0.2; four standard errors of 450 queries are 0.075
+    assert accuracy > 0.3
 
 
 @pytest.mark.parametrize("name", list(TASKS))
 def test_batched_single_and_reordered_agree(name: str) -> None:
     task = _load(name)
-    adapter = _adapter(task, steps=5)
+    adapter = _adapter(task, n_steps=5)
     batch = next(protocol.test_episodes(task, 11))
     found = _predict(adapter, batch)
     start = [p.clone() for p in adapter._start]
     for e in range(11):
-        support = Support(batch.support_x[e, ::-1], batch.support_y[e, ::-1], task.info.n_way)
-        predictor = adapter.adapt(support)
-        np.testing.assert_allclose(predictor.predict(batch.query_x[e, ::-1])[::-1], found[e], rtol=2e-3, atol=2e-4)
-        # inductive: a query alone gets what it gets in company
+        predictor = adapter.adapt(Support(batch.support_x[e], batch.support_y[e], task.info.n_way))
+        np.testing.assert_allclose(predictor.predict(batch.query_x[e]), found[e], rtol=1e-3, atol=1e-4)
+        # inductive: queries in another order, or alone, get what they get in company
+        other_order = predictor.predict(batch.query_x[e, ::-1].copy())[::-1]
+        np.testing.assert_allclose(other_order, found[e], rtol=1e-3, atol=1e-4)
         alone = predictor.predict(batch.query_x[e, 3:4])
-        np.testing.assert_allclose(alone[0], found[e, 3], rtol=2e-3, atol=2e-4)
+        np.testing.assert_allclose(alone[0], found[e, 3], rtol=1e-3, atol=1e-4)
+        # sums over the support in another order differ in the last digit, which Adam's division by tiny moments magnifies
+        other = adapter.adapt(
+            Support(batch.support_x[e, ::-1].copy(), batch.support_y[e, ::-1].copy(), task.info.n_way)
+        )
+        np.testing.assert_allclose(other.predict(batch.query_x[e]), found[e], rtol=0.02, atol=0.01)
     assert all(bool((a == b).all()) for a, b in zip(start, adapter._start, strict=True))
 
 
@@ -87,7 +93,7 @@ def test_batched_single_and_reordered_agree(name: str) -> None:
 def test_seed_decides(name: str) -> None:
     task = _load(name)
     batch = next(protocol.test_episodes(task, 3))
-    first, again, other = (_predict(_adapter(task, seed=s, steps=3), batch) for s in (0, 0, 1))
+    first, again, other = (_predict(_adapter(task, seed=s, n_steps=3), batch) for s in (0, 0, 1))
     np.testing.assert_array_equal(first, again)
     assert not np.array_equal(first, other)
 
@@ -98,7 +104,7 @@ def test_each_task_is_trained_on_its_own() -> None:
     batch = next(protocol.test_episodes(task, 4))
     found = _predict(adapter, batch)
     spoilt = batch.support_y.copy()
-    spoilt[1:] = spoilt[1:, ::-1]
+    spoilt[1:] = batch.support_y[1:, ::-1]
     changed = adapter.predict_episodes(batch.support_x, spoilt, batch.query_x)
     np.testing.assert_array_equal(found[0], changed[0])
     assert not np.allclose(found[1], changed[1])
