@@ -81,11 +81,11 @@ def test_batched_single_and_reordered_agree(name: str) -> None:
         np.testing.assert_allclose(other_order, found[e], rtol=1e-3, atol=1e-4)
         alone = predictor.predict(batch.query_x[e, 3:4])
         np.testing.assert_allclose(alone[0], found[e, 3], rtol=1e-3, atol=1e-4)
-        # sums over the support in another order differ in the last digit, which Adam's division by tiny moments magnifies
+        # Adam divides by tiny moments, which magnifies the rounding of sums in another order
         other = adapter.adapt(
             Support(batch.support_x[e, ::-1].copy(), batch.support_y[e, ::-1].copy(), task.info.n_way)
         )
-        np.testing.assert_allclose(other.predict(batch.query_x[e]), found[e], rtol=0.02, atol=0.01)
+        np.testing.assert_allclose(other.predict(batch.query_x[e]), found[e], rtol=0.01, atol=2e-3)
     assert all(bool((a == b).all()) for a, b in zip(start, adapter._start, strict=True))
 
 

@@ -23,10 +23,12 @@ RATE = 0.1
 MODES = ["second_order", "first_order"]
 
 
-def _convolutional(shape: tuple[int, int, int], n_filters: int = 8) -> tuple[Network, list[Tensor], list[Tensor]]:
+def _convolutional(
+    shape: tuple[int, int, int], n_filters: int = 8, *, pools: bool = False
+) -> tuple[Network, list[Tensor], list[Tensor]]:
     """Return a network, parameters that are all away from their special initial values, and episodes."""
     g = torch.Generator().manual_seed(0)
-    network = ConvNet(shape[0], N_WAY, n_filters=n_filters)
+    network = ConvNet(shape, N_WAY, n_filters=n_filters, pools=pools)
     params = [p + 0.1 * torch.randn(p.shape, generator=g, dtype=p.dtype) for p in network.init(g, torch.float64)]
     x = [torch.rand(N_TASKS, N_WAY * n, *shape, generator=g, dtype=torch.float64) for n in (N_SHOT, N_QUERY)]
     y = [torch.arange(N_WAY).repeat_interleave(n).repeat(N_TASKS, 1) for n in (N_SHOT, N_QUERY)]
@@ -43,6 +45,7 @@ def _perceptron() -> tuple[Network, list[Tensor], list[Tensor]]:
 
 SETTINGS: dict[str, Any] = {
     "omniglot": lambda: _convolutional((1, 28, 28), 16),
+    "pooled": lambda: _convolutional((1, 28, 28), pools=True),
     "colour": lambda: _convolutional((3, 21, 34)),
     "perceptron": _perceptron,
 }
@@ -59,7 +62,8 @@ def _one_forward(params: Sequence[Tensor], x: Tensor) -> Tensor:
         kernel = weight.view(3, 3, x.shape[1], -1).permute(3, 2, 0, 1)
         x = F.conv2d(x, kernel, stride=2, padding=1)
         x = F.relu(F.batch_norm(x, None, None, scale, shift, training=True))
-    return F.linear(x.mean((2, 3)), params[-2].T, params[-1])
+    pools = params[-2].shape[0] == x.shape[1]
+    return F.linear(x.mean((2, 3)) if pools else x.permute(0, 2, 3, 1).flatten(1), params[-2].T, params[-1])
 
 
 def _one_loss(params: Sequence[Tensor], x: Tensor, y: Tensor) -> Tensor:
