@@ -26,7 +26,9 @@ from benchbench.execution import child, limits, wire
 
 __all__ = ["main"]
 
-POLL_SECONDS = 0.02
+# memory is looked at again as soon as a process that writes as fast as it can might reach the limit
+POLL_SECONDS = (0.02, 0.25)
+ALLOCATION_MIB_A_SECOND = 8000.0
 EXACT_MEMORY_SECONDS = 1.0
 LOG_TAIL_BYTES = 16 * 1024
 PIPE_BYTES = 2**20
@@ -127,7 +129,7 @@ class Trial:
         poll = select.poll()
         for fd in (pidfd, self.report_fd, self.log_fd, self.sock.fileno()):
             poll.register(fd, select.POLLIN)
-        next_memory, next_exact = time.monotonic() + POLL_SECONDS, time.monotonic() + 0.1
+        next_memory, next_exact = time.monotonic() + POLL_SECONDS[0], time.monotonic() + 0.1
         while True:
             now = time.monotonic()
             wait = max(0.0, min(next_memory, deadline) - now)
@@ -145,22 +147,25 @@ class Trial:
                 return None
             if now >= next_memory:
                 exact = now >= next_exact
-                if not self._check_memory(exact):
+                used = self._check_memory(exact)
+                if used is None:
                     return None
-                next_memory = now + POLL_SECONDS
+                pause = (self.limit_mib - used) / ALLOCATION_MIB_A_SECOND
+                next_memory = now + min(max(pause, POLL_SECONDS[0]), POLL_SECONDS[1])
                 next_exact = now + EXACT_MEMORY_SECONDS if exact else next_exact
 
-    def _check_memory(self, exact: bool) -> bool:
+    def _check_memory(self, exact: bool) -> float | None:
+        """Return what the tree holds in MiB, or None if that is too much and the trial must be stopped."""
         used = limits.tree_memory_mib(limits.descendants(os.getpid()), self.limit_mib, exact)
         if exact or used > self.limit_mib:
             self.peak_mib = max(self.peak_mib, used)
         if used <= self.limit_mib:
-            return True
+            return used
         self.stopped = {
             "outcome": "memory",
             "error_message": f"stopped at {used:.0f} MiB; its limit is {self.limit_mib:.0f} MiB for the whole process tree",
         }
-        return False
+        return None
 
     def _read(self, fd: int) -> bool:
         """Read what there is; return whether more may come."""
