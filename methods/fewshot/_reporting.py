@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 __all__ = ["Reporter"]
 
 MAX_QUERIES_A_CLASS = 5
+# classes over all validation episodes: 40 episodes of 5 ways, 10 of 20
+VALIDATION_CLASSES = 200
 
 
 class Reporter:
@@ -23,8 +25,8 @@ class Reporter:
     adapter : FewShotAdapter
         A batched one, after `setup`.
     validation : EpisodeSource
-    n_reports, n_episodes : int
-        Validation is part of the timed phase, so both stay small.
+    n_reports : int
+        Validation is part of the timed phase, so it stays small.
     budget : Budget
     """
 
@@ -35,17 +37,18 @@ class Reporter:
         *,
         budget: Budget,
         n_reports: int,
-        n_episodes: int = 20,
     ) -> None:
         info = adapter.task
         self._adapter = adapter
         self._last = budget.iterations
         self._every = max(1, -(-budget.iterations // n_reports))
         self._losses: list[float] = []
-        n_query = min(info.n_query // info.n_way, MAX_QUERIES_A_CLASS) if info.kind == "classification" else info.n_query
+        n_query = (
+            min(info.n_query // info.n_way, MAX_QUERIES_A_CLASS) if info.kind == "classification" else info.n_query
+        )
         rng = adapter.context.rng("validation")
         self._episodes = validation.sample(
-            rng, n_way=info.n_way, k_shot=info.k_shot, n_query=n_query, n_tasks=n_episodes
+            rng, n_way=info.n_way, k_shot=info.k_shot, n_query=n_query, n_tasks=max(1, VALIDATION_CLASSES // info.n_way)
         )
 
     def after(self, iteration: int, loss: float) -> float | None:

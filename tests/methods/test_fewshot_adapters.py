@@ -1,0 +1,198 @@
+"""What holds for every few-shot adapter."""
+
+from __future__ import annotations
+
+import copy
+import subprocess
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from benchbench.contracts.context import Context
+from benchbench.contracts.fewshot import EpisodeSource, Support, TaskInfo
+from benchbench.registry import create_method, get_method, methods
+
+BUILT_IN = ("from_scratch", "maml", "pixel_nn", "protonet")
+# rounding of float32 sums in another order, through a few layers
+TOLERANCE = 2e-4
+PARAMS: dict[str, dict[str, Any]] = {
+    "maml": {"meta_batch": 4},
+    "protonet": {"train_way": 8, "precision": "float32"},
+}
+
+
+def fitted(
+    name: str, task: TaskInfo, source: EpisodeSource, context: Context, fit: Callable[..., None], iterations: int = 3
+) -> Any:
+    adapter = create_method(name, PARAMS.get(name, {}))
+    assert adapter.supports(task) is None
+    adapter.setup(task, context)
+    fit(adapter, source, iterations)
+    return adapter
+
+
+def episodes(source: EpisodeSource, task: TaskInfo, n_tasks: int = 4) -> tuple[Any, Any, Any]:
+    """Support and queries with their rows shuffled, as the protocol does."""
+    rng = np.random.default_rng(5)
+    batch = source.sample(rng, n_way=task.n_way, k_shot=task.k_shot, n_query=3, n_tasks=n_tasks)
+    s, q = rng.permutation(batch.support_x.shape[1]), rng.permutation(batch.query_x.shape[1])
+    return batch.support_x[:, s], batch.support_y[:, s], batch.query_x[:, q]
+
+
+def state(adapter: Any) -> list[np.ndarray]:
+    """Copies of every tensor the adapter holds."""
+    found: list[np.ndarray] = []
+    for value in vars(adapter).values():
+        if isinstance(value, torch.nn.Module):
+            found += [t.detach().numpy().copy() for t in value.state_dict().values()]
+        elif isinstance(value, list):
+            found += [t.detach().numpy().copy() for t in value if isinstance(t, torch.Tensor)]
+    return found
+
+
+def test_registered() -> None:
+    assert set(BUILT_IN) <= set(methods())
+
+
+@pytest.mark.parametrize("name", BUILT_IN)
+def test_module_imports_light(name: str) -> None:
+    module = get_method(name).module
+    code = f"import sys, {module}; print([m for m in ('numpy', 'torch', 'pandas', 'sklearn') if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("name", BUILT_IN)
+def test_constructor_only_stores(name: str) -> None:
+    adapter = create_method(name, PARAMS.get(name, {}))
+    for key, value in PARAMS.get(name, {}).items():
+        assert getattr(adapter, key) == value
+    assert not [key for key in vars(adapter) if key.startswith("_")]
+
+
+@pytest.mark.parametrize("name", BUILT_IN)
+def test_batched_equals_one_by_one(
+    name: str, blobs: Any, blob_task: TaskInfo, make_context: Any, fit: Callable[..., None]
+) -> None:
+    adapter = fitted(name, blob_task, blobs, make_context(), fit)
+    support_x, support_y, query_x = episodes(blobs, blob_task)
+    together = adapter.predict_episodes(support_x, support_y, query_x)
+    apart = [
+        adapter.adapt(Support(x, y, blob_task.n_way)).predict(q)
+        for x, y, q in zip(support_x, support_y, query_x, strict=True)
+    ]
+    assert together.shape == (4, 15, 5)
+    np.testing.assert_allclose(together.sum(-1), 1, atol=1e-5)
+    np.testing.assert_allclose(together, np.stack(apart), atol=TOLERANCE)
+
+
+@pytest.mark.parametrize("name", BUILT_IN)
+def test_chunked_equals_whole(
+    name: str,
+    blobs: Any,
+    blob_task: TaskInfo,
+    make_context: Any,
+    fit: Callable[..., None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    adapter = fitted(name, blob_task, blobs, make_context(), fit)
+    support_x, support_y, query_x = episodes(blobs, blob_task)
+    whole = adapter.predict_episodes(support_x, support_y, query_x)
+    monkeypatch.setattr("benchbench.methods.fewshot._gradient.CPU_CHUNK_VALUES", 1)
+    monkeypatch.setattr("benchbench.methods.fewshot.protonet.CHUNK_IMAGES", 7)
+    np.testing.assert_allclose(adapter.predict_episodes(support_x, support_y, query_x), whole, atol=TOLERANCE)
+
+
+@pytest.mark.parametrize("name", BUILT_IN)
+def test_same_seed_same_everything(
+    name: str, blobs: Any, blob_task: TaskInfo, make_context: Any, fit: Callable[..., None]
+) -> None:
+    first, second = (fitted(name, blob_task, blobs, make_context(3), fit) for _ in range(2))
+    for one, other in zip(state(first), state(second), strict=True):
+        np.testing.assert_array_equal(one, other)
+    data = episodes(blobs, blob_task)
+    np.testing.assert_array_equal(first.predict_episodes(*data), second.predict_episodes(*data))
+
+
+@pytest.mark.parametrize("name", ["from_scratch", "maml", "protonet"])
+def test_another_seed_other_parameters(
+    name: str, blobs: Any, blob_task: TaskInfo, make_context: Any, fit: Callable[..., None]
+) -> None:
+    first, second = (fitted(name, blob_task, blobs, make_context(seed), fit) for seed in (3, 4))
+    assert any((one != other).any() for one, other in zip(state(first), state(second), strict=True))
+
+
+@pytest.mark.parametrize("name", BUILT_IN)
+def test_episodes_leave_the_adapter_unchanged(
+    name: str, blobs: Any, blob_task: TaskInfo, make_context: Any, fit: Callable[..., None]
+) -> None:
+    adapter = fitted(name, blob_task, blobs, make_context(), fit)
+    support_x, support_y, query_x = episodes(blobs, blob_task)
+    before, keys = copy.deepcopy(state(adapter)), set(vars(adapter))
+    first = adapter.adapt(Support(support_x[0], support_y[0], 5)).predict(query_x[0])
+    adapter.adapt(Support(support_x[1], support_y[1], 5)).predict(query_x[1])
+    adapter.predict_episodes(support_x, support_y, query_x)
+    assert set(vars(adapter)) == keys
+    for one, other in zip(before, state(adapter), strict=True):
+        np.testing.assert_array_equal(one, other)
+    again = adapter.adapt(Support(support_x[0], support_y[0], 5)).predict(query_x[0])
+    np.testing.assert_array_equal(first, again)
+
+
+@pytest.mark.parametrize("name", BUILT_IN)
+def test_a_query_depends_on_others_only_if_declared(
+    name: str, blobs: Any, blob_task: TaskInfo, make_context: Any, fit: Callable[..., None]
+) -> None:
+    adapter = fitted(name, blob_task, blobs, make_context(), fit)
+    support_x, support_y, query_x = episodes(blobs, blob_task)
+    predictor = adapter.adapt(Support(support_x[0], support_y[0], 5))
+    alone, among = predictor.predict(query_x[0, :4])[0], predictor.predict(query_x[0])[0]
+    assert np.allclose(alone, among, atol=TOLERANCE) is not adapter.card.transductive
+
+
+@pytest.mark.parametrize("name", BUILT_IN)
+def test_order_does_not_matter(
+    name: str, blobs: Any, blob_task: TaskInfo, make_context: Any, fit: Callable[..., None]
+) -> None:
+    adapter = fitted(name, blob_task, blobs, make_context(), fit)
+    support_x, support_y, query_x = episodes(blobs, blob_task)
+    s, q = np.random.default_rng(1).permutation(10), np.random.default_rng(2).permutation(15)
+    plain = adapter.predict_episodes(support_x, support_y, query_x)
+    shuffled = adapter.predict_episodes(support_x[:, s], support_y[:, s], query_x[:, q])
+    # Adam divides tiny gradients by their own size, so training from scratch enlarges rounding
+    atol = 2e-2 if name == "from_scratch" else TOLERANCE
+    np.testing.assert_allclose(shuffled, plain[:, q], atol=atol)
+
+
+@pytest.mark.parametrize("name", BUILT_IN)
+def test_iterations_for_every_preset(name: str, blob_task: TaskInfo) -> None:
+    cls = get_method(name).cls
+    quick, standard, paper = (cls.iterations(preset, blob_task) for preset in ("quick", "standard", "paper"))
+    assert 0 <= quick <= standard <= paper
+
+
+@pytest.mark.parametrize("name", ["maml", "protonet"])
+def test_curves_are_reported(
+    name: str, blobs: Any, blob_task: TaskInfo, make_context: Any, fit: Callable[..., None]
+) -> None:
+    points: list[tuple[int, str]] = []
+    context = make_context(sink=lambda step, seconds, metric, value: points.append((step, metric)))
+    fitted(name, blob_task, blobs, context, fit, iterations=25)
+    steps = [step for step, metric in points if metric == "val_accuracy"]
+    assert steps == sorted(set(steps)) and steps[-1] == 25 and 5 <= len(steps) <= 20
+    assert [step for step, metric in points if metric == "train_loss"] == steps
+
+
+@pytest.mark.parametrize("name", ["from_scratch", "maml", "pixel_nn"])
+@pytest.mark.parametrize("shape", [(3, 21, 18), (7,)])
+def test_other_shapes(
+    name: str, shape: tuple[int, ...], make_blobs: Any, make_context: Any, fit: Callable[..., None]
+) -> None:
+    task = TaskInfo(name="t", kind="classification", n_way=4, k_shot=1, n_query=12, input_shape=shape)
+    source = make_blobs(input_shape=shape)
+    adapter = fitted(name, task, source, make_context(), fit)
+    assert adapter.predict_episodes(*episodes(source, task)).shape == (4, 12, 4)
