@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import copy
-import subprocess
-import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -14,7 +12,7 @@ import torch
 
 from benchbench.contracts.context import Context
 from benchbench.contracts.fewshot import EpisodeSource, Support, TaskInfo
-from benchbench.registry import create_method, get_method, methods
+from benchbench.registry import create_method, get_method
 
 BUILT_IN = ("from_scratch", "maml", "pixel_nn", "protonet")
 # rounding of float32 sums in another order, through a few layers
@@ -52,18 +50,6 @@ def state(adapter: Any) -> list[np.ndarray]:
         elif isinstance(value, list):
             found += [t.detach().numpy().copy() for t in value if isinstance(t, torch.Tensor)]
     return found
-
-
-def test_registered() -> None:
-    assert set(BUILT_IN) <= set(methods())
-
-
-@pytest.mark.parametrize("name", BUILT_IN)
-def test_module_imports_light(name: str) -> None:
-    module = get_method(name).module
-    code = f"import sys, {module}; print([m for m in ('numpy', 'torch', 'pandas', 'sklearn') if m in sys.modules])"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
 
 
 @pytest.mark.parametrize("name", BUILT_IN)
@@ -163,8 +149,8 @@ def test_order_does_not_matter(
     s, q = np.random.default_rng(1).permutation(10), np.random.default_rng(2).permutation(15)
     plain = adapter.predict_episodes(support_x, support_y, query_x)
     shuffled = adapter.predict_episodes(support_x[:, s], support_y[:, s], query_x[:, q])
-    # Adam divides tiny gradients by their own size, so training from scratch enlarges rounding
-    atol = 2e-2 if name == "from_scratch" else TOLERANCE
+    # Adam divides small gradients by their own size, so training from scratch enlarges rounding
+    atol = 2e-3 if name == "from_scratch" else TOLERANCE
     np.testing.assert_allclose(shuffled, plain[:, q], atol=atol)
 
 

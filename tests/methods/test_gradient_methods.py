@@ -1,8 +1,7 @@
-"""MAML and training from scratch: what they learn."""
+"""How many tasks MAML takes, and training from scratch against plain torch."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -11,8 +10,8 @@ import torch
 import torch.nn.functional as F
 
 from benchbench.contracts.context import Budget
-from benchbench.contracts.fewshot import EpisodeBatch, EpisodeSource, Support, TaskInfo
-from benchbench.methods.fewshot.from_scratch import FromScratch
+from benchbench.contracts.fewshot import EpisodeBatch, EpisodeSource, TaskInfo
+from benchbench.methods.fewshot.from_scratch import ADAM_EPSILON, FromScratch
 from benchbench.methods.fewshot.maml import MAML
 
 
@@ -32,42 +31,12 @@ class Waves(EpisodeSource):
         return EpisodeBatch(x[:, :k_shot], y[:, :k_shot], x[:, k_shot:], y[:, k_shot:])
 
 
-def squared_error(adapter: Any, batch: EpisodeBatch) -> float:
-    return float(
-        ((adapter.predict_episodes(batch.support_x, batch.support_y, batch.query_x) - batch.query_y) ** 2).mean()
-    )
-
-
-def test_maml_adapts_to_sinusoids(wave_task: TaskInfo, make_context: Any, fit: Callable[..., None]) -> None:
-    source = Waves()
-    adapter = MAML()
-    adapter.setup(wave_task, make_context())
-    fit(adapter, source, 400)
-    batch = source.sample(np.random.default_rng(1), n_way=1, k_shot=10, n_query=30, n_tasks=100)
-    adapted = squared_error(adapter, batch)
-    adapter.test_steps = 0
-    assert adapted < 0.6 * squared_error(adapter, batch)
-
-
-def test_maml_learns_classes(blobs: Any, blob_task: TaskInfo, make_context: Any, fit: Callable[..., None]) -> None:
-    blobs.noise = 1.5
-    batch = blobs.sample(np.random.default_rng(0), n_way=5, k_shot=2, n_query=10, n_tasks=20)
-    scores = []
-    for iterations in (0, 40):
-        adapter = MAML(meta_batch=4)
-        adapter.setup(blob_task, make_context())
-        fit(adapter, blobs, iterations)
-        found = adapter.predict_episodes(batch.support_x, batch.support_y, batch.query_x)
-        scores.append((found.argmax(-1) == batch.query_y).mean())
-    assert scores[1] > scores[0] + 0.1
-
-
 @pytest.mark.parametrize(
     ("kind", "n_way", "preset", "expected"),
     [
         ("classification", 5, "paper", 32),
         ("classification", 20, "paper", 16),
-        ("classification", 5, "quick", 8),
+        ("classification", 5, "quick", 2),
         ("regression", 1, "quick", 25),
     ],
 )
@@ -91,23 +60,13 @@ def test_meta_batch(
         k_shot=1,
         n_query=n_way,
         input_shape=source.input_shape,
-        n_outputs=is_regression,
+        n_outputs=int(is_regression),
     )
     adapter = MAML(train_steps=1, test_steps=1)
     adapter.setup(task, make_context())
     budget = Budget(preset=preset, iterations=1)
     adapter.meta_fit(source, validation=source, budget=budget, context=adapter.context)
     assert asked[1:] == [(expected, 1)], "one query a class in training, as many as shots"
-
-
-def test_from_scratch_learns_its_support_set(blobs: Any, blob_task: TaskInfo, make_context: Any) -> None:
-    adapter = FromScratch(n_steps=30)
-    adapter.setup(blob_task, make_context())
-    batch = blobs.sample(np.random.default_rng(0), n_way=5, k_shot=2, n_query=1, n_tasks=4)
-    for x, y in zip(batch.support_x, batch.support_y, strict=True):
-        found = adapter.adapt(Support(x, y, 5)).predict(x)
-        assert (found.argmax(-1) == y).all()
-        assert found[np.arange(10), y].min() > 0.9
 
 
 def test_from_scratch_equals_a_plain_network(wave_task: TaskInfo, make_context: Any) -> None:
@@ -123,7 +82,7 @@ def test_from_scratch_equals_a_plain_network(wave_task: TaskInfo, make_context: 
         with torch.no_grad():
             for own, start in zip(net.parameters(), adapter._start, strict=True):
                 own.copy_(start.T if start.ndim == 2 else start)
-        optimiser = torch.optim.Adam(net.parameters(), lr=0.01)
+        optimiser = torch.optim.Adam(net.parameters(), lr=0.01, eps=ADAM_EPSILON)
         for _ in range(50):
             optimiser.zero_grad()
             F.mse_loss(net(torch.from_numpy(batch.support_x[i])), torch.from_numpy(batch.support_y[i])).backward()
