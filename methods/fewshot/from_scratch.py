@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 
 __all__ = ["FromScratch"]
 
-# chosen on episodes of the training classes of glyphs, and on sinusoids of the training stream; see `FromScratch`
+# chosen on episodes of the training classes of glyphs and on sinusoids of the training stream, plain Adam. 5 ways, 1 shot: 34.5 %
+# after 3 steps at 1e-2, 34.6 after 6 at 3e-3 or 1e-2, 34.8 after 10 at 3e-3, 34.0 after 20 at 1e-3. Sinusoids, squared error: 3.1
+# after 500 at 1e-2, 2.6 after 200 at 3e-2, 2.3 after 500 at 3e-2
 IMAGE_STEPS, IMAGE_RATE = 6, 5e-3
 VECTOR_STEPS, VECTOR_RATE = 500, 3e-2
 
