@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 __all__ = ["Reporter"]
 
 MAX_QUERIES_A_CLASS = 5
-# classes over all validation episodes: 40 episodes of 5 ways, 10 of 20
-VALIDATION_CLASSES = 200
+# classes over all validation episodes: 20 episodes of 5 ways, 5 of 20; more would take a third of a quick training
+VALIDATION_CLASSES = 100
 
 
 class Reporter:

@@ -43,7 +43,7 @@ QUICK_META_BATCH = 2
 # of the quick and standard presets, by what an iteration costs: images of the support set times inner steps
 ITERATIONS = {"quick": (900, 10_000), "standard": (3000, 60_000)}
 REGRESSION_ITERATIONS = {"quick": 4000, "standard": 20_000, "paper": 70_000}
-N_REPORTS = 12
+N_REPORTS = 8
 
 
 class MAML(FewShotAdapter):

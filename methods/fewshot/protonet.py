@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["ProtoNet"]
 
 HALVE_AFTER = 2000
-N_REPORTS = 12
+N_REPORTS = 8
 # four poolings of 2 leave nothing of a smaller image
 SMALLEST_IMAGE = 16
 # images embedded at once at test: their activations stay in the cache (0.15 ms an image against 0.33 for 1,280 at once)

@@ -43,7 +43,7 @@ def test_presets(suite: SuiteSpec) -> None:
     else:
         assert list(suite.presets) == ["quick", "standard", "paper"]
         assert {name: (p.threads, p.test_units) for name, p in suite.presets.items()} == {
-            "quick": (1, 300),
+            "quick": (1, 200 if suite.name == "fewshot" else 300),
             "standard": (2, 1000),
             "paper": (2, 1000),
         }
