@@ -22,10 +22,10 @@ run: env
 	$(BIN)/bench run --suite fewshot
 
 test: env
-	$(BIN)/python -m pytest -m 'not slow and not gpu and not network' --benchmark-skip
+	$(BIN)/python -m pytest -n 2 -m 'not slow and not gpu and not network' --benchmark-skip
 
 test-all: env
-	$(BIN)/python -m pytest -m 'not network' --benchmark-skip
+	$(BIN)/python -m pytest -n 2 -m 'not network' --benchmark-skip
 
 bench: env
 	$(BIN)/python -m pytest tests/benchmarks --benchmark-only

@@ -13,10 +13,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from benchbench import __version__
 from benchbench.cluster import worker as worker_side
 from benchbench.cluster.plan import PlannedTrial
-
-from benchbench import __version__
 from benchbench.errors import BenchbenchError, ClusterError, UnmeetableRequestError
 
 if TYPE_CHECKING:
@@ -65,15 +64,15 @@ class Driver:
     client : distributed.Client
     device : str
         "cpu" or "cuda"; only workers with a `GPU` resource get trials for "cuda".
-    methods : sequence of str
-        Names that every worker must know in the very same source.
     source_hashes : dict
-        Of those methods, on the client.
+        Of the methods that every worker must know in the very same source, by name.
     track, protocol_version : str
     max_tries : int
         Executions of a trial within this run if its worker is lost.
-    first_try : callable
-        Gives the number of a trial's first try in this run.
+    prepare : sequence of (loader, options, fingerprint)
+        Data that each worker makes ready, and must find equal, before it gets trials.
+    on_start : callable, optional
+        Told of each trial that is handed to a worker.
     """
 
     def __init__(

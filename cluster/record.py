@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from benchbench.cluster.driver import Finished
-
 from benchbench import __version__
+from benchbench.cluster.driver import Finished
 from benchbench.provenance import environment_hash, git_state
 from benchbench.records import Attempt, CurvePoint
 from benchbench.spec import content_hash

@@ -1,1 +1,1 @@
-"""The Streamlit leaderboard."""
+"""The Streamlit leaderboard: not built yet; `bench leaderboard` prints boards."""

@@ -213,6 +213,7 @@ class Session:
         """Run what is missing; return the exit code."""
         from benchbench.cluster.backends import connect, default_workers, embedded
 
+        trials: list[PlannedTrial] | None = None
         if cluster is None:
             trials = self.trials()
             if not trials:
@@ -226,7 +227,7 @@ class Session:
             with where as client:
                 if self.request.device == "auto":
                     self.request = dataclasses.replace(self.request, device=_cluster_device(client))
-                return self._drive(client, self.trials())
+                return self._drive(client, self.trials() if trials is None else trials)
         except KeyboardInterrupt:
             return self._interrupted()
 

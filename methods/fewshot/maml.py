@@ -41,7 +41,7 @@ MAX_FEW_WAYS = 10
 # about the same work; glyphs-20w1s 30.5 % after 100 with 2, 24.8 % after 40 with 4)
 QUICK_META_BATCH = 2
 # of the quick and standard presets, by what an iteration costs: images of the support set times inner steps
-ITERATIONS = {"quick": (900, 10_000), "standard": (3000, 60_000)}
+ITERATIONS = {"quick": (1200, 20_000), "standard": (3000, 60_000)}
 REGRESSION_ITERATIONS = {"quick": 4000, "standard": 20_000, "paper": 70_000}
 N_REPORTS = 8
 
