@@ -7,6 +7,7 @@ import gc
 import json
 import os
 import resource
+import signal
 import sys
 import tempfile
 import traceback
@@ -39,6 +40,8 @@ def run(request: dict[str, Any], scratch: str, report_fd: int, log_fd: int, dead
     code = 1
     try:
         os.setsid()
+        # workers of an embedded cluster ignore it, and a method may rely on it
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         _redirect(log_fd)
         gc.enable()
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
