@@ -182,13 +182,16 @@ class LiveProgress(Progress):
     def _draw(self) -> Any:
         from rich.console import Group
         from rich.progress_bar import ProgressBar
+        from rich.table import Table
         from rich.text import Text
 
         tally = self.tally
         now = time.monotonic()
         running = [f"{m} on {t} ({now - since:.0f} s)" for m, t, since in tally.running.values()]
+        bar = Table.grid()  # a bar alone ends without a new line
+        bar.add_row(ProgressBar(total=max(tally.n_trials, 1), completed=tally.n_done, width=min(60, self.console.width)))
         parts: list[Any] = [
-            ProgressBar(total=max(tally.n_trials, 1), completed=tally.n_done, width=min(60, self.console.width)),
+            bar,
             Text(f"{tally.line()}; {duration(now - tally.started)} so far"),
         ]
         if running:
