@@ -189,7 +189,9 @@ class LiveProgress(Progress):
         now = time.monotonic()
         running = [f"{m} on {t} ({now - since:.0f} s)" for m, t, since in tally.running.values()]
         bar = Table.grid()  # a bar alone ends without a new line
-        bar.add_row(ProgressBar(total=max(tally.n_trials, 1), completed=tally.n_done, width=min(60, self.console.width)))
+        bar.add_row(
+            ProgressBar(total=max(tally.n_trials, 1), completed=tally.n_done, width=min(60, self.console.width))
+        )
         parts: list[Any] = [
             bar,
             Text(f"{tally.line()}; {duration(now - tally.started)} so far"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
 import time
 from typing import Annotated, Any
@@ -63,8 +62,10 @@ def _list_runs(rows: list[dict[str, Any]], format_: str) -> None:
 
 
 def _columns() -> int:
-    """Return how wide the terminal is; wide where there is none, so that nothing is cut for programs that read."""
-    return shutil.get_terminal_size(fallback=(200, 24)).columns
+    """Return the room for a line: the terminal's width, and plenty in a file or a pipe."""
+    from benchbench.cli.tables import terminal_width
+
+    return terminal_width() or 200
 
 
 def _run_cells(row: dict[str, Any]) -> list[str]:
