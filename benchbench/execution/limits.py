@@ -75,27 +75,20 @@ def tree_memory_mib(pids: list[int], limit_mib: float, exact: bool = False) -> f
 
 
 def _resident_mib(pid: int) -> float:
-    total = 0
-    try:
-        with open(f"/proc/{pid}/status", "rb") as file:  # noqa: PTH123, hot path
-            for line in file:
-                if line.startswith((b"RssAnon:", b"RssShmem:")):
-                    total += int(line.split()[1])
-    except (OSError, ValueError):
-        return 0.0
-    return total / 1024
+    return _sum_mib(f"/proc/{pid}/status", (b"RssAnon:", b"RssShmem:"))
 
 
 def _proportional_mib(pid: int) -> float:
-    total = 0
+    return _sum_mib(f"/proc/{pid}/smaps_rollup", (b"Pss_Anon:", b"Pss_Shmem:"))
+
+
+def _sum_mib(path: str, fields: tuple[bytes, ...]) -> float:
+    """Add up these fields (kB) of a file of `/proc`; a process that is gone holds nothing."""
     try:
-        with open(f"/proc/{pid}/smaps_rollup", "rb") as file:  # noqa: PTH123, hot path
-            for line in file:
-                if line.startswith((b"Pss_Anon:", b"Pss_Shmem:")):
-                    total += int(line.split()[1])
+        with open(path, "rb") as file:  # noqa: PTH123, hot path
+            return sum(int(line.split()[1]) for line in file if line.startswith(fields)) / 1024
     except (OSError, ValueError):
         return 0.0
-    return total / 1024
 
 
 def reap(root: int, grace_seconds: float) -> int:
