@@ -145,14 +145,14 @@ class Driver:
                 continue
             batch: list[Running] = []
             for _ in range(self._batch_size()):
-                if self._again:
-                    batch.append(self._again.pop(0))
-                elif has_more:
-                    trial = next(stream, None)
-                    if trial is None:
-                        has_more = False
-                        break
+                trial = next(stream, None) if has_more else None
+                has_more = trial is not None
+                if trial is not None:
                     batch.append(Running(trial, 1))
+                elif self._again:  # after everything else: what killed its worker once may do so again
+                    batch.append(self._again.pop(0))
+                else:
+                    break
             if not batch:
                 break
             self._submit(slot, batch)

@@ -277,11 +277,15 @@ def test_kill_9_of_workers_while_running(folder: Path) -> None:
         ]
         if workers:
             os.kill(dice.choice(workers), signal.SIGKILL)
-    assert process.wait(timeout=120) == 0, (folder / "log").read_text()
+    # 1 if chance killed the same trial's worker three times, which the message says
+    code = process.wait(timeout=120)
+    text = (folder / "log").read_text()
+    assert code == 0 or (code == 1 and "run the same command again" in text), text
     wait_until_gone(folder)
+    assert any(row[1] == "infra" for row in attempts(folder))
+    bench(folder, *arguments)
     found = counted(folder)
     assert len(found) == len(set(found)) == 20
-    assert any(row[1] == "infra" for row in attempts(folder))
 
 
 def test_two_runs_at_once_and_a_reader(folder: Path) -> None:
