@@ -28,18 +28,14 @@ if TYPE_CHECKING:
 __all__ = ["run"]
 
 RERUN = ("none", "failed", "all")
-# a run writes its results at the latest after this time, and at once when the cluster is idle
-LAND_SECONDS = 0.2
-
-TextList = list[str]
 
 
 def run(
     suite: Annotated[str, typer.Option("--suite", help="Suite name, or a path to a suite's .toml file.")],
     method: Annotated[
-        TextList | None, typer.Option("--method", help="Methods: name or name(param=value), commas allowed.")
+        list[str] | None, typer.Option("--method", help="Methods: name or name(param=value), commas allowed.")
     ] = None,
-    task: Annotated[TextList | None, typer.Option("--task", help="Only these tasks of the suite.")] = None,
+    task: Annotated[list[str] | None, typer.Option("--task", help="Only these tasks of the suite.")] = None,
     preset: Annotated[
         str | None, typer.Option("--preset", help="quick, standard, paper ... as the suite defines them.")
     ] = None,
@@ -89,12 +85,16 @@ def run(
     if not dry_run:
         store.open_for_writing()
     session = Session(request, store, quiet=quiet, rerun=rerun, started=time.monotonic())
-    session.prepare()
     with _interruptible():
-        if dry_run:
-            session.show_plan(format_)
-            return
-        code = session.execute(cluster, workers, n_gpus)
+        try:
+            session.prepare()
+            if dry_run:
+                session.show_plan(format_)
+                return
+            code = session.execute(cluster, workers, n_gpus)
+        except KeyboardInterrupt:
+            session.say(f"interrupted; what has ended is recorded in {store.path}; the same command runs the rest")
+            raise typer.Exit(130) from None
     session.show_board(format_)
     if code:
         raise typer.Exit(code)
@@ -223,13 +223,10 @@ class Session:
             where: AbstractContextManager[Client] = embedded(n_workers, min(n_gpus, len(trials)))
         else:
             where = connect(cluster)
-        try:
-            with where as client:
-                if self.request.device == "auto":
-                    self.request = dataclasses.replace(self.request, device=_cluster_device(client))
-                return self._drive(client, self.trials() if trials is None else trials)
-        except KeyboardInterrupt:
-            return self._interrupted()
+        with where as client:
+            if self.request.device == "auto":
+                self.request = dataclasses.replace(self.request, device=_cluster_device(client))
+            return self._drive(client, self.trials() if trials is None else trials)
 
     def _drive(self, client: Client, trials: list[PlannedTrial]) -> int:
         from benchbench.cli.progress import make_progress
@@ -323,10 +320,6 @@ class Session:
         )
         self.store.land_run(record)
         return record
-
-    def _interrupted(self) -> int:
-        self.say(f"interrupted; what has ended is recorded in {self.store.path}; the same command runs the rest")
-        raise typer.Exit(130)
 
     def show_board(self, format_: str) -> None:
         """Print the leaderboard of what this run was about."""

@@ -241,6 +241,29 @@ def test_ctrl_c_on_a_terminal_records_what_has_ended(folder: Path) -> None:
     assert sorted(r["state"] for r in states) == ["finished", "interrupted"]
 
 
+@pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_while_data_are_made(folder: Path, sign: signal.Signals) -> None:
+    """Guards the message and the exit code before the first trial, when no cluster runs yet."""
+    arguments = ["run", "--suite", "smoke", "--method", "pixel_nn"]
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen(
+            [*BENCH, *arguments],
+            cwd=folder,
+            stderr=log,
+            start_new_session=True,
+            env={**os.environ, "BENCHBENCH_CACHE": str(folder / "cache")},
+        )
+    until = time.monotonic() + 60
+    while "reading the letters" not in (folder / "log").read_text() and time.monotonic() < until:
+        time.sleep(0.05)
+    process.send_signal(sign)
+    assert process.wait(timeout=30) == 130
+    text = (folder / "log").read_text()
+    assert "interrupted" in text
+    assert "Traceback" not in text
+    assert attempts(folder) == []
+
+
 @pytest.mark.slow
 def test_kill_9_at_random_moments_loses_and_doubles_nothing(folder: Path) -> None:
     arguments = run_arguments(
