@@ -200,7 +200,8 @@ def _face_glyphs(path: Path) -> dict[int, tuple[str, _Glyph]]:
                 # bit 0 of a TrueType flag: the point is on the curve
                 is_on = np.array(flags, dtype=np.uint8) & 1 == 1
                 made[name] = (
-                    _Glyph(np.array(points, dtype=np.int64), is_on, np.array(ends, dtype=np.int64))
+                    # a list, because numpy turns an interrupt within the coordinates' own iteration into a TypeError
+                    _Glyph(np.array(list(points), dtype=np.int64), is_on, np.array(ends, dtype=np.int64))
                     if len(ends)
                     else None
                 )
