@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Drawn", "ImagePool", "SinePool"]
 
+N_TURNS = 4
+"""Quarter turns of an image."""
+
 
 @dataclass(frozen=True, slots=True)
 class Drawn:
@@ -79,12 +82,32 @@ class ImagePool(EpisodeSource):
         images = as_float(self.gather(drawn))
         shape = (n_tasks, -1, *self.input_shape)
         labels = np.arange(n_way, dtype=np.int64)
+        ids = self._ids(drawn)
         return EpisodeBatch(
             support_x=images[:, :, :k_shot].reshape(shape),
             support_y=np.tile(np.repeat(labels, k_shot), (n_tasks, 1)),
             query_x=images[:, :, k_shot:].reshape(shape),
             query_y=np.tile(np.repeat(labels, n_query), (n_tasks, 1)),
+            support_id=ids[:, :, :k_shot].reshape(n_tasks, -1),
+            query_id=ids[:, :, k_shot:].reshape(n_tasks, -1),
         )
+
+    @property
+    def n_labels(self) -> int:
+        """Classes; four times as many if the pool rotates, since a turned character is another class."""
+        return self.n_classes * (N_TURNS if self.rotates else 1)
+
+    def sample_images(self, rng: np.random.Generator, n_images: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        """See the base class."""
+        labels = rng.integers(0, self.n_labels, (n_images, 1))
+        classes, turns = labels % self.n_classes, labels // self.n_classes
+        drawn = Drawn(classes, rng.integers(0, self.n_per_class, (n_images, 1, 1)), turns)
+        return as_float(self.gather(drawn)).reshape(n_images, *self.input_shape), labels[:, 0]
+
+    def _ids(self, drawn: Drawn) -> NDArray[np.int64]:
+        """Number the images of `drawn`: (n_tasks, n_way, n_items)."""
+        turned = drawn.classes * N_TURNS + drawn.turns
+        return turned[:, :, None] * self.n_per_class + drawn.items
 
     def draw(self, rng: np.random.Generator, *, n_way: int, n_items: int, n_tasks: int = 1) -> Drawn:
         """Choose classes, drawings and quarter turns without touching an image; `sample` begins with this.
@@ -102,7 +125,9 @@ class ImagePool(EpisodeSource):
             raise ValueError(f"cannot draw {n_items} images of a class (support + query) of {self.n_per_class}")
         classes = _distinct(rng, self.n_classes, n_way, n_tasks)
         items = rng.random((n_tasks, n_way, self.n_per_class)).argsort(axis=2)[:, :, :n_items]
-        turns = rng.integers(0, 4, (n_tasks, n_way)) if self.rotates else np.zeros((n_tasks, n_way), dtype=np.int64)
+        turns = (
+            rng.integers(0, N_TURNS, (n_tasks, n_way)) if self.rotates else np.zeros((n_tasks, n_way), dtype=np.int64)
+        )
         return Drawn(classes, items, turns)
 
     def gather(self, drawn: Drawn) -> NDArray[np.uint8]:

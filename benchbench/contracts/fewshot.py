@@ -14,6 +14,7 @@ Shape glossary, used by everything that touches episodes::
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -24,7 +25,16 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-__all__ = ["EpisodeBatch", "EpisodeSource", "FewShotAdapter", "FewShotTask", "Predictor", "Support", "TaskInfo"]
+__all__ = [
+    "EmbeddingAdapter",
+    "EpisodeBatch",
+    "EpisodeSource",
+    "FewShotAdapter",
+    "FewShotTask",
+    "Predictor",
+    "Support",
+    "TaskInfo",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +64,9 @@ class EpisodeBatch:
     support_y : (n_tasks, n_support) int64, or (n_tasks, n_support, n_outputs) float32
     query_x : (n_tasks, n_query, *input) float32
     query_y : (n_tasks, n_query) int64, or (n_tasks, n_query, n_outputs) float32
+    support_id, query_id : (n_tasks, n_support) and (n_tasks, n_query) int64, optional
+        Which example of the split a row is: equal ids, equal examples. They let the protocol embed an image once that
+        stands in many test episodes; adapters never see those of test episodes.
 
     Notes
     -----
@@ -65,6 +78,8 @@ class EpisodeBatch:
     support_y: NDArray[Any]
     query_x: NDArray[np.float32]
     query_y: NDArray[Any]
+    support_id: NDArray[np.int64] | None = None
+    query_id: NDArray[np.int64] | None = None
 
     @property
     def n_tasks(self) -> int:
@@ -127,6 +142,30 @@ class EpisodeSource(ABC):
             If there are fewer than `n_way` classes, or a class has fewer than `k_shot + n_query` examples.
         """
 
+    @property
+    def n_labels(self) -> int:
+        """Labels that `sample_images` gives; 0 if there are no classes."""
+        return 0
+
+    def sample_images(self, rng: np.random.Generator, n_images: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        """Draw single labelled examples of all classes, for methods that pre-train a classifier.
+
+        Parameters
+        ----------
+        rng : numpy Generator
+        n_images : int
+
+        Returns
+        -------
+        (n_images, *input) float32, (n_images,) int64 in [0, n_labels)
+
+        Raises
+        ------
+        NotImplementedError
+            If there are no classes (regression).
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no classes to draw labelled examples of")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FewShotTask:
@@ -185,6 +224,24 @@ class FewShotAdapter(ABC):
         """Return the meta-training iterations of `preset` for such a task; by default what the card says."""
         return cls.card.iterations.get(preset, 0)
 
+    def training_key(self, task: TaskInfo) -> Mapping[str, Any] | None:
+        """Return all that meta-training takes from the task besides its training and validation data, or None.
+
+        Where it is not None, `meta_fit` must do the same for every task with the same key, and `state` and `load_state`
+        must carry over all that it learnt: the harness then trains once for all tasks of a suite that share key and
+        training data, and hands the state on. ``{}`` says that training depends on the data alone;
+        ``{"shot": task.k_shot}`` that it also depends on the shots. Called before `setup`; needs no heavy imports.
+        """
+        return None
+
+    def state(self) -> dict[str, NDArray[Any]]:
+        """Return what `meta_fit` learnt, as plain arrays by name; only called if `training_key` is not None."""
+        raise NotImplementedError(f"{type(self).__name__} has a training_key but no state")
+
+    def load_state(self, state: Mapping[str, NDArray[Any]]) -> None:
+        """Take what another instance's `state` returned, in place of `meta_fit`; called after `setup`."""
+        raise NotImplementedError(f"{type(self).__name__} has a training_key but no load_state")
+
     def supports(self, task: TaskInfo) -> str | None:
         """Return the reason to decline the task, or None. Must not need heavy imports."""
         if task.kind not in self.card.tasks:
@@ -222,3 +279,66 @@ class FewShotAdapter(ABC):
         `predict` would give, up to rounding.
         """
         raise NotImplementedError(f"{type(self).__name__} declares batched=True but has no predict_episodes")
+
+
+class EmbeddingAdapter(FewShotAdapter):
+    """A method that sees an image only through an embedding of that image alone.
+
+    It is inductive and batched by nature. Since an image's embedding does not depend on its episode, the protocol embeds
+    every test image once, however many episodes it stands in.
+    """
+
+    @abstractmethod
+    def embed(self, x: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Embed images, each by itself.
+
+        Parameters
+        ----------
+        x : (n, *input) float32
+
+        Returns
+        -------
+        (n, *features) float32
+        """
+
+    @abstractmethod
+    def classify(
+        self, support_z: NDArray[np.float32], support_y: NDArray[Any], query_z: NDArray[np.float32]
+    ) -> NDArray[np.floating[Any]]:
+        """Predict the queries of many episodes from embeddings.
+
+        Parameters
+        ----------
+        support_z : (n_tasks, n_support, *features) float32
+        support_y : (n_tasks, n_support) int64
+        query_z : (n_tasks, n_query, *features) float32
+
+        Returns
+        -------
+        (n_tasks, n_query, n_way) probabilities
+        """
+
+    def adapt(self, support: Support) -> Predictor:
+        """See the base class."""
+        return _EmbeddedSupport(self, self.embed(support.x)[None], support.y[None])
+
+    def predict_episodes(
+        self, support_x: NDArray[np.float32], support_y: NDArray[Any], query_x: NDArray[np.float32]
+    ) -> NDArray[np.floating[Any]]:
+        """See the base class."""
+        return self.classify(self._embed_rows(support_x), support_y, self._embed_rows(query_x))
+
+    def _embed_rows(self, x: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Embed (n_tasks, n, *input)."""
+        found = self.embed(x.reshape(-1, *x.shape[2:]))
+        return found.reshape(*x.shape[:2], *found.shape[1:])
+
+
+@dataclass(frozen=True, slots=True)
+class _EmbeddedSupport(Predictor):
+    method: EmbeddingAdapter
+    support_z: NDArray[np.float32]
+    support_y: NDArray[Any]
+
+    def predict(self, query_x: NDArray[np.float32]) -> NDArray[np.floating[Any]]:
+        return self.method.classify(self.support_z, self.support_y, self.method.embed(query_x)[None])[0]

@@ -60,3 +60,10 @@ class TaskLoader(ABC):
     @abstractmethod
     def load(self, name: str, options: Mapping[str, Any]) -> FewShotTask:
         """Load the task; the data are memory-mapped read-only from what `prepare` left."""
+
+    def training_fingerprint(self, options: Mapping[str, Any]) -> str | None:
+        """Return a hash of the meta-training and validation data alone, whatever is tested: or None.
+
+        Tasks with equal hashes may share what a method learnt in meta-training. None: nothing is shared.
+        """
+        return None

@@ -149,3 +149,33 @@ def test_sines_repeat_and_refuse_classes() -> None:
     assert np.array_equal(first.query_y, second.query_y)
     with pytest.raises(ValueError, match="n_way=1"):
         pool.sample(np.random.default_rng(0), n_way=2, k_shot=1, n_query=1)
+
+
+def test_equal_ids_are_equal_images_and_other_ids_are_not() -> None:
+    pool = ImagePool(np.random.default_rng(0).integers(0, 256, (4, 3, 8, 8), dtype=np.uint8), rotates=True)
+    batch = pool.sample(np.random.default_rng(1), n_way=3, k_shot=1, n_query=1, n_tasks=200)
+    assert batch.support_id is not None
+    assert batch.query_id is not None
+    by_id: dict[int, bytes] = {}
+    for i, x in zip(
+        np.concatenate([batch.support_id, batch.query_id], axis=1).ravel(),
+        np.concatenate([batch.support_x, batch.query_x], axis=1).reshape(-1, 64),
+        strict=True,
+    ):
+        assert by_id.setdefault(int(i), x.tobytes()) == x.tobytes()
+    assert len(by_id) == len(set(by_id.values())) == 4 * 3 * 4
+
+
+def test_labelled_images_are_of_their_class() -> None:
+    # every pixel of an image names its class; the turn shows in the corner
+    images = np.zeros((3, 2, 4, 4), dtype=np.uint8) + np.arange(1, 4, dtype=np.uint8)[:, None, None, None]
+    images[:, :, 0, 0] = 255
+    pool = ImagePool(images, np.array([2, 0]), rotates=True)
+    x, y = pool.sample_images(np.random.default_rng(0), 400)
+    assert x.shape == (400, 1, 4, 4)
+    assert pool.n_labels == 8
+    assert set(y.tolist()) == set(range(8))
+    corner = {0: (0, 0), 1: (3, 0), 2: (3, 3), 3: (0, 3)}
+    for image, label in zip((x * 255).round().astype(int), y, strict=True):
+        assert image[0, 1, 1] == [3, 1][label % 2]
+        assert image[0][corner[int(label) // 2]] == 255
