@@ -341,4 +341,7 @@ class _EmbeddedSupport(Predictor):
     support_y: NDArray[Any]
 
     def predict(self, query_x: NDArray[np.float32]) -> NDArray[np.floating[Any]]:
-        return self.method.classify(self.support_z, self.support_y, self.method.embed(query_x)[None])[0]
+        found: NDArray[np.floating[Any]] = self.method.classify(
+            self.support_z, self.support_y, self.method.embed(query_x)[None]
+        )[0]
+        return found
