@@ -45,8 +45,15 @@ SELECT suite_version, protocol_version, preset,
     avg(seconds) FILTER (outcome = 'ok'),
     map_keys(histogram(hardware_class) FILTER (outcome = 'ok')),
     coalesce(cardinality(histogram(environment_hash) FILTER (outcome = 'ok')), 0),
-    max(started_at)
-FROM attempts SEMI JOIN counted USING (attempt_key) GROUP BY ALL
+    max(started_at),
+    count(shared) FILTER (outcome = 'ok'),
+    coalesce(avg(coalesce(shared, 0)) FILTER (outcome = 'ok'), 0),
+    coalesce(max(CAST(json_extract(budget_json, '$.iterations') AS BIGINT)), 0)
+FROM attempts SEMI JOIN counted USING (attempt_key)
+LEFT JOIN (
+    SELECT attempt_key, value AS shared FROM metrics WHERE kind = 'metric' AND name = 'shared_seconds' AND value > 0
+) USING (attempt_key)
+GROUP BY ALL
 """
 
 # only of the data, suite and protocol that a method met last on a task: what is older stands in the way of no comparison
@@ -114,6 +121,9 @@ def board_cells(results: Readable, suite: str) -> tuple[list[Cell], list[str]]:
             hardware=tuple(sorted(h for h in r[20] or () if h)),
             n_environments=r[21],
             newest=r[22],
+            n_shared=r[23],
+            shared_seconds=r[24],
+            iterations=r[25],
         )
         for r in rows
     ]

@@ -175,6 +175,7 @@ def _overall_cells(row: Row) -> list[str]:
     notes = [f"{row.n_declined} declined"] if row.n_declined else []
     if row.n_imputed:
         notes.append(f"{row.imputed_share:.0%} imputed")
+    notes += _shared(row)
     return [
         _place(row.rank),
         _name(row),
@@ -195,6 +196,7 @@ def _task_cells(row: Row) -> list[str]:
         notes.append("imputed" if row.n_imputed == row.n_seeds else f"{row.n_imputed} of {row.n_seeds} seeds imputed")
     if row.n_lost:
         notes.append(f"{row.n_lost} lost with their workers")
+    notes += _shared(row)
     return [
         _place(row.rank),
         _name(row),
@@ -205,6 +207,13 @@ def _task_cells(row: Row) -> list[str]:
         _seconds(row.seconds),
         ", ".join(notes),
     ]
+
+
+def _shared(row: Row) -> list[str]:
+    """Mark seconds of which another trial spent a part."""
+    if not row.n_shared:
+        return []
+    return ["training shared" if row.n_shared == row.n_ok else f"training shared ({row.n_shared} of {row.n_ok} trials)"]
 
 
 def _seconds(value: float | None) -> str:
@@ -235,6 +244,8 @@ def _print_legend(suite: SuiteSpec, board: Board) -> None:
     lines = [*_interval_lines(task_rows), *_score_lines(suite, board)]
     if any(r.transductive for r in board.rows):
         lines.append("(t) transductive: a query's prediction uses the episode's other queries")
+    if any(r.n_shared for r in task_rows):
+        lines.append("training shared: the seconds hold meta-training that was done once, in another trial")
     n_failed = sum(r.n_failed for r in task_rows)
     if n_failed:
         lines.append(

@@ -48,6 +48,11 @@ class Cell:
         Trials by how they ended; lost are those of which only `infra` attempts exist.
     seconds : float or None
         Mean timed seconds of a trial that ended well.
+    n_shared, shared_seconds : int, float
+        Trials that ended well with training that another trial had done, and the mean over all that ended well of the seconds
+        spent there; they are part of `seconds`.
+    iterations : int
+        Meta-training iterations of a trial; 0 if there is no meta-training.
     newest : float
         When the newest attempt began, seconds since the epoch.
     """
@@ -70,6 +75,9 @@ class Cell:
     hardware: tuple[str, ...]
     n_environments: int
     newest: float
+    n_shared: int = 0
+    shared_seconds: float = 0.0
+    iterations: int = 0
 
     @property
     def n_ok(self) -> int:
@@ -108,7 +116,8 @@ class Row:
 
     `ci95` is the half-width of the 95 % interval of `score`; `unit` says over what it was taken and `n` over how many. On the
     suite's rows `score` is the mean normalised score (0 = baseline, 1 = reference) and `rank` the place by `mean_rank`. A task is
-    scored if it has a score, imputed or not, and ok if a trial of it ended well.
+    scored if it has a score, imputed or not, and ok if a trial of it ended well. `shared_seconds` is the part of `seconds` that
+    other trials spent on training that `n_shared` of its trials used.
     """
 
     method: str
@@ -132,6 +141,9 @@ class Row:
     n_tasks_ok: int = 0
     n_tasks_scored: int = 0
     seconds: float | None = None
+    n_shared: int = 0
+    shared_seconds: float = 0.0
+    iterations: int = 0
     metric: str = ""
     transductive: bool = False
     preset: str = ""
@@ -151,13 +163,18 @@ class Row:
 
 @dataclass(slots=True, kw_only=True)
 class Board:
-    """Rows (the suite's first, by rank; then task by task), what they have in common, and what was left out."""
+    """Rows (the suite's first, by rank; then task by task), what they have in common, and what was left out.
+
+    `fingerprints` are those of the tasks' data; `hardware` lists the classes of machines that the seconds come from.
+    """
 
     group: Group | None
     rows: list[Row]
     left_out: list[str]
     notes: list[str]
     imputation: str
+    fingerprints: dict[str, str] = field(default_factory=dict)
+    hardware: list[str] = field(default_factory=list)
 
 
 def leaderboard(
@@ -211,6 +228,8 @@ def leaderboard(
     removed = [c for c in chosen if c.task not in names]
     chosen = [c for c in chosen if c.task in names]
     board = Board(group=group, rows=[], left_out=[], notes=_notes(chosen, group, suite), imputation=imputation)
+    board.fingerprints = {c.task: c.fingerprint for c in chosen}
+    board.hardware = _hardware(chosen)
     fills = {}
     for task in suite.tasks:
         # of all methods, so that what stands for a failure does not depend on which methods are shown
@@ -263,7 +282,7 @@ def _left_out(cells: Iterable[Cell], shown: Group | None = None) -> list[str]:
 
 def _notes(cells: list[Cell], group: Group, suite: SuiteFacts) -> list[str]:
     notes = []
-    hardware = sorted({h for c in cells for h in c.hardware if h})
+    hardware = _hardware(cells)
     if len(hardware) > 1:
         notes.append(f"seconds mix hardware and must not be compared: {'; '.join(hardware)}")
     if any(c.n_environments > 1 for c in cells):
@@ -272,6 +291,10 @@ def _notes(cells: list[Cell], group: Group, suite: SuiteFacts) -> list[str]:
     if group.suite_version != suite.version:
         notes.append(f"these are results of suite version {group.suite_version}; the suite file is at {suite.version}")
     return notes
+
+
+def _hardware(cells: list[Cell]) -> list[str]:
+    return sorted({h for c in cells for h in c.hardware if h})
 
 
 def _task_rows(cells: list[Cell], names: list[str], fills: Mapping[str, float | None]) -> list[Row]:
@@ -315,6 +338,9 @@ def _task_row(cell: Cell, fill: float | None) -> Row:
         n_seeds=cell.n_ok + cell.n_failed,
         n_units=sum(cell.seed_units),
         seconds=cell.seconds,
+        n_shared=cell.n_shared,
+        shared_seconds=cell.shared_seconds,
+        iterations=cell.iterations,
         metric=cell.metric,
         transductive=cell.transductive,
         preset=cell.group.preset,
@@ -363,12 +389,14 @@ def _suite_rows(rows: list[Row], suite: SuiteFacts, names: list[str]) -> list[Ro
 
 def _suite_row(key: tuple[str, str], own: list[Row], facts: Mapping[str, TaskFacts], n_tasks: int) -> Row:
     row = Row(method=key[0], params=key[1], task=None, n_tasks=n_tasks)
-    for name in ("n_ok", "n_failed", "n_declined", "n_lost", "n_units", "n_imputed", "n_seeds"):
+    for name in ("n_ok", "n_failed", "n_declined", "n_lost", "n_units", "n_imputed", "n_seeds", "n_shared"):
         setattr(row, name, sum(getattr(r, name) for r in own))
     row.n_tasks_ok = sum(r.n_tasks_ok for r in own)
     row.n_tasks_scored = sum(r.score is not None for r in own)
     seconds = [r.seconds for r in own if r.seconds is not None]
     row.seconds = math.fsum(seconds) if seconds else None
+    row.shared_seconds = math.fsum(r.shared_seconds for r in own)
+    row.iterations = sum(r.iterations for r in own)
     row.imputed_share = row.n_imputed / row.n_seeds if row.n_seeds else 0.0
     row.transductive = any(r.transductive for r in own)
     row.preset, row.device, row.threads = own[0].preset, own[0].device, own[0].threads

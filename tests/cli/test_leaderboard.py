@@ -179,3 +179,23 @@ def test_errors_of_the_command_itself(suite_file: Path, tmp_path: Path, what: st
     assert done.stdout == ""
     assert "Traceback" not in done.stderr
     assert ("did you mean 'fewshot'?" if what == "suite" else "is not a DuckDB database") in done.stderr
+
+
+def test_seconds_that_another_trial_spent_are_marked(bench: Bench, suite_file: Path, land: Land) -> None:
+    db = land(
+        {"seconds": 30.0, "metrics": {"shared_seconds": 25.0}},
+        {"seed": 1, "seconds": 32.0, "metrics": {"shared_seconds": 0.0}},
+        {"task": "waves", "scores": [-3.0, -3.0], "seconds": 10.0, "metrics": {"shared_seconds": 8.0}},
+        {"method": "pixel_nn", "metrics": {"log_loss": 1.0}},
+    )
+    rows = board(bench, suite_file, db)
+    row = rows["maml", "letters"]
+    assert (row["seconds"], row["n_shared"], row["shared_seconds"]) == (31.0, 1, 12.5)
+    assert (rows["maml", None]["n_shared"], rows["maml", None]["shared_seconds"]) == (2, 20.5)
+    assert (rows["pixel_nn", "letters"]["n_shared"], rows["pixel_nn", "letters"]["shared_seconds"]) == (0, 0.0)
+    text = bench("leaderboard", "--suite", suite_file, "--db", db)
+    assert re.search(r"maml .* 31\.0  training shared \(1 of 2 trials\)", text)
+    assert re.search(r"maml .* 10\.0  training shared\n", text)
+    assert not re.search(r"pixel_nn .* shared", text)
+    assert "done once, in another trial" in text
+    assert "shared" not in bench("leaderboard", "--suite", suite_file, "--db", db, "--method", "pixel_nn")
