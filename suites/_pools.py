@@ -37,12 +37,13 @@ class Drawn:
 
 
 class ImagePool(EpisodeSource):
-    """Episodes over classes of grey images; ink is 1, paper 0.
+    """Episodes over classes of images, grey (ink is 1, paper 0) or red, green and blue.
 
     Parameters
     ----------
-    images : (n_stored, n_per_class, height, width) uint8
-        Usually a read-only memory map, also of classes that do not belong to this pool.
+    images : (n_stored, n_per_class, height, width) uint8, or (n_stored, n_per_class, height, width, 3) in colour
+        Usually a read-only memory map, also of classes that do not belong to this pool. Episodes hold images as
+        (channels, height, width).
     classes : (n_classes,) int64, optional
         The classes of this pool, as positions in `images`; all of them if None.
     rotates : bool
@@ -63,13 +64,18 @@ class ImagePool(EpisodeSource):
     ) -> None:
         import numpy as np
 
+        if images.ndim not in (4, 5) or (images.ndim == 5 and images.shape[-1] != 3):
+            raise ValueError(
+                "expected images of shape (n_stored, n_per_class, height, width) or the same with 3 colours last, got"
+                f" {images.shape}"
+            )
         # a plain view: every operation on np.memmap itself pays for its bookkeeping
         self.images: NDArray[np.uint8] = np.asarray(images)
         self.classes = np.arange(len(images)) if classes is None else np.asarray(classes, dtype=np.int64)
         self.rotates = rotates
         self.n_classes = len(self.classes)
         self.n_per_class = int(images.shape[1])
-        self.input_shape = (1, *images.shape[2:])
+        self.input_shape = (3 if images.ndim == 5 else 1, *images.shape[2:4])
 
     def sample(
         self, rng: np.random.Generator, *, n_way: int, k_shot: int, n_query: int, n_tasks: int = 1
@@ -79,7 +85,7 @@ class ImagePool(EpisodeSource):
 
         drawn = self.draw(rng, n_way=n_way, n_items=k_shot + n_query, n_tasks=n_tasks)
         # all at once and then split: converting slices is ten times slower
-        images = as_float(self.gather(drawn))
+        images = self._floats(drawn)
         shape = (n_tasks, -1, *self.input_shape)
         labels = np.arange(n_way, dtype=np.int64)
         ids = self._ids(drawn)
@@ -102,7 +108,7 @@ class ImagePool(EpisodeSource):
         labels = rng.integers(0, self.n_labels, (n_images, 1))
         classes, turns = labels % self.n_classes, labels // self.n_classes
         drawn = Drawn(classes, rng.integers(0, self.n_per_class, (n_images, 1, 1)), turns)
-        return as_float(self.gather(drawn)).reshape(n_images, *self.input_shape), labels[:, 0]
+        return self._floats(drawn).reshape(n_images, *self.input_shape), labels[:, 0]
 
     def _ids(self, drawn: Drawn) -> NDArray[np.int64]:
         """Number the images of `drawn`: (n_tasks, n_way, n_items)."""
@@ -131,15 +137,25 @@ class ImagePool(EpisodeSource):
         return Drawn(classes, items, turns)
 
     def gather(self, drawn: Drawn) -> NDArray[np.uint8]:
-        """Return the images of `drawn`, turned: (n_tasks, n_way, n_items, height, width) uint8."""
+        """Return the images of `drawn`, turned, as they are stored: (n_tasks, n_way, n_items, height, width[, 3]) uint8."""
         import numpy as np
 
         images: NDArray[np.uint8] = self.images[self.classes[drawn.classes][:, :, None], drawn.items]
         if self.rotates:
             for turn in (1, 2, 3):
                 chosen = drawn.turns == turn
-                images[chosen] = np.rot90(images[chosen], turn, axes=(-2, -1))
+                images[chosen] = np.rot90(images[chosen], turn, axes=(2, 3))
         return images
+
+    def _floats(self, drawn: Drawn) -> NDArray[np.float32]:
+        """Return the images of `drawn` in [0, 1]: (n_tasks, n_way, n_items, height, width), in colour (..., 3, height, width)."""
+        import numpy as np
+
+        images = self.gather(drawn)
+        if images.ndim == 6:
+            # while they are bytes: half the time of doing it afterwards
+            images = np.ascontiguousarray(np.moveaxis(images, -1, -3))
+        return as_float(images)
 
 
 class SinePool(EpisodeSource):

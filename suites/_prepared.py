@@ -82,6 +82,10 @@ class Prepared:
         """Hash of the content of all arrays: equal bytes, equal hash, whatever made them."""
         return content_hash({name: entry["sha256"] for name, entry in self.manifest["arrays"].items()})
 
+    def content_of(self, *names: str) -> str:
+        """Hash of the content of some of the arrays."""
+        return content_hash({name: self.manifest["arrays"][name]["sha256"] for name in names})
+
     @property
     def notes(self) -> Mapping[str, Any]:
         """What the builder noted down."""

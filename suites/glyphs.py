@@ -103,6 +103,11 @@ class GlyphsLoader(TaskLoader):
         found = read_options(GlyphsOptions, options, self.name)
         return content_hash({"loader": self.name, "data": _find().content, "options": asdict(found)})
 
+    def training_fingerprint(self, options: Mapping[str, Any]) -> str:
+        """See the base class."""
+        self.check(options)
+        return content_hash({"loader": self.name, "training": _find().content_of("train", "validation")})
+
     def load(self, name: str, options: Mapping[str, Any]) -> FewShotTask:
         """See the base class."""
         data = _find()

@@ -114,6 +114,16 @@ class OmniglotLoader(TaskLoader):
             data = {"upright": find(self.name, UPRIGHT).content, "characters": content_hash(maml_split())}
         return content_hash({"loader": self.name, "version": VERSION, "split": found.split, **data, **protocol})
 
+    def training_fingerprint(self, options: Mapping[str, Any]) -> str:
+        """See the base class."""
+        split = self._read(options).split
+        if split == "vinyals":
+            data = {"turned": find(self.name, TURNED).content_of("train", "val")}
+        else:
+            chosen = {part: maml_split()[part] for part in ("train", "val")}
+            data = {"upright": find(self.name, UPRIGHT).content, "characters": content_hash(chosen)}
+        return content_hash({"loader": self.name, "training": split, **data})
+
     def load(self, name: str, options: Mapping[str, Any]) -> FewShotTask:
         """See the base class."""
         import numpy as np

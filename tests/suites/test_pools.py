@@ -179,3 +179,41 @@ def test_labelled_images_are_of_their_class() -> None:
     for image, label in zip((x * 255).round().astype(int), y, strict=True):
         assert image[0, 1, 1] == [3, 1][label % 2]
         assert image[0][corner[int(label) // 2]] == 255
+
+
+def coloured_images() -> np.ndarray:
+    """The labelled images in red; green is one level less, blue two."""
+    grey = labelled_images()
+    grey[:, :, 1:] = 50
+    return np.stack([grey, grey - 1, grey - 2], axis=-1)
+
+
+def test_colour_comes_first_in_episodes_and_last_in_store() -> None:
+    pool = ImagePool(coloured_images())
+    assert pool.input_shape == (3, SIZE, SIZE)
+    batch = pool.sample(np.random.default_rng(0), n_way=3, k_shot=2, n_query=4, n_tasks=5)
+    assert batch.support_x.shape == (5, 6, 3, SIZE, SIZE)
+    assert batch.query_x.shape == (5, 12, 3, SIZE, SIZE)
+    assert batch.query_x.dtype == np.float32
+    x, _ = pool.sample_images(np.random.default_rng(0), 7)
+    assert x.shape == (7, 3, SIZE, SIZE)
+    for found in (batch.support_x, batch.query_x, x):
+        levels = np.rint(found[..., 1:, :] * 255).astype(int)
+        assert (levels == np.array([50, 49, 48])[:, None, None]).all()
+
+
+@pytest.mark.parametrize("rotates", [False, True])
+def test_coloured_episodes_hold_what_grey_ones_do(rotates: bool) -> None:
+    kwargs = {"n_way": 4, "k_shot": 1, "n_query": 2, "n_tasks": 30}
+    grey = coloured_images()[..., 1]
+    pools = (ImagePool(images, rotates=rotates) for images in (coloured_images(), grey))
+    coloured, plain = (pool.sample(np.random.default_rng(5), **kwargs) for pool in pools)
+    assert np.array_equal(coloured.query_x[:, :, 1:2], plain.query_x)
+    assert np.array_equal(coloured.support_x[:, :, 1:2], plain.support_x)
+    assert np.array_equal(coloured.query_y, plain.query_y)
+
+
+@pytest.mark.parametrize("shape", [(3, 4, 6), (3, 4, 6, 6, 4), (3, 4, 3, 6, 6)])
+def test_other_shapes_are_refused(shape: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match="3 colours last"):
+        ImagePool(np.zeros(shape, dtype=np.uint8))

@@ -17,6 +17,17 @@ def test_the_suites_of_the_first_day_are_there() -> None:
     assert {"fewshot", "omniglot", "smoke"} <= set(FEWSHOT)
 
 
+def test_crossdomain_freezes_the_baselines_of_the_test_domains() -> None:
+    # the same test episodes, and pixel_nn learns nothing from training
+    own = {t.name: t.baseline_score for name in ("fewshot", "omniglot") for t in find_suite(name).tasks}
+    tasks = find_suite("crossdomain").tasks
+    assert len(tasks) == 6
+    for task in tasks:
+        train, _, test, shape = task.name.split("-")
+        assert (task.options["train"], task.options["test"]) == (train, test)
+        assert task.baseline_score == own[f"{'omniglot-vinyals' if test == 'omniglot' else test}-{shape}"]
+
+
 def test_loaders_accept_the_options(suite: SuiteSpec) -> None:
     for task in suite.tasks:
         loader = get_loader(task.loader)
@@ -50,10 +61,11 @@ def test_presets(suite: SuiteSpec) -> None:
 
 
 def test_generated_splits_are_declared() -> None:
-    assert {n: find_suite(n).generated_splits for n in ("fewshot", "smoke", "omniglot")} == {
+    assert {n: find_suite(n).generated_splits for n in ("fewshot", "smoke", "omniglot", "crossdomain")} == {
         "fewshot": True,
         "smoke": True,
         "omniglot": False,
+        "crossdomain": True,
     }
 
 
