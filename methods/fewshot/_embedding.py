@@ -1,11 +1,42 @@
-"""The convolutional embedding of the metric methods, and the precision it is computed in."""
+"""What is trained by episodes: networks that embed images and compare them, and the precision they are computed in.
+
+Shape glossary::
+
+    T, S, Q     tasks side by side, support examples and queries of a task
+    *features   shape of one embedded image
+"""
 
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
-__all__ = ["Conv4", "choose_precision", "distance_logits", "prototypes"]
+__all__ = ["Conv4", "EpisodicNetwork", "Prototypes", "choose_precision", "distance_logits", "prototypes"]
+
+
+class EpisodicNetwork(nn.Module):
+    """What is trained: an embedding of images, and a comparison of embedded queries with an embedded support set."""
+
+    def embed(self, x: Tensor) -> Tensor:
+        """Embed images (n, *input): (n, *features) float32."""
+        raise NotImplementedError
+
+    def logits(self, support_z: Tensor, support_y: Tensor, query_z: Tensor, n_way: int) -> Tensor:
+        """Return unnormalised log-probabilities (T, Q, n_way).
+
+        Parameters
+        ----------
+        support_z : (T, S, *features)
+        support_y : (T, S) int64
+        query_z : (T, Q, *features)
+        n_way : int
+        """
+        raise NotImplementedError
+
+    def loss(self, logits: Tensor, query_y: Tensor) -> Tensor:
+        """Return the training loss of `logits` (T, Q, n_way) given labels (T, Q)."""
+        return F.cross_entropy(logits.flatten(0, 1), query_y.flatten())
 
 
 class Conv4(nn.Module):
@@ -59,7 +90,7 @@ def prototypes(embedded: Tensor, y: Tensor, n_way: int) -> Tensor:
     -------
     (n_tasks, n_way, n_features)
     """
-    members = torch.nn.functional.one_hot(y, n_way).to(embedded.dtype).transpose(1, 2)
+    members = F.one_hot(y, n_way).to(embedded.dtype).transpose(1, 2)
     return torch.bmm(members, embedded) / members.sum(-1, keepdim=True)
 
 
@@ -73,3 +104,18 @@ def distance_logits(centres: Tensor, queries: Tensor) -> Tensor:
     """
     # |q|^2 is the same for every class, and would only cost digits: it is left out, as the softmax does not see it
     return 2 * torch.bmm(queries, centres.transpose(1, 2)) - centres.square().sum(-1).unsqueeze(1)
+
+
+class Prototypes(EpisodicNetwork):
+    """Conv4 embeddings, compared with each class's mean support embedding."""
+
+    def __init__(self, n_channels: int, *, precision: str = "float32") -> None:
+        super().__init__()
+        self.embedding = Conv4(n_channels, precision=precision)
+
+    def embed(self, x: Tensor) -> Tensor:
+        embedded: Tensor = self.embedding(x)
+        return embedded
+
+    def logits(self, support_z: Tensor, support_y: Tensor, query_z: Tensor, n_way: int) -> Tensor:
+        return distance_logits(prototypes(support_z, support_y, n_way), query_z)

@@ -12,30 +12,19 @@ training and validation classes together at the end; here on training classes al
 
 from __future__ import annotations
 
-import copy
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from benchbench.cards import MethodCard
-from benchbench.contracts.context import Budget, Context
-from benchbench.contracts.fewshot import EpisodeSource, FewShotAdapter, Predictor, Support, TaskInfo
+from benchbench.contracts.fewshot import TaskInfo
+from benchbench.methods.fewshot._episodic import EpisodeShape, EpisodicAdapter
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-    from torch import Tensor
+    from benchbench.methods.fewshot._embedding import EpisodicNetwork
 
 __all__ = ["ProtoNet"]
 
-HALVE_AFTER = 2000
-N_REPORTS = 8
-# four poolings of 2 leave nothing of a smaller image
-SMALLEST_IMAGE = 16
-# images embedded at once at test: their activations stay in the cache (0.15 ms an image against 0.33 for 1,280 at once)
-CHUNK_IMAGES = 128
 
-
-class ProtoNet(FewShotAdapter):
+class ProtoNet(EpisodicAdapter):
     """Prototypical networks; `precision` None means bfloat16 where the CPU has it, float32 elsewhere."""
 
     card: ClassVar[MethodCard] = MethodCard(
@@ -52,6 +41,7 @@ class ProtoNet(FewShotAdapter):
         batched=True,
         iterations={"quick": 90, "standard": 1500, "paper": 20000},
     )
+    halve_after = 2000
 
     def __init__(
         self,
@@ -72,96 +62,10 @@ class ProtoNet(FewShotAdapter):
         # an episode costs as many times more as it has more images; the quick preset has to end in half a minute
         return max(1, n * 6 // (5 + task.k_shot)) if preset == "quick" else n
 
-    def supports(self, task: TaskInfo) -> str | None:
-        if task.kind != "classification":
-            return "ProtoNet votes for classes: it has no regression form"
-        if len(task.input_shape) != 3 or min(task.input_shape[1:]) < SMALLEST_IMAGE:
-            return f"needs images of at least {SMALLEST_IMAGE} pixels a side, got inputs of shape {task.input_shape}"
-        return None
+    def build(self, task: TaskInfo) -> EpisodicNetwork:
+        from benchbench.methods.fewshot._embedding import Prototypes, choose_precision
 
-    def setup(self, task: TaskInfo, context: Context) -> None:
-        import torch
+        return Prototypes(task.input_shape[0], precision=self.precision or choose_precision(self.context.device))
 
-        from benchbench.methods.fewshot._embedding import Conv4, choose_precision
-
-        super().setup(task, context)
-        torch.manual_seed(context.derive("protonet", "init"))
-        precision = self.precision or choose_precision(context.device)
-        self._network = Conv4(task.input_shape[0], precision=precision).to(context.device)
-
-    def meta_fit(self, episodes: EpisodeSource, *, validation: EpisodeSource, budget: Budget, context: Context) -> None:
-        import torch
-        from torch.nn.functional import cross_entropy
-
-        from benchbench.methods.fewshot._embedding import distance_logits, prototypes
-        from benchbench.methods.fewshot._gradient import as_tensors
-        from benchbench.methods.fewshot._reporting import Reporter
-
-        rng = context.rng("protonet", "episodes")
-        shape = {"n_way": min(self.train_way, episodes.n_classes), "k_shot": self.task.k_shot}
-        reporter = Reporter(self, validation, n_reports=N_REPORTS, budget=budget)
-        optimiser = torch.optim.Adam(self._network.parameters(), lr=self.learning_rate)
-        schedule = torch.optim.lr_scheduler.StepLR(optimiser, HALVE_AFTER, gamma=0.5)
-        best, kept = float("-inf"), None
-        for iteration in range(1, budget.iterations + 1):
-            batch = episodes.sample(rng, n_query=self.train_queries, **shape)
-            support_x, support_y, query_x, query_y = (part[0] for part in as_tensors(batch, context.device))
-            self._network.train()
-            # one forward pass: batch norm sees support and queries together, as in the paper's code
-            embedded = self._network(torch.cat([support_x, query_x]))[None]
-            n = len(support_y)
-            centres = prototypes(embedded[:, :n], support_y[None], shape["n_way"])
-            loss = cross_entropy(distance_logits(centres, embedded[:, n:])[0], query_y)
-            optimiser.zero_grad()
-            loss.backward()
-            optimiser.step()
-            schedule.step()
-            score = reporter.after(iteration, loss.item())
-            # later wins ties: validation accuracy saturates near 1 on Omniglot
-            if score is not None and score >= best:
-                best, kept = score, copy.deepcopy(self._network.state_dict())
-        if kept is not None:
-            self._network.load_state_dict(kept)
-
-    def adapt(self, support: Support) -> Predictor:
-        import torch
-
-        from benchbench.methods.fewshot._embedding import prototypes
-
-        y = torch.as_tensor(support.y, device=self.context.device)
-        return _Adapted(self, prototypes(self._embed(support.x[None]), y[None], support.n_way))
-
-    def predict_episodes(
-        self, support_x: NDArray[np.float32], support_y: NDArray[Any], query_x: NDArray[np.float32]
-    ) -> NDArray[np.floating[Any]]:
-        import torch
-
-        from benchbench.methods.fewshot._embedding import prototypes
-
-        y = torch.as_tensor(support_y, device=self.context.device)
-        return self._probabilities(prototypes(self._embed(support_x), y, self.task.n_way), query_x)
-
-    def _embed(self, x: NDArray[np.float32]) -> Tensor:
-        """Embed test images (n_tasks, n, *input) with the running statistics: (n_tasks, n, n_features)."""
-        import torch
-
-        self._network.eval()
-        with torch.no_grad():
-            images = torch.as_tensor(x, device=self.context.device).flatten(0, 1)
-            embedded = torch.cat([self._network(part) for part in images.split(CHUNK_IMAGES)])
-        return embedded.unflatten(0, x.shape[:2])
-
-    def _probabilities(self, centres: Tensor, query_x: NDArray[np.float32]) -> NDArray[np.float32]:
-        from benchbench.methods.fewshot._embedding import distance_logits
-
-        array: NDArray[np.float32] = distance_logits(centres, self._embed(query_x)).softmax(-1).cpu().numpy()
-        return array
-
-
-@dataclass(frozen=True, slots=True)
-class _Adapted(Predictor):
-    method: ProtoNet
-    centres: Tensor
-
-    def predict(self, query_x: NDArray[np.float32]) -> NDArray[np.floating[Any]]:
-        return self.method._probabilities(self.centres, query_x[None])[0]
+    def episode_shape(self, task: TaskInfo) -> EpisodeShape:
+        return EpisodeShape(n_way=self.train_way, k_shot=task.k_shot, n_query=self.train_queries)

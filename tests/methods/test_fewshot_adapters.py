@@ -89,7 +89,7 @@ def test_chunked_equals_whole(
     support_x, support_y, query_x = episodes(blobs, blob_task)
     whole = adapter.predict_episodes(support_x, support_y, query_x)
     monkeypatch.setattr("benchbench.methods.fewshot._gradient.CPU_CHUNK_VALUES", 1)
-    monkeypatch.setattr("benchbench.methods.fewshot.protonet.CHUNK_IMAGES", 7)
+    monkeypatch.setattr("benchbench.methods.fewshot._episodic.CHUNK_IMAGES", 7)
     np.testing.assert_allclose(adapter.predict_episodes(support_x, support_y, query_x), whole, atol=TOLERANCE)
 
 

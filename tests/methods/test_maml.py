@@ -25,7 +25,7 @@ SMALL: dict[str, Any] = {"meta_batch": 2}
 
 @pytest.fixture(autouse=True)
 def _few_validation_episodes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_reporting, "VALIDATION_CLASSES", 10)
+    monkeypatch.setattr(_reporting, "VALIDATION_QUERIES", 20)
 
 
 @pytest.fixture(scope="module")
@@ -144,7 +144,7 @@ def test_reports_a_curve_that_ends_at_the_last_iteration(tasks: dict[str, FewSho
     steps = sorted({step for step, _, _ in points})
     assert 6 <= len(steps) <= 20
     assert steps[-1] == 25
-    assert len({metric for _, metric, _ in points}) == 2
+    assert {metric for _, metric, _ in points} == {"train_loss", "val_neg_mse", "val_neg_mse_ci95"}
     assert all(np.isfinite(value) for _, _, value in points)
 
 

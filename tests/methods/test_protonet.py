@@ -30,7 +30,7 @@ def task() -> FewShotTask:
 
 @pytest.fixture(autouse=True)
 def _few_validation_episodes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_reporting, "VALIDATION_CLASSES", 20)
+    monkeypatch.setattr(_reporting, "VALIDATION_QUERIES", 100)
 
 
 def _context(seed: int = 0, sink: Any = None) -> Context:
@@ -72,7 +72,7 @@ def test_probabilities_by_hand(task: FewShotTask) -> None:
     adapter.setup(task.info, _context())
     batch = next(protocol.test_episodes(task, 2))
     found = adapter.predict_episodes(batch.support_x, batch.support_y, batch.query_x)
-    net = adapter._network.eval().double().blocks
+    net = adapter._network.eval().double().embedding.blocks
     with torch.no_grad():
         for e in range(2):
             support, query = (
@@ -106,7 +106,7 @@ def test_same_seed_same_network(task: FewShotTask, precision: str) -> None:
     first, second, other = (_trained(task, 2, seed=s, **_small(precision=precision)) for s in (0, 0, 1))
     a, b, c = (adapter._network.state_dict() for adapter in (first, second, other))
     assert all(torch.equal(a[name], b[name]) for name in a)
-    assert not torch.equal(a["blocks.0.weight"], c["blocks.0.weight"])
+    assert not torch.equal(a["embedding.blocks.0.weight"], c["embedding.blocks.0.weight"])
 
 
 def test_bfloat16_gradients_are_close(task: FewShotTask) -> None:
@@ -117,9 +117,9 @@ def test_bfloat16_gradients_are_close(task: FewShotTask) -> None:
         adapter = ProtoNet(precision=precision)
         adapter.setup(task.info, _context())
         adapter._network.train()
-        support, query = adapter._network(torch.tensor(np.concatenate([batch.support_x[0], batch.query_x[0]]))).split(
-            [10, 30]
-        )
+        support, query = adapter._network.embed(
+            torch.tensor(np.concatenate([batch.support_x[0], batch.query_x[0]]))
+        ).split([10, 30])
         torch.nn.functional.cross_entropy(distance_logits(support[None], query[None])[0], y).backward()
         # weights alone: the biases before batch norm have gradient zero, up to rounding
         kept = [p.grad.flatten() for p in adapter._network.parameters() if p.dim() == 4 and p.grad is not None]
@@ -143,14 +143,18 @@ def test_the_best_checkpoint_is_kept(task: FewShotTask) -> None:
     shorter: list[torch.Tensor] = []
     again = ProtoNet(**_small(learning_rate=0.5))
     context = _context(
-        sink=lambda step, seconds, metric, value: shorter.append(again._network.blocks[0].weight.detach().clone())
+        sink=lambda step, seconds, metric, value: shorter.append(
+            again._network.embedding.blocks[0].weight.detach().clone()
+        )
     )
     again.setup(task.info, context)
     budget = Budget(preset="tests", iterations=6)
     again.meta_fit(task.train, validation=task.validation, budget=budget, context=context)
     steps = sorted({step for step, _ in points})
     per_step = len(shorter) // len(steps)
-    assert torch.equal(adapter._network.blocks[0].weight, shorter[per_step * (steps.index(best_step) + 1) - 1])
+    assert torch.equal(
+        adapter._network.embedding.blocks[0].weight, shorter[per_step * (steps.index(best_step) + 1) - 1]
+    )
 
 
 @pytest.mark.parametrize("shape", [(3, 84, 84), (1, 20, 33), (2, 16, 16)])
