@@ -35,6 +35,8 @@ class MethodCard:
         Task kinds it can handle: "classification", "regression".
     transductive : bool
         Whether predictions for one query use the other queries of its episode.
+    ordered : bool
+        Whether predictions depend on the order of the support examples (methods that read them as a sequence).
     batched : bool
         Whether it offers `predict_episodes`, many episodes at once with the same results.
     deterministic : bool
@@ -58,6 +60,7 @@ class MethodCard:
     family: str = "baseline"
     tasks: tuple[str, ...] = ("classification",)
     transductive: bool = False
+    ordered: bool = False
     batched: bool = False
     deterministic: bool = True
     devices: tuple[str, ...] = ("cpu", "cuda")

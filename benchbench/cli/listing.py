@@ -32,7 +32,7 @@ def list_things(
         return
     columns = {
         "suites": ["name", "version", "track", "n_tasks", "title"],
-        "methods": ["name", "track", "family", "year", "tasks", "transductive", "title", "paper"],
+        "methods": ["name", "track", "family", "year", "tasks", "transductive", "ordered", "title", "paper"],
         "tasks": ["name", "suite", "kind", "n_way", "k_shot", "n_query", "input_shape"],
     }[kind]
     print_table(columns, [[_cell(row.get(c)) for c in columns] for row in rows])
