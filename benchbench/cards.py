@@ -45,8 +45,16 @@ class MethodCard:
         "cpu", "cuda".
     iterations : mapping
         Meta-training iterations at each preset (`quick`, `standard`, `paper`); 0 for methods that are not meta-trained.
+    published : mapping
+        What the paper reports, by task name: accuracy in [0, 1], ``{"omniglot-maml-5w1s": 0.987}``. It holds for the default
+        parameters. Only tasks with the paper's splits; `bench published` sets it beside what was measured here.
     known_failures : mapping
         Conformance checks that are expected to fail, each with its reason. An unexpected pass is an error.
+
+    Raises
+    ------
+    ValueError
+        If a published figure is no accuracy in (0, 1], as when it was copied in per cent.
     """
 
     name: str
@@ -65,7 +73,15 @@ class MethodCard:
     deterministic: bool = True
     devices: tuple[str, ...] = ("cpu", "cuda")
     iterations: Mapping[str, int] = field(default_factory=dict)
+    published: Mapping[str, float] = field(default_factory=dict)
     known_failures: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for task, value in self.published.items():
+            if not 0 < value <= 1:
+                raise ValueError(
+                    f"card of {self.name!r}: published[{task!r}] is {value}; expected an accuracy in (0, 1]"
+                )
 
     def to_dict(self) -> dict[str, Any]:
         """Return the card as plain JSON-able data."""
