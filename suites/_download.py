@@ -13,8 +13,9 @@ from pathlib import Path
 
 from benchbench.contracts.loading import Progress
 from benchbench.errors import DataMissingError
+from benchbench.paths import cache_dir, data_dir
 
-__all__ = ["file_sha256", "is_writable", "retrieve"]
+__all__ = ["download_folder", "file_sha256", "find_original", "is_writable", "original_places", "retrieve"]
 
 PAUSES_SECONDS = (1.0, 4.0)
 """Waited before the second and the third attempt."""
@@ -36,6 +37,28 @@ def is_writable(folder: Path) -> bool:
             return True
     except OSError:
         return False
+
+
+def original_places(dataset: str) -> tuple[Path, Path]:
+    """Folders of a data set's original files: the user's, then the one for downloads if that cannot be written."""
+    return data_dir() / dataset, cache_dir() / dataset / "downloads"
+
+
+def find_original(dataset: str, name: str) -> Path | None:
+    """Return an original file, wherever it is, or None."""
+    return next((place / name for place in original_places(dataset) if (place / name).is_file()), None)
+
+
+def download_folder(dataset: str, title: str) -> Path:
+    """Return the first place that can be written; raises `DataMissingError` if there is none."""
+    places = original_places(dataset)
+    for place in places:
+        if is_writable(place):
+            return place
+    raise DataMissingError(
+        f"{title} is not here, and neither {places[0]} nor {places[1]} can be written;"
+        " set BENCHBENCH_DATA or BENCHBENCH_CACHE to a folder that can"
+    )
 
 
 def retrieve(url: str, target: Path, sha256: str, progress: Progress, hint: str) -> None:

@@ -28,8 +28,7 @@ from typing import TYPE_CHECKING
 
 from benchbench.contracts.loading import Progress
 from benchbench.errors import DataMissingError
-from benchbench.paths import cache_dir, data_dir
-from benchbench.suites._download import file_sha256, is_writable, retrieve
+from benchbench.suites._download import download_folder, file_sha256, find_original, original_places, retrieve
 from benchbench.suites._prepared import array_hash
 
 if TYPE_CHECKING:
@@ -245,26 +244,17 @@ def _names(part: Part) -> list[str]:
     return [f"{alphabet}/character{i:02d}" for alphabet, n in part.alphabets.items() for i in range(1, n + 1)]
 
 
-def _places() -> tuple[Path, Path]:
-    return data_dir() / "omniglot", cache_dir() / "omniglot" / "downloads"
-
-
 def _find(name: str) -> Path | None:
-    return next((place / name for place in _places() if (place / name).is_file()), None)
+    return find_original("omniglot", name)
 
 
 def _download_folder() -> Path:
-    for place in _places():
-        if is_writable(place):
-            return place
-    raise DataMissingError(
-        f"Omniglot is not here, and neither {_places()[0]} nor {_places()[1]} can be written;"
-        " set BENCHBENCH_DATA or BENCHBENCH_CACHE to a folder that can"
-    )
+    return download_folder("omniglot", "Omniglot")
 
 
 def _hint(what: str, name: str) -> str:
+    folder, _ = original_places("omniglot")
     return (
-        f"Without a network put {what} into {_places()[0]}/{name} (see docs/data.md), or set BENCHBENCH_DATA to the"
+        f"Without a network put {what} into {folder}/{name} (see docs/data.md), or set BENCHBENCH_DATA to the"
         " folder that holds omniglot/"
     )

@@ -13,8 +13,8 @@ def suite(request: pytest.FixtureRequest) -> SuiteSpec:
     return find_suite(request.param)
 
 
-def test_the_suites_of_the_first_day_are_there() -> None:
-    assert {"fewshot", "omniglot", "smoke"} <= set(FEWSHOT)
+def test_the_few_shot_suites_are_there() -> None:
+    assert {"cifar-fs", "crossdomain", "fewshot", "miniimagenet", "omniglot", "smoke"} <= set(FEWSHOT)
 
 
 def test_crossdomain_freezes_the_baselines_of_the_test_domains() -> None:
@@ -53,20 +53,18 @@ def test_presets(suite: SuiteSpec) -> None:
         assert suite.presets["quick"].test_units == 20
     else:
         assert list(suite.presets) == ["quick", "standard", "paper"]
+        # papers on these two test on 600 episodes
+        full = 600 if suite.name in ("miniimagenet", "cifar-fs") else 1000
         assert {name: (p.threads, p.test_units) for name, p in suite.presets.items()} == {
             "quick": (1, 200 if suite.name == "fewshot" else 300),
-            "standard": (2, 1000),
-            "paper": (2, 1000),
+            "standard": (2, full),
+            "paper": (2, full),
         }
 
 
 def test_generated_splits_are_declared() -> None:
-    assert {n: find_suite(n).generated_splits for n in ("fewshot", "smoke", "omniglot", "crossdomain")} == {
-        "fewshot": True,
-        "smoke": True,
-        "omniglot": False,
-        "crossdomain": True,
-    }
+    names = ("fewshot", "smoke", "omniglot", "crossdomain", "miniimagenet", "cifar-fs")
+    assert {n for n in names if find_suite(n).generated_splits} == {"fewshot", "smoke", "crossdomain"}
 
 
 def test_omniglot_has_both_splits_with_the_papers_queries() -> None:

@@ -1,0 +1,234 @@
+"""miniImageNet's files in the forms in which they go around, under `data_dir()/miniimagenet`; the first that is there is read.
+
+1. Ravi & Larochelle's lists ``train.csv``, ``val.csv`` and ``test.csv`` (columns filename, label) and the images that they name,
+   as ``images/<filename>`` or ``images/<label>/<filename>``.
+2. Folders ``train``, ``val`` and ``test`` that hold a folder of images a class.
+3. Pickles ``mini-imagenet-cache-{train,val,test}.pkl``, or those of Gidaris & Komodakis (``miniImageNet_category_split_*.pickle``):
+   a dictionary of `image_data` (n, 84, 84, 3) uint8 and `class_dict` (class to rows), or of `data` and `labels`, perhaps with
+   `catname2label`. Nothing in them is executed.
+
+Classes are put in the order of their names; images in that of their file names, or as they stand in the pickle.
+"""
+
+from __future__ import annotations
+
+import csv
+import os
+from abc import ABC, abstractmethod
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from benchbench.contracts.loading import Progress
+from benchbench.errors import DataMissingError, InputError
+from benchbench.paths import data_dir
+from benchbench.suites._image_loader import PARTS, ImageLoader, Images, join
+from benchbench.suites._safe_pickle import read_pickle, text
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+__all__ = ["Layout", "find_layout"]
+
+ENDINGS = (".jpg", ".jpeg", ".png")
+MOST_THREADS = 8
+
+WANTED = """\
+miniImageNet is not in {folder}, and may not be downloaded by a program. Put one of these there (see docs/data.md), or set \
+BENCHBENCH_DATA to the folder that holds miniimagenet/:
+  - train.csv, val.csv, test.csv (Ravi & Larochelle's, columns filename,label) and images/ with the 60,000 images that they name
+  - folders train/, val/, test/, each with a folder of 600 images for each of its 64, 16 and 20 classes
+  - mini-imagenet-cache-train.pkl, mini-imagenet-cache-val.pkl, mini-imagenet-cache-test.pkl"""
+
+
+class Layout(ABC):
+    """One of the forms.
+
+    Parameters
+    ----------
+    title : str
+    paths : mapping of str to Path
+        What must be there for each of `PARTS`.
+    """
+
+    def __init__(self, title: str, folder: Path, names: Sequence[str]) -> None:
+        self.title, self.folder = title, folder
+        self.paths = {part: folder / name for part, name in zip(PARTS, names, strict=True)}
+
+    def is_there(self, part: str) -> bool:
+        """Whether the part's list, folder or pickle exists."""
+        return self.paths[part].is_file()
+
+    @abstractmethod
+    def read(self, part: str, loader: ImageLoader, progress: Progress) -> Images:
+        """Return the classes of a part; `loader` says how many there must be, and their size.
+
+        Raises
+        ------
+        DataMissingError, InputError
+        """
+
+
+class _Lists(Layout):
+    """CSV lists and a folder of images."""
+
+    def read(self, part: str, loader: ImageLoader, progress: Progress) -> Images:
+        path, folder = self.paths[part], self.folder / "images"
+        files: dict[str, list[Path]] = defaultdict(list)
+        missing = []
+        for name, label in _rows(path):
+            place = next((p for p in (folder / name, folder / label / name) if p.is_file()), None)
+            if place is None:
+                missing.append(name)
+            else:
+                files[label].append(place)
+        if missing:
+            raise DataMissingError(
+                f"{len(missing)} images that {path} names are neither in {folder} nor in {folder}/<label>; the first is"
+                f" {missing[0]!r}"
+            )
+        return _decode(files, part, path, loader, progress)
+
+
+class _Folders(Layout):
+    """A folder of images for each class."""
+
+    def is_there(self, part: str) -> bool:
+        return self.paths[part].is_dir()
+
+    def read(self, part: str, loader: ImageLoader, progress: Progress) -> Images:
+        path = self.paths[part]
+        files = {
+            folder.name: [file for file in folder.iterdir() if file.suffix.lower() in ENDINGS]
+            for folder in path.iterdir()
+            if folder.is_dir() and not folder.name.startswith(".")
+        }
+        return _decode(files, part, path, loader, progress)
+
+
+class _Pickles(Layout):
+    """Arrays in a pickle a part."""
+
+    def read(self, part: str, loader: ImageLoader, progress: Progress) -> Images:
+        import numpy as np
+
+        path = self.paths[part]
+        progress(f"{loader.name}: reading {path}")
+        with path.open("rb") as file:
+            content = read_pickle(file, path)
+        try:
+            images, classes = _images_and_classes(content, part)
+            expected = (loader.side, loader.side, 3)
+            if images.dtype != np.uint8 or images.shape[1:] != expected:
+                raise InputError(
+                    f"images are {images.dtype} of shape {images.shape}, expected uint8 of (n, *{expected})"
+                )
+            loader.check_counts(part, {name: len(rows) for name, rows in classes.items()})
+        # what a pickle holds may be of any type
+        except (InputError, TypeError, ValueError, AttributeError, OverflowError) as error:
+            raise InputError(f"{path}: {error}") from error
+        rows = np.stack([classes[name] for name in sorted(classes)])
+        if rows.min() < 0 or rows.max() >= len(images) or len(np.unique(rows)) != rows.size:
+            raise InputError(f"{path}: classes name rows twice, or rows that are not among the {len(images)} images")
+        return Images(tuple(sorted(classes)), join(images, rows))
+
+
+def find_layout() -> Layout:
+    """Return the first layout of which all is there.
+
+    Raises
+    ------
+    DataMissingError
+        If there is none: what is wanted, and what is missing of a layout that is there in part.
+    """
+    folder = data_dir() / "miniimagenet"
+    gidaris = [f"miniImageNet_category_split_{part}.pickle" for part in ("train_phase_train", "val", "test")]
+    layouts = (
+        _Lists("images and lists", folder, [f"{part}.csv" for part in PARTS]),
+        _Folders("folders of classes", folder, PARTS),
+        _Pickles("mini-imagenet-cache pickles", folder, [f"mini-imagenet-cache-{part}.pkl" for part in PARTS]),
+        _Pickles("miniImageNet_category_split pickles", folder, gidaris),
+    )
+    told = WANTED.format(folder=folder)
+    for layout in layouts:
+        there = {part: layout.is_there(part) for part in PARTS}
+        if all(there.values()):
+            return layout
+        if any(there.values()):
+            missing = ", ".join(layout.paths[part].name for part in PARTS if not there[part])
+            found = ", ".join(layout.paths[part].name for part in PARTS if there[part])
+            told += f"\nThere is {found}, but not {missing}."
+    raise DataMissingError(told)
+
+
+def _rows(path: Path) -> list[tuple[str, str]]:
+    """Return the file name and the label in each row of a list."""
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            rows = csv.DictReader(file)
+            if not {"filename", "label"} <= set(rows.fieldnames or ()):
+                raise InputError(f"{path} has the columns {rows.fieldnames}, expected filename,label")
+            return [(row["filename"] or "", row["label"] or "") for row in rows]
+    except (OSError, ValueError, csv.Error) as error:
+        raise InputError(f"{path} cannot be read: {error}") from error
+
+
+def _decode(
+    files: Mapping[str, Sequence[Path]], part: str, source: Path, loader: ImageLoader, progress: Progress
+) -> Images:
+    """Read and scale the images of each class, by their names."""
+    import numpy as np
+
+    try:
+        loader.check_counts(part, {name: len(found) for name, found in sorted(files.items())})
+    except InputError as error:
+        raise InputError(f"{source}: {error}") from error
+    names = tuple(sorted(files))
+    paths = [path for name in names for path in sorted(files[name], key=lambda path: path.name)]
+    progress(f"{loader.name}: decoding {len(paths):,} images of {part} (once)")
+    images = np.empty((len(paths), loader.side, loader.side, 3), dtype=np.uint8)
+    # Pillow decodes and scales without Python's lock
+    with ThreadPoolExecutor(min(MOST_THREADS, os.cpu_count() or 1)) as pool:
+        for row, image in enumerate(pool.map(lambda path: _read_image(path, loader.side), paths)):
+            images[row] = image
+    return Images(names, images.reshape(len(names), -1, *images.shape[1:]))
+
+
+def _read_image(path: Path, side: int) -> NDArray[np.uint8]:
+    """Return an image as (side, side, 3) uint8."""
+    import numpy as np
+    from PIL import Image
+
+    try:
+        with Image.open(path) as image:
+            coloured = image.convert("RGB")
+    except (OSError, ValueError, SyntaxError) as error:
+        raise InputError(f"{path} cannot be read as an image: {error}") from error
+    if coloured.size != (side, side):
+        coloured = coloured.resize((side, side), Image.Resampling.LANCZOS)
+    return np.asarray(coloured)
+
+
+def _images_and_classes(content: Mapping[str, Any], part: str) -> tuple[NDArray[Any], dict[str, NDArray[np.int64]]]:
+    """Return the images of a pickle, (n, height, width, 3), and the rows of each class."""
+    import numpy as np
+
+    if {"image_data", "class_dict"} <= set(content):
+        classes = {text(name): np.asarray(rows, dtype=np.int64) for name, rows in content["class_dict"].items()}
+        return np.asarray(content["image_data"]), classes
+    if {"data", "labels"} <= set(content):
+        labels = np.asarray(content["labels"])
+        if labels.ndim != 1 or len(labels) != len(images := np.asarray(content["data"])):
+            raise InputError(f"labels have shape {labels.shape}, expected one for each image")
+        names = {int(label): text(name) for name, label in content.get("catname2label", {}).items()}
+        counted = Counter(labels.tolist())
+        # without names a number says nothing across files, where each begins at 0
+        titles = {label: names.get(label, f"{part} {text(label)}") for label in counted}
+        return images, {titles[label]: np.flatnonzero(labels == label) for label in counted}
+    raise InputError(
+        f"the dictionary has the keys {', '.join(sorted(content)) or 'none'}; expected image_data and class_dict, or data"
+        " and labels"
+    )
