@@ -2,16 +2,26 @@
 
 Test episode `i` of a task depends on the task's seed and on `i` alone, so that every method, whatever its own seed, meets the
 same episodes in the same order, and a shorter test is a prefix of a longer one. Support and query rows are shuffled.
+Methods that embed each image alone embed each distinct test image once; that time counts as prediction.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
-from benchbench.contracts.fewshot import EpisodeBatch, FewShotAdapter, FewShotTask, Support, TaskInfo
+from benchbench.contracts.fewshot import (
+    EmbeddingAdapter,
+    EpisodeBatch,
+    FewShotAdapter,
+    FewShotTask,
+    Support,
+    TaskInfo,
+)
 from benchbench.errors import ClusterError, ProtocolViolation
 from benchbench.protocols.base import Declined, PhaseClock, ProtocolResult
+from benchbench.protocols.embeddings import EmbeddingTable
 from benchbench.registry import create_method, get_loader
 from benchbench.seeding import generator
 
@@ -24,7 +34,7 @@ if TYPE_CHECKING:
 
 __all__ = ["PRELOAD", "PROTOCOL_VERSION", "TIMED_PHASES", "budget_iterations", "run", "test_episodes"]
 
-PROTOCOL_VERSION = "fewshot/1"
+PROTOCOL_VERSION = "fewshot/2"
 TIMED_PHASES = ("meta_fit", "adapt", "predict")
 PRELOAD = ("numpy", "torch", "torch._dynamo")
 
@@ -72,8 +82,9 @@ def run(spec: TrialSpec, fingerprint: str, context: Context, clock: PhaseClock) 
         adapter.meta_fit(task.train, validation=task.validation, budget=spec.budget, context=context)
     scores: list[float] = []
     losses: list[float] = []
+    predict = Predict(adapter, task.info, clock)
     for batch in test_episodes(task, spec.budget.test_units):
-        predictions = _predict(adapter, batch, task.info, clock)
+        predictions = predict(batch)
         with clock.phase("score"):
             batch_scores, batch_losses = score_batch(predictions, batch.query_y, task.info)
             scores.extend(batch_scores)
@@ -95,29 +106,69 @@ def test_episodes(task: FewShotTask, n_episodes: int) -> Iterator[EpisodeBatch]:
         for index in range(first, min(first + chunk, n_episodes)):
             rng = generator(task.seed, "test", index)
             one = task.test.sample(rng, n_way=info.n_way, k_shot=info.k_shot, n_query=queries_a_class)
-            s, q = rng.permutation(one.support_x.shape[1]), rng.permutation(one.query_x.shape[1])
-            episodes.append((one.support_x[0, s], one.support_y[0, s], one.query_x[0, q], one.query_y[0, q]))
-        yield EpisodeBatch(*(np.stack(part) for part in zip(*episodes, strict=True)))
+            episodes.append(_shuffled(one, rng))
+        yield _stacked(episodes)
 
 
-def _predict(
-    adapter: FewShotAdapter, batch: EpisodeBatch, info: TaskInfo, clock: PhaseClock
-) -> NDArray[np.floating[Any]]:
-    """Return checked predictions (n_tasks, n_query, n_way or n_outputs); query labels stay here."""
+def _shuffled(one: EpisodeBatch, rng: np.random.Generator) -> EpisodeBatch:
+    """Put the support rows of a batch of one episode in random order, and its query rows; ids go with them."""
+    s, q = rng.permutation(one.support_x.shape[1]), rng.permutation(one.query_x.shape[1])
+    return EpisodeBatch(
+        one.support_x[:, s],
+        one.support_y[:, s],
+        one.query_x[:, q],
+        one.query_y[:, q],
+        None if one.support_id is None else one.support_id[:, s],
+        None if one.query_id is None else one.query_id[:, q],
+    )
+
+
+def _stacked(episodes: list[EpisodeBatch]) -> EpisodeBatch:
+    """Return all the episodes in one batch; with ids only if every episode has them."""
     import numpy as np
 
-    if adapter.card.batched:
-        with clock.phase("predict"):
-            found = adapter.predict_episodes(batch.support_x, batch.support_y, batch.query_x)
-        return check_predictions(found, batch.query_x.shape[:2], info)
-    predictions = []
-    for support_x, support_y, query_x in zip(batch.support_x, batch.support_y, batch.query_x, strict=True):
-        with clock.phase("adapt"):
-            predictor = adapter.adapt(Support(support_x, support_y, info.n_way))
-        with clock.phase("predict"):
-            one = predictor.predict(query_x)
-        predictions.append(check_predictions(one, query_x.shape[:1], info))
-    return np.stack(predictions)
+    parts: list[list[Any]] = [[getattr(one, f.name) for one in episodes] for f in fields(EpisodeBatch)]
+    joined: list[Any] = [None if any(x is None for x in part) else np.concatenate(part) for part in parts]
+    return EpisodeBatch(*joined)
+
+
+class Predict:
+    """Predicts the queries of batches of episodes, by the fastest way that the adapter offers; keep it for a whole test.
+
+    Parameters
+    ----------
+    adapter : FewShotAdapter
+        Meta-trained.
+    info : TaskInfo
+    clock : PhaseClock
+        Receives the phases "adapt" and "predict".
+    """
+
+    def __init__(self, adapter: FewShotAdapter, info: TaskInfo, clock: PhaseClock) -> None:
+        self.adapter, self.info, self.clock = adapter, info, clock
+        self._table = EmbeddingTable(adapter) if isinstance(adapter, EmbeddingAdapter) else None
+
+    def __call__(self, batch: EpisodeBatch) -> NDArray[np.floating[Any]]:
+        """Return checked predictions (n_tasks, n_query, n_way or n_outputs); query labels and ids stay here."""
+        import numpy as np
+
+        found: Any
+        if self._table is not None and batch.support_id is not None and batch.query_id is not None:
+            with self.clock.phase("predict"):
+                found = self._table.predict(batch)
+        elif self.adapter.card.batched:
+            with self.clock.phase("predict"):
+                found = self.adapter.predict_episodes(batch.support_x, batch.support_y, batch.query_x)
+        else:
+            return np.stack([self._one(batch, i) for i in range(batch.n_tasks)])
+        return check_predictions(found, batch.query_x.shape[:2], self.info)
+
+    def _one(self, batch: EpisodeBatch, i: int) -> NDArray[np.floating[Any]]:
+        with self.clock.phase("adapt"):
+            predictor = self.adapter.adapt(Support(batch.support_x[i], batch.support_y[i], self.info.n_way))
+        with self.clock.phase("predict"):
+            found = predictor.predict(batch.query_x[i])
+        return check_predictions(found, batch.query_x[i].shape[:1], self.info)
 
 
 def check_predictions(found: Any, lead: tuple[int, ...], info: TaskInfo) -> NDArray[np.floating[Any]]:
