@@ -13,6 +13,8 @@ import pytest
 PLUGINS = Path(__file__).parent / "plugins"
 os.environ["BENCHBENCH_METHODS"] = str(PLUGINS)
 os.environ.pop("BENCHBENCH_DB", None)
+# tests run side by side: OpenMP threads that spin for a busy core made some of them fifty times slower
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 @pytest.fixture

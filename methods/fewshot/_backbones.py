@@ -17,7 +17,7 @@ import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import torch
 import torch.nn.functional as F
@@ -45,6 +45,12 @@ class Network(Protocol):
 
         With `moments` given these normalise; otherwise those of the examples at hand.
         """
+
+    def features(self, params: Sequence[Tensor], x: Tensor, moments: Moments | None = None) -> tuple[Tensor, Moments]:
+        """Return what the head sees: (n_tasks, n, n_features), and moments as `forward` does."""
+
+    def head(self, params: Sequence[Tensor], features: Tensor) -> Tensor:
+        """Return outputs (n_tasks, n, n_outputs) of features; reads the last two parameters, weight and bias."""
 
 
 def make_network(task: TaskInfo, *, pools: bool = False) -> Network:
@@ -91,6 +97,15 @@ class ConvNet:
 
     def forward(self, params: Sequence[Tensor], x: Tensor, moments: Moments | None = None) -> tuple[Tensor, Moments]:
         """See `Network.forward`."""
+        features, used = self.features(params, x, moments)
+        return self.head(params, features), used
+
+    def head(self, params: Sequence[Tensor], features: Tensor) -> Tensor:
+        """See `Network.head`."""
+        return torch.baddbmm(params[-1].unsqueeze(1), features, params[-2])
+
+    def features(self, params: Sequence[Tensor], x: Tensor, moments: Moments | None = None) -> tuple[Tensor, Moments]:
+        """See `Network.features`."""
         h = x.permute(0, 1, 3, 4, 2)
         n_tasks, n = h.shape[:2]
         used: Moments = []
@@ -102,8 +117,7 @@ class ConvNet:
             z, seen = _batch_norm(z, scale, shift, given)
             used.append(seen)
             h = F.relu(z).reshape(n_tasks, n, height, width, self.n_filters)
-        features = h.mean((2, 3)) if self.pools else h.flatten(2)
-        return torch.baddbmm(params[-1].unsqueeze(1), features, params[-2]), used
+        return h.mean((2, 3)) if self.pools else h.flatten(2), used
 
     def _n_features(self) -> int:
         # each layer halves a side, rounding up, so the ceilings compose into one
@@ -118,6 +132,7 @@ class MLP:
     n_features: int
     n_outputs: int
     n_hidden: int = 40
+    n_layers: ClassVar[int] = 2
 
     def init(self, generator: torch.Generator, dtype: torch.dtype = torch.float32) -> list[Tensor]:
         """Draw weights and biases uniformly within 1 / sqrt(fan in), as `nn.Linear` does.
@@ -136,9 +151,17 @@ class MLP:
 
     def forward(self, params: Sequence[Tensor], x: Tensor, moments: Moments | None = None) -> tuple[Tensor, Moments]:
         """See `Network.forward`."""
+        return self.head(params, self.features(params, x)[0]), []
+
+    def head(self, params: Sequence[Tensor], features: Tensor) -> Tensor:
+        """See `Network.head`."""
+        return torch.baddbmm(params[-1].unsqueeze(1), features, params[-2])
+
+    def features(self, params: Sequence[Tensor], x: Tensor, moments: Moments | None = None) -> tuple[Tensor, Moments]:
+        """See `Network.features`."""
         h = x.flatten(2)
-        for layer in range(0, len(params), 2):
-            h = torch.baddbmm(params[layer + 1].unsqueeze(1), F.relu(h) if layer else h, params[layer])
+        for layer in range(0, self.n_layers * 2, 2):
+            h = F.relu(torch.baddbmm(params[layer + 1].unsqueeze(1), h, params[layer]))
         return h, []
 
 

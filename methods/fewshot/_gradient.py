@@ -7,7 +7,7 @@ Shapes as in `_backbones`: parameters `(n_tasks, ...)`, inputs `(n_tasks, n, *in
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -15,27 +15,12 @@ from torch import Tensor
 
 from benchbench.methods.fewshot._backbones import Network
 
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from benchbench.contracts.fewshot import EpisodeBatch
-
-__all__ = ["adapt", "as_tensors", "chunks", "expand", "meta_gradient", "task_losses"]
+__all__ = ["adapt", "chunks", "expand", "meta_gradient", "prototype_weights", "query_outputs", "task_losses"]
 
 # input values of the support sets differentiated at once; activations of about 40 images of 28x28 still fit into a core's
 # second-level cache, which was 10 to 15 % faster than 160 images at a time
 CPU_CHUNK_VALUES = 40 * 784
 CUDA_CHUNK_VALUES = 4096 * 784
-
-
-def as_tensors(batch: EpisodeBatch, device: str) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Return support_x, support_y, query_x, query_y of the batch as tensors on the device."""
-
-    def tensor(array: NDArray[np.generic]) -> Tensor:
-        return torch.as_tensor(array, device=device)
-
-    return tensor(batch.support_x), tensor(batch.support_y), tensor(batch.query_x), tensor(batch.query_y)
 
 
 def chunks(x: Tensor) -> Iterator[slice]:
@@ -64,9 +49,12 @@ def adapt(
     x: Tensor,
     y: Tensor,
     *,
-    rate: float,
     n_steps: int,
     mode: str,
+    rate: float = 0.0,
+    rates: Sequence[Tensor] | None = None,
+    head_only: bool = False,
+    prototype_head: bool = False,
 ) -> list[Tensor]:
     """Take `n_steps` gradient steps on each task's own loss.
 
@@ -76,36 +64,96 @@ def adapt(
     mode : str
         "second_order": the result is differentiable through the steps; "first_order": differentiable with the inner gradients
         taken as constants; "detached": not differentiable, and no graph grows.
+    rate : float
+    rates : tensors (n_tasks, ...), optional
+        A rate for every element of every parameter, in place of `rate` (Meta-SGD).
+    head_only : bool
+        Whether only the head's weight and bias are adapted (ANIL); the features are then computed once.
+    prototype_head : bool
+        Whether `params` come without a head, and it starts from the class means of the support set (Proto-MAML).
     """
     fast = [p.detach() if mode == "detached" else p for p in params]
+    features = None
+    if head_only or prototype_head:
+        with torch.set_grad_enabled(mode != "detached"):
+            features = network.features(fast, x)[0]
+            if prototype_head:
+                fast += prototype_weights(features, y)
+    first = len(fast) - 2 if head_only else 0
+    if features is not None and mode == "first_order":
+        features = features.detach()
     for _ in range(n_steps):
-        leaves = [p.detach().requires_grad_() for p in fast] if mode != "second_order" else fast
-        losses = task_losses(network.forward(leaves, x)[0], y)
-        grads = torch.autograd.grad(losses.sum(), leaves, create_graph=mode == "second_order")
-        fast = [p - rate * g for p, g in zip(fast, grads, strict=True)]
+        kept, moving = fast[:first], fast[first:]
+        leaves = [p.detach().requires_grad_() for p in moving] if mode != "second_order" else moving
+        outputs = (
+            network.head(leaves, features) if head_only and features is not None else network.forward(leaves, x)[0]
+        )
+        grads = torch.autograd.grad(task_losses(outputs, y).sum(), leaves, create_graph=mode == "second_order")
+        steps = (
+            [rate * g for g in grads] if rates is None else [r * g for r, g in zip(rates[first:], grads, strict=True)]
+        )
+        fast = [*kept, *(p - s for p, s in zip(moving, steps, strict=True))]
     return fast
 
 
+def prototype_weights(features: Tensor, y: Tensor) -> list[Tensor]:
+    """Return a linear head that classifies by squared distance to class means, over the features' number.
+
+    Minus the distance of a query f to mean c is 2 c f - |c|^2 - |f|^2, and the last term is the same for all classes. Weights
+    (n_tasks, n_features, n_way) and biases (n_tasks, n_way); classes are those in `y` (n_tasks, n_support).
+    """
+    members = F.one_hot(y).to(features.dtype).transpose(1, 2)
+    means = torch.bmm(members, features) / members.sum(-1, keepdim=True)
+    scale = 1 / features.shape[-1] ** 0.5
+    return [2 * scale * means.transpose(1, 2), -scale * means.square().sum(-1)]
+
+
+def query_outputs(
+    network: Network, fast: Sequence[Tensor], support_x: Tensor, query_x: Tensor, *, is_inductive: bool
+) -> Tensor:
+    """Return outputs (n_tasks, n_query, n_outputs) of adapted parameters.
+
+    Batch norm takes the moments of the queries at hand; if `is_inductive` those of the support set, under the same parameters.
+    """
+    moments = network.features(fast, support_x)[1] if is_inductive else None
+    return network.forward(fast, query_x, moments)[0]
+
+
 def meta_gradient(
-    network: Network, params: Sequence[Tensor], episodes: Sequence[Tensor], **inner: Any
+    network: Network,
+    params: Sequence[Tensor],
+    episodes: Sequence[Tensor],
+    *,
+    rates: Sequence[Tensor] | None = None,
+    is_inductive: bool = False,
+    **inner: Any,
 ) -> tuple[list[Tensor], float]:
-    """Return the gradient of the mean query loss after adaptation with respect to `params`, and that loss.
+    """Return the gradient of the mean query loss after adaptation with respect to `params` and then `rates`, and that loss.
 
     Parameters
     ----------
     params : tensors without a task dimension
     episodes : support_x, support_y, query_x, query_y
+    rates : tensors like `params`, optional
+        Learnt rates, see `adapt`.
+    is_inductive : bool
+        See `query_outputs`.
     **inner
-        Passed to `adapt`: `rate`, `n_steps`, `mode` ("second_order" or "first_order").
+        Passed to `adapt`: `rate`, `n_steps`, `mode` ("second_order" or "first_order"), ...
     """
     n_tasks = episodes[0].shape[0]
-    total = [torch.zeros_like(p) for p in params]
+    learnt = [*params, *(rates or ())]
+    total = [torch.zeros_like(p) for p in learnt]
     loss = 0.0
     for part in chunks(episodes[0]):
         support_x, support_y, query_x, query_y = (e[part] for e in episodes)
-        roots = [p.detach().requires_grad_() for p in params]
-        fast = adapt(network, expand(roots, support_x.shape[0]), support_x, support_y, **inner)
-        part_loss = task_losses(network.forward(fast, query_x)[0], query_y).sum() / n_tasks
+        roots = [p.detach().requires_grad_() for p in learnt]
+        stacked = expand(roots, support_x.shape[0])
+        if rates is not None:
+            inner["rates"] = stacked[len(params) :]
+        fast = adapt(network, stacked[: len(params)], support_x, support_y, **inner)
+        outputs = query_outputs(network, fast, support_x, query_x, is_inductive=is_inductive)
+        part_loss = task_losses(outputs, query_y).sum() / n_tasks
         for accumulated, grad in zip(total, torch.autograd.grad(part_loss, roots), strict=True):
             accumulated += grad
         loss += float(part_loss.detach())

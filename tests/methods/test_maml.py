@@ -12,7 +12,13 @@ import torch
 from benchbench.contracts.context import Budget, Context
 from benchbench.contracts.fewshot import EpisodeBatch, EpisodeSource, FewShotTask, Support, TaskInfo
 from benchbench.methods.fewshot import _reporting
+from benchbench.methods.fewshot._learned_init import LearnedInitialisation
+from benchbench.methods.fewshot.anil import ANIL
+from benchbench.methods.fewshot.fomaml import FirstOrderMAML
 from benchbench.methods.fewshot.maml import MAML
+from benchbench.methods.fewshot.maml_inductive import InductiveMAML
+from benchbench.methods.fewshot.meta_sgd import MetaSGD
+from benchbench.methods.fewshot.proto_maml import ProtoMAML
 from benchbench.protocols import fewshot as protocol
 from benchbench.registry import get_loader
 
@@ -20,6 +26,7 @@ TASKS: dict[str, tuple[str, dict[str, Any]]] = {
     "images": ("glyphs", {"way": 5, "shot": 1, "query": 2}),
     "waves": ("sinusoid", {"shot": 10, "query": 20}),
 }
+VARIANTS = [MAML, InductiveMAML, FirstOrderMAML, ANIL, MetaSGD, ProtoMAML]
 SMALL: dict[str, Any] = {"meta_batch": 2}
 
 
@@ -35,8 +42,16 @@ def tasks() -> dict[str, FewShotTask]:
     return {name: get_loader(loader).load(name, options) for name, (loader, options) in TASKS.items()}
 
 
-def _trained(task: FewShotTask, iterations: int, *, seed: int = 0, sink: Any = None, **params: Any) -> MAML:
-    adapter = MAML(**params)
+def _trained(
+    task: FewShotTask,
+    iterations: int,
+    *,
+    seed: int = 0,
+    sink: Any = None,
+    cls: type[LearnedInitialisation] = MAML,
+    **params: Any,
+) -> LearnedInitialisation:
+    adapter = cls(**params)
     assert adapter.supports(task.info) is None
     context = Context(seed=seed, device="cpu", threads=1, scratch=Path(), deadline=1e12, sink=sink)
     adapter.setup(task.info, context)
@@ -45,7 +60,7 @@ def _trained(task: FewShotTask, iterations: int, *, seed: int = 0, sink: Any = N
     return adapter
 
 
-def _predict(adapter: MAML, batch: EpisodeBatch) -> Any:
+def _predict(adapter: LearnedInitialisation, batch: EpisodeBatch) -> Any:
     return adapter.predict_episodes(batch.support_x, batch.support_y, batch.query_x)
 
 
@@ -62,11 +77,11 @@ def test_learns_to_adapt_to_waves(tasks: dict[str, FewShotTask]) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("first_order", [False, True])
-def test_learns_to_adapt_to_letters(tasks: dict[str, FewShotTask], first_order: bool) -> None:
+@pytest.mark.parametrize("cls", VARIANTS)
+def test_learns_to_adapt_to_letters(tasks: dict[str, FewShotTask], cls: type[LearnedInitialisation]) -> None:
     task = tasks["images"]
     batch = next(protocol.test_episodes(task, 100))
-    adapter = _trained(task, 25, meta_batch=8, first_order=first_order)
+    adapter = _trained(task, 25, cls=cls, meta_batch=8)
     accuracy = float((_predict(adapter, batch).argmax(-1) == batch.query_y).mean())
     # chance is 0.2; four standard errors of 1,000 queries are 0.05
     assert accuracy > 0.27
@@ -129,13 +144,13 @@ def test_the_paper_decides_by_default(tasks: dict[str, FewShotTask]) -> None:
     adapter.meta_fit(recorder, validation=task.validation, budget=budget, context=context)
     assert recorder.asked == [{"n_way": 5, "k_shot": 1, "n_query": 1, "n_tasks": 32}]
     names = ("inner_rate", "train_steps", "test_steps", "meta_batch")
-    assert [adapter._value(n) for n in names] == [0.4, 1, 3, 32]
+    assert [adapter.value(n) for n in names] == [0.4, 1, 3, 32]
     many = TaskInfo(name="t", kind="classification", n_way=20, k_shot=1, n_query=20, input_shape=(1, 28, 28))
     adapter.setup(many, context)
-    assert [adapter._value(n) for n in names] == [0.1, 5, 5, 16]
+    assert [adapter.value(n) for n in names] == [0.1, 5, 5, 16]
     wave = TaskInfo(name="t", kind="regression", n_way=1, k_shot=10, n_query=10, input_shape=(1,), n_outputs=1)
     adapter.setup(wave, context)
-    assert [adapter._value(n) for n in ("inner_rate", "train_steps", "meta_batch")] == [0.01, 1, 25]
+    assert [adapter.value(n) for n in ("inner_rate", "train_steps", "meta_batch")] == [0.01, 1, 25]
 
 
 def test_reports_a_curve_that_ends_at_the_last_iteration(tasks: dict[str, FewShotTask]) -> None:

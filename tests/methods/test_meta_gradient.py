@@ -89,6 +89,80 @@ def _reference(
     return total, loss
 
 
+def _one_features(params: Sequence[Tensor], x: Tensor) -> Tensor:
+    """What the head sees: the network with the identity for a head."""
+    n = params[-2].shape[0]
+    return _one_forward([*params[:-2], torch.eye(n, dtype=x.dtype), torch.zeros(n, dtype=x.dtype)], x)
+
+
+def _with_moments_of(params: Sequence[Tensor], support: Tensor, query: Tensor) -> Tensor:
+    """Forward queries one by one, normalised by the moments of the support set, through torch's own layers."""
+    if support.dim() == 2:
+        return _one_forward(params, query)
+    for layer in range(4):
+        weight, scale, shift = params[3 * layer : 3 * layer + 3]
+        kernel = weight.view(3, 3, support.shape[1], -1).permute(3, 2, 0, 1)
+        s, q = (F.conv2d(x, kernel, stride=2, padding=1) for x in (support, query))
+        deviation, mean = torch.std_mean(s, (0, 2, 3), correction=0, keepdim=True)
+        root = torch.sqrt(deviation**2 + 1e-5)
+        support, query = (F.relu((z - mean) / root * scale.view(1, -1, 1, 1) + shift.view(1, -1, 1, 1)) for z in (s, q))
+    return F.linear(query.permute(0, 2, 3, 1).flatten(1), params[-2].T, params[-1])
+
+
+def _variant_reference(
+    variant: str, params: list[Tensor], rates: list[Tensor], episodes: list[Tensor], n_steps: int
+) -> list[Tensor]:
+    """The meta-gradient of a variant of MAML by a loop over tasks and steps, with autograd through everything."""
+    learnt = [p.clone().requires_grad_() for p in [*params, *rates]]
+    roots, alphas = learnt[: len(params)], learnt[len(params) :]
+    loss = torch.zeros((), dtype=params[0].dtype)
+    for support_x, support_y, query_x, query_y in zip(*episodes, strict=True):
+        fast = list(roots)
+        if variant == "prototype_head":
+            n = _one_features([*fast, params[0].new_zeros(N_FEATURES, 1), params[0].new_zeros(1)], support_x)
+            means = torch.stack([n[support_y == c].mean(0) for c in range(N_WAY)])
+            fast += [2 * means.T / N_FEATURES**0.5, -(means**2).sum(1) / N_FEATURES**0.5]
+        for _ in range(n_steps):
+            moving = fast[-2:] if variant == "head_only" else fast
+            grads = torch.autograd.grad(_one_loss(fast, support_x, support_y), moving, create_graph=True)
+            size = alphas if variant == "rates" else [RATE] * len(moving)
+            moved = [p - r * g for p, r, g in zip(moving, size, grads, strict=True)]
+            fast = [*fast[: len(fast) - len(moved)], *moved]
+        out = _with_moments_of(fast, support_x, query_x) if variant == "is_inductive" else _one_forward(fast, query_x)
+        loss = (
+            loss
+            + (F.mse_loss(out, query_y) if query_y.is_floating_point() else F.cross_entropy(out, query_y)) / N_TASKS
+        )
+    return list(torch.autograd.grad(loss, learnt))
+
+
+N_FEATURES = 16 * 4
+
+
+@pytest.mark.parametrize("n_steps", [1, 3])
+@pytest.mark.parametrize("variant", ["head_only", "prototype_head", "rates", "is_inductive"])
+@pytest.mark.parametrize("setting", ["omniglot", "perceptron"])
+def test_variants_equal_plain_autograd(setting: str, variant: str, n_steps: int) -> None:
+    """ANIL, Proto-MAML, Meta-SGD and MAML without transduction, in float64, task by task."""
+    network, params, episodes = SETTINGS[setting]()
+    if variant == "prototype_head" and setting == "perceptron":
+        pytest.skip("prototypes are of classes")
+    inner: dict[str, Any] = {"n_steps": n_steps, "mode": "second_order", "rate": RATE}
+    rates: list[Tensor] = []
+    if variant == "rates":
+        g = torch.Generator().manual_seed(3)
+        rates = [torch.rand(p.shape, generator=g, dtype=p.dtype) * 0.2 for p in params]
+    elif variant == "prototype_head":
+        params = params[:-2]
+        inner[variant] = True
+    else:
+        inner[variant] = True
+    found, _ = meta_gradient(network, params, episodes, rates=rates or None, **inner)
+    expected = _variant_reference(variant, params, rates, episodes, n_steps)
+    assert len(found) == len(params) + len(rates)
+    assert max(_relative(found, expected)) < 1e-10
+
+
 def _relative(found: Sequence[Tensor], expected: Sequence[Tensor]) -> list[float]:
     return [float((a - b).norm() / b.norm()) for a, b in zip(found, expected, strict=True)]
 

@@ -1,0 +1,37 @@
+"""ANIL, almost no inner loop: MAML whose inner steps move the head alone.
+
+Raghu, Raghu, Bengio & Vinyals 2020, arXiv:1909.09157. The body is meta-learnt and stays as it is when a task is adapted to, so
+features of the support set are computed once, however many steps there are. Transductive, as `maml`. The paper's rates are
+MAML's; what differs from that paper is said in `maml`.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from benchbench.cards import MethodCard
+from benchbench.methods.fewshot._learned_init import LearnedInitialisation
+
+__all__ = ["ANIL"]
+
+
+class ANIL(LearnedInitialisation):
+    """MAML that adapts only the last layer."""
+
+    card: ClassVar[MethodCard] = MethodCard(
+        name="anil",
+        track="fewshot",
+        title="ANIL",
+        summary="MAML whose inner steps adapt the last layer alone.",
+        paper="Raghu, Raghu, Bengio & Vinyals 2020, ICLR",
+        url="https://arxiv.org/abs/1909.09157",
+        year=2020,
+        differs="head on all positions, from zero; batch norm's scale and shift adapted too; quick: meta-batches of 2",
+        family="gradient",
+        tasks=("classification", "regression"),
+        transductive=True,
+        batched=True,
+        iterations={"quick": 900, "standard": 3000, "paper": 60000},
+    )
+    head_only = True
+    speed = 1.5
