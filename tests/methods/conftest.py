@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from numpy.typing import NDArray
 
 from benchbench.contracts.context import Budget, Context
 from benchbench.contracts.fewshot import EpisodeBatch, EpisodeSource, TaskInfo
@@ -36,15 +35,6 @@ class Blobs(EpisodeSource):
                 parts[x].append(clean + self.noise * rng.standard_normal(clean.shape, dtype=np.float32))
                 parts[y].append(np.repeat(np.arange(n_way), n))
         return EpisodeBatch(*(np.stack(p) for p in parts))
-
-    @property
-    def n_labels(self) -> int:
-        return self.n_classes
-
-    def sample_images(self, rng: np.random.Generator, n_images: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        labels = rng.integers(0, self.n_classes, n_images)
-        clean = self.patterns[labels]
-        return clean + self.noise * rng.standard_normal(clean.shape, dtype=np.float32), labels
 
     @property
     def n_labels(self) -> int:
