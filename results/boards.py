@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import astuple
 from typing import TYPE_CHECKING
 
 from benchbench.stats.board import Cell, Group, SuiteFacts, TaskFacts
 from benchbench.stats.compare import Side
+from benchbench.stats.curves import CurveValue, SeedCurve
 
 if TYPE_CHECKING:
     from benchbench.results.queries import Readable
     from benchbench.suite_files import SuiteSpec
 
-__all__ = ["board_cells", "compare_sides", "suite_facts"]
+__all__ = ["board_cells", "compare_sides", "seed_curves", "suite_facts"]
 
 # Of each trial one attempt counts: the newest that is not infra (infra only if there is no other), of the newest source that its
 # method was measured with under these conditions: no row of a board mixes two sources, and a quick run with a new source does
@@ -69,6 +72,21 @@ SELECT suite, suite_version, task, task_fingerprint, protocol_version, method, p
 FROM dated LEFT JOIN unit_scores USING (attempt_key)
 QUALIFY rank() OVER (PARTITION BY suite, task, method, params_json, preset, threads, device ORDER BY newest DESC) = 1
 ORDER BY suite, task, method, params_json, preset, seed
+"""
+
+# the order of the group's parameters is that of the fields of `Group`
+_TRIALS = """
+SELECT attempt_key, task, task_fingerprint, method, params_json, seed, attempts.metric, m.value
+FROM attempts SEMI JOIN counted USING (attempt_key)
+LEFT JOIN (SELECT attempt_key, value FROM metrics WHERE kind = 'phase' AND name = 'meta_fit') AS m USING (attempt_key)
+WHERE outcome = 'ok' AND suite_version = $1 AND protocol_version = $2 AND preset = $3
+    AND coalesce(CAST(json_extract(budget_json, '$.test_units') AS BIGINT), 0) = $4 AND threads = $5 AND device = $6
+ORDER BY task, method, params_json, seed
+"""
+
+_POINTS = """
+SELECT attempt_key, step, seconds, metric, value FROM curves
+WHERE starts_with(metric, 'val_') AND attempt_key IN (SELECT unnest(CAST($1 AS UBIGINT[]))) ORDER BY attempt_key, position
 """
 
 _OLDER = """
@@ -129,6 +147,39 @@ def board_cells(results: Readable, suite: str) -> tuple[list[Cell], list[str]]:
     ]
     left = [f"{n} trial{'' if n == 1 else 's'} of {method} from an older source of the adapter" for method, n in older]
     return cells, left
+
+
+def seed_curves(results: Readable, suite: str, group: Group) -> list[SeedCurve]:
+    """Return the counted trials of a board's group that ended well, each with its curve of the task's metric in validation."""
+    with results.reading() as con:
+        con.execute(_COUNT, [suite])
+        trials = con.execute(_TRIALS, list(astuple(group))).fetchall()
+        rows = con.execute(_POINTS, [[t[0] for t in trials]]).fetchall()
+    reported: dict[int, dict[str, dict[int, tuple[float, float]]]] = {}
+    for key, step, seconds, metric, value in rows:
+        # a step that is reported twice counts as it was reported last
+        if value is not None and math.isfinite(value):
+            reported.setdefault(key, {}).setdefault(metric, {})[step] = (seconds, value)
+    curves = []
+    for key, task, fingerprint, method, params, seed, metric, fit_seconds in trials:
+        own = reported.get(key, {})
+        widths = own.get(f"val_{metric}_ci95", {})
+        points = [
+            CurveValue(step, seconds, value, widths[step][1] if step in widths else None)
+            for step, (seconds, value) in sorted(own.get(f"val_{metric}", {}).items())
+        ]
+        curves.append(
+            SeedCurve(
+                task=task,
+                fingerprint=fingerprint,
+                method=method,
+                params=params,
+                seed=seed,
+                fit_seconds=fit_seconds,
+                points=tuple(points),
+            )
+        )
+    return curves
 
 
 def compare_sides(results: Readable, suite: str | None = None) -> list[Side]:

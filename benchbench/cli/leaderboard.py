@@ -11,14 +11,14 @@ import typer
 
 from benchbench.cli.common import DbOption, check_format, db_path, print_json, print_table, split_list
 from benchbench.cli.tables import columns_that_fit, print_lines, terminal_width
-from benchbench.errors import UnknownNameError
+from benchbench.errors import InputError, UnknownNameError
 
 if TYPE_CHECKING:
     from benchbench.results.queries import Readable
     from benchbench.stats.board import Board, Row
     from benchbench.suite_files import SuiteSpec
 
-__all__ = ["leaderboard", "show_leaderboard"]
+__all__ = ["leaderboard", "make_board", "no_results", "show_leaderboard"]
 
 FORMATS = ("table", "json", "csv", "md")
 
@@ -41,17 +41,13 @@ def leaderboard(
     from benchbench.suite_files import find_suite
 
     check_format(format_, FORMATS)
-    spec = find_suite(suite)
-    tasks = split_list(task)
-    for name in tasks:
-        spec.task(name)
     show_leaderboard(
-        spec,
+        find_suite(suite),
         Store(db_path(db)),
         preset=preset,
         device=device,
         threads=threads,
-        tasks=tasks,
+        tasks=split_list(task),
         methods=split_list(method),
         impute=impute,
         format_=format_,
@@ -71,15 +67,48 @@ def show_leaderboard(
     format_: str = "table",
 ) -> None:
     """Print the board of a suite; used by `bench run` at its end, too."""
-    from benchbench.results.boards import board_cells, suite_facts
-    from benchbench.stats.board import leaderboard as make_board
+    board = make_board(
+        suite, store, preset=preset, device=device, threads=threads, tasks=tasks, methods=methods, impute=impute
+    )
+    if format_ == "json":
+        print_json(_records(suite, board))
+    elif format_ == "csv":
+        _print_csv(suite, board)
+    elif not board.rows:
+        _print_empty(suite, board)
+    else:
+        _print_board(suite, board, markdown=format_ == "md")
 
+
+def make_board(
+    suite: SuiteSpec,
+    store: Readable,
+    *,
+    preset: str | None = None,
+    device: str | None = None,
+    threads: int | None = None,
+    tasks: list[str] | None = None,
+    methods: list[str] | None = None,
+    impute: str = "baseline",
+) -> Board:
+    """Return the board of a suite that the options choose; every command that shows results compares what it holds.
+
+    Raises
+    ------
+    UnknownNameError
+        If a method or task has no results, or is not of the suite.
+    """
+    from benchbench.results.boards import board_cells, suite_facts
+    from benchbench.stats.board import leaderboard as board_of
+
+    for name in tasks or ():
+        suite.task(name)
     cells, older = board_cells(store, suite.name)
     known = {c.method for c in cells}
     for name in methods or ():
         if cells and name not in known:
             raise UnknownNameError(f"method with results in suite {suite.name!r}:", name, known)
-    board = make_board(
+    board = board_of(
         cells,
         suite_facts(suite),
         preset=preset,
@@ -90,14 +119,15 @@ def show_leaderboard(
         imputation=impute,
     )
     board.left_out += older
-    if format_ == "json":
-        print_json(_records(suite, board))
-    elif format_ == "csv":
-        _print_csv(suite, board)
-    elif not board.rows:
-        _print_empty(suite, board)
-    else:
-        _print_board(suite, board, markdown=format_ == "md")
+    return board
+
+
+def no_results(suite: SuiteSpec, board: Board) -> InputError:
+    """Return the error that says of an empty board what there is instead."""
+    if not board.left_out:
+        return InputError(f"no results of suite {suite.name} yet; make some: bench run --suite {suite.name}")
+    lines = "".join(f"\n- {line}" for line in board.left_out)
+    return InputError(f"no results of suite {suite.name} fit; there are:{lines}")
 
 
 def _print_empty(suite: SuiteSpec, board: Board) -> None:

@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from benchbench import __version__
-from benchbench.cli import check, compare, leaderboard, listing, results, run, runs, show
+from benchbench.cli import check, compare, leaderboard, listing, plot, results, run, runs, show
 from benchbench.errors import BenchbenchError
 
 __all__ = ["app", "main"]
@@ -49,6 +49,7 @@ app.command("runs")(runs.runs)
 app.command("show")(show.show)
 app.command("check")(check.check)
 app.command("compare")(compare.compare)
+app.command("plot")(plot.plot)
 results_app = typer.Typer(
     help="Move results between databases.", no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None
 )

@@ -65,7 +65,7 @@ def land(tmp_path: Path) -> Land:
     return make
 
 
-def _attempt(number: int, *, scores: list[float] | None = None, **changes: Any) -> Attempt:
+def _attempt(number: int, *, scores: list[float] | None = None, iterations: int = 0, **changes: Any) -> Attempt:
     values: dict[str, Any] = {
         "attempt_id": content_hash(["attempt", number]),
         "run_id": "run",
@@ -98,7 +98,7 @@ def _attempt(number: int, *, scores: list[float] | None = None, **changes: Any) 
         mean = sum(scores) / len(scores)
         deviation = (sum((s - mean) ** 2 for s in scores) / max(1, len(scores) - 1)) ** 0.5
         values |= {"unit_scores": scores, "score": mean, "score_sd": deviation, "n_units": len(scores)}
-    values["budget"] = {"preset": values["preset"], "test_units": 4}
+    values["budget"] = {"preset": values["preset"], "test_units": 4, "iterations": iterations}
     names = ("suite", "suite_version", "task", "method", "params", "seed", "preset", "threads", "device")
     values.setdefault("trial_id", content_hash([values[n] for n in names]))
     return Attempt(**values)
