@@ -127,6 +127,8 @@ def _request(entry: MethodEntry, kind: str, task: str, **budget: Any) -> dict[st
         "fingerprint": get_loader(loader).fingerprint(options),
         "preload": list(get_protocol(entry.card.track).PRELOAD),
         "visible_gpus": "",
+        # a check of what training gives must not find it in the cache
+        "shares_training": False,
     }
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -65,6 +66,8 @@ class Context:
         `time.monotonic()` at which the trial is stopped from outside.
     sink : callable
         Receives `(step, seconds, metric, value)` for each reported value.
+    shares_training : bool
+        Whether the harness may take over what another trial learnt in the same meta-training.
     """
 
     seed: int
@@ -73,6 +76,7 @@ class Context:
     scratch: Path
     deadline: float
     sink: Callable[[int, float, str, float], None] | None = None
+    shares_training: bool = False
     started: float = field(default_factory=time.perf_counter)
 
     def rng(self, *names: str | int) -> np.random.Generator:
@@ -87,9 +91,9 @@ class Context:
         """Return the wall-clock seconds until the trial is stopped from outside."""
         return self.deadline - time.monotonic()
 
-    def start_clock(self) -> None:
-        """Begin the timed phase: `report` counts seconds from here."""
-        self.started = time.perf_counter()
+    def start_clock(self, already_seconds: float = 0.0) -> None:
+        """Begin the timed phase: `report` counts seconds from here, on top of those that were spent already."""
+        self.started = time.perf_counter() - already_seconds
 
     def elapsed(self) -> float:
         """Return the seconds since the timed phase began."""
@@ -104,3 +108,26 @@ class Context:
             seconds = self.elapsed()
             for name, value in metrics.items():
                 self.sink(int(step), seconds, name, float(value))
+
+    def replay(self, points: Iterable[tuple[int, float, str, float]]) -> None:
+        """Send points that were recorded earlier, with their own seconds; for the harness."""
+        if self.sink is not None:
+            for point in points:
+                self.sink(*point)
+
+    @contextmanager
+    def recorded(self) -> Iterator[list[tuple[int, float, str, float]]]:
+        """Collect what the body reports, besides sending it; for the harness."""
+        points: list[tuple[int, float, str, float]] = []
+        sink = self.sink
+
+        def record(step: int, seconds: float, metric: str, value: float) -> None:
+            points.append((step, seconds, metric, value))
+            if sink is not None:
+                sink(step, seconds, metric, value)
+
+        self.sink = record
+        try:
+            yield points
+        finally:
+            self.sink = sink

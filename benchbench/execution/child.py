@@ -104,6 +104,7 @@ def _execute(
             scratch=scratch,
             deadline=deadline,
             sink=lambda step, seconds, metric, value: emit({"point": [step, seconds, metric, value]}),
+            shares_training=request.get("shares_training", True),
         )
         found = protocol.run(spec, request["fingerprint"], context, clock)
         outcome = {"outcome": "ok", "metric": found.metric, "unit": found.unit, "metrics": found.metrics}

@@ -146,7 +146,7 @@ def execute(request: dict[str, Any]) -> dict[str, Any]:
     ----------
     request : dict
         `spec` (a trial specification as plain data), `fingerprint` (of the task), `preload` (modules), and optionally
-        `visible_gpus` (for CUDA_VISIBLE_DEVICES).
+        `visible_gpus` (for CUDA_VISIBLE_DEVICES) and `shares_training` (false: the trial trains for itself).
 
     Returns
     -------

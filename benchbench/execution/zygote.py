@@ -62,8 +62,13 @@ def main() -> None:
 def _import_registry() -> None:
     from benchbench import registry
 
-    registry.methods()
     registry.loaders()
+    for entry in registry.methods().values():
+        # here, where the code is read: by the time that a trial asks, its author may have changed the file
+        try:
+            entry.source_hash()
+        except Exception as error:
+            sys.stderr.write(f"{entry.path}: source cannot be hashed: {type(error).__name__}: {error}\n")
 
 
 class Trial:

@@ -22,6 +22,7 @@ from benchbench.contracts.fewshot import (
 from benchbench.errors import ClusterError, ProtocolViolation
 from benchbench.protocols.base import Declined, PhaseClock, ProtocolResult
 from benchbench.protocols.embeddings import EmbeddingTable
+from benchbench.protocols.training import meta_train
 from benchbench.registry import create_method, get_loader
 from benchbench.seeding import generator
 
@@ -77,9 +78,7 @@ def run(spec: TrialSpec, fingerprint: str, context: Context, clock: PhaseClock) 
         task = loader.load(spec.task, spec.options)
     with clock.phase("import"):
         adapter.setup(task.info, context)
-    context.start_clock()
-    with clock.phase("meta_fit"):
-        adapter.meta_fit(task.train, validation=task.validation, budget=spec.budget, context=context)
+    adapter, metrics = meta_train(spec, PROTOCOL_VERSION, loader, adapter, task, context, clock)
     scores: list[float] = []
     losses: list[float] = []
     predict = Predict(adapter, task.info, clock)
@@ -89,7 +88,8 @@ def run(spec: TrialSpec, fingerprint: str, context: Context, clock: PhaseClock) 
             batch_scores, batch_losses = score_batch(predictions, batch.query_y, task.info)
             scores.extend(batch_scores)
             losses.extend(batch_losses)
-    metrics = {"log_loss": sum(losses) / len(losses)} if losses else {}
+    if losses:
+        metrics["log_loss"] = sum(losses) / len(losses)
     return ProtocolResult(metric=task.metric, unit="episode", unit_scores=scores, metrics=metrics)
 
 

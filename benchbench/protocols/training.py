@@ -1,0 +1,125 @@
+"""Meta-training of a trial: done here, or taken over from a trial that would have learnt the very same."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from benchbench import __version__, artefacts
+from benchbench.provenance import hardware_class
+from benchbench.registry import create_method, get_method
+
+if TYPE_CHECKING:
+    from benchbench.contracts.context import Context
+    from benchbench.contracts.fewshot import FewShotAdapter, FewShotTask
+    from benchbench.contracts.loading import TaskLoader
+    from benchbench.protocols.base import PhaseClock
+    from benchbench.spec import TrialSpec
+
+__all__ = ["meta_train"]
+
+
+def meta_train(
+    spec: TrialSpec,
+    protocol_version: str,
+    loader: TaskLoader,
+    adapter: FewShotAdapter,
+    task: FewShotTask,
+    context: Context,
+    clock: PhaseClock,
+) -> tuple[FewShotAdapter, dict[str, float]]:
+    """Return a trained adapter, and figures for the record.
+
+    Whether the state was learnt here or by another trial, phase "meta_fit" holds the seconds that it took, and the curve the
+    points that were reported; `shared_seconds` tells that these seconds were spent elsewhere.
+
+    Parameters
+    ----------
+    adapter : FewShotAdapter
+        After `setup`.
+    """
+    made_of = _made_of(spec, protocol_version, loader, adapter, task, context)
+    if made_of is None:
+        _train(spec, adapter, task, context, clock)
+        return adapter, {}
+
+    def train() -> artefacts.Trained:
+        points = _train(spec, adapter, task, context, clock)
+        return artefacts.Trained(state=adapter.state(), seconds=clock.seconds["meta_fit"], curve=tuple(points))
+
+    trained, is_shared = artefacts.obtain(spec.method, made_of, train, clock)
+    if is_shared:
+        clock.seconds["meta_fit"] = trained.seconds
+        context.replay(trained.curve)
+    else:
+        # a new instance, as all who take the state over have: what it forgets, it forgets here as well
+        with clock.phase("import"):
+            adapter = create_method(spec.method, spec.params)
+            adapter.setup(task.info, context)
+    with clock.phase("load"):
+        adapter.load_state(trained.state)
+    context.start_clock(already_seconds=trained.seconds)
+    return adapter, {"shared_seconds": trained.seconds} if is_shared else {}
+
+
+def _train(
+    spec: TrialSpec, adapter: FewShotAdapter, task: FewShotTask, context: Context, clock: PhaseClock
+) -> list[artefacts.Point]:
+    """Train the adapter; return what it reported."""
+    context.start_clock()
+    with context.recorded() as points, clock.phase("meta_fit"):
+        adapter.meta_fit(task.train, validation=task.validation, budget=spec.budget, context=context)
+    return points
+
+
+def _made_of(
+    spec: TrialSpec,
+    protocol_version: str,
+    loader: TaskLoader,
+    adapter: FewShotAdapter,
+    task: FewShotTask,
+    context: Context,
+) -> dict[str, Any] | None:
+    """Return all that determines what is learnt, or None if it is not to be shared."""
+    if not context.shares_training or spec.budget.iterations == 0:
+        return None
+    key, data = adapter.training_key(task.info), loader.training_fingerprint(spec.options)
+    if key is None or data is None:
+        return None
+    return {
+        "protocol_version": protocol_version,
+        "method": spec.method,
+        "params": dict(spec.params),
+        "source": get_method(spec.method).source_hash(),
+        "training_key": dict(key),
+        "training_data": data,
+        "kind": task.info.kind,
+        "input_shape": list(task.info.input_shape),
+        "n_outputs": task.info.n_outputs,
+        "preset": spec.budget.preset,
+        "iterations": spec.budget.iterations,
+        "threads": spec.budget.threads,
+        "seed": spec.seed,
+        "device": spec.device,
+        # also so that seconds taken over were spent on a machine like this one
+        "hardware": hardware_class(),
+        "arithmetic": _arithmetic(),
+        "versions": _versions(),
+    }
+
+
+def _arithmetic() -> Mapping[str, Any]:
+    """Return what rounding depends on besides versions: which instructions torch uses, which precisions it can."""
+    if "torch" not in sys.modules:
+        return {}
+    import torch
+
+    able = torch.cpu.get_capabilities()
+    half = {name: bool(able[name]) for name in sorted(able) if name.endswith(("bf16", "fp16"))}
+    return {"capability": torch.backends.cpu.get_cpu_capability(), **half}
+
+
+def _versions() -> Mapping[str, str]:
+    found = {"benchbench": __version__, "python": ".".join(map(str, sys.version_info[:3]))}
+    return found | {name: str(sys.modules[name].__version__) for name in ("numpy", "torch") if name in sys.modules}
