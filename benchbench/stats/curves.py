@@ -12,6 +12,9 @@ from benchbench.stats.intervals import estimate
 
 __all__ = ["CurvePanel", "CurveValue", "Line", "SeedCurve", "curve_panels"]
 
+# a meta_fit that does nothing takes microseconds; budgets cannot tell, since a preset may give iterations to every method
+TRAINS_FROM_SECONDS = 0.01
+
 
 @dataclass(frozen=True, slots=True)
 class CurveValue:
@@ -114,6 +117,8 @@ def _line(row: Row, seeds: Sequence[SeedCurve]) -> Line:
     points = _over_seeds(reported) if len(reported) > 1 else reported[0].points if reported else ()
     unit = "" if all(p.ci95 is None for p in points) else "seed" if len(reported) > 1 else "episode"
     seconds = [s.fit_seconds for s in seeds if s.fit_seconds is not None]
+    fit_seconds = math.fsum(seconds) / len(seconds) if seconds else None
+    is_trained = row.iterations > 0 if fit_seconds is None else fit_seconds >= TRAINS_FROM_SECONDS
     return Line(
         method=row.method,
         params=row.params,
@@ -125,8 +130,8 @@ def _line(row: Row, seeds: Sequence[SeedCurve]) -> Line:
         score_ci95=row.ci95,
         score_unit=row.unit,
         score_n=row.n,
-        fit_seconds=math.fsum(seconds) / len(seconds) if seconds else None,
-        is_trained=row.iterations > 0 or bool(points),
+        fit_seconds=fit_seconds,
+        is_trained=is_trained or bool(points),
         is_transductive=row.transductive,
         is_shared=row.n_shared > 0,
         is_imputed=row.n_imputed > 0,
