@@ -31,6 +31,14 @@ class FirstOrderMAML(LearnedInitialisation):
         transductive=True,
         batched=True,
         iterations={"quick": 900, "standard": 3000, "paper": 60000},
+        published={
+            "omniglot-maml-5w1s": 0.983,
+            "omniglot-maml-5w5s": 0.992,
+            "omniglot-maml-20w1s": 0.894,
+            "omniglot-maml-20w5s": 0.979,
+            "miniimagenet-5w1s": 0.4807,
+            "miniimagenet-5w5s": 0.6315,
+        },
     )
     mode = "first_order"
     speed = 2.0

@@ -39,4 +39,12 @@ class MAML(LearnedInitialisation):
         transductive=True,
         batched=True,
         iterations={"quick": 900, "standard": 3000, "paper": 60000},
+        published={
+            "omniglot-maml-5w1s": 0.987,
+            "omniglot-maml-5w5s": 0.999,
+            "omniglot-maml-20w1s": 0.958,
+            "omniglot-maml-20w5s": 0.989,
+            "miniimagenet-5w1s": 0.487,
+            "miniimagenet-5w5s": 0.6311,
+        },
     )

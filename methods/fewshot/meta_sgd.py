@@ -39,6 +39,14 @@ class MetaSGD(LearnedInitialisation):
         transductive=True,
         batched=True,
         iterations={"quick": 900, "standard": 3000, "paper": 60000},
+        published={
+            "omniglot-maml-5w1s": 0.9953,
+            "omniglot-maml-5w5s": 0.9993,
+            "omniglot-maml-20w1s": 0.9593,
+            "omniglot-maml-20w5s": 0.9897,
+            "miniimagenet-5w1s": 0.5047,
+            "miniimagenet-5w5s": 0.6403,
+        },
     )
     few_ways: ClassVar[Mapping[str, Any]] = {**FEW_WAYS, "test_steps": 1}
     many_ways: ClassVar[Mapping[str, Any]] = {**MANY_WAYS, "train_steps": 1, "test_steps": 1, "inner_rate": 0.4}

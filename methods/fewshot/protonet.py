@@ -40,6 +40,14 @@ class ProtoNet(EpisodicAdapter):
         tasks=("classification",),
         batched=True,
         iterations={"quick": 90, "standard": 1500, "paper": 20000},
+        published={
+            "omniglot-vinyals-5w1s": 0.988,
+            "omniglot-vinyals-5w5s": 0.997,
+            "omniglot-vinyals-20w1s": 0.96,
+            "omniglot-vinyals-20w5s": 0.989,
+            "miniimagenet-5w1s": 0.4942,
+            "miniimagenet-5w5s": 0.682,
+        },
     )
     halve_after = 2000
 

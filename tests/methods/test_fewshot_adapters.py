@@ -34,6 +34,11 @@ PARAMS: dict[str, dict[str, Any]] = {
 }
 
 
+@pytest.fixture(autouse=True)
+def _few_validation_episodes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("benchbench.methods.fewshot._reporting.VALIDATION_QUERIES", 50)
+
+
 def fitted(
     name: str, task: TaskInfo, source: EpisodeSource, context: Context, fit: Callable[..., None], iterations: int = 3
 ) -> Any:

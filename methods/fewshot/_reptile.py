@@ -1,0 +1,245 @@
+"""Reptile's training and adaptation, for the adapter with transduction and the one without. Importing this is light.
+
+Nichol, Achiam & Schulman 2018, arXiv:1803.02999. For each of a few tasks, some steps of Adam (without momentum) on mini-batches
+lead from theta to phi; then theta <- theta + epsilon * mean(phi - theta), with epsilon falling linearly to zero. No queries
+and no second derivatives. All tasks of an iteration, and many test episodes, train side by side.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from benchbench.contracts.context import Budget, Context
+from benchbench.contracts.fewshot import EpisodeSource, FewShotAdapter, Predictor, Support, TaskInfo
+from benchbench.methods.fewshot._episodic import validation_queries
+from benchbench.methods.fewshot._learned_init import MAX_FEW_WAYS
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+__all__ = ["Reptile", "inner_adam"]
+
+# the commands in the paper's code: up to 10 ways, more ways, and its sinusoid (plain steps of 0.02 there)
+FEW_WAYS: Mapping[str, Any] = {
+    "inner_rate": 1e-3,
+    "inner_batch": 10,
+    "train_steps": 5,
+    "test_steps": 50,
+    "train_shots": 10,
+}
+MANY_WAYS: Mapping[str, Any] = {**FEW_WAYS, "inner_rate": 5e-4, "inner_batch": 20, "train_steps": 10}
+REGRESSION: Mapping[str, Any] = {**FEW_WAYS, "inner_rate": 1e-2, "test_steps": 32}
+# at test every step sees the whole support set; as many steps as see each image as often as the paper's mini-batches do would
+# be 10 at 5 shots
+MANY_SHOTS_STEPS = 15
+MAX_FEW_SHOTS = 2
+BETA2 = 0.999
+EPSILON = 1e-8
+N_REPORTS = 8
+QUICK_WORK, STANDARD_WORK = 90_000, 900_000
+
+
+class Reptile(FewShotAdapter):
+    """Moves an initialisation towards what training on each task makes of it; None means the paper's value.
+
+    Parameters
+    ----------
+    meta_step : float
+        First epsilon; it falls to zero.
+    meta_batch : int
+        Tasks an iteration.
+    inner_rate : float, optional
+        Adam's rate on a task.
+    inner_batch : int, optional
+        Images a mini-batch of meta-training.
+    train_steps, test_steps : int, optional
+        Mini-batches of a training task; steps on the whole support set at test.
+    train_shots : int, optional
+        Images a class of a training task.
+    """
+
+    def __init__(
+        self,
+        *,
+        meta_step: float = 1.0,
+        meta_batch: int = 5,
+        inner_rate: float | None = None,
+        inner_batch: int | None = None,
+        train_steps: int | None = None,
+        test_steps: int | None = None,
+        train_shots: int | None = None,
+    ) -> None:
+        self.meta_step = meta_step
+        self.meta_batch = meta_batch
+        self.inner_rate = inner_rate
+        self.inner_batch = inner_batch
+        self.train_steps = train_steps
+        self.test_steps = test_steps
+        self.train_shots = train_shots
+
+    @classmethod
+    def iterations(cls, preset: str, task: TaskInfo) -> int:
+        if task.kind == "regression":
+            return {"quick": 3000, "standard": 20_000}.get(preset, 60_000)
+        paper = super().iterations("paper", task) * (2 if task.n_way > MAX_FEW_WAYS else 1)
+        work = {"quick": QUICK_WORK, "standard": STANDARD_WORK}.get(preset)
+        known = FEW_WAYS if task.n_way <= MAX_FEW_WAYS else MANY_WAYS
+        # images that an iteration of five tasks trains on
+        return paper if work is None else max(1, work // (5 * known["inner_batch"] * known["train_steps"]))
+
+    def training_key(self, task: TaskInfo) -> Mapping[str, Any] | None:
+        key = {"way": task.n_way, "shot": task.k_shot, "validation_queries": validation_queries(task)}
+        return key if task.kind == "classification" else None
+
+    def setup(self, task: TaskInfo, context: Context) -> None:
+        import torch
+
+        from benchbench.methods.fewshot._backbones import make_network
+
+        super().setup(task, context)
+        self._network = make_network(task)
+        generator = torch.Generator().manual_seed(context.derive(self.card.name, "init"))
+        self._params = [p.to(context.device) for p in self._network.init(generator)]
+
+    def meta_fit(self, episodes: EpisodeSource, *, validation: EpisodeSource, budget: Budget, context: Context) -> None:
+        import torch
+
+        from benchbench.methods.fewshot._gradient import chunks, expand
+        from benchbench.methods.fewshot._reporting import Reporter
+        from benchbench.methods.fewshot._supply import Supply, shuffled
+
+        task, rng = self.task, context.rng(self.card.name, "episodes")
+        rate, size, n_steps, n_shots = (
+            self.value(n) for n in ("inner_rate", "inner_batch", "train_steps", "train_shots")
+        )
+        supply = Supply(episodes, context.device)
+        reporter = Reporter(self, validation, n_reports=N_REPORTS, budget=budget)
+        for iteration in range(1, budget.iterations + 1):
+            # the contract wants a query: it is one of the shots
+            support_x, support_y, query_x, query_y = supply.sample(
+                rng, n_way=task.n_way, k_shot=n_shots - 1, n_query=1, n_tasks=self.meta_batch
+            )
+            x, y = shuffled(rng, torch.cat([support_x, query_x], 1), torch.cat([support_y, query_y], 1))
+            # mini-batches go through the images in order, round and round
+            rows = torch.arange(n_steps * size, device=x.device).view(n_steps, size) % y.shape[1]
+            loss, total = 0.0, [torch.zeros_like(p) for p in self._params]
+            for part in chunks(x[:, :size]):
+                batches = [(x[part][:, row], y[part][:, row]) for row in rows]
+                phi, last = inner_adam(self._network, expand(self._params, len(batches[0][0])), batches, rate)
+                for summed, p in zip(total, phi, strict=True):
+                    summed += p.sum(0)
+                loss += float(last.sum()) / self.meta_batch
+            epsilon = self.meta_step * (1 - (iteration - 1) / budget.iterations)
+            for param, summed in zip(self._params, total, strict=True):
+                param.lerp_(summed / self.meta_batch, epsilon)
+            reporter.after(iteration, loss)
+
+    def state(self) -> dict[str, NDArray[Any]]:
+        return {str(i): p.cpu().numpy().copy() for i, p in enumerate(self._params)}
+
+    def load_state(self, state: Mapping[str, NDArray[Any]]) -> None:
+        import torch
+
+        self._params = [torch.tensor(state[str(i)], device=self.context.device) for i in range(len(state))]
+
+    def adapt(self, support: Support) -> Predictor:
+        return _Adapted(self, support.x[None], self._adapt(support.x[None], support.y[None]))
+
+    def predict_episodes(
+        self, support_x: NDArray[np.float32], support_y: NDArray[Any], query_x: NDArray[np.float32]
+    ) -> NDArray[np.floating[Any]]:
+        import numpy as np
+        import torch
+
+        from benchbench.methods.fewshot._gradient import chunks
+
+        found = []
+        for part in chunks(torch.from_numpy(support_x)):
+            fast = self._adapt(support_x[part], support_y[part])
+            found.append(self._outputs(fast, support_x[part], query_x[part]))
+        return np.concatenate(found)
+
+    def _adapt(self, support_x: NDArray[np.float32], support_y: NDArray[Any]) -> list[Tensor]:
+        import torch
+
+        from benchbench.methods.fewshot._gradient import expand
+
+        x, y = (torch.as_tensor(a, device=self.context.device) for a in (support_x, support_y))
+        steps = [(x, y)] * self.value("test_steps")
+        return inner_adam(self._network, expand(self._params, len(x)), steps, self.value("inner_rate"))[0]
+
+    def _outputs(
+        self, fast: list[Tensor], support_x: NDArray[np.float32], query_x: NDArray[np.float32]
+    ) -> NDArray[np.float32]:
+        """Return probabilities or values (n_tasks, n_query, n_outputs)."""
+        import torch
+
+        from benchbench.methods.fewshot._gradient import query_outputs
+
+        with torch.no_grad():
+            support, query = (torch.as_tensor(a, device=self.context.device) for a in (support_x, query_x))
+            outputs = query_outputs(self._network, fast, support, query, is_inductive=not self.card.transductive)
+            if self.task.kind == "classification":
+                outputs = outputs.softmax(-1)
+            array: NDArray[np.float32] = outputs.cpu().numpy()
+        return array
+
+    def value(self, name: str) -> Any:
+        """Return the parameter, or the paper's value of it for this task."""
+        given = getattr(self, name)
+        if given is not None:
+            return given
+        if self.task.kind == "regression":
+            return REGRESSION[name]
+        if name == "test_steps" and self.task.k_shot > MAX_FEW_SHOTS:
+            return MANY_SHOTS_STEPS
+        return (FEW_WAYS if self.task.n_way <= MAX_FEW_WAYS else MANY_WAYS)[name]
+
+
+@dataclass(frozen=True, slots=True)
+class _Adapted(Predictor):
+    method: Reptile
+    support_x: NDArray[np.float32]
+    params: list[Tensor]
+
+    def predict(self, query_x: NDArray[np.float32]) -> NDArray[np.floating[Any]]:
+        return self.method._outputs(self.params, self.support_x, query_x[None])[0]
+
+
+def inner_adam(
+    network: Any, params: list[Tensor], batches: list[tuple[Tensor, Tensor]], rate: float
+) -> tuple[list[Tensor], Tensor]:
+    """Take a step of Adam without momentum on each batch, every task on its own.
+
+    Parameters
+    ----------
+    network : Network
+    params : tensors (n_tasks, ...)
+    batches : pairs of (n_tasks, n, *input) and (n_tasks, n, ...)
+    rate : float
+
+    Returns
+    -------
+    list of tensors (n_tasks, ...), and the losses (n_tasks,) of the last batch
+    """
+    import torch
+
+    from benchbench.methods.fewshot._gradient import task_losses
+
+    fast = [p.clone() for p in params]
+    squares = [torch.zeros_like(p) for p in fast]
+    losses = fast[0].new_zeros(len(fast[0]))
+    for step, (x, y) in enumerate(batches, 1):
+        leaves = [p.requires_grad_() for p in fast]
+        losses = task_losses(network.forward(leaves, x)[0], y)
+        grads = torch.autograd.grad(losses.sum(), leaves)
+        correction = 1 - BETA2**step
+        fast = [p.detach() for p in leaves]
+        for p, square, grad in zip(fast, squares, grads, strict=True):
+            square.mul_(BETA2).addcmul_(grad, grad, value=1 - BETA2)
+            p.addcdiv_(grad, (square / correction).sqrt_().add_(EPSILON), value=-rate)
+    return fast, losses.detach()

@@ -1,0 +1,45 @@
+"""Reptile: the initialisation moves towards the parameters that training on each task ends with.
+
+Nichol, Achiam & Schulman 2018, arXiv:1803.02999; the loop and the paper's settings are in `_reptile`. Batch norm uses all queries of
+an episode together (transductive: the paper's better figures; `reptile_inductive` has the others).
+
+What differs: Adam's second moments start afresh on each task; every step at test sees the whole support set, so that its order
+does not matter, 50 steps up to 2 shots and 15 beyond. The head starts at zero.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from benchbench.cards import MethodCard
+from benchbench.methods.fewshot import _reptile
+
+__all__ = ["Reptile"]
+
+
+class Reptile(_reptile.Reptile):
+    """Reptile with transduction."""
+
+    card: ClassVar[MethodCard] = MethodCard(
+        name="reptile",
+        track="fewshot",
+        title="Reptile",
+        summary="Moves an initialisation towards what training on each task makes of it.",
+        paper="Nichol, Achiam & Schulman 2018",
+        url="https://arxiv.org/abs/1803.02999",
+        year=2018,
+        differs="Adam's state afresh on each task; whole support sets at test; head starts at zero",
+        family="gradient",
+        tasks=("classification", "regression"),
+        transductive=True,
+        batched=True,
+        iterations={"quick": 360, "standard": 3600, "paper": 100000},
+        published={
+            "omniglot-maml-5w1s": 0.9768,
+            "omniglot-maml-5w5s": 0.9948,
+            "omniglot-maml-20w1s": 0.8943,
+            "omniglot-maml-20w5s": 0.9712,
+            "miniimagenet-5w1s": 0.4997,
+            "miniimagenet-5w5s": 0.6599,
+        },
+    )

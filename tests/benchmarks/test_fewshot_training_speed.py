@@ -1,0 +1,195 @@
+"""Meta-training against plain loops as papers' code and learn2learn have them, in turns in one process. Run by `make bench`.
+
+Ratios only: absolute times say more of the machine than of the code.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from benchbench.methods.fewshot._backbones import ConvNet
+from benchbench.methods.fewshot._embedding import Prototypes, choose_precision
+from benchbench.methods.fewshot._gradient import meta_gradient
+
+pytestmark = pytest.mark.timeout(1200)
+ROUNDS = 7
+# name: (ways, shots, queries a class, tasks, inner steps, at least so many times faster)
+CELLS = {
+    "paper_5w1s": (5, 1, 1, 32, 1, 1.5),
+    "five_steps": (5, 1, 1, 32, 5, 1.5),
+    "paper_20w1s": (20, 1, 1, 16, 5, 1.0),
+    "paper_5w5s": (5, 5, 5, 32, 1, 1.0),
+    "many_queries": (5, 1, 15, 4, 1, 1.0),
+}
+
+
+@pytest.fixture(params=[1, 2], ids=["one_thread", "two_threads"])
+def threads(request: Any) -> Iterator[int]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(request.param)
+    yield request.param
+    torch.set_num_threads(before)
+
+
+def in_turns(benchmark: Any, plain: Callable[[], Any], ours: Callable[[], Any], rounds: int = ROUNDS) -> float:
+    """Time the two in turns, so that both meet the same machine; print and return how many times faster ours is."""
+    seconds: dict[str, list[float]] = {"plain": [], "ours": []}
+    for call in (plain, ours):
+        call()
+
+    def once() -> None:
+        for name, call in (("plain", plain), ("ours", ours)):
+            started = time.perf_counter()
+            call()
+            seconds[name].append(time.perf_counter() - started)
+
+    benchmark.pedantic(once, rounds=rounds)
+    medians = {name: statistics.median(found) for name, found in seconds.items()}
+    ratio = statistics.median(p / o for p, o in zip(seconds["plain"], seconds["ours"], strict=True))
+    benchmark.extra_info.update(medians, ratio=ratio)
+    print(f"\nplain {medians['plain']:.3f} s, ours {medians['ours']:.3f} s: {ratio:.2f} times faster")
+    return ratio
+
+
+class PlainMAML:
+    """One task after the other through torch's own layers, as learn2learn does: clone, adapt, accumulate the gradient."""
+
+    def __init__(self, n_way: int, *, n_steps: int, rate: float = 0.4) -> None:
+        self.n_steps, self.rate = n_steps, rate
+        g = torch.Generator().manual_seed(0)
+        self.params: list[Tensor] = []
+        for n_in in (1, 64, 64, 64):
+            weight = torch.randn(64, n_in, 3, 3, generator=g) * (2 / (9 * n_in)) ** 0.5
+            self.params += [weight, torch.zeros(64), torch.ones(64), torch.zeros(64)]
+        self.params += [torch.randn(n_way, 256, generator=g) * 0.05, torch.zeros(n_way)]
+        self.params = [p.requires_grad_() for p in self.params]
+
+    def forward(self, params: list[Tensor], x: Tensor) -> Tensor:
+        for layer in range(4):
+            weight, bias, scale, shift = params[4 * layer : 4 * layer + 4]
+            x = F.conv2d(x, weight, bias, stride=2, padding=1)
+            x = F.relu(F.batch_norm(x, None, None, scale, shift, training=True))
+        return F.linear(x.flatten(1), params[-2], params[-1])
+
+    def iteration(self, episodes: tuple[Tensor, ...]) -> list[Tensor]:
+        for p in self.params:
+            p.grad = None
+        n_tasks = len(episodes[0])
+        for support_x, support_y, query_x, query_y in zip(*episodes, strict=True):
+            fast = [p.clone() for p in self.params]
+            for _ in range(self.n_steps):
+                loss = F.cross_entropy(self.forward(fast, support_x), support_y)
+                grads = torch.autograd.grad(loss, fast, create_graph=True)
+                fast = [p - self.rate * g for p, g in zip(fast, grads, strict=True)]
+            (F.cross_entropy(self.forward(fast, query_x), query_y) / n_tasks).backward()
+        return [p.grad for p in self.params if p.grad is not None]
+
+
+def maml_episodes(n_way: int, k_shot: int, n_query: int, n_tasks: int) -> tuple[Tensor, ...]:
+    g = torch.Generator().manual_seed(1)
+    labels = [torch.arange(n_way).repeat_interleave(n).repeat(n_tasks, 1) for n in (k_shot, n_query)]
+    images = [torch.rand(n_tasks, n_way * n, 1, 28, 28, generator=g) for n in (k_shot, n_query)]
+    return images[0], labels[0], images[1], labels[1]
+
+
+def in_our_layout(params: list[Tensor]) -> list[Tensor]:
+    """The plain network's parameters in the order and layout of `ConvNet`, without the biases that batch norm cancels."""
+    found: list[Tensor] = []
+    for layer in range(4):
+        weight, _, scale, shift = params[4 * layer : 4 * layer + 4]
+        found += [weight.permute(2, 3, 1, 0).reshape(-1, 64), scale, shift]
+    head = params[-2].view(-1, 64, 2, 2).permute(0, 2, 3, 1).flatten(1).T
+    return [p.detach().clone().contiguous() for p in (*found, head, params[-1])]
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_maml_iteration(benchmark: Any, cell: str, threads: int) -> None:
+    """A meta-iteration, gradient only, with equal weights and episodes: the same gradient, faster, never slower."""
+    n_way, k_shot, n_query, n_tasks, n_steps, at_least = CELLS[cell]
+    plain = PlainMAML(n_way, n_steps=n_steps)
+    network = ConvNet((1, 28, 28), n_way)
+    params, episodes = in_our_layout(plain.params), maml_episodes(n_way, k_shot, n_query, n_tasks)
+    inner: dict[str, Any] = {"rate": plain.rate, "n_steps": n_steps, "mode": "second_order"}
+    found, _ = meta_gradient(network, params, episodes, **inner)
+    expected = in_our_layout(plain.iteration(episodes))
+    if n_steps == 1:  # through five steps of 0.4 rounding grows without bound
+        assert F.cosine_similarity(flat(found), flat(expected), dim=0) > 0.999
+    floor = arithmetic_floor(n_way, k_shot, n_query, n_tasks, n_steps)
+    ratio = in_turns(
+        benchmark, lambda: plain.iteration(episodes), lambda: meta_gradient(network, params, episodes, **inner)
+    )
+    share = floor / benchmark.extra_info["ours"]
+    benchmark.extra_info.update(floor=floor, share=share)
+    print(f"arithmetic floor {floor:.3f} s, reached {100 * share:.0f} % of it")
+    assert ratio >= at_least
+
+
+def flat(tensors: list[Tensor]) -> Tensor:
+    return torch.cat([t.flatten() for t in tensors])
+
+
+def arithmetic_floor(n_way: int, k_shot: int, n_query: int, n_tasks: int, n_steps: int) -> float:
+    """Seconds that the matrix products alone would take at the speed of a large product on the same threads.
+
+    A support image costs a product forward, two backward, and four more when the backward pass is differentiated, less those
+    that lead to the first layer's input; a query image costs three.
+    """
+    sides, n_in = (14, 7, 4, 2), (1, 64, 64, 64)
+    one = sum(2 * side * side * 9 * n * 64 for side, n in zip(sides, n_in, strict=True))
+    first = 2 * 14 * 14 * 9 * 64
+    support, query = 7 * one - 2 * first, 3 * one - first
+    total = n_tasks * n_way * (k_shot * n_steps * support + n_query * query)
+    a = torch.rand(1536, 1536)
+    seconds = []
+    for _ in range(5):
+        started = time.perf_counter()
+        a @ a
+        seconds.append(time.perf_counter() - started)
+    return total / (2 * 1536**3 / statistics.median(seconds))
+
+
+def test_protonet_episode(benchmark: Any, threads: int) -> None:
+    """A training episode of 60 ways, 1 + 5 images, Adam's step included: at least twice as fast as plain float32."""
+    rng = np.random.default_rng(0)
+    x = torch.as_tensor(rng.random((60 * 6, 1, 28, 28), dtype=np.float32))
+    support_y, query_y = torch.arange(60), torch.arange(60).repeat_interleave(5)
+    torch.manual_seed(0)
+    blocks: list[nn.Module] = []
+    for n_in in (1, 64, 64, 64):
+        blocks += [nn.Conv2d(n_in, 64, 3, padding=1), nn.BatchNorm2d(64), nn.ReLU(), nn.MaxPool2d(2)]
+    plain = nn.Sequential(*blocks, nn.Flatten())
+    ours = Prototypes(1, precision=choose_precision("cpu"))
+    with torch.no_grad():
+        for mine, theirs in zip(ours.parameters(), plain.parameters(), strict=True):
+            mine.copy_(theirs)
+
+    def plain_logits() -> Tensor:
+        z = plain(x)
+        return -((z[60:, None] - z[None, :60]) ** 2).sum(-1)
+
+    def our_logits() -> Tensor:
+        z = ours.embed(x)[None]
+        return ours.logits(z[:, :60], support_y[None], z[:, 60:], 60)[0]
+
+    def trainer(network: nn.Module, logits: Callable[[], Tensor]) -> Callable[[], None]:
+        optimiser = torch.optim.Adam(network.parameters(), lr=1e-3)
+
+        def step() -> None:
+            optimiser.zero_grad()
+            F.cross_entropy(logits(), query_y).backward()
+            optimiser.step()
+
+        return step
+
+    same = (plain_logits().argmax(1) == our_logits().argmax(1)).float().mean()
+    assert same > 0.9, "bfloat16 may swap near ties of an untrained network, no more"
+    assert in_turns(benchmark, trainer(plain, plain_logits), trainer(ours, our_logits)) >= 2
