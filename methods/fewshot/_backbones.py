@@ -116,7 +116,7 @@ class ConvNet:
             given = moments[layer] if moments is not None else None
             z, seen = _batch_norm(z, scale, shift, given)
             used.append(seen)
-            h = F.relu(z).reshape(n_tasks, n, height, width, self.n_filters)
+            h = z.reshape(n_tasks, n, height, width, self.n_filters)
         return h.mean((2, 3)) if self.pools else h.flatten(2), used
 
     def _n_features(self) -> int:
@@ -168,15 +168,85 @@ class MLP:
 def _batch_norm(
     z: Tensor, scale: Tensor, shift: Tensor, given: tuple[Tensor, Tensor] | None
 ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-    """Normalise `z` (n_tasks, n_rows, n_filters) over its rows, or by the moments given."""
+    """Normalise `z` (n_tasks, n_rows, n_filters) over its rows, or by the moments given; then scale, shift and rectify."""
     if given is None:
+        rectified, _, mean, root = _NormaliseReLU.apply(z, scale, shift)
+        return rectified, (mean, root)
+    mean, root = given
+    return F.relu(torch.addcmul(shift.unsqueeze(1), z - mean, root * scale.unsqueeze(1))), given
+
+
+class _NormaliseReLU(torch.autograd.Function):
+    """Batch norm and ReLU, twice differentiable in half the passes over memory that autograd's own way takes.
+
+    With x the normalised rows, r the reciprocal deviation, m the mean over rows, and y = relu(s x + h):
+    dx_j/dz_i = r (1[i = j] - 1/n - x_i x_j / n), dr/dz_i = -r^2 x_i / n, dmean/dz_i = 1/n.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, z: Tensor, scale: Tensor, shift: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         mean = z.mean(1, keepdim=True)
-        centred = z - mean
-        root = torch.rsqrt((centred * centred).mean(1, keepdim=True) + BATCH_NORM_EPSILON)
-    else:
-        mean, root = given
-        centred = z - mean
-    return torch.addcmul(shift.unsqueeze(1), centred, root * scale.unsqueeze(1)), (mean, root)
+        normal = z - mean
+        root = (normal * normal).mean(1, keepdim=True).add_(BATCH_NORM_EPSILON).rsqrt_()
+        normal *= root
+        rectified = torch.addcmul(shift.unsqueeze(1), normal, scale.unsqueeze(1)).clamp_(min=0)
+        ctx.set_materialize_grads(False)
+        ctx.save_for_backward(normal, root, scale, rectified)
+        return rectified, normal, mean, root
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
+        normal, root, scale, rectified = ctx.saved_tensors
+        g, g_normal, g_mean, g_root = grads
+        n = normal.shape[1]
+        dz, d_scale, d_shift = None, None, None
+        if g is not None:
+            dz, d_scale, d_shift = _NormaliseReLUGradient.apply(g, normal, root, scale, rectified)
+        # from here on gradients of second order, and of moments that were handed to queries
+        if g_normal is not None:
+            slope = root * (g_normal * normal).mean(1, keepdim=True)
+            part = (g_normal - g_normal.mean(1, keepdim=True)) * root - normal * slope
+            dz = part if dz is None else dz + part
+        if g_root is not None:
+            part = normal * (g_root * root * root / -n)
+            dz = part if dz is None else dz + part
+        if g_mean is not None:
+            part = (g_mean / n).expand_as(normal)
+            dz = part if dz is None else dz + part
+        return dz, d_scale, d_shift
+
+
+class _NormaliseReLUGradient(torch.autograd.Function):
+    """The gradient of `_NormaliseReLU` by z, scale and shift, and its own gradient, written out.
+
+    With u the gradient behind the ReLU: dz = r s (u - m(u) - x m(u x)), ds = n m(u x), dh = n m(u).
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any, g: Tensor, normal: Tensor, root: Tensor, scale: Tensor, rectified: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        n = normal.shape[1]
+        u = torch.ops.aten.threshold_backward(g, rectified, 0)
+        d_shift, d_scale = u.sum(1, keepdim=True), (u * normal).sum(1, keepdim=True)
+        size = root * scale.unsqueeze(1)
+        dz = torch.addcmul(u * size, normal, size * d_scale, value=-1 / n).sub_(size * d_shift / n)
+        ctx.save_for_backward(u, normal, root, scale, rectified, d_scale / n, d_shift / n)
+        return dz, d_scale.squeeze(1), d_shift.squeeze(1)
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        u, normal, root, scale, rectified, mean_ux, mean_u = ctx.saved_tensors
+        v, p, q = grads[0], grads[1].unsqueeze(1), grads[2].unsqueeze(1)
+        size = root * scale.unsqueeze(1)
+        mean_v, mean_vx = v.mean(1, keepdim=True), (v * normal).mean(1, keepdim=True)
+        along = p - size * mean_vx
+        by_u = torch.addcmul(q - size * mean_v, v, size).addcmul_(normal, along)
+        by_normal = torch.addcmul(u * along, v, size * mean_ux, value=-1)
+        sums = (v * u).sum(1, keepdim=True) - normal.shape[1] * (mean_v * mean_u + mean_vx * mean_ux)
+        by_g = torch.ops.aten.threshold_backward(by_u, rectified, 0)
+        return by_g, by_normal, sums * scale.unsqueeze(1), (sums * root).squeeze(1), None
 
 
 class _Im2col(torch.autograd.Function):
@@ -205,12 +275,22 @@ class _Col2im(torch.autograd.Function):
         t, n, h, w, c = shape
         rows, columns = (h + 1) // 2, (w + 1) // 2
         parts = patches.reshape(t, n, rows, columns, 3, 3, c)
-        z = patches.new_zeros(t, n, h + 2, w + 2, c)
-        for i in range(3):
-            for j in range(3):
-                z[:, :, i : i + 2 * rows - 1 : 2, j : j + 2 * columns - 1 : 2] += parts[:, :, :, :, i, j]
-        return z[:, :, 1 : h + 1, 1 : w + 1].contiguous()
+        # a pixel in an even row stands in the middle of its patches, one in an odd row below one patch and above the next
+        z = _interleave(parts[:, :, :, :, 0], parts[:, :, :, :, 1], parts[:, :, :, :, 2], 2)
+        z = _interleave(z[..., 0, :], z[..., 1, :], z[..., 2, :], 3)
+        return z[:, :, :h, :w].contiguous()
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
         return _Im2col.apply(grads[0]), None
+
+
+def _interleave(above: Tensor, middle: Tensor, below: Tensor, axis: int) -> Tensor:
+    """Double an axis: even places from `middle`, odd ones the sum of `below` and the next place's `above`."""
+    size = middle.shape[axis]
+    z = middle.new_empty(*middle.shape[:axis], size, 2, *middle.shape[axis + 1 :])
+    z.select(axis + 1, 0).copy_(middle)
+    odd = z.select(axis + 1, 1)
+    odd.narrow(axis, size - 1, 1).copy_(below.narrow(axis, size - 1, 1))
+    torch.add(below.narrow(axis, 0, size - 1), above.narrow(axis, 1, size - 1), out=odd.narrow(axis, 0, size - 1))
+    return z.flatten(axis, axis + 1)
