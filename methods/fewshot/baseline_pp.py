@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar
 
 from benchbench.cards import MethodCard
-from benchbench.methods.fewshot.baseline import Baseline
+from benchbench.methods.fewshot.baseline_linear import Baseline
 
 if TYPE_CHECKING:
     from torch import nn
@@ -39,7 +39,7 @@ class BaselinePlusPlus(Baseline):
         family="baseline",
         tasks=("classification",),
         batched=True,
-        iterations={"quick": 1600, "standard": 20000, "paper": 50000},
+        iterations={"quick": 1200, "standard": 20000, "paper": 50000},
     )
 
     def head(self, n_features: int, n_labels: int) -> nn.Module:

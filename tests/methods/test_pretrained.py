@@ -11,13 +11,13 @@ import torch.nn.functional as F
 
 from benchbench.contracts.fewshot import TaskInfo
 from benchbench.methods.fewshot._heads import CosineHead, CosineHeads, Heads, LinearHeads, train_heads
-from benchbench.methods.fewshot.baseline import SGD, Baseline
+from benchbench.methods.fewshot.baseline_linear import SGD, Baseline
 from benchbench.methods.fewshot.baseline_pp import BaselinePlusPlus
 from benchbench.methods.fewshot.siamese import Siamese
 from benchbench.methods.fewshot.simpleshot import SimpleShot
 from benchbench.registry import create_method
 
-METHODS = ["baseline", "baseline_pp", "siamese", "simpleshot"]
+METHODS = ["baseline_linear", "baseline_pp", "siamese", "simpleshot"]
 KINDS: list[Heads] = [LinearHeads(), CosineHeads(2.0)]
 
 

@@ -45,7 +45,7 @@ class Baseline(PretrainedAdapter):
     """
 
     card: ClassVar[MethodCard] = MethodCard(
-        name="baseline",
+        name="baseline_linear",
         track="fewshot",
         title="Baseline (linear)",
         summary="Trains a classifier of all training classes, then a new linear layer on each support set.",
@@ -57,7 +57,7 @@ class Baseline(PretrainedAdapter):
         family="baseline",
         tasks=("classification",),
         batched=True,
-        iterations={"quick": 1600, "standard": 20000, "paper": 50000},
+        iterations={"quick": 1200, "standard": 20000, "paper": 50000},
     )
 
     def __init__(
