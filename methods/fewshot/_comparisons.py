@@ -128,14 +128,11 @@ def _block(n_in: int, n_out: int, *, padding: int, pool: bool) -> list[nn.Module
 
 
 def _initialise(module: nn.Module) -> None:
-    """Initialise as the authors' code does."""
+    """Initialise convolutions as the authors' code does."""
     if isinstance(module, nn.Conv2d):
-        nn.init.normal_(module.weight, 0, (2 / (module.weight[0, 0].numel() * module.out_channels)) ** 0.5)
+        nn.init.kaiming_normal_(module.weight, mode="fan_out")
         if module.bias is not None:
             nn.init.zeros_(module.bias)
-    elif isinstance(module, nn.Linear):
-        nn.init.normal_(module.weight, 0, 0.01)
-        nn.init.ones_(module.bias)
 
 
 def support_distances(support_z: Tensor, query_z: Tensor) -> Tensor:

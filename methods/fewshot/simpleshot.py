@@ -45,7 +45,7 @@ class SimpleShot(PretrainedAdapter):
         family="baseline",
         tasks=("classification",),
         batched=True,
-        iterations={"quick": 1600, "standard": 20000, "paper": 50000},
+        iterations={"quick": 1200, "standard": 20000, "paper": 50000},
         published={"miniimagenet-5w1s": 0.4969, "miniimagenet-5w5s": 0.6692},
     )
     keeps_best = True
