@@ -15,6 +15,9 @@ from benchbench.suite_files import PresetSpec, SuiteSpec, TaskSpec
 
 __all__ = ["DoneKey", "MethodRequest", "PlannedTrial", "Request", "choose_methods", "plan"]
 
+ALL = "all"
+"""In place of a method's name: every method of the track."""
+
 DoneKey = tuple[str, str, str, str]
 """(trial id, adapter source hash, task fingerprint, protocol version): if all four are equal, an attempt still counts."""
 
@@ -61,12 +64,17 @@ class PlannedTrial:
 def choose_methods(suite: SuiteSpec, texts: Sequence[str]) -> tuple[MethodRequest, ...]:
     """Return the methods named by `texts`, or those of the suite (else all of its track) if there are none.
 
+    The word "all" stands for every method of the track; further texts may add variants with parameters.
+
     Raises
     ------
     UnknownNameError, InputError
         For unknown methods or parameters, or a method of another track.
     """
-    chosen = list(texts) or list(suite.methods) or [m for m, e in methods().items() if e.card.track == suite.track]
+    everything = [name for name, entry in methods().items() if entry.card.track == suite.track]
+    chosen = list(texts) or list(suite.methods) or everything
+    if ALL in chosen:
+        chosen = [*everything, *(text for text in chosen if text != ALL and text not in everything)]
     found = []
     for text in chosen:
         name, params = parse_method(text)
