@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
     from benchbench.protocols.base import PhaseClock
 
-__all__ = ["Entry", "Point", "Trained", "entries", "key_of", "obtain", "remove"]
+__all__ = ["Entry", "Point", "Trained", "entries", "key_of", "obtain", "pack", "remove", "unpack"]
 
 FORMAT = 1
 """Version of the layout; raised when older folders can no longer be read."""
@@ -129,10 +129,10 @@ def obtain(
             return found, True
         trained = train()
         with clock.phase("save"):
-            packed = _pack(trained.state)
+            packed = pack(trained.state)
             if is_locked:
                 _keep(folder, method, made_of, trained, packed)
-        return Trained(state=_unpack(packed), seconds=trained.seconds, curve=trained.curve), False
+        return Trained(state=unpack(packed), seconds=trained.seconds, curve=trained.curve), False
 
 
 def entries() -> Iterator[Entry]:
@@ -213,7 +213,7 @@ def _usable(folder: Path, report: bool = False) -> Trained | None:
         data = (folder / STATE).read_bytes()
         if hashlib.sha256(data).hexdigest() != manifest["state_sha256"]:
             raise _Damaged(f"{folder / STATE} is not what was written")
-        state = _unpack(data)
+        state = unpack(data)
     except (_Damaged, OSError) as error:
         if report:
             _say(f"{error}; training again")
@@ -284,13 +284,20 @@ def _sync(folder: Path) -> None:
         os.close(handle)
 
 
-def _pack(state: Mapping[str, NDArray[Any]]) -> bytes:
-    """Return the bytes of an .npz file; `numpy.savez` itself would not take every name."""
+def pack(state: Mapping[str, NDArray[Any]]) -> bytes:
+    """Return the bytes of an .npz file.
+
+    Raises
+    ------
+    ProtocolViolation
+        If the state holds anything but plain arrays by name.
+    """
     import numpy as np
 
     if not isinstance(state, Mapping):
         raise ProtocolViolation(f"state() must return arrays by name, got {type(state).__name__}")
     buffer = io.BytesIO()
+    # `numpy.savez` would not take every name: "file" is an argument of its own
     with zipfile.ZipFile(buffer, "w") as archive:
         for name, array in state.items():
             if not isinstance(name, str) or not isinstance(array, np.ndarray) or array.dtype.hasobject:
@@ -301,7 +308,8 @@ def _pack(state: Mapping[str, NDArray[Any]]) -> bytes:
     return buffer.getvalue()
 
 
-def _unpack(data: bytes) -> dict[str, NDArray[Any]]:
+def unpack(data: bytes) -> dict[str, NDArray[Any]]:
+    """Return the arrays that `pack` was given; no pickle is read."""
     import numpy as np
 
     with np.load(io.BytesIO(data), allow_pickle=False) as archive:

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from benchbench.contracts.context import Context
     from benchbench.spec import TrialSpec
 
-__all__ = ["PRELOAD", "PROTOCOL_VERSION", "TIMED_PHASES", "budget_iterations", "run", "test_episodes"]
+__all__ = ["PRELOAD", "PROTOCOL_VERSION", "TIMED_PHASES", "budget_iterations", "run", "stacked", "test_episodes"]
 
 PROTOCOL_VERSION = "fewshot/2"
 TIMED_PHASES = ("meta_fit", "adapt", "predict")
@@ -107,7 +107,7 @@ def test_episodes(task: FewShotTask, n_episodes: int) -> Iterator[EpisodeBatch]:
             rng = generator(task.seed, "test", index)
             one = task.test.sample(rng, n_way=info.n_way, k_shot=info.k_shot, n_query=queries_a_class)
             episodes.append(_shuffled(one, rng))
-        yield _stacked(episodes)
+        yield stacked(episodes)
 
 
 def _shuffled(one: EpisodeBatch, rng: np.random.Generator) -> EpisodeBatch:
@@ -123,7 +123,7 @@ def _shuffled(one: EpisodeBatch, rng: np.random.Generator) -> EpisodeBatch:
     )
 
 
-def _stacked(episodes: list[EpisodeBatch]) -> EpisodeBatch:
+def stacked(episodes: list[EpisodeBatch]) -> EpisodeBatch:
     """Return all the episodes in one batch; with ids only if every episode has them."""
     import numpy as np
 

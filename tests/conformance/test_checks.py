@@ -31,6 +31,14 @@ def statuses(method: str, *only: str) -> dict[str, str]:
         ("wrong_batch", "check_batched_equals_one_by_one"),
         ("unseeded", "check_same_seed_same_scores"),
         ("peeks_at_labels", "check_scrambled_labels_fall_to_chance"),
+        ("batch_remembers", "check_no_state_between_episodes"),
+        ("global_random", "check_global_random_state_does_not_matter"),
+        ("unseeded", "check_global_random_state_does_not_matter"),
+        ("shares_too_much", "check_shared_training_is_sound"),
+        ("forgets_half", "check_shared_training_is_sound"),
+        ("state_of_objects", "check_shared_training_is_sound"),
+        ("embeds_together", "check_images_are_embedded_alone"),
+        ("two_paths", "check_embedding_once_changes_nothing"),
         ("computes", "check_constructor_only_stores"),
         ("unfinished", "check_card_is_complete"),
     ],
@@ -40,11 +48,21 @@ def test_each_broken_promise_is_caught_by_its_check(method: str, check: str) -> 
     assert statuses("honest", check)[check] in ("passed", "skipped")
 
 
-def test_an_honest_method_passes_everything_but_the_card_text() -> None:
-    results = list(run_checks(get_method("honest")))
+@pytest.mark.parametrize("method", ["honest", "honest_sharing", "honest_embedding", "declared_order"])
+def test_an_honest_method_passes_everything(method: str) -> None:
+    results = list(run_checks(get_method(method)))
     bad = {r.check: r.message for r in results if r.is_bad}
     assert bad == {}
     assert {r.check for r in results} == set(check_names("fewshot"))
+    concerned = {
+        "check_shared_training_is_sound": method == "honest_sharing",
+        "check_images_are_embedded_alone": method == "honest_embedding",
+        "check_embedding_once_changes_nothing": method == "honest_embedding",
+        "check_support_order_does_not_matter": method != "declared_order",
+        "check_global_random_state_does_not_matter": True,
+    }
+    found = {r.check: r.status == "passed" for r in results if r.check in concerned}
+    assert found == concerned
 
 
 def test_known_failures() -> None:

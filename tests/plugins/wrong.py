@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from benchbench.cards import MethodCard
-from benchbench.contracts.fewshot import FewShotAdapter, Predictor
+from benchbench.contracts.fewshot import EmbeddingAdapter, FewShotAdapter, Predictor, Support
 
 
 def wrong_card(name: str, **more: Any) -> MethodCard:
@@ -109,6 +109,136 @@ class WrongBatch(Honest):
         import numpy as np
 
         return np.full((*query_x.shape[:2], self.task.n_way), 1 / self.task.n_way)
+
+
+class BatchRemembers(Honest):
+    """Honest one by one, and the first time; afterwards what it has seen before takes part."""
+
+    card: ClassVar[MethodCard] = wrong_card("batch_remembers", batched=True)
+
+    def predict_episodes(self, support_x: Any, support_y: Any, query_x: Any) -> Any:
+        import numpy as np
+
+        found = np.stack(
+            [
+                Nearest(Support(x, y, self.task.n_way)).predict(q)
+                for x, y, q in zip(support_x, support_y, query_x, strict=True)
+            ]
+        )
+        before = getattr(self, "memory", found)
+        self.memory = found
+        return (found + before) / 2
+
+
+class DeclaredOrder(SupportOrder):
+    card: ClassVar[MethodCard] = wrong_card("declared_order", ordered=True)
+
+
+class GlobalRandom(Honest):
+    """Draws from numpy's global state, which all children of a zygote inherit alike."""
+
+    card: ClassVar[MethodCard] = wrong_card("global_random")
+
+    def meta_fit(self, episodes: Any, **kwargs: Any) -> None:
+        import numpy as np
+
+        self.noise = np.random.normal(0, 3, 28 * 28).astype("float32")
+
+    def adapt(self, support: Any) -> Predictor:
+        found = Nearest(support)
+        found.centroids = found.centroids + self.noise * found.centroids
+        return found
+
+
+class HonestSharing(Honest):
+    """Learns the mean training image, and takes it off."""
+
+    card: ClassVar[MethodCard] = wrong_card("honest_sharing")
+
+    def training_key(self, task: Any) -> Any:
+        return {}
+
+    def meta_fit(self, episodes: Any, *, context: Any, **kwargs: Any) -> None:
+        batch = episodes.sample(context.rng("mean"), n_way=20, k_shot=1, n_query=1)
+        self.mean = batch.support_x[0].mean(0)
+
+    def state(self) -> Any:
+        return {"mean": self.mean}
+
+    def load_state(self, state: Any) -> None:
+        self.mean = state["mean"]
+
+    def adapt(self, support: Any) -> Predictor:
+        mean = self.mean
+
+        class Centred(Nearest):
+            def predict(self, query_x: Any) -> Any:
+                return super().predict(query_x * (1 + mean))
+
+        return Centred(Support(support.x * (1 + mean), support.y, support.n_way))
+
+
+class SharesTooMuch(HonestSharing):
+    """Its training depends on the shots, its key does not say so."""
+
+    card: ClassVar[MethodCard] = wrong_card("shares_too_much")
+
+    def meta_fit(self, episodes: Any, *, context: Any, **kwargs: Any) -> None:
+        super().meta_fit(episodes, context=context)
+        self.mean = self.mean * self.task.k_shot
+
+
+class ForgetsHalf(HonestSharing):
+    """Learns more than its state carries over; its key names every task apart."""
+
+    card: ClassVar[MethodCard] = wrong_card("forgets_half")
+    mean: Any = 0.0
+
+    def training_key(self, task: Any) -> Any:
+        return {"way": task.n_way, "shot": task.k_shot, "query": task.n_query}
+
+    def load_state(self, state: Any) -> None:
+        return
+
+
+class StateOfObjects(HonestSharing):
+    card: ClassVar[MethodCard] = wrong_card("state_of_objects")
+
+    def state(self) -> Any:
+        return {"mean": self.mean, "me": self}
+
+
+class HonestEmbedding(EmbeddingAdapter):
+    card: ClassVar[MethodCard] = wrong_card("honest_embedding", batched=True)
+
+    def embed(self, x: Any) -> Any:
+        return x.reshape(len(x), -1)
+
+    def classify(self, support_z: Any, support_y: Any, query_z: Any) -> Any:
+        import numpy as np
+
+        return np.stack(
+            [
+                Nearest(Support(z, y, self.task.n_way)).predict(q)
+                for z, y, q in zip(support_z, support_y, query_z, strict=True)
+            ]
+        )
+
+
+class EmbedsTogether(HonestEmbedding):
+    card: ClassVar[MethodCard] = wrong_card("embeds_together", batched=True)
+
+    def embed(self, x: Any) -> Any:
+        return super().embed(x - x.mean(0))
+
+
+class TwoPaths(HonestEmbedding):
+    """Blurs where it is given whole episodes."""
+
+    card: ClassVar[MethodCard] = wrong_card("two_paths", batched=True)
+
+    def predict_episodes(self, support_x: Any, support_y: Any, query_x: Any) -> Any:
+        return super().predict_episodes(support_x, support_y, query_x * 0.5)
 
 
 class Unseeded(Honest):

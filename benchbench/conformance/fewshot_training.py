@@ -1,0 +1,138 @@
+"""Probes of what few-shot adapters promise about training and embedding."""
+
+from __future__ import annotations
+
+import random
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from benchbench import artefacts
+from benchbench.conformance.base import CheckFailed, NotApplicable
+from benchbench.conformance.subject import TOLERANCE, Subject, difference
+from benchbench.contracts.fewshot import EmbeddingAdapter, FewShotTask
+from benchbench.errors import ProtocolViolation
+from benchbench.protocols.embeddings import EmbeddingTable
+from benchbench.registry import create_method, get_loader
+
+__all__ = ["PROBES"]
+
+# of one of bfloat16's rounding steps (1/256) a few may add up; batch statistics and the like differ by far more
+EMBEDDING_TOLERANCE = 0.05
+
+# what other tasks differ in from the probe's, most first: which of them share its training is the adapter's to say
+OTHERS: Mapping[str, tuple[Mapping[str, Any], ...]] = {
+    "classification": (
+        {"way": 3, "shot": 2, "query": 4},
+        {"shot": 2},
+        {"way": 3},
+        {"query": 8},
+    ),
+    "regression": ({"shot": 5, "query": 20}, {"query": 20}),
+}
+
+
+def check_global_random_state_does_not_matter(subject: Subject) -> None:
+    """Neither training nor prediction depends on the global random state of Python, numpy or torch."""
+    if not subject.adapter.card.deterministic:
+        raise NotApplicable("declared not deterministic")
+    batch = subject.episodes(3)
+    _seed_globally(1)
+    first = subject.predict_all(batch)
+    # forked children inherit numpy's state, so that two processes with one seed would agree on it
+    _seed_globally(2)
+    second = Subject.trained(subject.spec, subject.task, subject.context)
+    _seed_globally(3)
+    if (worst := difference(first, second.predict_all(batch))) > TOLERANCE:
+        raise CheckFailed(
+            f"predictions change by up to {worst:.3g} with the global random state: take generators from the context"
+        )
+
+
+def _seed_globally(seed: int) -> None:
+    import numpy as np
+
+    random.seed(seed)
+    np.random.seed(seed)
+    if "torch" in sys.modules:
+        import torch
+
+        torch.manual_seed(seed)
+
+
+def check_shared_training_is_sound(subject: Subject) -> None:
+    """A state learnt for one task and loaded for another of the same training key predicts as if trained for the other."""
+    key = create_method(subject.spec.method, subject.spec.params).training_key(subject.task.info)
+    if key is None:
+        raise NotApplicable("its training is not shared")
+    try:
+        state = artefacts.unpack(artefacts.pack(subject.adapter.state()))
+    except ProtocolViolation as error:
+        raise CheckFailed(str(error)) from error
+    # at least a new instance for the same task
+    other = next((task for task in _other_tasks(subject) if _training_key(subject, task) == key), subject.task)
+    taken = Subject.new(subject.spec, other, subject.context)
+    taken.adapter.load_state(state)
+    learnt = Subject.trained(subject.spec, other, subject.context)
+    batch = learnt.episodes(3)
+    if (worst := difference(learnt.predict_all(batch), taken.predict_all(batch))) > TOLERANCE:
+        info = other.info
+        raise CheckFailed(
+            f"with the state learnt for another task of training key {dict(key)}, predictions for {info.n_way} ways,"
+            f" {info.k_shot} shots and {info.n_query} queries differ by up to {worst:.3g} from those after training for it"
+        )
+
+
+def _training_key(subject: Subject, task: FewShotTask) -> Mapping[str, Any] | None:
+    adapter = create_method(subject.spec.method, subject.spec.params)
+    return adapter.training_key(task.info) if adapter.supports(task.info) is None else None
+
+
+def _other_tasks(subject: Subject) -> Iterator[FewShotTask]:
+    loader = get_loader(subject.spec.loader)
+    for change in OTHERS[subject.task.info.kind]:
+        yield loader.load(subject.spec.task, {**subject.spec.options, **change})
+
+
+def check_images_are_embedded_alone(subject: Subject) -> None:
+    """The embedding of an image depends on no other image of the batch, nor on its place."""
+    import numpy as np
+
+    adapter = _embedding_adapter(subject)
+    images = subject.episodes(2).query_x
+    images = images.reshape(-1, *images.shape[2:])
+    together = np.asarray(adapter.embed(images))
+    order = np.random.default_rng(3).permutation(len(images))
+    parts = np.split(order, [1, len(order) // 3])
+    apart = np.concatenate([np.asarray(adapter.embed(images[part])) for part in parts])
+    worst = float(np.abs(apart - together[order]).max() / max(1e-6, float(np.abs(together).max())))
+    if worst > EMBEDDING_TOLERANCE:
+        raise CheckFailed(f"embeddings change by up to {worst:.3g} of the largest with the other images of the batch")
+
+
+def check_embedding_once_changes_nothing(subject: Subject) -> None:
+    """Predictions from images embedded once are those that whole episodes get."""
+    adapter, batch = _embedding_adapter(subject), subject.episodes(4)
+    if batch.support_id is None or batch.query_id is None:
+        raise NotApplicable("the episodes of this task carry no ids")
+    once = EmbeddingTable(adapter).predict(batch)
+    for name, found in (
+        ("predict_episodes", subject.predict_episodes(batch.support_x, batch.support_y, batch.query_x)),
+        ("adapt and predict", subject.predict_all(batch)),
+    ):
+        if (worst := difference(found, once)) > TOLERANCE:
+            raise CheckFailed(f"embed and classify give predictions that differ from {name} by up to {worst:.3g}")
+
+
+def _embedding_adapter(subject: Subject) -> EmbeddingAdapter:
+    if not isinstance(subject.adapter, EmbeddingAdapter):
+        raise NotApplicable("not an EmbeddingAdapter")
+    return subject.adapter
+
+
+PROBES: tuple[Callable[[Subject], None], ...] = (
+    check_global_random_state_does_not_matter,
+    check_shared_training_is_sound,
+    check_images_are_embedded_alone,
+    check_embedding_once_changes_nothing,
+)
