@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from benchbench import __version__
-from benchbench.cli import check, compare, leaderboard, listing, plot, published, results, run, runs, show
+from benchbench.cli import artefacts, check, compare, leaderboard, listing, plot, published, results, run, runs, show
 from benchbench.errors import BenchbenchError
 
 __all__ = ["app", "main"]
@@ -58,6 +58,15 @@ results_app.command("export")(results.results_export)
 results_app.command("import")(results.results_import)
 results_app.command("merge")(results.results_merge)
 app.add_typer(results_app, name="results")
+artefacts_app = typer.Typer(
+    help="List or remove what meta-training has left in the cache.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+artefacts_app.command("list")(artefacts.artefacts_list)
+artefacts_app.command("remove")(artefacts.artefacts_remove)
+app.add_typer(artefacts_app, name="artefacts")
 
 
 def main() -> None:

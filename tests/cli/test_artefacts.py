@@ -1,0 +1,59 @@
+"""`bench artefacts`: what is listed is there, what is removed is gone."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchbench import artefacts
+from benchbench.errors import InputError
+from benchbench.protocols.base import PhaseClock
+
+
+@pytest.fixture
+def keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Make two artefacts of one method and one of another; return their keys."""
+    monkeypatch.setenv("BENCHBENCH_CACHE", str(tmp_path))
+    trained = artefacts.Trained(state={"x": np.zeros(2**17)}, seconds=12.0, curve=())
+    made = []
+    for method, seed in (("proto", 0), ("proto", 1), ("siam", 0)):
+        made_of = {"method": method, "seed": seed, "preset": "quick", "iterations": 9, "training_key": {"shot": 5}}
+        artefacts.obtain(method, made_of, lambda: trained, PhaseClock())
+        made.append(artefacts.key_of(made_of))
+    return made
+
+
+def test_list(bench: Callable[..., str], keys: list[str]) -> None:
+    lines = bench("artefacts", "list").splitlines()
+    assert [line.split()[0] for line in lines[2:5]] == [key[:10] for key in keys]
+    assert lines[2].split()[1:10] == ["proto", "quick", "9", "0", "shot", "5", "12.0", "s", "1.0"]
+    assert lines[-1] == "3 artefacts, 3.0 MiB"
+    assert [r["artefact"] for r in json.loads(bench("artefacts", "list", "--method", "siam", "--format", "json"))] == [
+        keys[2]
+    ]
+
+
+def test_a_damaged_one_is_listed_and_can_be_removed(bench: Callable[..., str], keys: list[str]) -> None:
+    entry = next(e for e in artefacts.entries() if e.key == keys[2])
+    (entry.folder / "manifest.json").write_text("{")
+    assert "cannot be read" in bench("artefacts", "list")
+    bench("artefacts", "remove", keys[2])
+    assert {e.key for e in artefacts.entries()} == set(keys[:2])
+
+
+def test_remove(bench: Callable[..., str], keys: list[str]) -> None:
+    assert "removed 1 artefacts, 1.0 MiB" in bench("artefacts", "remove", keys[0][:8])
+    assert "removed 1 artefacts" in bench("artefacts", "remove", "--method", "proto")
+    assert [e.key for e in artefacts.entries()] == [keys[2]]
+    assert "removed 1 artefacts" in bench("artefacts", "remove", "--all")
+    assert bench("artefacts", "list").startswith("No artefacts")
+
+
+def test_nothing_is_removed_by_mistake(bench: Callable[..., str], keys: list[str]) -> None:
+    for arguments in ([], [keys[0], "--all"], ["no such"], ["--all", "--method", "proto"]):
+        bench("artefacts", "remove", *arguments, raises=InputError)
+    assert len(list(artefacts.entries())) == 3
