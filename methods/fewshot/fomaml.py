@@ -1,15 +1,19 @@
 """First-order MAML: MAML with the inner gradients taken as constants.
 
 Finn, Abbeel & Levine 2017, arXiv:1703.03400, section 5.2. The meta-gradient is that of the query loss at the adapted parameters;
-no second derivatives, hence cheaper. Transductive, as `maml`; what differs from the paper is said there.
+no second derivatives, hence cheaper. Transductive, as `maml`.
+
+What differs: up to 10 ways three inner steps of 0.1 in place of one of 0.4, because after one long step the first-order gradient
+says little: on validation episodes of glyphs-5w1s at the quick preset 65 % against 47 %. What else differs is said in `maml`.
 """
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 from benchbench.cards import MethodCard
-from benchbench.methods.fewshot._learned_init import LearnedInitialisation
+from benchbench.methods.fewshot._learned_init import FEW_WAYS, LearnedInitialisation
 
 __all__ = ["FirstOrderMAML"]
 
@@ -25,7 +29,7 @@ class FirstOrderMAML(LearnedInitialisation):
         paper="Finn, Abbeel & Levine 2017, ICML",
         url="https://arxiv.org/abs/1703.03400",
         year=2017,
-        differs="head on all positions, from zero; batch norm's scale and shift adapted too; quick: meta-batches of 2",
+        differs="three inner steps of 0.1, not one of 0.4; head on all positions, from zero; batch norm's scale and shift adapted too; quick: meta-batches of 2",
         family="gradient",
         tasks=("classification", "regression"),
         transductive=True,
@@ -41,4 +45,5 @@ class FirstOrderMAML(LearnedInitialisation):
         },
     )
     mode = "first_order"
-    speed = 2.0
+    few_ways: ClassVar[Mapping[str, Any]] = {**FEW_WAYS, "inner_rate": 0.1, "train_steps": 3}
+    speed = 1.2

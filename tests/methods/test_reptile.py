@@ -1,0 +1,96 @@
+"""Reptile: the inner steps against torch's Adam and by hand, and the outer step against a loop over tasks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+
+from benchbench.contracts.context import Budget
+from benchbench.contracts.fewshot import TaskInfo
+from benchbench.methods.fewshot._backbones import MLP
+from benchbench.methods.fewshot._gradient import expand
+from benchbench.methods.fewshot._reptile import EPSILON, inner_adam
+from benchbench.methods.fewshot._supply import shuffled
+from benchbench.methods.fewshot.reptile import Reptile
+from benchbench.methods.fewshot.reptile_inductive import InductiveReptile
+
+
+class _OneWeight:
+    """y = w x: a network whose gradients can be taken by hand."""
+
+    def forward(self, params: Any, x: torch.Tensor) -> tuple[torch.Tensor, list[Any]]:
+        return x * params[0].unsqueeze(1), []
+
+
+def test_two_inner_steps_by_hand() -> None:
+    w = torch.tensor([[1.0]], dtype=torch.float64)
+    x, y = torch.full((1, 1, 1), 2.0, dtype=torch.float64), torch.full((1, 1, 1), 1.0, dtype=torch.float64)
+    phi, losses = inner_adam(_OneWeight(), [w], [(x, y), (x, y)], 0.1)
+    # loss (2w - 1)^2, gradient 4 (2w - 1): 4 at w = 1; the first step's second moment is 16 after correction
+    first = 1 - 0.1 * 4 / (4 + EPSILON)
+    gradient = 4 * (2 * first - 1)
+    moment = (0.999 * 0.001 * 16 + 0.001 * gradient**2) / (1 - 0.999**2)
+    assert phi[0].item() == pytest.approx(first - 0.1 * gradient / (moment**0.5 + EPSILON), rel=1e-12)
+    assert losses.item() == pytest.approx((2 * first - 1) ** 2, rel=1e-12)
+
+
+def test_inner_steps_are_adam_without_momentum_on_each_task_alone() -> None:
+    g = torch.Generator().manual_seed(0)
+    network = MLP(2, 3)
+    params = network.init(g, torch.float64)
+    batches = [
+        (
+            torch.randn(4, 6, 2, generator=g, dtype=torch.float64),
+            torch.randn(4, 6, 3, generator=g, dtype=torch.float64),
+        )
+        for _ in range(5)
+    ]
+    found, _ = inner_adam(network, expand(params, 4), batches, 0.01)
+    for task in range(4):
+        alone = [p.clone().requires_grad_() for p in params]
+        optimiser = torch.optim.Adam(alone, lr=0.01, betas=(0.0, 0.999), eps=EPSILON)
+        for x, y in batches:
+            optimiser.zero_grad()
+            h = F.relu(x[task] @ alone[0] + alone[1])
+            F.mse_loss(F.relu(h @ alone[2] + alone[3]) @ alone[4] + alone[5], y[task]).backward()
+            optimiser.step()
+        for one, other in zip(alone, found, strict=True):
+            torch.testing.assert_close(one.detach(), other[task], rtol=1e-9, atol=1e-12)
+
+
+def test_an_iteration_moves_towards_the_mean_of_the_tasks(blobs: Any, make_context: Any) -> None:
+    task = TaskInfo(name="t", kind="classification", n_way=3, k_shot=1, n_query=9, input_shape=(1, 16, 16))
+    adapter = Reptile(meta_step=0.25, meta_batch=2, inner_batch=3, train_steps=2, train_shots=4)
+    context = make_context()
+    adapter.setup(task, context)
+    before = [p.clone() for p in adapter._params]
+    budget = Budget(preset="tests", iterations=1)
+    adapter.meta_fit(blobs, validation=blobs, budget=budget, context=context)
+    rng = context.rng("reptile", "episodes")
+    batch = blobs.sample(rng, n_way=3, k_shot=3, n_query=1, n_tasks=2)
+    x = torch.cat([torch.as_tensor(batch.support_x), torch.as_tensor(batch.query_x)], 1)
+    y = torch.cat([torch.as_tensor(batch.support_y), torch.as_tensor(batch.query_y)], 1)
+    x, y = shuffled(rng, x, y)
+    ends = []
+    for t in range(2):
+        steps = [(x[t : t + 1, i : i + 3], y[t : t + 1, i : i + 3]) for i in (0, 3)]
+        ends.append(inner_adam(adapter._network, expand(before, 1), steps, 1e-3)[0])
+    for old, new, *phi in zip(before, adapter._params, *ends, strict=True):
+        torch.testing.assert_close(new, old + 0.25 * ((phi[0][0] + phi[1][0]) / 2 - old), rtol=1e-4, atol=1e-6)
+
+
+def test_without_transduction_the_support_set_alone_normalises(blobs: Any, make_context: Any) -> None:
+    task = TaskInfo(name="t", kind="classification", n_way=3, k_shot=2, n_query=9, input_shape=(1, 16, 16))
+    adapter = InductiveReptile()
+    adapter.setup(task, make_context())
+    batch = blobs.sample(np.random.default_rng(0), n_way=3, k_shot=2, n_query=3)
+    support, labels = torch.as_tensor(batch.support_x), torch.as_tensor(batch.support_y)
+    fast, _ = inner_adam(adapter._network, expand(adapter._params, 1), [(support, labels)] * 50, 1e-3)
+    moments = adapter._network.forward(fast, support)[1]
+    expected = adapter._network.forward(fast, torch.as_tensor(batch.query_x), moments)[0].softmax(-1)
+    found = adapter.predict_episodes(batch.support_x, batch.support_y, batch.query_x)
+    np.testing.assert_allclose(found, expected.detach().numpy(), atol=2e-4)
