@@ -4,7 +4,7 @@ Chen, Liu, Kira, Wang & Huang 2019, arXiv:1904.04232. Both the classifier of all
 support set give a scaled cosine between feature and class vector, times a norm of each class that is learnt (weight
 normalisation). As in the authors' code the scale is 2, and 10 where there are more than 200 classes.
 
-What differs is the same as in `baseline`.
+What differs is the same as in `baseline_linear`.
 """
 
 from __future__ import annotations
