@@ -35,6 +35,7 @@ __all__ = [
     "create_method",
     "get_loader",
     "get_method",
+    "harness_hash",
     "loaders",
     "methods",
     "parse_method",
@@ -162,6 +163,22 @@ def get_loader(name: str) -> TaskLoader:
     if name not in known:
         raise UnknownNameError("task loader", name, known)
     return known[name]
+
+
+@functools.lru_cache(maxsize=1)
+def harness_hash() -> str:
+    """Hash of the code that stands between data and adapters: contracts, protocols, loaders, seeds.
+
+    It keeps what was learnt with one state of that code from being taken over by another; the protocol's version, which
+    decides whether results may be compared, is raised by hand.
+    """
+    digest = hashlib.sha256()
+    for name in ("benchbench.contracts", "benchbench.protocols", "benchbench.suites", "benchbench.seeding"):
+        module = importlib.import_module(name)
+        files = [Path(file) for folder in getattr(module, "__path__", ()) for file in Path(folder).glob("*.py")]
+        for file in sorted(files) or [Path(str(module.__file__))]:
+            digest.update(f"{name}/{file.name}\x00".encode() + file.read_bytes() + b"\x00")
+    return digest.hexdigest()[:16]
 
 
 @functools.lru_cache(maxsize=4)

@@ -63,6 +63,7 @@ def _import_registry() -> None:
     from benchbench import registry
 
     registry.loaders()
+    registry.harness_hash()
     for entry in registry.methods().values():
         # here, where the code is read: by the time that a trial asks, its author may have changed the file
         try:

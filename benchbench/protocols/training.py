@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchbench import __version__, artefacts
 from benchbench.provenance import hardware_class
-from benchbench.registry import create_method, get_method
+from benchbench.registry import create_method, get_method, harness_hash
 
 if TYPE_CHECKING:
     from benchbench.contracts.context import Context
@@ -92,6 +92,7 @@ def _made_of(
         "method": spec.method,
         "params": dict(spec.params),
         "source": get_method(spec.method).source_hash(),
+        "harness": harness_hash(),
         "training_key": dict(key),
         "training_data": data,
         "kind": task.info.kind,

@@ -23,7 +23,7 @@ from benchbench.errors import ProtocolViolation
 from benchbench.execution import limits, supervisor
 from benchbench.paths import cache_dir
 from benchbench.protocols.base import PhaseClock
-from benchbench.registry import get_loader
+from benchbench.registry import get_loader, get_method, harness_hash
 
 A, B = {"way": 5, "shot": 1, "query": 3}, {"way": 3, "shot": 2, "query": 2}
 
@@ -126,6 +126,19 @@ def test_another_training_is_another_artefact(
 ) -> None:
     run(request_of(A), request_of(A, **change), request_of(A, test_units=5, time_limit_seconds=50))
     assert n_trained(tmp_path) == len(list(artefacts.entries())) == 2
+
+
+def test_what_the_name_is_made_of(cache: Path, request_of: Any) -> None:
+    run(request_of(A))
+    (entry,) = artefacts.entries()
+    made_of = entry.made_of
+    assert entry.key == artefacts.key_of(made_of)
+    # a change of the harness must not go unseen because adapters train no more
+    assert made_of["harness"] == harness_hash()
+    assert made_of["source"] == get_method("sharing").source_hash()
+    assert made_of["training_data"] == get_loader("glyphs").training_fingerprint(A)
+    assert made_of["versions"].keys() == {"benchbench", "python", "numpy", "torch"}
+    assert made_of["arithmetic"]["capability"]
 
 
 def truncate(folder: Path) -> None:
