@@ -29,7 +29,7 @@ class FirstOrderMAML(LearnedInitialisation):
         paper="Finn, Abbeel & Levine 2017, ICML",
         url="https://arxiv.org/abs/1703.03400",
         year=2017,
-        differs="three inner steps of 0.1, not one of 0.4; head on all positions, from zero; batch norm's scale and shift adapted too; quick: meta-batches of 2",
+        differs="three inner steps of 0.1, not one of 0.4; head on all positions, from zero; quick: meta-batches of 2",
         family="gradient",
         tasks=("classification", "regression"),
         transductive=True,

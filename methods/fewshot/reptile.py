@@ -4,7 +4,8 @@ Nichol, Achiam & Schulman 2018, arXiv:1803.02999; the loop and the paper's setti
 an episode together (transductive: the paper's better figures; `reptile_inductive` has the others).
 
 What differs: Adam's second moments start afresh on each task; every step at test sees the whole support set, so that its order
-does not matter, 50 steps up to 2 shots and 15 beyond. The head starts at zero.
+does not matter, 50 steps up to 2 shots and 15 beyond. The head starts at zero. At the quick preset
+an iteration has 2 tasks, and Adam's rate is 3e-3.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ class Reptile(_reptile.Reptile):
         paper="Nichol, Achiam & Schulman 2018",
         url="https://arxiv.org/abs/1803.02999",
         year=2018,
-        differs="Adam's state afresh on each task; whole support sets at test; head starts at zero",
+        differs="Adam's state afresh on each task; whole support sets at test; zero head; quick: 2 tasks, rate 3e-3",
         family="gradient",
         tasks=("classification", "regression"),
         transductive=True,
