@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import tomllib
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
@@ -13,7 +14,16 @@ from typing import Any
 from benchbench.cards import TRACKS
 from benchbench.errors import SuiteFileError, UnknownNameError, suggest
 
-__all__ = ["PresetSpec", "ScoreSpec", "SuiteSpec", "TaskSpec", "find_suite", "list_suites", "read_suite"]
+__all__ = [
+    "OrderingSpec",
+    "PresetSpec",
+    "ScoreSpec",
+    "SuiteSpec",
+    "TaskSpec",
+    "find_suite",
+    "list_suites",
+    "read_suite",
+]
 
 FILES_VARIABLE = "BENCHBENCH_SUITES"
 
@@ -51,6 +61,29 @@ class ScoreSpec:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OrderingSpec:
+    """An ordering known from the literature, which `bench orderings` checks on results.
+
+    Parameters
+    ----------
+    above, below : tuple of str
+        Methods, with default parameters: each of `above` scores higher than each of `below`.
+    tasks : tuple of str
+        Where; empty means on every task of the suite.
+    at_least : bool
+        Only "not lower" is known.
+    why : str
+        Where it is known from.
+    """
+
+    above: tuple[str, ...]
+    below: tuple[str, ...]
+    tasks: tuple[str, ...] = ()
+    at_least: bool = False
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SuiteSpec:
     """A named, versioned list of tasks with budgets, seeds, baseline and reference.
 
@@ -74,6 +107,7 @@ class SuiteSpec:
     presets: Mapping[str, PresetSpec]
     scores: ScoreSpec
     tasks: tuple[TaskSpec, ...]
+    orderings: tuple[OrderingSpec, ...] = ()
 
     def preset(self, name: str | None) -> tuple[str, PresetSpec]:
         """Return the preset of that name (None: the default one), or raise `UnknownNameError`."""
@@ -139,14 +173,18 @@ def read_suite(path: Path) -> SuiteSpec:
     reader = _Reader(path)
     tasks = data.get("tasks", [])
     presets = data.get("presets", {})
+    orderings = data.get("orderings", [])
     if not isinstance(tasks, list) or not tasks:
         raise SuiteFileError(f"{path}: a suite needs at least one [[tasks]] table")
     if not isinstance(presets, dict) or not presets:
         raise SuiteFileError(f"{path}: a suite needs at least one [presets.NAME] table")
+    if not isinstance(orderings, list):
+        raise SuiteFileError(f"{path}: orderings are [[orderings]] tables, got {orderings!r}")
     built = {
         **data,
         "tasks": tuple(reader.build(TaskSpec, t, f"tasks[{i}]") for i, t in enumerate(tasks)),
         "presets": {n: reader.build(PresetSpec, p, f"presets.{n}") for n, p in presets.items()},
+        "orderings": tuple(reader.build(OrderingSpec, o, f"orderings[{i}]") for i, o in enumerate(orderings)),
         "scores": reader.build(ScoreSpec, data.get("scores", {}), "scores"),
     }
     suite: SuiteSpec = reader.build(SuiteSpec, built, "")
@@ -172,6 +210,21 @@ def _check(suite: SuiteSpec, path: Path) -> None:
         for key in ("test_units", "threads", "time_limit_seconds", "memory_limit_mib"):
             if getattr(preset, key) <= 0:
                 raise SuiteFileError(f"{path}: presets.{name}.{key} must be above 0, got {getattr(preset, key)}")
+    for i, ordering in enumerate(suite.orderings):
+        _check_ordering(ordering, names, f"{path}: [orderings[{i}]]")
+
+
+def _check_ordering(ordering: OrderingSpec, tasks: list[str], place: str) -> None:
+    # whether the methods exist is not asked here: a suite may order methods that not everybody has
+    for key in ("above", "below"):
+        if not all(name.strip() for name in getattr(ordering, key)) or not getattr(ordering, key):
+            raise SuiteFileError(f"{place}: {key} must name at least one method, and none by an empty name")
+    for name, listed in Counter((*ordering.above, *ordering.below)).items():
+        if listed > 1:
+            raise SuiteFileError(f"{place}: method {name!r} is named more than once")
+    for name in ordering.tasks:
+        if name not in tasks:
+            raise SuiteFileError(f"{place}: unknown task {name!r}{suggest(name, tasks)}")
 
 
 _KINDS: dict[str, tuple[type, ...]] = {

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from benchbench.errors import SuiteFileError, UnknownNameError
-from benchbench.suite_files import PresetSpec, find_suite, list_suites, read_suite
+from benchbench.suite_files import OrderingSpec, PresetSpec, find_suite, list_suites, read_suite
 
 GOOD = """
 name = "mine"
@@ -38,6 +38,17 @@ reference_score = -1
 [[tasks]]
 name = "second"
 loader = "sinusoid"
+
+[[orderings]]
+above = ["learned", "other"]
+below = ["simple"]
+why = "a paper"
+
+[[orderings]]
+above = ["learned"]
+below = ["other"]
+tasks = ["first"]
+at_least = true
 """
 
 Write = Callable[[str], Path]
@@ -63,6 +74,15 @@ def test_a_good_file_is_read_with_defaults(write: Write) -> None:
     assert suite.task("second").options == {}
     assert suite.preset(None) == ("quick", PresetSpec(test_units=10, iterations=5, time_limit_seconds=60.0))
     assert suite.preset("long") == ("long", PresetSpec(test_units=100, threads=2))
+
+
+def test_orderings_are_of_methods_that_the_core_need_not_know(write: Write) -> None:
+    suite = read_suite(write(GOOD))
+    assert suite.orderings == (
+        OrderingSpec(above=("learned", "other"), below=("simple",), why="a paper"),
+        OrderingSpec(above=("learned",), below=("other",), tasks=("first",), at_least=True),
+    )
+    assert read_suite(write(GOOD[: GOOD.index("[[orderings]]")])).orderings == ()
 
 
 def test_whole_numbers_stand_for_floats(write: Write) -> None:
@@ -96,7 +116,15 @@ def test_whole_numbers_stand_for_floats(write: Write) -> None:
         ("options = { shot = 5 }", "options = 5", "options: expected .*, got 5"),
         ("reference_score = -1", 'reference_score = "-1"', "reference_score: expected float, got '-1'"),
         ("[0, 1]", "[0, 1]\ngenerated_splits = 1", "generated_splits: expected bool, got 1"),
+        ("at_least = true", "at_least = 1", r"\[orderings\[1\]\]: at_least: expected bool, got 1"),
+        ('below = ["simple"]', 'below = "simple"', r"\[orderings\[0\]\]: below: expected .*, got 'simple'"),
+        ("why =", "reason =", r"\[orderings\[0\]\]: unknown key 'reason'"),
+        ('below = ["simple"]\n', "", r"\[orderings\[0\]\]: 'below' is missing"),
         # contradictions
+        ('below = ["simple"]', "below = []", r"\[orderings\[0\]\]: below must name at least one method"),
+        ('["learned", "other"]', '["learned", " "]', r"\[orderings\[0\]\]: above must name .* none by an empty name"),
+        ('below = ["other"]', 'below = ["learned"]', r"\[orderings\[1\]\]: method 'learned' is named more than once"),
+        ('tasks = ["first"]', 'tasks = ["frist"]', r"\[orderings\[1\]\]: unknown task 'frist'; did you mean 'first'"),
         ('name = "second"', 'name = "first"', "more than one task is named first"),
         ('name = "mine"', 'name = "yours"', "the suite is named 'yours', its file 'mine'"),
         ('track = "fewshot"', 'track = "few-shot"', "unknown track 'few-shot'; did you mean 'fewshot'"),
@@ -123,6 +151,7 @@ def test_what_is_wrong_is_named_with_its_place(write: Write, old: str, new: str,
         ('name = "mine"\nname = "mine"', "cannot be read as TOML"),
         ("", r"at least one \[\[tasks\]\] table"),
         ("tasks = []", r"at least one \[\[tasks\]\] table"),
+        ("orderings = 3\n" + GOOD[: GOOD.index("[[orderings]]")], r"orderings are \[\[orderings\]\] tables, got 3"),
         ("tasks = 3", r"at least one \[\[tasks\]\] table"),
         ("tasks = [1]\n[presets.quick]\ntest_units = 1", r"\[tasks\[0\]\]: expected a table, got int"),
         (GOOD[: GOOD.index("[presets.quick]")] + GOOD[GOOD.index("[[tasks]]") :], r"at least one \[presets\.NAME\]"),
