@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import astuple
 from typing import TYPE_CHECKING
 
 from benchbench.stats.board import Cell, Group, SuiteFacts, TaskFacts
 from benchbench.stats.compare import Side
 from benchbench.stats.curves import CurveValue, SeedCurve
+from benchbench.stats.orderings import Trial
 
 if TYPE_CHECKING:
     from benchbench.results.queries import Readable
     from benchbench.suite_files import SuiteSpec
 
-__all__ = ["board_cells", "compare_sides", "seed_curves", "suite_facts"]
+__all__ = ["board_cells", "compare_sides", "ordering_trials", "seed_curves", "suite_facts"]
 
 # Of each trial one attempt counts: the newest that is not infra (infra only if there is no other), of the newest source that its
 # method was measured with under these conditions: no row of a board mixes two sources, and a quick run with a new source does
@@ -87,6 +89,16 @@ ORDER BY task, method, params_json, seed
 _POINTS = """
 SELECT attempt_key, step, seconds, metric, value FROM curves
 WHERE starts_with(metric, 'val_') AND attempt_key IN (SELECT unnest(CAST($1 AS UBIGINT[]))) ORDER BY attempt_key, position
+"""
+
+# `_TRIALS`'s conditions; orderings are of methods with default parameters
+_ORDERED = """
+SELECT task, task_fingerprint, method, seed, outcome, error_message, unit, coalesce(scores, [])
+FROM attempts SEMI JOIN counted USING (attempt_key) LEFT JOIN unit_scores USING (attempt_key)
+WHERE params_json = '{}' AND suite_version = $1 AND protocol_version = $2 AND preset = $3
+    AND coalesce(CAST(json_extract(budget_json, '$.test_units') AS BIGINT), 0) = $4 AND threads = $5 AND device = $6
+    AND list_contains(CAST($7 AS VARCHAR[]), method)
+ORDER BY task, method, seed, started_at
 """
 
 _OLDER = """
@@ -180,6 +192,15 @@ def seed_curves(results: Readable, suite: str, group: Group) -> list[SeedCurve]:
             )
         )
     return curves
+
+
+def ordering_trials(results: Readable, suite: str, group: Group, methods: Iterable[str]) -> list[Trial]:
+    """Return the counted trials of those methods, with default parameters, within a board's group."""
+    with results.reading() as con:
+        con.execute(_COUNT, [suite])
+        rows = con.execute(_ORDERED, [*astuple(group), sorted(set(methods))]).fetchall()
+    names = Trial.__dataclass_fields__
+    return [Trial(**dict(zip(names, (*r[:-1], tuple(r[-1])), strict=True))) for r in rows]
 
 
 def compare_sides(results: Readable, suite: str | None = None) -> list[Side]:

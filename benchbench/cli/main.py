@@ -12,7 +12,20 @@ from typing import Annotated
 import typer
 
 from benchbench import __version__
-from benchbench.cli import artefacts, check, compare, leaderboard, listing, plot, published, results, run, runs, show
+from benchbench.cli import (
+    artefacts,
+    check,
+    compare,
+    leaderboard,
+    listing,
+    orderings,
+    plot,
+    published,
+    results,
+    run,
+    runs,
+    show,
+)
 from benchbench.errors import BenchbenchError
 
 __all__ = ["app", "main"]
@@ -51,6 +64,7 @@ app.command("check")(check.check)
 app.command("compare")(compare.compare)
 app.command("plot")(plot.plot)
 app.command("published")(published.published)
+app.command("orderings")(orderings.orderings)
 results_app = typer.Typer(
     help="Move results between databases.", no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None
 )

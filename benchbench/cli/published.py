@@ -14,7 +14,7 @@ import typer
 
 from benchbench.cli.common import DbOption, check_format, db_path, print_json, print_table, split_list
 from benchbench.cli.leaderboard import make_board, no_results
-from benchbench.cli.tables import columns_that_fit, print_lines, terminal_width
+from benchbench.cli.tables import columns_that_fit, markdown_table, print_lines, terminal_width
 from benchbench.errors import InputError
 
 if TYPE_CHECKING:
@@ -261,19 +261,13 @@ def _text(rows: Sequence[Comparison], lines: Sequence[str]) -> str:
     parts = []
     for group, tasks in _groups(rows).items():
         headers, body = _wide(rows, tasks)
-        parts.append(f"**{group}**\n\n" + _markdown(headers, body, range(1, len(headers))))
+        parts.append(f"**{group}**\n\n" + markdown_table(headers, body, range(1, len(headers))))
     long = _long(rows)
     if long:
         right = [i for i, name in enumerate(_LONG) if name not in ("method", "task", "preset", "device")]
-        parts.append("Difference: measured minus paper, in percentage points.\n\n" + _markdown(_LONG, long, right))
+        parts.append("Difference: measured minus paper, in percentage points.\n\n" + markdown_table(_LONG, long, right))
     parts.append("".join(f"- {line}\n" for line in _legend(rows, lines)))
     return "\n".join(parts)
-
-
-def _markdown(headers: Sequence[str], body: Sequence[Sequence[str]], right: Sequence[int]) -> str:
-    rule = "|".join("---:" if i in right else "---" for i in range(len(headers)))
-    rows = [f"| {' | '.join(row)} |\n".replace("_", "\\_") for row in body]
-    return f"| {' | '.join(headers)} |\n|{rule}|\n{''.join(rows)}"
 
 
 def _print_csv(suite: str, rows: Sequence[Comparison]) -> None:

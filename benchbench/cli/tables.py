@@ -5,9 +5,9 @@ from __future__ import annotations
 import shutil
 import sys
 import textwrap
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 
-__all__ = ["columns_that_fit", "print_lines", "terminal_width"]
+__all__ = ["columns_that_fit", "markdown_table", "print_lines", "terminal_width"]
 
 
 def terminal_width() -> int | None:
@@ -35,6 +35,13 @@ def columns_that_fit(
             break
         shown = [i for i in shown if headers[i] != name]
     return shown
+
+
+def markdown_table(headers: Sequence[str], rows: Sequence[Sequence[str]], right: Container[int]) -> str:
+    """Return a table as Markdown; columns in `right` are flushed right."""
+    rule = "|".join("---:" if i in right else "---" for i in range(len(headers)))
+    lines = [f"| {' | '.join(row)} |\n".replace("_", "\\_") for row in rows]
+    return f"| {' | '.join(headers)} |\n|{rule}|\n{''.join(lines)}"
 
 
 def print_lines(lines: Iterable[str], mark: str = "- ") -> None:

@@ -1,0 +1,195 @@
+"""`bench orderings`: whether what is known from the literature holds on what was measured here."""
+
+from __future__ import annotations
+
+import csv
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from benchbench.cli.common import DbOption, check_format, db_path, print_json, print_table
+from benchbench.cli.leaderboard import make_board, no_results
+from benchbench.cli.tables import columns_that_fit, markdown_table, print_lines, terminal_width
+from benchbench.errors import GateFailed, InputError
+
+if TYPE_CHECKING:
+    from benchbench.results.queries import Readable
+    from benchbench.stats.board import Board, Group
+    from benchbench.stats.orderings import Finding
+    from benchbench.suite_files import SuiteSpec
+
+__all__ = ["orderings"]
+
+
+def orderings(
+    suite: Annotated[str, typer.Option("--suite", help="Suite name, or a path to a suite's .toml file.")],
+    preset: Annotated[str | None, typer.Option("--preset", help="Budget; default: that of the newest results.")] = None,
+    seeds: Annotated[str | None, typer.Option("--seeds", help="Only these seeds, like 0,1,2.")] = None,
+    device: Annotated[str | None, typer.Option("--device", help="cpu or cuda.")] = None,
+    threads: Annotated[int | None, typer.Option("--threads", help="CPU threads a trial.")] = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Fail on missing results, too.")] = False,
+    db: DbOption = None,
+    format_: Annotated[str, typer.Option("--format", help="table, markdown, json or csv.")] = "table",
+) -> None:
+    """Check the orderings of a suite's file on the results; exit with 3 if one is violated or not shown."""
+    from benchbench.stats.orderings import VERDICTS
+    from benchbench.suite_files import find_suite
+
+    check_format(format_, ("table", "markdown", "md", "json", "csv"))
+    spec = find_suite(suite)
+    if not spec.orderings:
+        raise InputError(f"suite {spec.name!r} has no orderings to check; they are [[orderings]] tables of its file")
+    from benchbench.results.store import Store
+
+    store = Store(db_path(db))
+    board = make_board(spec, store, preset=preset, device=device, threads=threads, impute="none")
+    if board.group is None:
+        raise no_results(spec, board)
+    found = _check(spec, store, board, board.group, None if seeds is None else _seeds(seeds))
+    found = sorted(found, key=lambda f: VERDICTS.index(f.verdict))
+    if format_ in ("json", "csv"):
+        _print_records(spec, board.group, found, format_)
+    else:
+        _print_findings(spec, board, board.group, found, is_markdown=format_ != "table")
+    bad = ("violated", "not shown", "missing") if strict else ("violated", "not shown")
+    n_bad = sum(f.verdict in bad for f in found)
+    if n_bad:
+        raise GateFailed(f"{n_bad} of {len(found)} orderings are {', '.join(bad[:-1])} or {bad[-1]}")
+
+
+def _seeds(text: str) -> set[int]:
+    try:
+        return {int(part) for part in text.split(",")}
+    except ValueError:
+        raise InputError(f"--seeds expects whole numbers like 0,1,2, got {text!r}") from None
+
+
+def _check(spec: SuiteSpec, store: Readable, board: Board, group: Group, seeds: set[int] | None) -> list[Finding]:
+    from benchbench.results.boards import ordering_trials
+    from benchbench.stats.orderings import check_orderings
+
+    names = {name for o in spec.orderings for name in (*o.above, *o.below)}
+    trials = [
+        t
+        for t in ordering_trials(store, spec.name, group, names)
+        if t.fingerprint == board.fingerprints.get(t.task) and (seeds is None or t.seed in seeds)
+    ]
+    if not trials:
+        raise InputError(
+            f"none of the methods that suite {spec.name!r} orders has a result here"
+            + (f" with seed {', '.join(map(str, sorted(seeds)))}" if seeds is not None else "")
+            + f" at preset {group.preset}"
+        )
+    return check_orderings(spec.orderings, trials, [t.name for t in spec.tasks])
+
+
+def _print_records(spec: SuiteSpec, group: Group, found: Sequence[Finding], format_: str) -> None:
+    common = {
+        "suite": spec.name,
+        "suite_version": group.suite_version,
+        "protocol_version": group.protocol_version,
+        "preset": group.preset,
+        "threads": group.threads,
+        "device": group.device,
+    }
+    records = [common | f.to_dict() for f in found]
+    if format_ == "json":
+        print_json(records)
+        return
+    writer = csv.DictWriter(sys.stdout, fieldnames=list(records[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(records)
+
+
+_HEADERS = (
+    "verdict",
+    "ordering",
+    "task",
+    "first",
+    "second",
+    "difference",
+    "± 95 %",
+    "n",
+    "seeds won",
+    "± seeds",
+    "notes",
+)
+# what a narrow terminal goes without, the first first
+_EXPENDABLE = ("n", "second", "first", "± seeds", "notes", "seeds won")
+
+
+def _print_findings(
+    spec: SuiteSpec, board: Board, group: Group, found: Sequence[Finding], *, is_markdown: bool
+) -> None:
+    rows = [_cells(f) for f in found]
+    shown = columns_that_fit(_HEADERS, rows, _EXPENDABLE, None if is_markdown else terminal_width())
+    names, cells = [_HEADERS[i] for i in shown], [[row[i] for i in shown] for row in rows]
+    right = [i for i, name in enumerate(names) if name not in ("verdict", "ordering", "task", "notes")]
+    title = f"{spec.title} (suite {spec.name} {group.suite_version}): orderings known from the literature"
+    facts = (
+        f"protocol {group.protocol_version}, preset {group.preset}, {group.test_units} test units, "
+        f"{group.threads} thread{'' if group.threads == 1 else 's'}, {group.device}"
+    )
+    if is_markdown:
+        sys.stdout.write(f"## {title}\n\n{facts}\n\n{markdown_table(names, cells, right)}")
+    else:
+        sys.stdout.write(f"{title}\n{facts}\n\n")
+        print_table(names, cells, right)
+    sys.stdout.write("\n" + _summary(found) + ("\n\n" if is_markdown else "\n"))
+    print_lines(_legend(spec, board, found))
+
+
+def _summary(found: Sequence[Finding]) -> str:
+    n = Counter(f.verdict for f in found)
+    text = f"{n['holds']} of {len(found)} hold, {n['not shown']} not shown, {n['violated']} violated, {n['missing']} missing"
+    return text + (f", {n['declined']} declined" if n["declined"] else "")
+
+
+def _cells(found: Finding) -> list[str]:
+    f = found
+    return [
+        f.verdict,
+        f.label,
+        f.task,
+        _number(f.above_score),
+        _number(f.below_score),
+        "" if f.difference is None else f"{f.difference:+.4f}",
+        _number(f.ci95),
+        f"{f.n} {f.unit}{'' if f.n == 1 else 's'}" if f.n else "",
+        f"{f.seeds_won}/{f.n_seeds}" if f.n_seeds else "",
+        _number(f.seed_ci95),
+        f.reason,
+    ]
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.4f}"
+
+
+def _legend(spec: SuiteSpec, board: Board, found: Sequence[Finding]) -> list[str]:
+    lines = []
+    for why in dict.fromkeys(f.why for f in found if f.why):
+        n = Counter(f.verdict for f in found if f.why == why and f.verdict in ("violated", "not shown"))
+        if n:
+            lines.append(f"{', '.join(f'{count} {verdict}' for verdict, count in n.items())}, but known from: {why}")
+    units = sorted({f.unit for f in found if f.unit})
+    if units:
+        unit = "s, ".join(units)
+        lines.append(
+            f"difference: first minus second, paired by {unit} and seed; ± 95 %: half-width of Student's t interval over "
+            f"{unit}s, each averaged over the seeds that both methods have: given these trainings. The verdict rests on it"
+        )
+    if any(f.n_seeds > 1 for f in found):
+        lines.append("± seeds: half-width of the 95 % Student's t interval over the seeds' mean differences")
+    lines.append(
+        "holds: the interval lies above 0; violated: below 0; not shown: it includes 0; ≥ holds unless violated. "
+        "Intervals are not corrected for the number of orderings"
+    )
+    named = {name for f in found for name in (f.above, f.below)}
+    variants = sorted({r.label for r in board.rows if r.params != "{}" and r.method in named})
+    if variants:
+        lines.append(f"not compared, since orderings are of default parameters: {', '.join(variants)}")
+    return [*lines, *board.notes, *(f"left out: {line}" for line in board.left_out)]

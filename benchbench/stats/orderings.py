@@ -1,0 +1,204 @@
+"""Orderings known from the literature, checked on trials: a table in, verdicts out."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from benchbench.stats.intervals import Estimate, estimate
+
+if TYPE_CHECKING:
+    from benchbench.suite_files import OrderingSpec
+
+__all__ = ["VERDICTS", "Finding", "Paired", "Trial", "check_orderings", "paired"]
+
+VERDICTS = ("violated", "not shown", "missing", "declined", "holds")
+"""In the order in which they matter to a reader."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """One counted trial. The order of fields is that of `benchbench.results.boards`' query."""
+
+    task: str
+    fingerprint: str
+    method: str
+    seed: int
+    outcome: str
+    error_message: str
+    unit: str
+    unit_scores: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Paired:
+    """What is known of a difference that was measured unit by unit, once a seed.
+
+    Parameters
+    ----------
+    units : Estimate
+        Over units, each averaged over the seeds: given these trainings.
+    seeds : Estimate
+        Over the seeds' mean differences; without an interval if there is one seed.
+    n_won : int
+        Seeds with a mean difference above 0.
+    """
+
+    units: Estimate
+    seeds: Estimate
+    n_won: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One ordering of two methods on one task, and what results say of it.
+
+    `difference` is `above`'s score minus `below`'s, over the seeds that both have. `ci95` is the half-width of its interval over
+    `n` paired units, which the verdict rests on; `seed_ci95` that over the mean differences of `n_seeds` seeds.
+    """
+
+    above: str
+    below: str
+    task: str
+    at_least: bool
+    why: str
+    verdict: str = ""
+    reason: str = ""
+    above_score: float | None = None
+    below_score: float | None = None
+    difference: float | None = None
+    ci95: float | None = None
+    unit: str = ""
+    n: int = 0
+    seed_ci95: float | None = None
+    seeds_won: int = 0
+    n_seeds: int = 0
+
+    @property
+    def label(self) -> str:
+        """The ordering as a reader sees it."""
+        return f"{self.above} {'≥' if self.at_least else '>'} {self.below}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain data."""
+        return asdict(self)
+
+
+def paired(above: Sequence[Sequence[float]], below: Sequence[Sequence[float]]) -> Paired:
+    """Return the mean difference of two methods and its intervals.
+
+    Parameters
+    ----------
+    above, below : (n_seeds, n_units) scores
+        The same seeds and units in the same order.
+
+    Raises
+    ------
+    ValueError
+        If there are no scores, or not the same number on both sides.
+    """
+    table = [[a - b for a, b in zip(*rows, strict=True)] for rows in zip(above, below, strict=True)]
+    by_unit = [math.fsum(column) / len(column) for column in zip(*table, strict=True)]
+    by_seed = [math.fsum(row) / len(row) for row in table]
+    return Paired(units=estimate(by_unit), seeds=estimate(by_seed), n_won=sum(mean > 0 for mean in by_seed))
+
+
+def check_orderings(orderings: Iterable[OrderingSpec], trials: Iterable[Trial], tasks: Sequence[str]) -> list[Finding]:
+    """Check every pair of methods of every ordering on every task that it names.
+
+    Parameters
+    ----------
+    orderings : iterable of OrderingSpec
+    trials : iterable of Trial
+        Comparable ones: equal fingerprint on a task, protocol, budget, threads and device. Of several of a task, method and seed
+        the last counts.
+    tasks : sequence of str
+        Where an ordering holds that names no tasks.
+
+    Returns
+    -------
+    list of Finding
+        One a pair and task, whether there are results or not, in the orderings' order. A strict ordering "holds" if the interval
+        over units lies above 0, is "violated" if it lies below 0, else "not shown"; `at_least` holds unless violated. "missing":
+        no result that ended well, or none with the same seed; "declined": one of the two declines the task.
+    """
+    by_key: dict[tuple[str, str], dict[int, Trial]] = defaultdict(dict)
+    for trial in trials:
+        by_key[trial.task, trial.method][trial.seed] = trial
+    return [
+        _find(
+            Finding(above=above, below=below, task=task, at_least=ordering.at_least, why=ordering.why),
+            by_key.get((task, above), {}),
+            by_key.get((task, below), {}),
+        )
+        for ordering in orderings
+        for above in ordering.above
+        for below in ordering.below
+        for task in ordering.tasks or tasks
+    ]
+
+
+def _find(plain: Finding, above: Mapping[int, Trial], below: Mapping[int, Trial]) -> Finding:
+    sides = {plain.above: above, plain.below: below}
+    reasons = {name: found for name, own in sides.items() if (found := _absent(name, own))}
+    if reasons:
+        is_declined = any(_is_declined(sides[name]) for name in reasons)
+        return replace(plain, verdict="declined" if is_declined else "missing", reason="; ".join(reasons.values()))
+    ended = [{seed: t for seed, t in own.items() if t.outcome == "ok"} for own in (above, below)]
+    seeds = sorted(set(ended[0]) & set(ended[1]))
+    if not seeds:
+        return replace(plain, verdict="missing", reason="no seed that ended well with both")
+    scores = [[own[seed].unit_scores for seed in seeds] for own in ended]
+    lengths = [{len(row) for row in side} for side in scores]
+    if lengths[0] != lengths[1] or len(lengths[0]) != 1 or lengths[0] == {0}:
+        counts = " and ".join("/".join(map(str, sorted(found))) for found in lengths)
+        return replace(plain, verdict="missing", reason=f"cannot be paired: {counts} scores by unit")
+    result = paired(*scores)
+    means = [math.fsum(math.fsum(row) / len(row) for row in side) / len(side) for side in scores]
+    left = sorted({*above, *below} - set(seeds))
+    reason = f"without seed{'s' if len(left) > 1 else ''} {', '.join(map(str, left))}: not of both" if left else ""
+    return replace(
+        plain,
+        verdict=_verdict(result.units, at_least=plain.at_least),
+        reason=reason,
+        above_score=means[0],
+        below_score=means[1],
+        difference=result.units.mean,
+        ci95=result.units.ci95,
+        unit=ended[0][seeds[0]].unit,
+        n=result.units.n,
+        seed_ci95=result.seeds.ci95,
+        seeds_won=result.n_won,
+        n_seeds=len(seeds),
+    )
+
+
+def _verdict(found: Estimate, *, at_least: bool) -> str:
+    if found.ci95 is None:  # of one unit nothing can be said
+        return "not shown"
+    if found.mean + found.ci95 < 0:
+        return "violated"
+    return "holds" if at_least or found.mean - found.ci95 > 0 else "not shown"
+
+
+def _is_declined(own: Mapping[int, Trial]) -> bool:
+    return any(t.outcome == "declined" for t in own.values())
+
+
+def _absent(name: str, own: Mapping[int, Trial]) -> str:
+    """Say why there is no score of a method; empty if there is one."""
+    if any(t.outcome == "ok" for t in own.values()):
+        return ""
+    if not own:
+        return f"no result of {name}"
+    if _is_declined(own):
+        return f"{name} declines the task"
+    # infra counts only where there is nothing else
+    trial = next((t for t in own.values() if t.outcome != "infra"), None)
+    if trial is None:
+        return f"{name} was lost with its workers: run it again"
+    message = " ".join(trial.error_message.split())[:200]
+    return f"{name}: {trial.outcome}: {message}" if message else f"{name}: {trial.outcome}"

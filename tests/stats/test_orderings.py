@@ -1,0 +1,121 @@
+"""Verdicts on orderings of methods, on scores whose truth is known."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import pytest
+from scipy import stats
+
+from benchbench.stats.orderings import VERDICTS, Finding, Trial, check_orderings, paired
+from benchbench.suite_files import OrderingSpec
+
+
+def episodes(shift: float, n: int = 200, seed: int = 1) -> list[float]:
+    shared, own = random.Random(0), random.Random(seed)
+    return [shared.gauss(0.7, 0.1) + shift + own.gauss(0, 0.05) for _ in range(n)]
+
+
+def trial(method: str, scores: list[float] | None = None, **more: Any) -> Trial:
+    values: dict[str, Any] = {"task": "t", "fingerprint": "f", "seed": 0, "outcome": "ok", "error_message": ""}
+    return Trial(method=method, unit="episode", unit_scores=tuple(scores or ()), **{**values, **more})
+
+
+def check(*trials: Trial, at_least: bool = False) -> Finding:
+    ordering = OrderingSpec(above=("a",), below=("b",), at_least=at_least)
+    (found,) = check_orderings([ordering], trials, ["t"])
+    return found
+
+
+def test_one_seed_gives_the_paired_interval_of_scipy() -> None:
+    a, b = episodes(0.02, seed=1), episodes(0.0, seed=2)
+    low, high = stats.ttest_rel(a, b).confidence_interval(0.95)
+    found = paired([a], [b])
+    assert found.units.ci95 is not None
+    assert found.units.mean - found.units.ci95 == pytest.approx(low)
+    assert found.units.mean + found.units.ci95 == pytest.approx(high)
+    assert (found.units.n, found.seeds.n, found.seeds.ci95, found.n_won) == (200, 1, None, 1)
+
+
+def test_several_seeds_give_two_intervals_of_scipy() -> None:
+    above = [episodes(shift, seed=i) for i, shift in enumerate((0.03, -0.01, 0.05))]
+    below = [episodes(0.0, seed=10 + i) for i in range(3)]
+    found = paired(above, below)
+    over_units = [[sum(column) / 3 for column in zip(*side, strict=True)] for side in (above, below)]
+    over_seeds = [[sum(row) / len(row) for row in side] for side in (above, below)]
+    for own, (first, second), n in ((found.units, over_units, 200), (found.seeds, over_seeds, 3)):
+        low, high = stats.ttest_rel(first, second).confidence_interval(0.95)
+        assert own.ci95 is not None
+        assert (own.mean - own.ci95, own.mean + own.ci95) == pytest.approx((low, high))
+        assert own.n == n
+    assert found.n_won == 2
+
+
+def test_seeds_and_units_must_be_the_same() -> None:
+    for above, below in (([[1.0]], [[1.0], [1.0]]), ([[1.0, 2.0]], [[1.0]]), ([], [])):
+        with pytest.raises(ValueError, match=r"argument|no values"):
+            paired(above, below)
+
+
+@pytest.mark.parametrize(
+    ("shift", "strict", "at_least"),
+    [(0.1, "holds", "holds"), (0.0, "not shown", "holds"), (-0.1, "violated", "violated")],
+)
+def test_verdicts(shift: float, strict: str, at_least: str) -> None:
+    trials = [trial("a", [s + shift for s in (0.4, 0.5, 0.6, 0.7)]), trial("b", [0.41, 0.49, 0.61, 0.69])]
+    assert check(*trials).verdict == strict
+    assert check(*trials, at_least=True).verdict == at_least
+
+
+def test_one_unit_shows_nothing() -> None:
+    trials = [trial("a", [0.9]), trial("b", [0.1])]
+    for at_least in (False, True):
+        found = check(*trials, at_least=at_least)
+        assert (found.verdict, found.ci95, found.n) == ("not shown", None, 1)
+
+
+def test_only_seeds_that_both_have_are_paired_and_the_others_said() -> None:
+    found = check(
+        trial("a", [0.8, 0.9]),
+        trial("a", [0.0, 0.0], seed=1),
+        trial("b", [0.7, 0.8]),
+        trial("b", outcome="failed", seed=1),
+        trial("b", [1.0, 1.0], seed=2),
+    )
+    assert (found.verdict, found.n_seeds, found.seeds_won) == ("holds", 1, 1)
+    assert found.difference == pytest.approx(0.1)
+    assert found.reason == "without seeds 1, 2: not of both"
+
+
+@pytest.mark.parametrize(
+    ("trials", "verdict", "reason"),
+    [
+        ([], "missing", "no result of a; no result of b"),
+        ([trial("a", [0.5, 0.6])], "missing", "no result of b"),
+        ([trial("a", outcome="infra"), trial("b", [0.5])], "missing", "a was lost with its workers: run it again"),
+        (
+            [trial("a", outcome="timeout", error_message="at 3 s"), trial("b", [0.5])],
+            "missing",
+            "a: timeout: at 3 s",
+        ),
+        ([trial("a", outcome="declined")], "declined", "a declines the task; no result of b"),
+        ([trial("a", [0.5]), trial("b", [0.5], seed=1)], "missing", "no seed that ended well with both"),
+        ([trial("a", [0.5, 0.6]), trial("b", [0.5])], "missing", "cannot be paired: 2 and 1 scores by unit"),
+        ([trial("a"), trial("b")], "missing", "cannot be paired: 0 and 0 scores by unit"),
+    ],
+)
+def test_what_is_missing_is_said(trials: list[Trial], verdict: str, reason: str) -> None:
+    found = check(*trials)
+    assert (found.verdict, found.reason, found.difference) == (verdict, reason, None)
+
+
+def test_every_pair_and_task_is_listed() -> None:
+    orderings = [
+        OrderingSpec(above=("a", "b"), below=("c", "d")),
+        OrderingSpec(above=("c",), below=("d",), tasks=("u",), why="w"),
+    ]
+    found = check_orderings(orderings, [], ["t", "u"])
+    assert len(found) == 9
+    assert {f.verdict for f in found} == {"missing"} < set(VERDICTS)
+    assert (found[-1].label, found[-1].task, found[-1].why) == ("c > d", "u", "w")
