@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from benchbench.registry import get_loader
+from benchbench.registry import get_loader, get_method
 from benchbench.suite_files import SuiteSpec, find_suite, list_suites
 
 FEWSHOT = [name for name in sorted(list_suites()) if find_suite(name).track == "fewshot"]
@@ -60,6 +60,21 @@ def test_presets(suite: SuiteSpec) -> None:
             "standard": (2, full),
             "paper": (2, full),
         }
+
+
+@pytest.mark.parametrize("name", ["fewshot", "omniglot"])
+def test_orderings_are_of_methods_and_tasks_that_fit(name: str) -> None:
+    """The core does not check the names of methods; a wrong one would be missing for ever."""
+    suite = find_suite(name)
+    assert len(suite.orderings) >= 4
+    for ordering in suite.orderings:
+        assert ordering.why
+        for task in ordering.tasks or [t.name for t in suite.tasks]:
+            spec = suite.task(task)
+            info = get_loader(spec.loader).info(task, spec.options)
+            for method in (*ordering.above, *ordering.below):
+                card = get_method(method).card
+                assert (card.track, info.kind in card.tasks) == (suite.track, True), (method, task)
 
 
 def test_generated_splits_are_declared() -> None:
