@@ -33,7 +33,8 @@ RERUN = ("none", "failed", "all")
 def run(
     suite: Annotated[str, typer.Option("--suite", help="Suite name, or a path to a suite's .toml file.")],
     method: Annotated[
-        list[str] | None, typer.Option("--method", help="Methods: name or name(param=value), commas allowed; all for every one.")
+        list[str] | None,
+        typer.Option("--method", help="Methods: name or name(param=value), commas allowed; all for every one."),
     ] = None,
     task: Annotated[list[str] | None, typer.Option("--task", help="Only these tasks of the suite.")] = None,
     preset: Annotated[
