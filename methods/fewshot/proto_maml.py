@@ -4,16 +4,20 @@ Triantafillou et al. 2020 (Meta-Dataset), arXiv:1903.03096, section 3. A linear 
 classifies as a prototypical network does; inner steps then adapt it together with the body. The meta-gradient flows through the
 initial head as well. Any number of ways works, since no head is meta-learnt. Transductive, as `maml`.
 
+The inner rate is 0.01, also in meta-training of many ways with one step: on validation episodes of glyphs-5w1s at the quick preset 70 %,
+against 65 with 0.1 and 60 with MAML's 0.4.
+
 What differs: MAML's network for small images in place of a residual network; distances are divided by the root of the number of
 features, so that the softmax is not saturated from the start. What else differs is said in `maml`.
 """
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 from benchbench.cards import MethodCard
-from benchbench.methods.fewshot._learned_init import LearnedInitialisation
+from benchbench.methods.fewshot._learned_init import FEW_WAYS, MANY_WAYS, LearnedInitialisation
 
 __all__ = ["ProtoMAML"]
 
@@ -37,3 +41,5 @@ class ProtoMAML(LearnedInitialisation):
         iterations={"quick": 900, "standard": 3000, "paper": 60000},
     )
     prototype_head = True
+    few_ways: ClassVar[Mapping[str, Any]] = {**FEW_WAYS, "inner_rate": 0.01}
+    many_ways: ClassVar[Mapping[str, Any]] = {**MANY_WAYS, "inner_rate": 0.01, "train_steps": 1}
