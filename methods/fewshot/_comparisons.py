@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -57,13 +58,21 @@ class Relation(EpisodicNetwork):
     Parameters
     ----------
     input_shape : (n_channels, height, width)
+    n_way : int
+        Ways of the training episodes: scores begin near 1 / n_way, what the squared error drives them to at first anyway.
     n_filters, n_hidden : int
     precision : str
         Type of the convolutions, "float32" or "bfloat16".
     """
 
     def __init__(
-        self, input_shape: Sequence[int], *, n_filters: int = 64, n_hidden: int = 8, precision: str = "float32"
+        self,
+        input_shape: Sequence[int],
+        *,
+        n_way: int,
+        n_filters: int = 64,
+        n_hidden: int = 8,
+        precision: str = "float32",
     ) -> None:
         super().__init__()
         self.precision = precision
@@ -84,7 +93,9 @@ class Relation(EpisodicNetwork):
         self.first = nn.Sequential(nn.BatchNorm2d(n), nn.MaxPool2d(2), nn.ReLU())
         self.second = nn.Sequential(nn.Conv2d(n, n, 3, padding=1), nn.BatchNorm2d(n), last_pool, nn.ReLU())
         n_places = max(1, height // 4) * max(1, width // 4)
-        self.score = nn.Sequential(nn.Flatten(), nn.Linear(n * n_places, n_hidden), nn.ReLU(), nn.Linear(n_hidden, 1))
+        first, last = nn.Linear(n * n_places, n_hidden), nn.Linear(n_hidden, 1)
+        nn.init.constant_(last.bias, -math.log(max(1, n_way - 1)))
+        self.score = nn.Sequential(nn.Flatten(), first, nn.ReLU(), last)
         self.apply(_initialise)
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 

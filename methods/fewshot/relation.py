@@ -7,8 +7,9 @@ for the true class and 0 for others: Adam at 1e-3, halved every 100,000 episodes
 
 What differs: at test, batch norm uses running statistics, so that queries are predicted alone; the authors' code uses those of
 the test batch, and so is transductive. The gradient is clipped to 0.5 over the whole network rather than over its two halves.
-Probabilities are scores divided by their sum. Linear layers are initialised as torch does, which left the first plateau of the
-squared error sooner than the authors' normal(0, 0.01). For larger images the paper's relation blocks don't pad; here they do.
+Probabilities are scores divided by their sum. Linear layers are initialised as torch does, and the last bias so that scores
+begin at one in n_way: after 140 episodes of 20 ways that gave 47.1 % of validation queries on letters, a bias near 0 17.3 %, since
+the squared error lingers where all scores are equal. For larger images the paper's relation blocks don't pad; here they do.
 Convolutions are in bfloat16 where the CPU has it (`precision`).
 """
 
@@ -52,7 +53,7 @@ class RelationNet(EpisodicAdapter):
         url="https://arxiv.org/abs/1711.06025",
         year=2018,
         differs="batch norm with running statistics at test (the authors' code is transductive); one clip for all gradients;"
-        " padded relation blocks for large images; bfloat16 convolutions where the CPU has them",
+        " scores begin at one in n_way; padded relation blocks for large images; bfloat16 convolutions where the CPU has them",
         family="metric",
         tasks=("classification",),
         batched=True,
@@ -92,7 +93,8 @@ class RelationNet(EpisodicAdapter):
         from benchbench.methods.fewshot._comparisons import Relation
         from benchbench.methods.fewshot._embedding import choose_precision
 
-        return Relation(task.input_shape, precision=self.precision or choose_precision(self.context.device))
+        precision = self.precision or choose_precision(self.context.device)
+        return Relation(task.input_shape, n_way=self.episode_shape(task).n_way, precision=precision)
 
     def episode_shape(self, task: TaskInfo) -> EpisodeShape:
         way = self.train_way or task.n_way

@@ -21,7 +21,7 @@ def _task(**more: object) -> TaskInfo:
 
 def _pieces(seed: int = 0) -> tuple[Relation, torch.Tensor, torch.Tensor, torch.Tensor]:
     torch.manual_seed(seed)
-    network = Relation((1, 28, 28), n_filters=6)
+    network = Relation((1, 28, 28), n_way=3, n_filters=6)
     for module in network.modules():
         if isinstance(module, torch.nn.BatchNorm2d):
             torch.nn.init.uniform_(module.running_mean, -0.1, 0.1)
@@ -65,8 +65,16 @@ def test_chunks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
         torch.testing.assert_close(network.logits(z[None, :6], y, z[None, 6:], 3), whole)
 
 
+def test_scores_begin_near_one_in_n_way() -> None:
+    torch.manual_seed(0)
+    network = Relation((1, 28, 28), n_way=20)
+    z = network.embed(torch.rand(40, 1, 28, 28))[None]
+    scores = network.logits(z[:, :20], torch.arange(20)[None], z[:, 20:], 20).exp()
+    assert 0.02 < scores.mean() < 0.1
+
+
 def test_loss_by_hand() -> None:
-    network = Relation((1, 28, 28), n_filters=2)
+    network = Relation((1, 28, 28), n_way=3, n_filters=2)
     scores = torch.tensor([[[0.9, 0.2], [0.5, 0.6]]])
     found = network.loss(scores.log(), torch.tensor([[0, 1]]))
     assert found.item() == pytest.approx((0.1**2 + 0.2**2 + 0.5**2 + 0.4**2) / 4)
@@ -91,6 +99,6 @@ def test_training_episodes_are_the_papers(way: int, shot: int, queries: int) -> 
 
 @pytest.mark.parametrize("shape", [(3, 84, 84), (2, 21, 40), (1, 16, 16)])
 def test_other_images(shape: tuple[int, int, int]) -> None:
-    network = Relation(shape, n_filters=2).eval()
+    network = Relation(shape, n_way=2, n_filters=2).eval()
     z = network.embed(torch.rand(4, *shape))
     assert network.logits(z[None, :2], torch.tensor([[0, 1]]), z[None, 2:], 2).shape == (1, 2, 2)
