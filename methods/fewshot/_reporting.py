@@ -36,6 +36,8 @@ class Reporter:
     n_way, k_shot : int, optional
         Shape of the validation episodes, with 5 queries a class; by default that of the task. Methods whose training is
         shared by tasks name one.
+    max_episodes : int, optional
+        For methods that take long to adapt; at least 5.
     """
 
     def __init__(
@@ -47,6 +49,7 @@ class Reporter:
         n_reports: int,
         n_way: int | None = None,
         k_shot: int | None = None,
+        max_episodes: int | None = None,
     ) -> None:
         info = adapter.task
         self._adapter = adapter
@@ -59,6 +62,8 @@ class Reporter:
         else:
             n_query = validation_queries(info) if n_way is None else MAX_VALIDATION_QUERIES
             n_tasks = max(5, VALIDATION_QUERIES // (way * n_query))
+        if max_episodes is not None:
+            n_tasks = min(n_tasks, max_episodes)
         rng = adapter.context.rng("validation")
         self._episodes = validation.sample(rng, n_way=way, k_shot=shot, n_query=n_query, n_tasks=n_tasks)
 

@@ -42,8 +42,9 @@ BETA2 = 0.999
 # with the usual 1e-8, parameters whose gradient is nothing but rounding move as fast as all others: predictions then depended on
 # the order of the support set
 EPSILON = 1e-3
-# a validation of 50 steps an episode costs as much as dozens of iterations
+# 50 steps on one episode cost as much as several iterations
 N_REPORTS = 5
+VALIDATION_EPISODES = 10
 # at the quick preset, on images: many small steps with few tasks do better than few of the paper's (glyphs-5w1s, validation, about
 # equal work: 35.6 % with 5 tasks and rate 1e-3, 50.2 with 2 and 3e-3, 43.6 with 2 and 1e-2, 42.7 with 1 and 3e-3)
 QUICK: Mapping[str, Any] = {"meta_batch": 2, "inner_rate": 3e-3}
@@ -131,7 +132,7 @@ class Reptile(FewShotAdapter):
         rate, size, n_steps = self.value("inner_rate"), self.value("inner_batch"), self.value("train_steps")
         n_shots, n_tasks = self.value("train_shots"), self.value("meta_batch")
         supply = Supply(episodes, context.device)
-        reporter = Reporter(self, validation, n_reports=N_REPORTS, budget=budget)
+        reporter = Reporter(self, validation, n_reports=N_REPORTS, budget=budget, max_episodes=VALIDATION_EPISODES)
         for iteration in range(1, budget.iterations + 1):
             # the contract wants a query: it is one of the shots
             support_x, support_y, query_x, query_y = supply.sample(
