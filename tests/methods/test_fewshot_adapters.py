@@ -32,6 +32,8 @@ PARAMS: dict[str, dict[str, Any]] = {
     name: {key: value for key, value in SMALLER.items() if key in inspect.signature(get_method(name).cls).parameters}
     for name in BUILT_IN
 }
+# over its 12 steps on these 16x16 images rounding now and then grows to 0.01 of a probability when the support is reordered
+PARAMS["meta_lstm"]["n_steps"] = 3
 
 
 @pytest.fixture(autouse=True)
