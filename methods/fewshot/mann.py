@@ -12,7 +12,8 @@ What differs: images are embedded by Conv4, where the paper feeds 20x20 pixels. 
 given as pairs; `late_labels=True` brings it one step later, as in the paper (still at chance, 20 %, after 93 iterations on glyphs-5w1s,
 44.5 % after 97 without). Reading has a learnt strength. Biases start such that slots hold an example each and are read sharply
 (`_mann`), without which 100 iterations end at chance; as they do without memory. Adam at 1e-3, the best state on validation episodes
-kept; convolutions in bfloat16 where the CPU has them (`precision`).
+kept (at the quick preset 20 ways stay at chance: training is too short for labels to be bound to slots); convolutions in
+bfloat16 where the CPU has them (`precision`).
 """
 
 from __future__ import annotations
