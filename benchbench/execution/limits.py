@@ -142,7 +142,8 @@ def kill_marked(mark: str) -> int:
     """
     needle = mark.encode()
     killed: set[int] = set()
-    for _ in range(50):
+    # a killed process may take long to go on a busy machine, and what it forked meanwhile shows in the next round only
+    for _ in range(600):
         living = [pid for pid in _all_pids() if pid != os.getpid() and needle in _environ(pid).split(b"\x00")]
         if not living:
             break
