@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from benchbench.contracts.fewshot import EmbeddingAdapter, EpisodeSource, TaskInfo
+from benchbench.methods.fewshot._network_state import NetworkState
 
 if TYPE_CHECKING:
     import numpy as np
@@ -53,7 +54,7 @@ def too_small(task: TaskInfo) -> str | None:
     return None
 
 
-class EpisodicAdapter(EmbeddingAdapter):
+class EpisodicAdapter(NetworkState, EmbeddingAdapter):
     """Trains an `EpisodicNetwork` episode by episode with Adam, and keeps what does best on validation episodes.
 
     Subclasses store `learning_rate` in their constructor.
@@ -134,14 +135,6 @@ class EpisodicAdapter(EmbeddingAdapter):
                 best, kept = score, copy.deepcopy(self._network.state_dict())
         if kept is not None:
             self._network.load_state_dict(kept)
-
-    def state(self) -> dict[str, NDArray[Any]]:
-        return {name: value.cpu().numpy().copy() for name, value in self._network.state_dict().items()}
-
-    def load_state(self, state: Mapping[str, NDArray[Any]]) -> None:
-        import torch
-
-        self._network.load_state_dict({name: torch.as_tensor(value) for name, value in state.items()})
 
     def embed(self, x: NDArray[np.float32]) -> NDArray[np.float32]:
         import torch

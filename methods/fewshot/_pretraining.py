@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from benchbench.contracts.fewshot import EmbeddingAdapter, EpisodeSource, TaskInfo
 from benchbench.methods.fewshot._episodic import CHUNK_IMAGES, too_small
+from benchbench.methods.fewshot._network_state import NetworkState
 
 if TYPE_CHECKING:
     import numpy as np
@@ -29,7 +30,7 @@ Objective = tuple[Callable[["np.random.Generator"], "Tensor"], Iterable["nn.Para
 VALIDATION_WAY, VALIDATION_SHOT = 5, 1
 
 
-class PretrainedAdapter(EmbeddingAdapter):
+class PretrainedAdapter(NetworkState, EmbeddingAdapter):
     """Trains a Conv4 embedding with Adam once for all tasks on the same data; subclasses classify with what it embeds.
 
     Subclasses store `learning_rate`, `batch_size` and `precision` in their constructor.
@@ -112,14 +113,6 @@ class PretrainedAdapter(EmbeddingAdapter):
         if kept is not None:
             self._network.load_state_dict(kept)
         self.calibrate(episodes)
-
-    def state(self) -> dict[str, NDArray[Any]]:
-        return {name: value.cpu().numpy().copy() for name, value in self._network.state_dict().items()}
-
-    def load_state(self, state: Mapping[str, NDArray[Any]]) -> None:
-        import torch
-
-        self._network.load_state_dict({name: torch.as_tensor(value) for name, value in state.items()})
 
     def embed(self, x: NDArray[np.float32]) -> NDArray[np.float32]:
         import torch

@@ -26,12 +26,13 @@ from benchbench.cards import MethodCard
 from benchbench.contracts.context import Budget, Context
 from benchbench.contracts.fewshot import EpisodeSource, FewShotAdapter, Predictor, Support, TaskInfo
 from benchbench.methods.fewshot._episodic import validation_queries
+from benchbench.methods.fewshot._network_state import NetworkState
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from benchbench.methods.fewshot._meta_lstm import Learnt
+    from benchbench.methods.fewshot._meta_lstm import Learnt, MetaLearner
 
 __all__ = ["MetaLSTM"]
 
@@ -52,7 +53,7 @@ ITERATIONS = {"quick": (300, 9000), "standard": (3000, 90_000)}
 REGRESSION_ITERATIONS = {"quick": 400, "standard": 5000, "paper": 50_000}
 
 
-class MetaLSTM(FewShotAdapter):
+class MetaLSTM(NetworkState, FewShotAdapter):
     """LSTM meta-learner; None means what the module's docstring says.
 
     Parameters
@@ -81,6 +82,8 @@ class MetaLSTM(FewShotAdapter):
         iterations={"quick": 300, "standard": 3000, "paper": 50000},
         published={"miniimagenet-5w1s": 0.4344, "miniimagenet-5w5s": 0.6060},
     )
+
+    _network: MetaLearner
 
     def __init__(
         self,
@@ -117,7 +120,7 @@ class MetaLSTM(FewShotAdapter):
         super().setup(task, context)
         is_image = len(task.input_shape) == 3
         steps = VECTOR_STEPS if task.kind == "regression" else STEPS if task.k_shot >= MANY_SHOTS else ONE_SHOT_STEPS
-        self._learner = MetaLearner(
+        self._network = MetaLearner(
             make_learner(task, N_FILTERS),
             n_steps=self.n_steps or steps,
             n_hidden=self.n_hidden,
@@ -138,34 +141,26 @@ class MetaLSTM(FewShotAdapter):
         n_tasks = self.meta_batch or (VECTOR_TASKS if is_regression else IMAGE_TASKS)
         n_query = task.k_shot if is_regression else max(1, TRAIN_QUERIES // task.n_way)
         if budget.preset.split(",")[0] == "quick" and self.n_steps is None and not is_regression:
-            self._learner.n_steps.fill_(STEPS)
+            self._network.n_steps.fill_(STEPS)
         supply = Supply(episodes, context.device)
         reporter = Reporter(self, validation, n_reports=N_REPORTS, budget=budget)
-        optimiser = torch.optim.Adam(self._learner.parameters(), lr=self.meta_rate)
+        optimiser = torch.optim.Adam(self._network.parameters(), lr=self.meta_rate)
         best, kept = float("-inf"), None
         for iteration in range(1, budget.iterations + 1):
             batch = supply.sample(rng, n_way=task.n_way, k_shot=task.k_shot, n_query=n_query, n_tasks=n_tasks)
             optimiser.zero_grad()
             loss = 0.0
             for part in task_slices(n_tasks, context.device):
-                part_loss = self._learner.loss(*(tensor[part] for tensor in batch)) / n_tasks
+                part_loss = self._network.loss(*(tensor[part] for tensor in batch)) / n_tasks
                 part_loss.backward()
                 loss += part_loss.item()
-            torch.nn.utils.clip_grad_norm_(self._learner.parameters(), CLIP_NORM)
+            torch.nn.utils.clip_grad_norm_(self._network.parameters(), CLIP_NORM)
             optimiser.step()
             score = reporter.after(iteration, loss)
             if score is not None and score >= best:
-                best, kept = score, copy.deepcopy(self._learner.state_dict())
+                best, kept = score, copy.deepcopy(self._network.state_dict())
         if kept is not None:
-            self._learner.load_state_dict(kept)
-
-    def state(self) -> dict[str, NDArray[Any]]:
-        return {name: value.cpu().numpy().copy() for name, value in self._learner.state_dict().items()}
-
-    def load_state(self, state: Mapping[str, NDArray[Any]]) -> None:
-        import torch
-
-        self._learner.load_state_dict({name: torch.as_tensor(value) for name, value in state.items()})
+            self._network.load_state_dict(kept)
 
     def adapt(self, support: Support) -> Predictor:
         return _Adapted(self, self._learn(support.x[None], support.y[None]))
@@ -184,7 +179,7 @@ class MetaLSTM(FewShotAdapter):
         import torch
 
         with torch.no_grad():
-            return self._learner.learn(
+            return self._network.learn(
                 *(torch.as_tensor(a, device=self.context.device) for a in (support_x, support_y))
             )
 
@@ -193,7 +188,7 @@ class MetaLSTM(FewShotAdapter):
         import torch
 
         with torch.no_grad():
-            outputs = self._learner.outputs(learnt, torch.as_tensor(query_x, device=self.context.device))
+            outputs = self._network.outputs(learnt, torch.as_tensor(query_x, device=self.context.device))
             if self.task.kind == "classification":
                 outputs = outputs.softmax(-1)
             array: NDArray[np.float32] = outputs.cpu().numpy()

@@ -120,7 +120,7 @@ def test_steps_are_the_papers_but_for_the_quick_preset(
     adapter = MetaLSTM(n_hidden=2, **params)
     adapter.setup(task, make_context())
     adapter.meta_fit(blobs, validation=blobs, budget=Budget(preset=preset, iterations=1), context=adapter.context)
-    assert int(adapter._learner.n_steps) == expected
+    assert int(adapter._network.n_steps) == expected
     again = MetaLSTM(n_hidden=2, **params)
     again.setup(task, make_context(1))
     again.load_state(adapter.state())
