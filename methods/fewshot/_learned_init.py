@@ -6,26 +6,22 @@ Finn, Abbeel & Levine 2017, arXiv:1703.03400, and what grew from it. Importing t
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from benchbench.contracts.context import Budget, Context
-from benchbench.contracts.fewshot import EpisodeSource, FewShotAdapter, Predictor, Support, TaskInfo
-from benchbench.methods.fewshot._episodic import validation_queries
+from benchbench.contracts.fewshot import EpisodeSource, TaskInfo
+from benchbench.methods.fewshot._side_by_side import InitialisationAdapter
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
-    from torch import Tensor
+    from torch import Generator, Tensor
 
-__all__ = ["FEW_WAYS", "MANY_WAYS", "MAX_FEW_WAYS", "REGRESSION", "LearnedInitialisation"]
+__all__ = ["FEW_WAYS", "MANY_WAYS", "REGRESSION", "LearnedInitialisation"]
 
 # the paper's appendix A: up to 10 ways, more ways, and the sinusoid of section 5.1
 FEW_WAYS: Mapping[str, Any] = {"meta_batch": 32, "inner_rate": 0.4, "train_steps": 1, "test_steps": 3}
 MANY_WAYS: Mapping[str, Any] = {"meta_batch": 16, "inner_rate": 0.1, "train_steps": 5, "test_steps": 5}
 REGRESSION: Mapping[str, Any] = {"meta_batch": 25, "inner_rate": 0.01, "train_steps": 1, "test_steps": 10}
-# up to how many ways FEW_WAYS holds
-MAX_FEW_WAYS = 10
 # tasks a meta-batch of images at the quick preset: with so few images to train on in all, many small updates do better than a
 # few of the paper's size (glyphs-5w5s, 100 test episodes: 66.5 % after 350 updates with 2 tasks, 52.3 % after 90 with 8, for
 # about the same work; glyphs-20w1s 30.5 % after 100 with 2, 24.8 % after 40 with 4)
@@ -36,7 +32,7 @@ REGRESSION_ITERATIONS = {"quick": 4000, "standard": 20_000, "paper": 70_000}
 N_REPORTS = 8
 
 
-class LearnedInitialisation(FewShotAdapter):
+class LearnedInitialisation(InitialisationAdapter):
     """Learns parameters from which gradient steps on a support set do well on the queries; None means the paper's value.
 
     Parameters
@@ -89,26 +85,16 @@ class LearnedInitialisation(FewShotAdapter):
         if preset not in ITERATIONS:
             return super().iterations(preset, task)
         most, work = ITERATIONS[preset]
-        n_steps = (cls.few_ways if task.n_way <= MAX_FEW_WAYS else cls.many_ways)["train_steps"]
+        n_steps = cls.settings(task)["train_steps"]
         return max(1, int(cls.speed * min(most, work // (task.n_way * task.k_shot * n_steps))))
 
-    def training_key(self, task: TaskInfo) -> Mapping[str, Any] | None:
-        key = {"way": task.n_way, "shot": task.k_shot, "validation_queries": validation_queries(task)}
-        return key if task.kind == "classification" else None
+    def initialise(self, generator: Generator) -> None:
+        super().initialise(generator)
+        if self.prototype_head:
+            self._params = self._params[:-2]
+        self._rates: list[Tensor] = [p.to(self.context.device) for p in self.initial_rates(generator)]
 
-    def setup(self, task: TaskInfo, context: Context) -> None:
-        import torch
-
-        from benchbench.methods.fewshot._backbones import make_network
-
-        super().setup(task, context)
-        self._network = make_network(task, pools=self.pools)
-        generator = torch.Generator().manual_seed(context.derive(self.card.name, "init"))
-        params = self._network.init(generator)
-        self._params = [p.to(context.device) for p in (params[:-2] if self.prototype_head else params)]
-        self._rates: list[Tensor] = [p.to(context.device) for p in self.initial_rates(generator)]
-
-    def initial_rates(self, generator: Any) -> list[Tensor]:
+    def initial_rates(self, generator: Generator) -> list[Tensor]:
         """Return learnt rates, one an element of the parameters; none by default. Called once `_params` are there."""
         return []
 
@@ -153,48 +139,12 @@ class LearnedInitialisation(FewShotAdapter):
         loaded = [torch.tensor(state[str(i)], device=self.context.device) for i in range(len(state))]
         self._params, self._rates = loaded[: len(self._params)], loaded[len(self._params) :]
 
-    def adapt(self, support: Support) -> Predictor:
-        return _Adapted(self, support.x[None], self._adapt(support.x[None], support.y[None]))
-
-    def predict_episodes(
-        self, support_x: NDArray[np.float32], support_y: NDArray[Any], query_x: NDArray[np.float32]
-    ) -> NDArray[np.floating[Any]]:
-        import numpy as np
-        import torch
-
-        from benchbench.methods.fewshot._gradient import chunks
-
-        found = []
-        for part in chunks(torch.from_numpy(query_x)):
-            fast = self._adapt(support_x[part], support_y[part])
-            found.append(self._outputs(fast, support_x[part], query_x[part]))
-        return np.concatenate(found)
-
-    def _adapt(self, support_x: NDArray[np.float32], support_y: NDArray[Any]) -> list[Tensor]:
-        import torch
-
+    def learn(self, x: Tensor, y: Tensor) -> Any:
         from benchbench.methods.fewshot._gradient import adapt, expand
 
-        x, y = (torch.as_tensor(a, device=self.context.device) for a in (support_x, support_y))
         rates = expand([r.detach() for r in self._rates], len(x)) or None
         inner = self._inner("test_steps", "detached")
-        return adapt(self._network, expand(self._params, len(x)), x, y, rates=rates, **inner)
-
-    def _outputs(
-        self, fast: list[Tensor], support_x: NDArray[np.float32], query_x: NDArray[np.float32]
-    ) -> NDArray[np.float32]:
-        """Return probabilities or values (n_tasks, n_query, n_outputs)."""
-        import torch
-
-        from benchbench.methods.fewshot._gradient import query_outputs
-
-        with torch.no_grad():
-            support, query = (torch.as_tensor(a, device=self.context.device) for a in (support_x, query_x))
-            outputs = query_outputs(self._network, fast, support, query, is_inductive=not self.card.transductive)
-            if self.task.kind == "classification":
-                outputs = outputs.softmax(-1)
-            array: NDArray[np.float32] = outputs.cpu().numpy()
-        return array
+        return adapt(self._network, expand(self._params, len(x)), x, y, rates=rates, **inner), x
 
     def _inner(self, steps: str, mode: str) -> dict[str, Any]:
         return {
@@ -204,22 +154,3 @@ class LearnedInitialisation(FewShotAdapter):
             "head_only": self.head_only,
             "prototype_head": self.prototype_head,
         }
-
-    def value(self, name: str) -> Any:
-        """Return the parameter, or the paper's value of it for this task."""
-        given = getattr(self, name)
-        if given is not None:
-            return given
-        if self.task.kind == "regression":
-            return self.regression[name]
-        return (self.few_ways if self.task.n_way <= MAX_FEW_WAYS else self.many_ways)[name]
-
-
-@dataclass(frozen=True, slots=True)
-class _Adapted(Predictor):
-    method: LearnedInitialisation
-    support_x: NDArray[np.float32]
-    params: list[Tensor]
-
-    def predict(self, query_x: NDArray[np.float32]) -> NDArray[np.floating[Any]]:
-        return self.method._outputs(self.params, self.support_x, query_x[None])[0]

@@ -7,14 +7,12 @@ and no second derivatives. All tasks of an iteration, and many test episodes, tr
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from benchbench.contracts.context import Budget, Context
-from benchbench.contracts.fewshot import EpisodeSource, FewShotAdapter, Predictor, Support, TaskInfo
-from benchbench.methods.fewshot._episodic import validation_queries
-from benchbench.methods.fewshot._learned_init import MAX_FEW_WAYS
+from benchbench.contracts.fewshot import EpisodeSource, TaskInfo
+from benchbench.methods.fewshot._side_by_side import MAX_FEW_WAYS, InitialisationAdapter
 
 if TYPE_CHECKING:
     import numpy as np
@@ -52,7 +50,7 @@ QUICK: Mapping[str, Any] = {"meta_batch": 2, "inner_rate": 3e-3}
 QUICK_WORK, STANDARD_WORK = 60_000, 900_000
 
 
-class Reptile(FewShotAdapter):
+class Reptile(InitialisationAdapter):
     """Moves an initialisation towards what training on each task makes of it; None means the paper's value.
 
     Parameters
@@ -70,6 +68,10 @@ class Reptile(FewShotAdapter):
     train_shots : int, optional
         Images a class of a training task.
     """
+
+    few_ways: ClassVar[Mapping[str, Any]] = FEW_WAYS
+    many_ways: ClassVar[Mapping[str, Any]] = MANY_WAYS
+    regression: ClassVar[Mapping[str, Any]] = REGRESSION
 
     def __init__(
         self,
@@ -96,28 +98,16 @@ class Reptile(FewShotAdapter):
             return {"quick": 3000, "standard": 20_000}.get(preset, 60_000)
         paper = super().iterations("paper", task) * (2 if task.n_way > MAX_FEW_WAYS else 1)
         work = {"quick": QUICK_WORK, "standard": STANDARD_WORK}.get(preset)
-        known = FEW_WAYS if task.n_way <= MAX_FEW_WAYS else MANY_WAYS
+        known = cls.settings(task)
         n_tasks = QUICK["meta_batch"] if preset == "quick" else known["meta_batch"]
         return paper if work is None else max(1, work // (n_tasks * known["inner_batch"] * known["train_steps"]))
 
-    def training_key(self, task: TaskInfo) -> Mapping[str, Any] | None:
-        key = {"way": task.n_way, "shot": task.k_shot, "validation_queries": validation_queries(task)}
-        return key if task.kind == "classification" else None
-
-    def setup(self, task: TaskInfo, context: Context) -> None:
-        import torch
-
-        from benchbench.methods.fewshot._backbones import make_network
-
-        super().setup(task, context)
-        self._network = make_network(task)
-        self._known = dict(FEW_WAYS if task.n_way <= MAX_FEW_WAYS else MANY_WAYS)
-        if task.kind == "regression":
-            self._known = dict(REGRESSION)
-        elif task.k_shot > MAX_FEW_SHOTS:
-            self._known["test_steps"] = MANY_SHOTS_STEPS
-        generator = torch.Generator().manual_seed(context.derive(self.card.name, "init"))
-        self._params = [p.to(context.device) for p in self._network.init(generator)]
+    @classmethod
+    def settings(cls, task: TaskInfo) -> dict[str, Any]:
+        found = super().settings(task)
+        if task.kind == "classification" and task.k_shot > MAX_FEW_SHOTS:
+            found["test_steps"] = MANY_SHOTS_STEPS
+        return found
 
     def meta_fit(self, episodes: EpisodeSource, *, validation: EpisodeSource, budget: Budget, context: Context) -> None:
         import torch
@@ -127,7 +117,7 @@ class Reptile(FewShotAdapter):
         from benchbench.methods.fewshot._supply import Supply, shuffled
 
         if budget.preset.split(",")[0] == "quick" and self.task.kind == "classification":
-            self._known |= QUICK
+            self._settings |= QUICK
         task, rng = self.task, context.rng(self.card.name, "episodes")
         rate, size, n_steps = self.value("inner_rate"), self.value("inner_batch"), self.value("train_steps")
         n_shots, n_tasks = self.value("train_shots"), self.value("meta_batch")
@@ -163,77 +153,28 @@ class Reptile(FewShotAdapter):
     def load_state(self, state: Mapping[str, NDArray[Any]]) -> None:
         import torch
 
-        self._known["inner_rate"] = float(state["inner_rate"])
+        self._settings["inner_rate"] = float(state["inner_rate"])
         self._params = [torch.tensor(state[str(i)], device=self.context.device) for i in range(len(state) - 1)]
 
-    def adapt(self, support: Support) -> Predictor:
-        return _Adapted(self, support.x[None], self._adapt(support.x[None], support.y[None]))
+    def slices(self, support_x: NDArray[np.float32], query_x: NDArray[np.float32]) -> Iterable[slice]:
+        return super().slices(query_x, support_x)
 
-    def predict_episodes(
-        self, support_x: NDArray[np.float32], support_y: NDArray[Any], query_x: NDArray[np.float32]
-    ) -> NDArray[np.floating[Any]]:
-        import numpy as np
-        import torch
-
-        from benchbench.methods.fewshot._gradient import chunks
-
-        found = []
-        for part in chunks(torch.from_numpy(support_x)):
-            fast = self._adapt(support_x[part], support_y[part])
-            found.append(self._outputs(fast, support_x[part], query_x[part]))
-        return np.concatenate(found)
-
-    def _adapt(self, support_x: NDArray[np.float32], support_y: NDArray[Any]) -> list[Tensor]:
-        import torch
-
+    def learn(self, x: Tensor, y: Tensor) -> Any:
         from benchbench.methods.fewshot._gradient import expand
 
-        ordered = _in_one_order(support_x, support_y)
-        x, y = (torch.as_tensor(a, device=self.context.device) for a in ordered)
-        steps = [(x, y)] * self.value("test_steps")
-        return inner_adam(self._network, expand(self._params, len(x)), steps, self.value("inner_rate"))[0]
-
-    def _outputs(
-        self, fast: list[Tensor], support_x: NDArray[np.float32], query_x: NDArray[np.float32]
-    ) -> NDArray[np.float32]:
-        """Return probabilities or values (n_tasks, n_query, n_outputs)."""
-        import torch
-
-        from benchbench.methods.fewshot._gradient import query_outputs
-
-        with torch.no_grad():
-            support, query = (torch.as_tensor(a, device=self.context.device) for a in (support_x, query_x))
-            outputs = query_outputs(self._network, fast, support, query, is_inductive=not self.card.transductive)
-            if self.task.kind == "classification":
-                outputs = outputs.softmax(-1)
-            array: NDArray[np.float32] = outputs.cpu().numpy()
-        return array
-
-    def value(self, name: str) -> Any:
-        """Return the parameter, or what is known to be good for this task and preset."""
-        given = getattr(self, name)
-        return self._known[name] if given is None else given
+        steps = [_in_one_order(x, y)] * self.value("test_steps")
+        return inner_adam(self._network, expand(self._params, len(x)), steps, self.value("inner_rate"))[0], x
 
 
-@dataclass(frozen=True, slots=True)
-class _Adapted(Predictor):
-    method: Reptile
-    support_x: NDArray[np.float32]
-    params: list[Tensor]
-
-    def predict(self, query_x: NDArray[np.float32]) -> NDArray[np.floating[Any]]:
-        return self.method._outputs(self.params, self.support_x, query_x[None])[0]
-
-
-def _in_one_order(x: NDArray[np.float32], y: NDArray[Any]) -> tuple[NDArray[np.float32], NDArray[Any]]:
+def _in_one_order(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
     """Sort the support examples (n_tasks, n, *input) of each task by their content, so that the order given cannot matter.
 
     It should not anyway, but dozens of steps blow up the rounding of sums in another order, to 0.016 of a probability.
     """
-    import numpy as np
+    import torch
 
-    order = x.reshape(*x.shape[:2], -1).sum(-1, dtype=np.float64).argsort(axis=1, kind="stable")
-    rows = np.arange(len(x))[:, None]
+    order = x.flatten(2).sum(-1, dtype=torch.float64).argsort(stable=True, dim=1)
+    rows = torch.arange(len(x), device=x.device)[:, None]
     return x[rows, order], y[rows, order]
 
 

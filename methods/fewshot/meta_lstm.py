@@ -18,19 +18,19 @@ at test: so queries are predicted one by one (inductive). At the quick preset 5 
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, ClassVar
 
 from benchbench.cards import MethodCard
 from benchbench.contracts.context import Budget, Context
-from benchbench.contracts.fewshot import EpisodeSource, FewShotAdapter, Predictor, Support, TaskInfo
-from benchbench.methods.fewshot._episodic import validation_queries
+from benchbench.contracts.fewshot import EpisodeSource, TaskInfo
 from benchbench.methods.fewshot._network_state import NetworkState
+from benchbench.methods.fewshot._side_by_side import SideBySideAdapter
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+    from torch import Tensor
 
     from benchbench.methods.fewshot._meta_lstm import Learnt, MetaLearner
 
@@ -53,7 +53,7 @@ ITERATIONS = {"quick": (300, 9000), "standard": (3000, 90_000)}
 REGRESSION_ITERATIONS = {"quick": 400, "standard": 5000, "paper": 50_000}
 
 
-class MetaLSTM(NetworkState, FewShotAdapter):
+class MetaLSTM(NetworkState, SideBySideAdapter):
     """LSTM meta-learner; None means what the module's docstring says.
 
     Parameters
@@ -108,10 +108,6 @@ class MetaLSTM(NetworkState, FewShotAdapter):
         # an image costs about as much as 5 without any, for the meta-learner's part
         return max(1, min(most, work // (25 + task.n_way * task.k_shot)))
 
-    def training_key(self, task: TaskInfo) -> Mapping[str, Any] | None:
-        key = {"way": task.n_way, "shot": task.k_shot, "validation_queries": validation_queries(task)}
-        return key if task.kind == "classification" else None
-
     def setup(self, task: TaskInfo, context: Context) -> None:
         import torch
 
@@ -162,43 +158,16 @@ class MetaLSTM(NetworkState, FewShotAdapter):
         if kept is not None:
             self._network.load_state_dict(kept)
 
-    def adapt(self, support: Support) -> Predictor:
-        return _Adapted(self, self._learn(support.x[None], support.y[None]))
-
-    def predict_episodes(
-        self, support_x: NDArray[np.float32], support_y: NDArray[Any], query_x: NDArray[np.float32]
-    ) -> NDArray[np.floating[Any]]:
-        import numpy as np
-
+    def slices(self, support_x: NDArray[np.float32], query_x: NDArray[np.float32]) -> Iterable[slice]:
         from benchbench.methods.fewshot._meta_lstm import task_slices
 
-        slices = task_slices(len(query_x), self.context.device)
-        return np.concatenate([self._outputs(self._learn(support_x[s], support_y[s]), query_x[s]) for s in slices])
+        return task_slices(len(query_x), self.context.device)
 
-    def _learn(self, support_x: NDArray[np.float32], support_y: NDArray[Any]) -> Learnt:
+    def learn(self, x: Tensor, y: Tensor) -> Learnt:
         import torch
 
         with torch.no_grad():
-            return self._network.learn(
-                *(torch.as_tensor(a, device=self.context.device) for a in (support_x, support_y))
-            )
+            return self._network.learn(x, y)
 
-    def _outputs(self, learnt: Learnt, query_x: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return probabilities or values (n_tasks, n_query, n_outputs)."""
-        import torch
-
-        with torch.no_grad():
-            outputs = self._network.outputs(learnt, torch.as_tensor(query_x, device=self.context.device))
-            if self.task.kind == "classification":
-                outputs = outputs.softmax(-1)
-            array: NDArray[np.float32] = outputs.cpu().numpy()
-        return array
-
-
-@dataclass(frozen=True, slots=True)
-class _Adapted(Predictor):
-    method: MetaLSTM
-    learnt: Learnt
-
-    def predict(self, query_x: NDArray[np.float32]) -> NDArray[np.floating[Any]]:
-        return self.method._outputs(self.learnt, query_x[None])[0]
+    def outputs(self, learnt: Learnt, x: Tensor) -> Tensor:
+        return self._network.outputs(learnt, x)

@@ -124,7 +124,7 @@ def test_steps_are_the_papers_but_for_the_quick_preset(
     again = MetaLSTM(n_hidden=2, **params)
     again.setup(task, make_context(1))
     again.load_state(adapter.state())
-    assert int(again._learner.n_steps) == expected
+    assert int(again._network.n_steps) == expected
 
 
 def test_learns_to_train_on_images(

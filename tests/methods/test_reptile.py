@@ -88,7 +88,7 @@ def test_without_transduction_the_support_set_alone_normalises(blobs: Any, make_
     adapter = InductiveReptile()
     adapter.setup(task, make_context())
     batch = blobs.sample(np.random.default_rng(0), n_way=3, k_shot=2, n_query=3)
-    support, labels = (torch.as_tensor(a) for a in _in_one_order(batch.support_x, batch.support_y))
+    support, labels = _in_one_order(torch.as_tensor(batch.support_x), torch.as_tensor(batch.support_y))
     fast, _ = inner_adam(adapter._network, expand(adapter._params, 1), [(support, labels)] * 50, 1e-3)
     moments = adapter._network.forward(fast, support)[1]
     expected = adapter._network.forward(fast, torch.as_tensor(batch.query_x), moments)[0].softmax(-1)
