@@ -13,6 +13,8 @@ import pytest
 PLUGINS = Path(__file__).parent / "plugins"
 os.environ["BENCHBENCH_METHODS"] = str(PLUGINS)
 os.environ.pop("BENCHBENCH_DB", None)
+# prepared data and artefacts of tests stay out of the user's own cache, and are kept for the next run
+os.environ.setdefault("BENCHBENCH_CACHE", str(Path(__file__).parents[1] / ".benchbench" / "tests-cache"))
 # tests run side by side: OpenMP threads that spin for a busy core made some of them fifty times slower
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 

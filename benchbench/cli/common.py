@@ -12,13 +12,36 @@ import typer
 
 from benchbench.errors import InputError
 
-__all__ = ["DbOption", "FormatOption", "check_format", "db_path", "print_json", "print_table", "split_list"]
+__all__ = [
+    "DbOption",
+    "DeviceOption",
+    "FormatOption",
+    "ImputeOption",
+    "MethodsOption",
+    "PresetOption",
+    "SuiteOption",
+    "TasksOption",
+    "ThreadsOption",
+    "check_format",
+    "db_path",
+    "print_json",
+    "print_table",
+    "split_list",
+]
 
 DbOption = Annotated[
     Path | None,
     typer.Option("--db", envvar="BENCHBENCH_DB", help="Results database; default .benchbench/benchbench.duckdb here."),
 ]
 FormatOption = Annotated[str, typer.Option("--format", help="table or json.")]
+SuiteOption = Annotated[str, typer.Option("--suite", help="Suite name, or a path to a suite's .toml file.")]
+# which of the recorded trials a command shows
+TasksOption = Annotated[list[str] | None, typer.Option("--task", help="Only these tasks.")]
+MethodsOption = Annotated[list[str] | None, typer.Option("--method", help="Only these methods.")]
+PresetOption = Annotated[str | None, typer.Option("--preset", help="Budget; default: that of the newest results.")]
+DeviceOption = Annotated[str | None, typer.Option("--device", help="cpu or cuda.")]
+ThreadsOption = Annotated[int | None, typer.Option("--threads", help="CPU threads a trial.")]
+ImputeOption = Annotated[str, typer.Option("--impute", help="What stands for failures: baseline, worst, none.")]
 
 
 def db_path(chosen: Path | None) -> Path:

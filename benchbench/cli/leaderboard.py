@@ -9,7 +9,21 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from benchbench.cli.common import DbOption, check_format, db_path, print_json, print_table, split_list
+from benchbench.cli.common import (
+    DbOption,
+    DeviceOption,
+    ImputeOption,
+    MethodsOption,
+    PresetOption,
+    SuiteOption,
+    TasksOption,
+    ThreadsOption,
+    check_format,
+    db_path,
+    print_json,
+    print_table,
+    split_list,
+)
 from benchbench.cli.tables import columns_that_fit, print_lines, terminal_width
 from benchbench.errors import InputError, UnknownNameError
 
@@ -24,15 +38,13 @@ FORMATS = ("table", "json", "csv", "md")
 
 
 def leaderboard(
-    suite: Annotated[str, typer.Option("--suite", help="Suite name, or a path to a suite's .toml file.")],
-    task: Annotated[list[str] | None, typer.Option("--task", help="Only these tasks.")] = None,
-    method: Annotated[list[str] | None, typer.Option("--method", help="Only these methods.")] = None,
-    preset: Annotated[str | None, typer.Option("--preset", help="Budget; default: that of the newest results.")] = None,
-    device: Annotated[str | None, typer.Option("--device", help="cpu or cuda.")] = None,
-    threads: Annotated[int | None, typer.Option("--threads", help="CPU threads a trial.")] = None,
-    impute: Annotated[
-        str, typer.Option("--impute", help="What stands for failures: baseline, worst, none.")
-    ] = "baseline",
+    suite: SuiteOption,
+    task: TasksOption = None,
+    method: MethodsOption = None,
+    preset: PresetOption = None,
+    device: DeviceOption = None,
+    threads: ThreadsOption = None,
+    impute: ImputeOption = "baseline",
     db: DbOption = None,
     format_: Annotated[str, typer.Option("--format", help="table, json, csv or md.")] = "table",
 ) -> None:

@@ -10,7 +10,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from benchbench.cli.common import DbOption, check_format, db_path, print_json, print_table
+from benchbench.cli.common import (
+    DbOption,
+    DeviceOption,
+    PresetOption,
+    SuiteOption,
+    ThreadsOption,
+    check_format,
+    db_path,
+    print_json,
+    print_table,
+)
 from benchbench.cli.leaderboard import make_board, no_results
 from benchbench.cli.tables import columns_that_fit, markdown_table, print_lines, terminal_width
 from benchbench.errors import GateFailed, InputError
@@ -25,11 +35,11 @@ __all__ = ["orderings"]
 
 
 def orderings(
-    suite: Annotated[str, typer.Option("--suite", help="Suite name, or a path to a suite's .toml file.")],
-    preset: Annotated[str | None, typer.Option("--preset", help="Budget; default: that of the newest results.")] = None,
+    suite: SuiteOption,
+    preset: PresetOption = None,
     seeds: Annotated[str | None, typer.Option("--seeds", help="Only these seeds, like 0,1,2.")] = None,
-    device: Annotated[str | None, typer.Option("--device", help="cpu or cuda.")] = None,
-    threads: Annotated[int | None, typer.Option("--threads", help="CPU threads a trial.")] = None,
+    device: DeviceOption = None,
+    threads: ThreadsOption = None,
     strict: Annotated[bool, typer.Option("--strict", help="Fail on missing results, too.")] = False,
     db: DbOption = None,
     format_: Annotated[str, typer.Option("--format", help="table, markdown, json or csv.")] = "table",

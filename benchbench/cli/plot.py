@@ -9,7 +9,20 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from benchbench.cli.common import DbOption, check_format, db_path, print_json, split_list
+from benchbench.cli.common import (
+    DbOption,
+    DeviceOption,
+    ImputeOption,
+    MethodsOption,
+    PresetOption,
+    SuiteOption,
+    TasksOption,
+    ThreadsOption,
+    check_format,
+    db_path,
+    print_json,
+    split_list,
+)
 from benchbench.cli.leaderboard import make_board, no_results
 from benchbench.cli.tables import print_lines
 from benchbench.errors import InputError, UnknownNameError
@@ -28,16 +41,14 @@ KINDS = ("curves", "pareto")
 
 def plot(
     kind: Annotated[str, typer.Argument(help="curves (score against training time) or pareto (score against cost).")],
-    suite: Annotated[str, typer.Option("--suite", help="Suite name, or a path to a suite's .toml file.")],
+    suite: SuiteOption,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Figure to write: .png, .svg or .pdf.")] = None,
-    task: Annotated[list[str] | None, typer.Option("--task", help="Only these tasks.")] = None,
-    method: Annotated[list[str] | None, typer.Option("--method", help="Only these methods.")] = None,
-    preset: Annotated[str | None, typer.Option("--preset", help="Budget; default: that of the newest results.")] = None,
-    device: Annotated[str | None, typer.Option("--device", help="cpu or cuda.")] = None,
-    threads: Annotated[int | None, typer.Option("--threads", help="CPU threads a trial.")] = None,
-    impute: Annotated[
-        str, typer.Option("--impute", help="What stands for failures: baseline, worst, none.")
-    ] = "baseline",
+    task: TasksOption = None,
+    method: MethodsOption = None,
+    preset: PresetOption = None,
+    device: DeviceOption = None,
+    threads: ThreadsOption = None,
+    impute: ImputeOption = "baseline",
     db: DbOption = None,
     format_: Annotated[str, typer.Option("--format", help="text, or json: the data behind the figure.")] = "text",
 ) -> None:

@@ -12,7 +12,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from benchbench.cli.common import DbOption, check_format, db_path, print_json, print_table, split_list
+from benchbench.cli.common import (
+    DbOption,
+    DeviceOption,
+    MethodsOption,
+    SuiteOption,
+    TasksOption,
+    ThreadsOption,
+    check_format,
+    db_path,
+    print_json,
+    print_table,
+    split_list,
+)
 from benchbench.cli.leaderboard import make_board, no_results
 from benchbench.cli.tables import columns_that_fit, markdown_table, print_lines, terminal_width
 from benchbench.errors import InputError
@@ -29,14 +41,14 @@ BEST = "best"
 
 
 def published(
-    suite: Annotated[str, typer.Option("--suite", help="Suite name, or a path to a suite's .toml file.")],
+    suite: SuiteOption,
     preset: Annotated[
         str | None, typer.Option("--preset", help="Budget; best: of each method and task the largest one measured.")
     ] = None,
-    task: Annotated[list[str] | None, typer.Option("--task", help="Only these tasks.")] = None,
-    method: Annotated[list[str] | None, typer.Option("--method", help="Only these methods.")] = None,
-    device: Annotated[str | None, typer.Option("--device", help="cpu or cuda.")] = None,
-    threads: Annotated[int | None, typer.Option("--threads", help="CPU threads a trial.")] = None,
+    task: TasksOption = None,
+    method: MethodsOption = None,
+    device: DeviceOption = None,
+    threads: ThreadsOption = None,
     update: Annotated[
         Path | None,
         typer.Option("--update", help="Put the Markdown between <!-- published:SUITE --> and <!-- /published -->."),

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from benchbench.cli.common import DbOption, FormatOption, check_format, db_path, print_json, split_list
+from benchbench.cli.common import DbOption, FormatOption, SuiteOption, check_format, db_path, print_json, split_list
 from benchbench.errors import ClusterError, InputError
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ RERUN = ("none", "failed", "all")
 
 
 def run(
-    suite: Annotated[str, typer.Option("--suite", help="Suite name, or a path to a suite's .toml file.")],
+    suite: SuiteOption,
     method: Annotated[
         list[str] | None,
         typer.Option("--method", help="Methods: name or name(param=value), commas allowed; all for every one."),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from itertools import combinations
 
-from benchbench.label_placement import Box, place_labels
+from benchbench.plots.label_placement import Box, place_labels
 
 AREA = Box(0, 0, 400, 300)
 
