@@ -98,6 +98,10 @@ class LearnedInitialisation(InitialisationAdapter):
         """Return learnt rates, one an element of the parameters; none by default. Called once `_params` are there."""
         return []
 
+    def groups(self) -> list[dict[str, Any]]:
+        """Return what Adam trains in groups, each with its own settings if it names any."""
+        return [{"params": self._params}, {"params": self._rates}] if self._rates else [{"params": self._params}]
+
     def meta_fit(self, episodes: EpisodeSource, *, validation: EpisodeSource, budget: Budget, context: Context) -> None:
         import torch
 
@@ -114,7 +118,7 @@ class LearnedInitialisation(InitialisationAdapter):
         supply = Supply(episodes, context.device)
         reporter = Reporter(self, validation, n_reports=N_REPORTS, budget=budget)
         learnt = [*self._params, *self._rates]
-        optimiser = torch.optim.Adam(learnt, lr=self.meta_rate)
+        optimiser = torch.optim.Adam(self.groups(), lr=self.meta_rate)
         for iteration in range(1, budget.iterations + 1):
             batch = supply.sample(rng, n_way=task.n_way, k_shot=task.k_shot, n_query=n_query, n_tasks=n_tasks)
             grads, loss = meta_gradient(
