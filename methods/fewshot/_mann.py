@@ -115,7 +115,7 @@ class Mann(EpisodicNetwork):
         precision: str = "float32",
     ) -> None:
         super().__init__()
-        self.late_labels = late_labels
+        self.late_labels, self.n_way = late_labels, n_way
         self.n_slots, self.width = n_slots, width
         self.n_heads = n_heads if n_slots else 0
         self.embedding = Conv4(n_channels, precision=precision)
@@ -134,7 +134,15 @@ class Mann(EpisodicNetwork):
         return embedded
 
     def logits(self, support_z: Tensor, support_y: Tensor, query_z: Tensor, n_way: int) -> Tensor:
-        labels = F.one_hot(support_y, n_way).to(support_z.dtype)
+        if n_way == self.n_way:
+            return self._logits(support_z, support_y, query_z)
+        # an episode of fewer ways: its classes take names drawn from all, and are told apart among these alone
+        names = torch.rand(len(support_y), self.n_way, device=support_y.device).argsort(1)[:, :n_way]
+        found = self._logits(support_z, names.gather(1, support_y), query_z)
+        return found.gather(2, names[:, None].expand(-1, found.shape[1], -1))
+
+    def _logits(self, support_z: Tensor, support_y: Tensor, query_z: Tensor) -> Tensor:
+        labels = F.one_hot(support_y, self.n_way).to(support_z.dtype)
         if self.late_labels:
             # the label of the last example comes before the queries, with no image
             support_z, labels = F.pad(support_z, (0, 0, 0, 1)), F.pad(labels, (0, 0, 1, 0))
@@ -142,7 +150,7 @@ class Mann(EpisodicNetwork):
         memory = self.empty(support_z)
         for seen in sequence.unbind(1):
             memory = self.step(memory, seen)
-        return self.answers(memory, F.pad(query_z, (0, n_way)))
+        return self.answers(memory, F.pad(query_z, (0, self.n_way)))
 
     def empty(self, sequence: Tensor) -> Memory:
         """Return the state before `sequence` (B, length, n_features)."""

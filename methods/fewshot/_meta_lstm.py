@@ -32,8 +32,8 @@ __all__ = ["Learnt", "MetaLearner", "lstm_step", "make_learner", "preprocess", "
 P = 10.0
 N_FEATURES = 4
 """What the first LSTM sees of a coordinate: two numbers for its gradient, two for the loss."""
-# tasks trained side by side: on a CPU the states of one learner's parameters fill the caches, a GPU takes many
-CPU_TASKS, CUDA_TASKS = 1, 32
+# tasks trained side by side: on a CPU the states of so many parameters fill the caches, a GPU takes many
+CPU_PARAMS, CUDA_TASKS = 16_000, 32
 
 
 def make_learner(task: TaskInfo, n_filters: int) -> Network:
@@ -42,9 +42,9 @@ def make_learner(task: TaskInfo, n_filters: int) -> Network:
     return replace(network, n_filters=n_filters) if isinstance(network, ConvNet) else network
 
 
-def task_slices(n_tasks: int, device: str) -> Iterator[slice]:
+def task_slices(n_tasks: int, n_params: int, device: str) -> Iterator[slice]:
     """Yield slices of as many tasks as are fast together."""
-    size = CPU_TASKS if device == "cpu" else CUDA_TASKS
+    size = max(1, CPU_PARAMS // n_params) if device == "cpu" else CUDA_TASKS
     for first in range(0, n_tasks, size):
         yield slice(first, first + size)
 

@@ -3,8 +3,10 @@
 Li, Zhou, Chen & Li 2017, arXiv:1707.09835. One inner step, theta - alpha * gradient, where alpha has theta's shape and is
 meta-learnt with it; drawn uniformly from [0.005, 0.1] in the paper. Transductive, as `maml`.
 
-What differs: rates start at MAML's (0.4 for few ways), uniformly within a quarter of it, since from the paper's range little is learnt
-within the small budgets here. What else differs is said in `maml`.
+What differs: all rates start at MAML's (0.4 for few ways), since from the paper's range little is learnt within the
+small budgets here, and Adam moves them 3 times as fast as the parameters (200 validation episodes of glyphs-5w1s at the
+quick preset, seeds 0 and 1: 64.5 %; 63.8 as fast, 62.6 ten times; MAML 62.4, all after one step). What else differs is
+said in `maml`.
 """
 
 from __future__ import annotations
@@ -21,6 +23,9 @@ if TYPE_CHECKING:
 
 __all__ = ["MetaSGD"]
 
+# Adam's rate for the learnt rates, in units of that for the parameters
+RATES_FACTOR = 3.0
+
 
 class MetaSGD(LearnedInitialisation):
     """MAML with a learnt rate for every parameter; one step."""
@@ -33,7 +38,7 @@ class MetaSGD(LearnedInitialisation):
         paper="Li, Zhou, Chen & Li 2017",
         url="https://arxiv.org/abs/1707.09835",
         year=2017,
-        differs="rates start around MAML's; head on all positions, from zero; quick: meta-batches of 2",
+        differs="rates start at MAML's, with 3 times Adam's rate; head on all positions, from zero; quick: meta-batches of 2",
         family="gradient",
         tasks=("classification", "regression"),
         transductive=True,
@@ -55,5 +60,7 @@ class MetaSGD(LearnedInitialisation):
     def initial_rates(self, generator: torch.Generator) -> list[Tensor]:
         import torch
 
-        centre = self.value("inner_rate")
-        return [torch.empty(p.shape).uniform_(0.75 * centre, 1.25 * centre, generator=generator) for p in self._params]
+        return [torch.full(p.shape, self.value("inner_rate")) for p in self._params]
+
+    def groups(self) -> list[dict[str, Any]]:
+        return [{"params": self._params}, {"params": self._rates, "lr": RATES_FACTOR * self.meta_rate}]
