@@ -59,7 +59,7 @@ class MANN(EpisodicAdapter):
         paper="Santoro, Bartunov, Botvinick, Wierstra & Lillicrap 2016, ICML",
         url="https://arxiv.org/abs/1605.06065",
         year=2016,
-        differs="Conv4 embedding, not pixels; labels not a step late; read strength; biased start; trained with <= 5 ways",
+        differs="Conv4 embedding, not pixels; labels not a step late; read strength; biased start; above 5 ways trained on 5",
         family="recurrent",
         tasks=("classification",),
         batched=True,
