@@ -63,7 +63,8 @@ class CrossDomainLoader(TaskLoader):
     def info(self, name: str, options: Mapping[str, Any]) -> TaskInfo:
         """See the base class."""
         _, test = self._sides(options)
-        return test.loader.info(name, test.options)
+        info: TaskInfo = test.loader.info(name, test.options)
+        return info
 
     def prepare(self, options: Mapping[str, Any], progress: Progress) -> None:
         """See the base class; what its own tasks have prepared is used."""

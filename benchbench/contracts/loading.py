@@ -6,8 +6,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
-from benchbench.contracts.fewshot import FewShotTask, TaskInfo
-
 __all__ = ["Progress", "TaskLoader"]
 
 Progress = Callable[[str], None]
@@ -34,8 +32,8 @@ class TaskLoader(ABC):
         """
 
     @abstractmethod
-    def info(self, name: str, options: Mapping[str, Any]) -> TaskInfo:
-        """Describe the task without touching data."""
+    def info(self, name: str, options: Mapping[str, Any]) -> Any:
+        """Describe the task without touching data: the track's `TaskInfo`, `ProblemInfo`, ..."""
 
     @abstractmethod
     def prepare(self, options: Mapping[str, Any], progress: Progress) -> None:
@@ -58,8 +56,8 @@ class TaskLoader(ABC):
         """
 
     @abstractmethod
-    def load(self, name: str, options: Mapping[str, Any]) -> FewShotTask:
-        """Load the task; the data are memory-mapped read-only from what `prepare` left."""
+    def load(self, name: str, options: Mapping[str, Any]) -> Any:
+        """Load the task (the track's `FewShotTask`, `Problem`, ...); the data are memory-mapped read-only from what `prepare` left."""
 
     def training_fingerprint(self, options: Mapping[str, Any]) -> str | None:
         """Return a hash of the meta-training and validation data alone, whatever is tested: or None.

@@ -7,14 +7,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib import import_module
-from typing import Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from benchbench.cards import TRACKS
 from benchbench.contracts.context import Context
-from benchbench.errors import UnknownNameError
+from benchbench.errors import ClusterError, UnknownNameError
+from benchbench.registry import get_loader
 from benchbench.spec import TrialSpec
 
-__all__ = ["Declined", "PhaseClock", "ProtocolModule", "ProtocolResult", "get_protocol"]
+if TYPE_CHECKING:
+    from benchbench.contracts.loading import TaskLoader
+
+__all__ = ["Declined", "PhaseClock", "ProtocolModule", "ProtocolResult", "checked_loader", "get_protocol"]
 
 
 class Declined(Exception):
@@ -89,3 +93,21 @@ def get_protocol(track: str) -> ProtocolModule:
         if error.name != f"benchbench.protocols.{track}":
             raise
         raise UnknownNameError("protocol for track", track, TRACKS) from error
+
+
+def checked_loader(spec: TrialSpec, fingerprint: str) -> TaskLoader:
+    """Return the loader of the trial's task, whose data are those that were planned for.
+
+    Raises
+    ------
+    ClusterError
+        If they are not.
+    """
+    loader = get_loader(spec.loader)
+    found = loader.fingerprint(spec.options)
+    if found != fingerprint:
+        raise ClusterError(
+            f"the data of task {spec.task!r} differ here: fingerprint {found}, planned {fingerprint};"
+            " use the same benchbench version and data on every worker"
+        )
+    return loader

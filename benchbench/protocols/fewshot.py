@@ -19,8 +19,8 @@ from benchbench.contracts.fewshot import (
     Support,
     TaskInfo,
 )
-from benchbench.errors import ClusterError, ProtocolViolation
-from benchbench.protocols.base import Declined, PhaseClock, ProtocolResult
+from benchbench.errors import ProtocolViolation
+from benchbench.protocols.base import Declined, PhaseClock, ProtocolResult, checked_loader
 from benchbench.protocols.embeddings import EmbeddingTable
 from benchbench.protocols.training import meta_train
 from benchbench.registry import create_method, get_loader
@@ -61,14 +61,8 @@ def run(spec: TrialSpec, fingerprint: str, context: Context, clock: PhaseClock) 
     ProtocolViolation
         If predictions have the wrong shape or are not probabilities.
     """
-    loader = get_loader(spec.loader)
     with clock.phase("load"):
-        found = loader.fingerprint(spec.options)
-        if found != fingerprint:
-            raise ClusterError(
-                f"the data of task {spec.task!r} differ here: fingerprint {found}, planned {fingerprint};"
-                " use the same benchbench version and data on every worker"
-            )
+        loader = checked_loader(spec, fingerprint)
     with clock.phase("import"):
         adapter: FewShotAdapter = create_method(spec.method, spec.params)
         reason = adapter.supports(loader.info(spec.task, spec.options))

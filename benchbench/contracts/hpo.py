@@ -1,0 +1,211 @@
+"""The contract of hyper-parameter optimisation: ask for a configuration, tell what became of it.
+
+Losses are minimised. A failed evaluation is a status, never a number. The harness owns evaluation, clock and workers: several
+suggestions may be pending at once.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from benchbench.cards import MethodCard
+from benchbench.contracts.context import Context
+
+if TYPE_CHECKING:
+    import numpy as np
+    from ConfigSpace import Configuration, ConfigurationSpace
+
+__all__ = [
+    "KINDS",
+    "Evaluation",
+    "HPOAdapter",
+    "HPOBudget",
+    "Observation",
+    "Problem",
+    "ProblemInfo",
+    "Suggestion",
+    "kind_of",
+]
+
+KINDS = ("continuous", "mixed")
+"""Kinds of problems on cards: all parameters numbers that are always active; or categories or conditions among them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HPOBudget:
+    """What an optimiser may spend on one problem.
+
+    Parameters
+    ----------
+    evaluations : float
+        Evaluations, each weighted by its fidelity: one at a third of the full fidelity counts a third.
+    seconds : float, optional
+        Of the problem's clock (simulated where evaluations are looked up); what ends later does not count.
+    workers : int
+        Evaluations that may be pending at once.
+    """
+
+    evaluations: float
+    seconds: float | None = None
+    workers: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProblemInfo:
+    """What an optimiser may know of a problem before it evaluates anything.
+
+    Parameters
+    ----------
+    name : str
+    space : ConfigurationSpace
+        Its own random state is not to be used: draw from the context.
+    fidelities : tuple of float
+        The fidelities that can be asked for, ascending shares of the full one; the last is 1.
+    fidelity_name : str
+        What the fidelity is ("epochs"); empty if there is only the full one.
+    """
+
+    name: str
+    space: ConfigurationSpace
+    fidelities: tuple[float, ...] = (1.0,)
+    fidelity_name: str = ""
+
+    @property
+    def kind(self) -> str:
+        """One of `KINDS`."""
+        return kind_of(self.space)
+
+
+def kind_of(space: ConfigurationSpace) -> str:
+    """Return which of `KINDS` a space is."""
+    from ConfigSpace.hyperparameters import NumericalHyperparameter
+
+    numeric = all(isinstance(p, NumericalHyperparameter) for p in space.values())
+    return "continuous" if numeric and not space.conditions and not space.forbidden_clauses else "mixed"
+
+
+@dataclass(frozen=True, slots=True)
+class Suggestion:
+    """A configuration to be evaluated.
+
+    Parameters
+    ----------
+    config : Configuration
+        Of the problem's space.
+    fidelity : float
+        One of the problem's fidelities.
+    tag : object
+        Anything the optimiser wants back with the observation.
+    """
+
+    config: Configuration
+    fidelity: float = 1.0
+    tag: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """What a problem returns for a configuration.
+
+    Parameters
+    ----------
+    loss : float, optional
+        What the optimiser is told; None if the evaluation failed.
+    seconds : float
+        On the problem's clock.
+    true_loss : float, optional
+        What the configuration is worth, if that is not the loss observed (problems with noise).
+    test_loss : float, optional
+        On data that no optimiser ever sees anything of.
+    reason : str
+        Why it failed.
+    """
+
+    loss: float | None
+    seconds: float
+    true_loss: float | None = None
+    test_loss: float | None = None
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """What became of a suggestion.
+
+    Parameters
+    ----------
+    suggestion : Suggestion
+    loss : float, optional
+        Finite; None if the evaluation failed.
+    seconds : float
+        On the problem's clock.
+    reason : str
+        Why it failed.
+    """
+
+    suggestion: Suggestion
+    loss: float | None
+    seconds: float
+    reason: str = ""
+
+    @property
+    def failed(self) -> bool:
+        """Whether there is no loss."""
+        return self.loss is None
+
+
+class Problem(ABC):
+    """A loaded problem."""
+
+    info: ProblemInfo
+    seconds: float | None = None
+    """The budget of its clock, where it has one."""
+    workers: int = 1
+
+    @abstractmethod
+    def evaluate(self, config: Configuration, fidelity: float, rng: np.random.Generator) -> Evaluation:
+        """Evaluate a configuration; what it raises becomes a failed evaluation.
+
+        Parameters
+        ----------
+        config : Configuration
+        fidelity : float
+        rng : numpy Generator
+            Of the trial's seed and the number of the evaluation: for noise.
+        """
+
+    def summary(self, true_loss: float) -> Mapping[str, float]:
+        """Return further figures of the final incumbent, by name."""
+        return {}
+
+
+class HPOAdapter(ABC):
+    """An optimiser. The harness calls `supports`, `setup`, then `ask` and `tell` until the budget is spent.
+
+    The constructor takes JSON-able keyword arguments and only stores them under their own names.
+    """
+
+    card: ClassVar[MethodCard]
+    problem: ProblemInfo
+    budget: HPOBudget
+    context: Context
+
+    def supports(self, problem: ProblemInfo) -> str | None:
+        """Return the reason to decline the problem, or None."""
+        if problem.kind not in self.card.tasks:
+            return f"{self.card.title} has no form for {problem.kind} spaces"
+        return None
+
+    def setup(self, problem: ProblemInfo, *, budget: HPOBudget, context: Context) -> None:
+        """Receive the problem; untimed, so import and build what is needed here."""
+        self.problem, self.budget, self.context = problem, budget, context
+
+    @abstractmethod
+    def ask(self) -> Suggestion | None:
+        """Return what to evaluate next, or None to wait for pending evaluations (or, without any, to end)."""
+
+    def tell(self, observation: Observation) -> None:  # noqa: B027
+        """Take what became of a suggestion; in the order in which evaluations end."""

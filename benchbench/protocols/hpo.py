@@ -1,0 +1,195 @@
+"""The protocol of hyper-parameter optimisation: evaluate what the optimiser asks for, on a clock of the problem's own.
+
+Evaluations take the seconds that the problem says (recorded ones for tables, drawn ones for synthetic functions, measured ones for
+live problems), and `workers` of them go on at once: an optimiser is told of them in the order in which they end. The optimiser's own
+time is measured apart and does not move this clock, so that a trial repeats exactly.
+
+The incumbent is the best configuration evaluated at full fidelity, by the losses that the optimiser was told. The score is minus its
+true loss at the end of the budget; the curve has a point wherever it changed.
+"""
+
+from __future__ import annotations
+
+import heapq
+import math
+from dataclasses import dataclass
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+from benchbench.contracts.hpo import Evaluation, HPOAdapter, HPOBudget, Observation, Problem, Suggestion
+from benchbench.errors import ProtocolViolation
+from benchbench.protocols.base import Declined, PhaseClock, ProtocolResult, checked_loader
+from benchbench.registry import create_method
+from benchbench.seeding import generator
+
+if TYPE_CHECKING:
+    from benchbench.contracts.context import Context
+    from benchbench.spec import TrialSpec
+
+__all__ = ["PRELOAD", "PROTOCOL_VERSION", "TIMED_PHASES", "Step", "budget_iterations", "optimise", "run"]
+
+PROTOCOL_VERSION = "hpo/1"
+TIMED_PHASES = ("suggest",)
+PRELOAD = ("numpy", "ConfigSpace")
+
+# fidelities are shares like 1/27: sums of them are equal only up to rounding
+TINY = 1e-9
+
+
+def budget_iterations(cls: type[HPOAdapter], preset: str, task: str, loader: str, options: dict[str, Any]) -> int:
+    """Return how many evaluations a preset has for a method: what the suite's preset does not say is 100."""
+    return cls.card.iterations.get(preset, 100)
+
+
+def run(spec: TrialSpec, fingerprint: str, context: Context, clock: PhaseClock) -> ProtocolResult:
+    """Execute one trial in this process.
+
+    Raises
+    ------
+    Declined
+        If the method declines the problem.
+    ClusterError
+        If the problem here is not the one that was planned for.
+    ProtocolViolation
+        If the optimiser suggests what the problem does not have, or no evaluation at full fidelity ended well.
+    """
+    with clock.phase("load"):
+        problem: Problem = checked_loader(spec, fingerprint).load(spec.task, spec.options)
+    with clock.phase("import"):
+        adapter: HPOAdapter = create_method(spec.method, spec.params)
+        reason = adapter.supports(problem.info)
+    if reason is not None:
+        raise Declined(reason)
+    budget = HPOBudget(evaluations=spec.budget.iterations, seconds=problem.seconds, workers=problem.workers)
+    with clock.phase("import"):
+        adapter.setup(problem.info, budget=budget, context=context)
+    found = optimise(adapter, problem, budget, context, clock)
+    if not found.steps:
+        raise ProtocolViolation(
+            f"none of {found.n_evaluations} evaluations gave a loss at full fidelity ({found.n_failed} failed); "
+            f"the last reason: {found.last_reason or 'none failed'}"
+        )
+    best = found.steps[-1]
+    metrics = {
+        "evaluations": float(found.n_evaluations),
+        "failed_evaluations": float(found.n_failed),
+        "spent_evaluations": found.spent,
+        "problem_seconds": found.seconds,
+        "overhead_ms": 1000 * clock.seconds.get("suggest", 0.0) / max(1, found.n_evaluations),
+        **problem.summary(best.true_loss),
+    }
+    if best.test_loss is not None:
+        metrics["test_loss"] = best.test_loss
+    return ProtocolResult(metric="neg_loss", unit="seed", unit_scores=[-best.true_loss], metrics=metrics)
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A new incumbent.
+
+    Parameters
+    ----------
+    n_evaluations : int
+        Evaluations that had ended.
+    spent : float
+        Their fidelities together.
+    seconds : float
+        On the problem's clock.
+    loss, true_loss, test_loss
+        As in `Evaluation`.
+    """
+
+    n_evaluations: int
+    spent: float
+    seconds: float
+    loss: float
+    true_loss: float
+    test_loss: float | None
+
+
+@dataclass(slots=True)
+class Optimised:
+    """What became of a whole optimisation."""
+
+    steps: list[Step]
+    n_evaluations: int = 0
+    n_failed: int = 0
+    spent: float = 0.0
+    seconds: float = 0.0
+    last_reason: str = ""
+
+
+def optimise(
+    adapter: HPOAdapter, problem: Problem, budget: HPOBudget, context: Context, clock: PhaseClock
+) -> Optimised:
+    """Let the optimiser spend the budget, and report each new incumbent."""
+    found = Optimised([])
+    pending: list[tuple[float, int, Suggestion, Evaluation]] = []
+    asked, n_asked, suggest_seconds = 0.0, 0, 0.0
+    try:
+        while True:
+            while len(pending) < budget.workers and asked < budget.evaluations - TINY:
+                started = perf_counter()
+                suggestion = adapter.ask()
+                suggest_seconds += perf_counter() - started
+                if suggestion is None:
+                    break
+                _check(suggestion, problem)
+                if asked + suggestion.fidelity > budget.evaluations + TINY:
+                    # what the budget has no room for is the end of it
+                    asked = budget.evaluations
+                    break
+                asked += suggestion.fidelity
+                with clock.phase("evaluate"):
+                    evaluation = _evaluate(problem, suggestion, context.seed, n_asked)
+                heapq.heappush(pending, (found.seconds + evaluation.seconds, n_asked, suggestion, evaluation))
+                n_asked += 1
+            if not pending or (budget.seconds is not None and pending[0][0] > budget.seconds):
+                break
+            found.seconds, _, suggestion, evaluation = heapq.heappop(pending)
+            _end(found, suggestion, evaluation, context)
+            started = perf_counter()
+            adapter.tell(Observation(suggestion, evaluation.loss, evaluation.seconds, evaluation.reason))
+            suggest_seconds += perf_counter() - started
+    finally:
+        clock.seconds["suggest"] = clock.seconds.get("suggest", 0.0) + suggest_seconds
+    return found
+
+
+def _check(suggestion: Suggestion, problem: Problem) -> None:
+    if not isinstance(suggestion, Suggestion):
+        raise ProtocolViolation(f"ask returned {type(suggestion).__name__}, expected a Suggestion or None")
+    if suggestion.fidelity not in problem.info.fidelities:
+        raise ProtocolViolation(
+            f"fidelity {suggestion.fidelity!r} was asked for; this problem has {', '.join(map(str, problem.info.fidelities))}"
+        )
+    if suggestion.config.config_space is not problem.info.space:
+        raise ProtocolViolation("a configuration of another space was asked for; make it of the problem's space")
+
+
+def _evaluate(problem: Problem, suggestion: Suggestion, seed: int, number: int) -> Evaluation:
+    """Evaluate; an exception, and a loss that is not finite, are failed evaluations."""
+    started = perf_counter()
+    try:
+        found = problem.evaluate(suggestion.config, suggestion.fidelity, generator(seed, "evaluation", number))
+    except Exception as error:  # whatever a problem raises is an observation, and its reason is kept
+        return Evaluation(None, perf_counter() - started, reason=f"{type(error).__name__}: {error}")
+    if found.loss is not None and not math.isfinite(found.loss):
+        return Evaluation(None, found.seconds, reason=found.reason or f"the loss is {found.loss}")
+    return found
+
+
+def _end(found: Optimised, suggestion: Suggestion, evaluation: Evaluation, context: Context) -> None:
+    found.n_evaluations += 1
+    found.spent += suggestion.fidelity
+    if evaluation.loss is None:
+        found.n_failed += 1
+        found.last_reason = evaluation.reason
+        return
+    if suggestion.fidelity < 1.0 or (found.steps and evaluation.loss >= found.steps[-1].loss):
+        return
+    true_loss = evaluation.loss if evaluation.true_loss is None else evaluation.true_loss
+    step = Step(found.n_evaluations, found.spent, found.seconds, evaluation.loss, true_loss, evaluation.test_loss)
+    found.steps.append(step)
+    points = [("incumbent_loss", true_loss), ("spent_evaluations", found.spent)]
+    context.replay((step.n_evaluations, found.seconds, name, value) for name, value in points)
