@@ -1,7 +1,7 @@
 """Synthetic problems of hyper-parameter optimisation: functions with a known optimum, on a clock of their own.
 
-Definitions, domains and optima: Surjanovic & Bingham 2013, "Virtual Library of Simulation Experiments". An evaluation takes
-one second of the problem's clock.
+Definitions, domains and optima: Surjanovic & Bingham 2013, "Virtual Library of Simulation Experiments". An evaluation at
+full fidelity takes one second of the problem's clock.
 """
 
 from __future__ import annotations
@@ -149,6 +149,9 @@ class SyntheticOptions:
     categories : int
         So many of the last dimensions are categorical, with `levels` values each.
     levels : int
+    fidelity_levels : int
+        1 for full fidelity only; k for 3^-(k-1), ..., 1/3, 1. At share z a smooth function of the point, as large as the function's
+        own spread, is added 1 - z times, and an evaluation takes z seconds.
     workers : int
         Evaluations that go on at once.
     """
@@ -158,6 +161,7 @@ class SyntheticOptions:
     noise_percent: int = 0
     categories: int = 0
     levels: int = 5
+    fidelity_levels: int = 1
     workers: int = 1
 
 
@@ -182,12 +186,17 @@ class SyntheticLoader(TaskLoader):
         check_range(self.name, "noise_percent", found.noise_percent, 0, 1000)
         check_range(self.name, "categories", found.categories, 0, _dimension(found))
         check_range(self.name, "levels", found.levels, 2, 1000)
+        check_range(self.name, "fidelity_levels", found.fidelity_levels, 1, 10)
         check_range(self.name, "workers", found.workers, 1, 1000)
 
     def info(self, name: str, options: Mapping[str, Any]) -> ProblemInfo:
         """See the base class."""
         self.check(options)
-        return ProblemInfo(name=name, space=_space(read_options(SyntheticOptions, options, self.name)))
+        found = read_options(SyntheticOptions, options, self.name)
+        fidelities = tuple(3.0**-k for k in reversed(range(found.fidelity_levels)))
+        return ProblemInfo(
+            name=name, space=_space(found), fidelities=fidelities, fidelity_name="share" if len(fidelities) > 1 else ""
+        )
 
     def prepare(self, options: Mapping[str, Any], progress: Progress) -> None:
         """Check the options: there are no data to prepare."""
@@ -247,25 +256,28 @@ class SyntheticProblem(Problem):
         if options.categories:
             # the value of a level says nothing of its neighbours
             self._levels = np.stack([rng.permutation(options.levels) for _ in range(options.categories)])
-            points[:, -options.categories :] = rng.integers(options.levels, size=(10_000, options.categories)) / (
-                options.levels - 1
-            )
-        spread = float(self._function.call(self._scaled(points)).std())
-        self._noise = options.noise_percent / 100 * spread
+            chosen = rng.integers(options.levels, size=(10_000, options.categories))
+            points[:, -options.categories :] = chosen / (options.levels - 1)
+        self._spread = float(self._function.call(self._scaled(points)).std())
+        self._noise = options.noise_percent / 100 * self._spread
+        self._phases = 2 * np.pi * rng.random(len(self._low))
 
     def evaluate(self, config: Configuration, fidelity: float, rng: np.random.Generator) -> Evaluation:
         """See the base class."""
         import numpy as np
 
-        point = np.asarray(config.get_array(), np.float64).copy()
+        point = np.array(config.get_array(), np.float64)
         if self._n_categories:
             chosen = point[-self._n_categories :].astype(int)
             rows = np.arange(self._n_categories)
             point[-self._n_categories :] = self._levels[rows, chosen] / (self._levels.shape[1] - 1)
         value = float(self._function.call(self._scaled(point[None]))[0])
+        if fidelity < 1:
+            waves = np.sqrt(2 / len(point)) * np.sin(2 * np.pi * point + self._phases).sum()
+            value += (1 - fidelity) * self._spread * float(waves)
         if not self._noise:
-            return Evaluation(value, 1.0)
-        return Evaluation(value + self._noise * float(rng.standard_normal()), 1.0, true_loss=value)
+            return Evaluation(value, fidelity)
+        return Evaluation(value + self._noise * float(rng.standard_normal()), fidelity, true_loss=value)
 
     def _scaled(self, unit: NDArray[np.float64]) -> NDArray[np.float64]:
         return self._low + unit * (self._high - self._low)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -46,7 +47,7 @@ def make_request() -> Any:
         spec = TrialSpec(
             suite="tests",
             suite_version="1",
-            track="fewshot",
+            track=get_loader(loader).track,
             task="tiny",
             loader=loader,
             options=options,
@@ -59,9 +60,21 @@ def make_request() -> Any:
         return {
             "spec": spec.to_dict(),
             "fingerprint": get_loader(loader).fingerprint(options),
-            "preload": list(get_protocol("fewshot").PRELOAD),
+            "preload": list(get_protocol(spec.track).PRELOAD),
             "visible_gpus": "",
         }
+
+    return make
+
+
+@pytest.fixture
+def make_context(tmp_path: Path) -> Any:
+    """Make the context of a trial that has ten minutes left."""
+    from benchbench.contracts.context import Context
+
+    def make(seed: int = 0, **more: Any) -> Context:
+        deadline = time.monotonic() + 600
+        return Context(seed=seed, device="cpu", threads=1, scratch=tmp_path, deadline=deadline, **more)
 
     return make
 

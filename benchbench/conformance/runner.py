@@ -103,7 +103,7 @@ def _request(entry: MethodEntry, kind: str, task: str, **budget: Any) -> dict[st
     loader, options = _probes(entry.card.track).TASKS[kind]
     values = {
         "preset": "conformance",
-        "iterations": ITERATIONS,
+        "iterations": getattr(_probes(entry.card.track), "ITERATIONS", ITERATIONS),
         "test_units": 20,
         "time_limit_seconds": TIME_LIMIT_SECONDS,
         "memory_limit_mib": MEMORY_LIMIT_MIB,

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
-from benchbench.contracts.context import Budget, Context
+from benchbench.contracts.context import Budget
 from benchbench.contracts.fewshot import EpisodeBatch, EpisodeSource, TaskInfo
 
 
@@ -66,15 +64,9 @@ def wave_task() -> TaskInfo:
     return TaskInfo(name="waves", kind="regression", n_way=1, k_shot=10, n_query=30, input_shape=(1,), n_outputs=1)
 
 
-@pytest.fixture
-def make_context(tmp_path: Path) -> Callable[..., Context]:
+@pytest.fixture(autouse=True)
+def one_thread() -> None:
     torch.set_num_threads(1)
-
-    def make(seed: int = 0, **more: Any) -> Context:
-        deadline = time.monotonic() + 600
-        return Context(seed=seed, device="cpu", threads=1, scratch=tmp_path, deadline=deadline, **more)
-
-    return make
 
 
 @pytest.fixture

@@ -1,0 +1,217 @@
+"""Probes for optimisers of hyper-parameters: each runs in a child process on a small problem with several fidelities.
+
+This module is also the runner that the child executes in place of the protocol: the trial's task names the probe.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from benchbench.conformance.base import CheckFailed, NotApplicable
+from benchbench.contracts.hpo import Evaluation, HPOAdapter, HPOBudget, Problem
+from benchbench.protocols import hpo as protocol
+from benchbench.protocols.base import Declined, PhaseClock, ProtocolResult
+from benchbench.registry import create_method, get_loader, get_method
+
+if TYPE_CHECKING:
+    import numpy as np
+    from ConfigSpace import Configuration
+
+    from benchbench.contracts.context import Context
+    from benchbench.spec import TrialSpec
+
+__all__ = ["ITERATIONS", "PROBES", "PROTOCOL_VERSION", "TASKS", "TIMED_PHASES", "run"]
+
+PROTOCOL_VERSION = protocol.PROTOCOL_VERSION
+TIMED_PHASES: tuple[str, ...] = ()
+ITERATIONS = 15
+"""Evaluations of a trial or probe: more than the usual initial designs of small spaces."""
+
+# kind of problem -> (loader, options)
+TASKS: dict[str, tuple[str, dict[str, Any]]] = {
+    "continuous": ("synthetic", {"function": "hartmann3", "fidelity_levels": 3}),
+    "mixed": ("synthetic", {"function": "ackley", "dimension": 4, "categories": 2, "fidelity_levels": 3}),
+}
+FIRST_FAILURES = 5
+
+
+def run(spec: TrialSpec, fingerprint: str, context: Context, clock: PhaseClock) -> ProtocolResult:
+    """Put the optimiser to the probe that the trial's task names."""
+    problem: Problem = get_loader(spec.loader).load(spec.task, spec.options)
+    reason = create_method(spec.method, spec.params).supports(problem.info)
+    if reason is not None:
+        raise Declined(reason)
+    PROBES[spec.task](Subject(spec, problem, context))
+    return ProtocolResult(metric="passed", unit="check", unit_scores=[1.0])
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """An evaluation as the problem met it."""
+
+    config: Configuration
+    fidelity: float
+    loss: float | None
+
+
+@dataclass
+class Watched(Problem):
+    """A problem that remembers what it was asked, and may answer otherwise."""
+
+    problem: Problem
+    change: Callable[[int, Evaluation], Evaluation] = lambda number, found: found
+    seen: list[Seen] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.info = self.problem.info
+
+    def evaluate(self, config: Configuration, fidelity: float, rng: np.random.Generator) -> Evaluation:
+        """See the base class."""
+        found = self.change(len(self.seen), self.problem.evaluate(config, fidelity, rng))
+        self.seen.append(Seen(config, fidelity, found.loss))
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """An optimiser's name and parameters, and a problem to try it on."""
+
+    spec: TrialSpec
+    problem: Problem
+    context: Context
+
+    @property
+    def is_deterministic(self) -> bool:
+        """Whether the card says so."""
+        return get_method(self.spec.method).card.deterministic
+
+    def optimise(
+        self,
+        change: Callable[[int, Evaluation], Evaluation] = lambda number, found: found,
+        *,
+        evaluations: int = ITERATIONS,
+        workers: int = 1,
+    ) -> list[Seen]:
+        """Let a new optimiser spend a budget; return what it had evaluated, in the order asked."""
+        watched = Watched(self.problem, change)
+        budget = HPOBudget(evaluations=evaluations, workers=workers)
+        adapter: HPOAdapter = create_method(self.spec.method, self.spec.params)
+        adapter.setup(watched.info, budget=budget, context=self.context)
+        protocol.optimise(adapter, watched, budget, self.context, PhaseClock())
+        return watched.seen
+
+
+def _keys(seen: list[Seen]) -> list[tuple[tuple[float, ...], float]]:
+    """Return what was asked for, in a form that can be compared (an inactive parameter is -1)."""
+    return [(tuple(-1.0 if v != v else float(v) for v in s.config.get_array()), s.fidelity) for s in seen]
+
+
+def check_suggestions_are_legal(subject: Subject) -> None:
+    """Every configuration is legal in the problem's space, and the budget is used."""
+    seen = subject.optimise()
+    for one in seen:
+        try:
+            # made of values: vectors are not checked when a configuration is made of them
+            type(one.config)(subject.problem.info.space, values=dict(one.config))
+        except Exception as error:  # ConfigSpace has an exception of its own for every way of being illegal
+            raise CheckFailed(f"an illegal configuration was asked for: {type(error).__name__}: {error}") from error
+        for parameter, coordinate in zip(subject.problem.info.space.values(), one.config.get_array(), strict=True):
+            if coordinate == coordinate and not parameter.legal_vector(coordinate):
+                raise CheckFailed(f"{parameter.name} was asked for at {coordinate} of its scale, outside its range")
+    if not seen:
+        raise CheckFailed("nothing was asked for")
+
+
+def check_failed_evaluations_break_nothing(subject: Subject) -> None:
+    """Failures at the very start, in the middle, or of everything, are taken as failures."""
+
+    def some(number: int, found: Evaluation) -> Evaluation:
+        failed = number < FIRST_FAILURES or number % 3 == 0
+        return replace(found, loss=None, reason="a probe") if failed else found
+
+    if len(subject.optimise(some)) <= FIRST_FAILURES:
+        raise CheckFailed(f"after {FIRST_FAILURES} failures at the start nothing more was asked for")
+    subject.optimise(lambda number, found: replace(found, loss=None, reason="a probe"))
+
+
+def check_pending_suggestions_break_nothing(subject: Subject) -> None:
+    """Several suggestions may be pending, and end in another order than they were asked for."""
+
+    def late(number: int, found: Evaluation) -> Evaluation:
+        return replace(found, seconds=found.seconds * (1 + (7 * number) % 5))
+
+    seen = subject.optimise(late, workers=4)
+    if len(seen) < 2:
+        raise CheckFailed(f"with 4 workers only {len(seen)} evaluations were asked for")
+
+
+def _scaled(scale: float) -> Callable[[int, Evaluation], Evaluation]:
+    return lambda number, found: replace(found, loss=scale * (found.loss or 0.0))
+
+
+def check_any_losses_are_taken(subject: Subject) -> None:
+    """Losses that are all equal, huge or tiny are taken as they are."""
+    for scale in (0.0, 1e-12, 1e12):
+        subject.optimise(_scaled(scale))
+
+
+def check_small_budgets_are_kept(subject: Subject) -> None:
+    """A budget of one or two evaluations is no special case."""
+    for evaluations in (1, 2):
+        spent = sum(one.fidelity for one in subject.optimise(evaluations=evaluations))
+        if spent > evaluations + 1e-6:
+            raise CheckFailed(f"{spent} evaluations were spent of {evaluations}")
+
+
+def check_space_is_left_alone(subject: Subject) -> None:
+    """Neither the space nor its random state changes: other methods share it."""
+    space = subject.problem.info.space
+
+    def state() -> tuple[str, str]:
+        return repr(space.to_serialized_dict()), repr(space.random.get_state())
+
+    before = state()
+    subject.optimise()
+    after = state()
+    if before[0] != after[0]:
+        raise CheckFailed("the space was changed")
+    if before[1] != after[1]:
+        raise CheckFailed(
+            "the space's own random state was used: draw from the context (a copy of the space may be seeded)"
+        )
+
+
+def check_global_random_state_does_not_matter(subject: Subject) -> None:
+    """Drawing numbers elsewhere in the process changes no suggestion."""
+    import random
+
+    import numpy as np
+
+    if not subject.is_deterministic:
+        raise NotApplicable("declared not deterministic")
+    first = _keys(subject.optimise())
+    random.seed(12345)
+    np.random.seed(54321)
+    second = _keys(subject.optimise())
+    if first != second:
+        n = sum(a != b for a, b in zip(first, second, strict=False))
+        raise CheckFailed(
+            f"{n} of {len(first)} suggestions depend on the global random state, or on an earlier optimisation"
+        )
+
+
+PROBES: dict[str, Callable[[Subject], None]] = {
+    f.__name__: f
+    for f in (
+        check_suggestions_are_legal,
+        check_failed_evaluations_break_nothing,
+        check_pending_suggestions_break_nothing,
+        check_any_losses_are_taken,
+        check_small_budgets_are_kept,
+        check_space_is_left_alone,
+        check_global_random_state_does_not_matter,
+    )
+}
+"""Probes by name, in the order that they run."""
