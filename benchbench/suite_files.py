@@ -15,6 +15,7 @@ from benchbench.cards import TRACKS
 from benchbench.errors import SuiteFileError, UnknownNameError, suggest
 
 __all__ = [
+    "BEST_KNOWN",
     "OrderingSpec",
     "PresetSpec",
     "ScoreSpec",
@@ -26,6 +27,8 @@ __all__ = [
 ]
 
 FILES_VARIABLE = "BENCHBENCH_SUITES"
+BEST_KNOWN = "best known"
+"""As a suite's reference: the frozen scores are the best known, whichever method they are of."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +56,7 @@ class PresetSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScoreSpec:
-    """The methods at 0 and 1 of the normalised score, and how their frozen values were measured."""
+    """The methods at 0 and 1 of the normalised score (1 may be `BEST_KNOWN`), and how their frozen values were measured."""
 
     baseline: str
     reference: str

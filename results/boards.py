@@ -7,16 +7,19 @@ from collections.abc import Iterable
 from dataclasses import astuple
 from typing import TYPE_CHECKING
 
+from benchbench.stats.anytime import Incumbents
 from benchbench.stats.board import Cell, Group, SuiteFacts, TaskFacts
 from benchbench.stats.compare import Side
 from benchbench.stats.curves import CurveValue, SeedCurve
+from benchbench.stats.labels import method_label
 from benchbench.stats.orderings import Trial
 
 if TYPE_CHECKING:
     from benchbench.results.queries import Readable
+    from benchbench.stats.board import Board
     from benchbench.suite_files import SuiteSpec
 
-__all__ = ["board_cells", "compare_sides", "ordering_trials", "seed_curves", "suite_facts"]
+__all__ = ["board_cells", "compare_sides", "incumbents", "ordering_trials", "seed_curves", "suite_facts"]
 
 # Of each trial one attempt counts: the newest that is not infra (infra only if there is no other), of the newest source that its
 # method was measured with under these conditions: no row of a board mixes two sources, and a quick run with a new source does
@@ -89,6 +92,18 @@ ORDER BY task, method, params_json, seed
 _POINTS = """
 SELECT attempt_key, step, seconds, metric, value FROM curves
 WHERE starts_with(metric, 'val_') AND attempt_key IN (SELECT unnest(CAST($1 AS UBIGINT[]))) ORDER BY attempt_key, position
+"""
+
+# the same conditions again; a step has both metrics
+_INCUMBENTS = """
+SELECT task, task_fingerprint, method, params_json, seed, CAST(json_extract(budget_json, '$.iterations') AS DOUBLE),
+    list(curves.value ORDER BY position) FILTER (curves.metric = 'spent_evaluations'),
+    list(curves.seconds ORDER BY position) FILTER (curves.metric = 'incumbent_loss'),
+    list(curves.value ORDER BY position) FILTER (curves.metric = 'incumbent_loss')
+FROM attempts SEMI JOIN counted USING (attempt_key) LEFT JOIN curves USING (attempt_key)
+WHERE outcome = 'ok' AND suite_version = $1 AND protocol_version = $2 AND preset = $3
+    AND coalesce(CAST(json_extract(budget_json, '$.test_units') AS BIGINT), 0) = $4 AND threads = $5 AND device = $6
+GROUP BY ALL ORDER BY task, method, params_json, seed
 """
 
 # `_TRIALS`'s conditions; orderings are of methods with default parameters
@@ -192,6 +207,29 @@ def seed_curves(results: Readable, suite: str, group: Group) -> list[SeedCurve]:
             )
         )
     return curves
+
+
+def incumbents(results: Readable, suite: str, board: Board) -> list[Incumbents]:
+    """Return the counted trials of an optimisers' board that ended well, each with its incumbents."""
+    if board.group is None:
+        return []
+    with results.reading() as con:
+        con.execute(_COUNT, [suite])
+        rows = con.execute(_INCUMBENTS, list(astuple(board.group))).fetchall()
+    shown = {(r.task, r.method, r.params) for r in board.rows}
+    return [
+        Incumbents(
+            task=r[0],
+            label=method_label(r[2], r[3]),
+            seed=r[4],
+            budget=r[5],
+            spent=tuple(r[6] or ()),
+            seconds=tuple(r[7] or ()),
+            losses=tuple(r[8] or ()),
+        )
+        for r in rows
+        if board.fingerprints.get(r[0]) == r[1] and (r[0], r[2], r[3]) in shown
+    ]
 
 
 def ordering_trials(results: Readable, suite: str, group: Group, methods: Iterable[str]) -> list[Trial]:

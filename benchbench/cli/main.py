@@ -13,6 +13,7 @@ import typer
 
 from benchbench import __version__
 from benchbench.cli import (
+    anytime,
     artefacts,
     check,
     compare,
@@ -64,6 +65,7 @@ app.command("check")(check.check)
 app.command("compare")(compare.compare)
 app.command("plot")(plot.plot)
 app.command("published")(published.published)
+app.command("anytime")(anytime.anytime)
 app.command("orderings")(orderings.orderings)
 results_app = typer.Typer(
     help="Move results between databases.", no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None

@@ -112,7 +112,7 @@ def _request(
 ) -> Request:
     from benchbench.cluster.plan import Request, choose_methods
     from benchbench.registry import get_loader, get_method
-    from benchbench.suite_files import find_suite
+    from benchbench.suite_files import BEST_KNOWN, find_suite
 
     suite = find_suite(suite_name)
     name, preset = suite.preset(preset_name)
@@ -128,7 +128,8 @@ def _request(
     for one in tasks:
         get_loader(one.loader).check(one.options)
     for role in (suite.scores.baseline, suite.scores.reference):
-        get_method(role)
+        if role != BEST_KNOWN:
+            get_method(role)
     return Request(
         suite=suite,
         preset_name=name,

@@ -1,0 +1,175 @@
+"""`bench anytime`: which optimiser is better for which budget, on the problems of a suite."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from benchbench.cli.common import (
+    DbOption,
+    DeviceOption,
+    MethodsOption,
+    PresetOption,
+    SuiteOption,
+    TasksOption,
+    ThreadsOption,
+    check_format,
+    db_path,
+    print_json,
+    print_table,
+    split_list,
+)
+from benchbench.cli.leaderboard import make_board, no_results
+from benchbench.cli.tables import columns_that_fit, markdown_table, print_lines, terminal_width
+from benchbench.errors import InputError
+
+if TYPE_CHECKING:
+    from benchbench.results.queries import Readable
+    from benchbench.stats.anytime import AnytimeRow, AnytimeTable
+    from benchbench.stats.board import Board
+    from benchbench.stats.intervals import Estimate
+    from benchbench.suite_files import SuiteSpec
+
+__all__ = ["anytime", "make_anytime"]
+
+HEADERS = [
+    "#",
+    "method",
+    "rank",
+    "±",
+    "regret",
+    "±",
+    "area",
+    "±",
+    "wins",
+    "±",
+    "log10 ratio",
+    "±",
+    "reached",
+    "evaluations to",
+    "from",
+]
+# left out first where the terminal is narrow
+EXPENDABLE = ("from", "evaluations to", "reached")
+
+
+def anytime(
+    suite: SuiteOption,
+    task: TasksOption = None,
+    method: MethodsOption = None,
+    preset: PresetOption = None,
+    device: DeviceOption = None,
+    threads: ThreadsOption = None,
+    target: Annotated[float, typer.Option("--target", min=0.0, max=1.0, help="Normalised regret to be reached.")] = 0.1,
+    db: DbOption = None,
+    format_: Annotated[str, typer.Option("--format", help="table, md or json (with the curves).")] = "table",
+) -> None:
+    """Compare optimisers over the budget: regret, rank, area under the curve, wins against the baseline."""
+    from benchbench.results.store import Store
+    from benchbench.suite_files import find_suite
+
+    check_format(format_, ("table", "md", "json"))
+    spec = find_suite(suite)
+    store = Store(db_path(db))
+    board = make_board(
+        spec,
+        store,
+        preset=preset,
+        device=device,
+        threads=threads,
+        tasks=split_list(task),
+        methods=split_list(method),
+        impute="none",
+    )
+    found = make_anytime(spec, store, board, target)
+    if format_ == "json":
+        print_json({"suite": spec.name, "baseline": spec.scores.baseline, **found.to_dict()})
+        return
+    _print(spec, board, found, is_markdown=format_ == "md")
+
+
+def make_anytime(spec: SuiteSpec, store: Readable, board: Board, target: float = 0.1) -> AnytimeTable:
+    """Return the any-time comparison of a board's trials.
+
+    Raises
+    ------
+    InputError
+        If the suite is of another track, its problems have no frozen ends, or nothing can be compared.
+    """
+    from benchbench.results.boards import incumbents
+    from benchbench.stats.anytime import anytime_table
+
+    if spec.track != "hpo":
+        raise InputError(f"suite {spec.name!r} is of track {spec.track!r}; any-time regret is of track 'hpo'")
+    if board.group is None:
+        raise no_results(spec, board)
+    anchors = {
+        t.name: (-t.reference_score, -t.baseline_score)
+        for t in spec.tasks
+        if t.reference_score is not None and t.baseline_score is not None
+    }
+    if not anchors:
+        raise InputError(
+            f"suite {spec.name!r} has no frozen ends: give its tasks baseline_score (minus random search's median loss) "
+            "and reference_score (minus the best loss known)"
+        )
+    try:
+        return anytime_table(incumbents(store, spec.name, board), anchors, baseline=spec.scores.baseline, target=target)
+    except ValueError as error:
+        raise InputError(f"nothing to compare in suite {spec.name!r}: {error}") from error
+
+
+def _print(spec: SuiteSpec, board: Board, found: AnytimeTable, *, is_markdown: bool) -> None:
+    rows = [_cells(i, row) for i, row in enumerate(found.rows, 1)]
+    right = [i for i, name in enumerate(HEADERS) if name != "method"]
+    group = board.group
+    head = f"{spec.title} (suite {spec.name} {spec.version}"
+    if group is not None:
+        head += f", protocol {group.protocol_version}, preset {group.preset}, {group.threads} thread{'s' * (group.threads != 1)}"
+    sys.stdout.write(f"{head})\n\n")
+    if is_markdown:
+        sys.stdout.write(markdown_table(HEADERS, rows, right))
+    else:
+        shown = columns_that_fit(HEADERS, rows, EXPENDABLE, terminal_width())
+        names = [HEADERS[i] for i in shown]
+        print_table(names, [[row[i] for i in shown] for row in rows], [j for j, i in enumerate(shown) if i in right])
+    sys.stdout.write("\n")
+    n_tasks, n_seeds = len(found.tasks), len(found.seeds)
+    print_lines(
+        [
+            f"at {found.budget:g} evaluations (weighted by fidelity); means over {n_tasks} problem{'s' * (n_tasks != 1)}; "
+            f"± is the half-width of a 95 % Student-t interval over {n_seeds} paired seed{'s' * (n_seeds != 1)}, these problems fixed",
+            f"regret: 0 = best loss known, 1 = what {spec.scores.baseline} ends with (median), both frozen in the suite file"
+            + (f": {spec.scores.measured}" if spec.scores.measured else ""),
+            "area: mean regret over the budget; before its first incumbent an optimiser counts as the worst of those that have one",
+            f"wins: share of paired trials that end below {spec.scores.baseline}; log10 ratio: of regrets, below 0 is better",
+            f"reached: share of trials that came to regret {found.target:g}; evaluations to: expected number until then "
+            "(all spent, over trials that came there); from: evaluations after which every trial has an incumbent",
+            *found.left_out,
+            *board.notes,
+            *(f"left out: {line}" for line in board.left_out),
+        ]
+    )
+
+
+def _cells(place: int, row: AnytimeRow) -> list[str]:
+    return [
+        str(place),
+        row.label,
+        *_estimate(row.rank, 2),
+        *_estimate(row.regret, 3),
+        *_estimate(row.area, 3),
+        *_estimate(row.wins, 2),
+        *_estimate(row.log_regret_difference, 2),
+        f"{row.reached:.0%}",
+        "-" if row.running_time is None else f"{row.running_time:.1f}",
+        f"{row.first:g}",
+    ]
+
+
+def _estimate(value: Estimate | None, digits: int) -> list[str]:
+    if value is None:
+        return ["-", "-"]
+    return [f"{value.mean:.{digits}f}", "-" if value.ci95 is None else f"{value.ci95:.{digits}f}"]
