@@ -143,7 +143,8 @@ def _print(spec: SuiteSpec, board: Board, found: AnytimeTable, *, is_markdown: b
             f"± is the half-width of a 95 % Student-t interval over {n_seeds} paired seed{'s' * (n_seeds != 1)}, these problems fixed",
             f"regret: 0 = best loss known, 1 = what {spec.scores.baseline} ends with (median), both frozen in the suite file"
             + (f": {spec.scores.measured}" if spec.scores.measured else ""),
-            "area: mean regret over the budget; before its first incumbent an optimiser counts as the worst of those that have one",
+            "area: mean regret over the budget, at most 1; before its first incumbent an optimiser counts as the worst "
+            "of those that have one",
             f"wins: share of paired trials that end below {spec.scores.baseline}; log10 ratio: of regrets, below 0 is better",
             f"reached: share of trials that came to regret {found.target:g}; evaluations to: expected number until then "
             "(all spent, over trials that came there); from: evaluations after which every trial has an incumbent",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from benchbench.cli.anytime import make_anytime
 from benchbench.cli.common import (
     DbOption,
     DeviceOption,
@@ -36,11 +37,16 @@ if TYPE_CHECKING:
 
 __all__ = ["plot"]
 
-KINDS = ("curves", "pareto")
+KINDS = ("curves", "pareto", "anytime")
 
 
 def plot(
-    kind: Annotated[str, typer.Argument(help="curves (score against training time) or pareto (score against cost).")],
+    kind: Annotated[
+        str,
+        typer.Argument(
+            help="curves (score against training time), pareto (score against cost) or anytime (regret and rank over the budget)."
+        ),
+    ],
     suite: SuiteOption,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Figure to write: .png, .svg or .pdf.")] = None,
     task: TasksOption = None,
@@ -76,6 +82,9 @@ def plot(
     )
     if board.group is None:
         raise no_results(spec, board)
+    if kind == "anytime":
+        _plot_anytime(spec, store, board, target, format_)
+        return
     panels, caption = _curves(spec, store, board) if kind == "curves" else _costs(spec, board)
     if not panels:
         raise InputError(
@@ -89,6 +98,30 @@ def plot(
     else:
         sys.stdout.write(f"wrote {out}: {len(panels)} panel{'' if len(panels) == 1 else 's'}\n")
         print_lines(said)
+
+
+def _plot_anytime(spec: SuiteSpec, store: Readable, board: Board, target: Path | None, format_: str) -> None:
+    found = make_anytime(spec, store, board)
+    n_tasks, n_seeds = len(found.tasks), len(found.seeds)
+    caption = [
+        *([_facts(spec, board.group)] if board.group is not None else []),
+        f"Means over {n_tasks} problem{'' if n_tasks == 1 else 's'}; bands: 95 % Student-t intervals over {n_seeds} paired "
+        f"seed{'' if n_seeds == 1 else 's'}, these problems fixed. Regret: 0 = {spec.scores.reference}, "
+        f"1 = {spec.scores.baseline}'s median ({spec.scores.measured or 'frozen in the suite file'}); more than 1 counts as 1. "
+        "Before its first incumbent an optimiser counts as the worst of those that have one.",
+        *(f"{line[:1].upper()}{line[1:]}." for line in found.left_out),
+        *_splits(spec),
+    ]
+    if target is not None:
+        from benchbench.plots import anytime_figure, write_figure
+
+        figure = anytime_figure(found, title=f"{spec.title}: regret and rank over the budget", caption=caption)
+        write_figure(figure, target)
+    if format_ == "json":
+        print_json({"kind": "anytime", "suite": spec.name, "caption": caption, **found.to_dict()})
+    else:
+        sys.stdout.write(f"wrote {target}: {len(found.rows)} optimisers\n")
+        print_lines([*found.left_out, *board.notes, *(f"left out: {line}" for line in board.left_out)])
 
 
 def _checked(target: Path) -> Path:

@@ -67,7 +67,7 @@ class Incumbents:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Band:
-    """Regret and rank at one budget: means over problems, intervals over seeds."""
+    """Regret (above 1 counted as 1) and rank at one budget: means over problems, intervals over seeds."""
 
     spent: float
     regret: Estimate
@@ -83,7 +83,8 @@ class AnytimeRow:
     regret : Estimate
         Normalised regret at the end of the budget.
     area : Estimate
-        Mean normalised regret over the budget, each evaluation counting the same.
+        Mean normalised regret over the budget, each evaluation counting the same; a regret above 1 counts as 1, since early ones
+        are a thousand times as large on some problems.
     rank : Estimate
         Mean rank at the end of the budget, 1 = best.
     wins : Estimate or None
@@ -295,7 +296,7 @@ def _row(
     curve = tuple(
         Band(
             spent=b,
-            regret=over_seeds(lambda t, s, i=i: filled[t, s, label][i]),
+            regret=over_seeds(lambda t, s, i=i: min(filled[t, s, label][i], 1.0)),
             rank=over_seeds(lambda t, s, i=i: ranked[t, s, label][i]),
         )
         for i, b in enumerate(grid)
@@ -312,8 +313,8 @@ def _row(
         label=label,
         n_seeds=len(seeds),
         n_tasks=len(tasks),
-        regret=curve[-1].regret,
-        area=over_seeds(lambda t, s: _area(filled[t, s, label], grid)),
+        regret=over_seeds(lambda t, s: filled[t, s, label][-1]),
+        area=over_seeds(lambda t, s: _area([min(r, 1.0) for r in filled[t, s, label]], grid)),
         rank=curve[-1].rank,
         wins=wins,
         log_regret_difference=differences,

@@ -1,0 +1,79 @@
+"""Regret and rank of optimisers over the budget."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import matplotlib as mpl
+from matplotlib.lines import Line2D
+
+from benchbench.plots._canvas import STYLE, Look, canvas, finish, looks_of, settle
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from benchbench.stats.anytime import AnytimeTable
+    from benchbench.stats.intervals import Estimate
+
+__all__ = ["anytime_figure"]
+
+# smaller regrets are drawn here, since a logarithmic axis has no 0
+LOWEST_REGRET = 1e-4
+
+
+def anytime_figure(found: AnytimeTable, *, title: str, caption: Sequence[str]) -> Figure:
+    """Draw mean normalised regret and mean rank against evaluations, both axes of the first and the second's budget logarithmic.
+
+    Parameters
+    ----------
+    found : AnytimeTable
+    title : str
+    caption : sequence of str
+        Sentences that stand below the figure.
+    """
+    order = [row.label for row in found.rows]
+    looks = looks_of(order)
+    n_columns = max(1, min(4, int(105 / (max(map(len, order), default=1) + 10))))
+    with mpl.rc_context(STYLE):
+        figure, (left, right), below = canvas(
+            2, title, caption, False, legend_rows=-(-len(order) // n_columns), most_columns=2
+        )
+        band = 0.15 if len(order) <= 8 else 0.07
+        for row in found.rows:
+            spent = [b.spent for b in row.curve]
+            _draw(left, spent, [b.regret for b in row.curve], looks[row.label], band=band, lowest=LOWEST_REGRET)
+            _draw(right, spent, [b.rank for b in row.curve], looks[row.label], band=band, lowest=1.0)
+        left.set_yscale("log")
+        right.invert_yaxis()
+        for ax, name in ((left, "normalised regret"), (right, "rank (1 = best)")):
+            finish(ax, f"mean {name}", f"mean {name}", "evaluations (weighted by fidelity)", False)
+        left.set_ylabel("mean normalised regret (at most 1), log axis")
+        handles = [
+            Line2D([], [], color=look.colour, linestyle=look.dash, marker=look.marker, markersize=5, label=label)
+            for label, look in ((label, looks[label]) for label in order)
+        ]
+        below.legend(handles=handles, loc="upper center", ncols=n_columns, frameon=False, fontsize=9, handlelength=3.2)
+        settle(figure)
+    return figure
+
+
+def _draw(
+    ax: Axes, spent: Sequence[float], values: Sequence[Estimate], look: Look, *, band: float, lowest: float
+) -> None:
+    middle = [max(v.mean, lowest) for v in values]
+    every = max(1, len(spent) // 8)
+    ax.plot(
+        spent,
+        middle,
+        color=look.colour,
+        linestyle=look.dash,
+        linewidth=1.6,
+        marker=look.marker,
+        markersize=3.6,
+        markevery=every,
+    )
+    if all(v.ci95 is not None for v in values):
+        low, high = ([max(v.mean + sign * (v.ci95 or 0.0), lowest) for v in values] for sign in (-1, 1))
+        ax.fill_between(spent, low, high, color=look.colour, alpha=band, linewidth=0)
