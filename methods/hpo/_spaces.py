@@ -1,12 +1,14 @@
 """Points of the unit cube as configurations of a space, and back. Importing this is light.
 
 A space's own vectors hold numbers within [0, 1], the index of a category, and NaN for what a condition makes inactive. Here a
-unit vector has every coordinate within [0, 1]; a category is the part of the interval that its index lies in.
+unit vector has every coordinate within [0, 1]; a category is the part of the interval that its index lies in, and so is an
+integer on a linear scale (rounding would make the two ends half as likely as the others).
 """
 
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -14,7 +16,10 @@ if TYPE_CHECKING:
     from ConfigSpace import Configuration, ConfigurationSpace
     from numpy.typing import NDArray
 
-__all__ = ["Sampler", "from_unit", "from_values", "to_unit"]
+__all__ = ["Sampler", "first_allowed", "from_unit", "from_values", "to_unit"]
+
+# after so many forbidden points in a row the space's own sampling is the better way
+N_TRIES = 100
 
 
 class Sampler:
@@ -60,8 +65,32 @@ def from_unit(space: ConfigurationSpace, unit: NDArray[np.float64]) -> Configura
     for coordinate, parameter in zip(unit, space.values(), strict=True):
         n = _n_choices(parameter)
         place = coordinate if n is None else min(int(coordinate * n), n - 1)
-        values[parameter.name] = parameter.to_value(place)
+        values[parameter.name] = parameter.to_value(place / (n - 1) if n and _is_integer(parameter) else place)
     return from_values(space, values)
+
+
+def first_allowed(
+    space: ConfigurationSpace, draw: Callable[[], NDArray[np.float64]], sampler: Sampler
+) -> tuple[Configuration, NDArray[np.float64]]:
+    """Return the first configuration drawn that the space does not forbid, and its point; one of `sampler` if all are forbidden.
+
+    Parameters
+    ----------
+    space : ConfigurationSpace
+    draw : callable
+        Returns another point (n_parameters,) of the unit cube at each call.
+    sampler : Sampler
+    """
+    from ConfigSpace.exceptions import ForbiddenValueError
+
+    for _ in range(N_TRIES if space.forbidden_clauses else 1):
+        unit = draw()
+        try:
+            return from_unit(space, unit), unit
+        except ForbiddenValueError:
+            continue
+    config = sampler.sample()
+    return config, to_unit(config)
 
 
 def to_unit(config: Configuration) -> NDArray[np.float64]:
@@ -71,17 +100,26 @@ def to_unit(config: Configuration) -> NDArray[np.float64]:
     vector = np.array(config.get_array(), np.float64)
     for i, parameter in enumerate(config.config_space.values()):
         n = _n_choices(parameter)
-        if np.isnan(vector[i]):
+        if np.isnan(vector[i]) or n == 1:
             vector[i] = 0.5
         elif n is not None:
-            vector[i] = (vector[i] + 0.5) / n
+            place = round(vector[i] * (n - 1)) if _is_integer(parameter) else vector[i]
+            vector[i] = (place + 0.5) / n
     return vector
 
 
 def _n_choices(parameter: Any) -> int | None:
-    """Return how many values a parameter has that is no number; None for numbers."""
+    """Return how many values a parameter has that is no number, or an integer on a linear scale; None for other numbers."""
     if hasattr(parameter, "choices"):
         return len(parameter.choices)
     if hasattr(parameter, "sequence"):
         return len(parameter.sequence)
+    if _is_integer(parameter):
+        return int(parameter.upper) - int(parameter.lower) + 1
     return 1 if hasattr(parameter, "value") and not hasattr(parameter, "lower") else None
+
+
+def _is_integer(parameter: Any) -> bool:
+    from ConfigSpace import UniformIntegerHyperparameter
+
+    return isinstance(parameter, UniformIntegerHyperparameter) and not parameter.log
