@@ -1,0 +1,210 @@
+"""Live problems of hyper-parameter optimisation: a family of models, trained and cross-validated on a real table.
+
+A quarter of the rows (stratified for classification) is set aside; the loss is the mean over cross-validation folds of the rest, and the
+test loss that of a model of all the rest on what was set aside. No optimiser sees it. Every evaluation runs in a process of its own
+with a time limit: what raises, crashes or hangs is a failed evaluation. Its seconds are those of the cross-validation.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+import warnings
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from benchbench.contracts.hpo import Evaluation, Problem, ProblemInfo
+from benchbench.contracts.loading import Progress, TaskLoader
+from benchbench.errors import InputError, UnknownNameError
+from benchbench.spec import content_hash
+from benchbench.suites._isolated import IsolatedError, call_isolated
+from benchbench.suites._model_families import FAMILIES, Family
+from benchbench.suites._options import check_range, read_options
+
+if TYPE_CHECKING:
+    import numpy as np
+    from ConfigSpace import Configuration
+    from numpy.typing import NDArray
+
+__all__ = ["TABLES", "LiveLoader", "LiveOptions", "LiveProblem"]
+
+VERSION = 1
+"""Raised when a family, a split or a loss changes."""
+TABLES: dict[str, str] = {
+    "breast_cancer": "classification",
+    "digits": "classification",
+    "iris": "classification",
+    "wine": "classification",
+    "diabetes": "regression",
+}
+"""Tables that come with scikit-learn, and what is predicted."""
+TEST_SHARE = 0.25
+# of the splits, the same for every optimiser
+SPLIT_SEED = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LiveOptions:
+    """Options of the loader.
+
+    Parameters
+    ----------
+    family : str
+        One of `_model_families.FAMILIES`.
+    table : str
+        One of `TABLES`.
+    loss : str
+        "error" (1 - accuracy) or "log_loss" for classification, "squared_error" (over the variance) for regression.
+    folds : int
+        Of the cross-validation.
+    limit_seconds : int
+        Of one evaluation; reaching it is a failure.
+    workers : int
+        Evaluations that go on at once, on the problem's clock.
+    """
+
+    family: str
+    table: str
+    loss: str = "error"
+    folds: int = 5
+    limit_seconds: int = 60
+    workers: int = 1
+
+
+LOSSES = {"error": "classification", "log_loss": "classification", "squared_error": "regression"}
+
+
+class LiveLoader(TaskLoader):
+    """Models trained on tables that come with scikit-learn."""
+
+    name = "live"
+    track: ClassVar[str] = "hpo"
+
+    def check(self, options: Mapping[str, Any]) -> None:
+        """See the base class."""
+        found = read_options(LiveOptions, options, self.name)
+        for kind, name, known in (
+            ("family of models", found.family, FAMILIES),
+            ("table", found.table, TABLES),
+            ("loss", found.loss, LOSSES),
+        ):
+            if name not in known:
+                raise UnknownNameError(kind, name, known)
+        task = TABLES[found.table]
+        if LOSSES[found.loss] != task:
+            raise InputError(f"loss {found.loss!r} is for {LOSSES[found.loss]}, table {found.table!r} is {task}")
+        if task not in FAMILIES[found.family].tasks:
+            raise InputError(f"family {found.family!r} has no {task} form")
+        if found.loss == "log_loss" and found.family == "svm":
+            raise InputError("family 'svm' gives no probabilities: use loss = \"error\"")
+        check_range(self.name, "folds", found.folds, 2, 20)
+        check_range(self.name, "limit_seconds", found.limit_seconds, 1, 86_400)
+        check_range(self.name, "workers", found.workers, 1, 1000)
+
+    def info(self, name: str, options: Mapping[str, Any]) -> ProblemInfo:
+        """See the base class."""
+        self.check(options)
+        family = FAMILIES[options["family"]]
+        return ProblemInfo(
+            name=name, space=family.space(), fidelities=family.fidelities, fidelity_name=family.fidelity_name
+        )
+
+    def prepare(self, options: Mapping[str, Any], progress: Progress) -> None:
+        """Check the options: the tables are part of scikit-learn."""
+        self.check(options)
+
+    def fingerprint(self, options: Mapping[str, Any]) -> str:
+        """See the base class; other versions of scikit-learn train other models, so its version is part of the problem."""
+        from importlib.metadata import version
+
+        self.check(options)
+        found = asdict(read_options(LiveOptions, options, self.name))
+        space = FAMILIES[found["family"]].space().to_serialized_dict()
+        # the name of a space and the version of its file format are no part of the problem
+        definition = repr({key: space[key] for key in ("hyperparameters", "conditions", "forbiddens")})
+        return content_hash(
+            {
+                "loader": self.name,
+                "version": VERSION,
+                "options": found,
+                "space": definition,
+                "scikit-learn": version("scikit-learn"),
+            }
+        )
+
+    def load(self, name: str, options: Mapping[str, Any]) -> Problem:
+        """See the base class."""
+        return LiveProblem(self.info(name, options), read_options(LiveOptions, options, self.name))
+
+
+class LiveProblem(Problem):
+    """Cross-validated loss of a family of models on a table."""
+
+    def __init__(self, info: ProblemInfo, options: LiveOptions) -> None:
+        import sklearn.datasets
+        from sklearn.model_selection import KFold, StratifiedKFold, train_test_split
+
+        self.info, self.workers, self._options = info, options.workers, options
+        self._family: Family = FAMILIES[options.family]
+        self._is_regression = TABLES[options.table] == "regression"
+        x, y = getattr(sklearn.datasets, f"load_{options.table}")(return_X_y=True)
+        self._train_x, self._test_x, self._train_y, self._test_y = train_test_split(
+            x, y, test_size=TEST_SHARE, random_state=SPLIT_SEED, stratify=None if self._is_regression else y
+        )
+        kind = KFold if self._is_regression else StratifiedKFold
+        folds = kind(options.folds, shuffle=True, random_state=SPLIT_SEED)
+        self._folds = list(folds.split(self._train_x, self._train_y))
+
+    def evaluate(self, config: Configuration, fidelity: float, rng: np.random.Generator) -> Evaluation:
+        """See the base class."""
+        values = {name: _plain(value) for name, value in dict(config).items()}
+        seed = int(rng.integers(2**31))
+        started = time.perf_counter()
+        try:
+            found = call_isolated(
+                lambda: self._measure(values, fidelity, seed), limit_seconds=self._options.limit_seconds
+            )
+        except IsolatedError as error:
+            return Evaluation(None, time.perf_counter() - started, reason=str(error))
+        if not math.isfinite(found["loss"]):
+            return Evaluation(None, found["seconds"], reason=f"the loss is {found['loss']}")
+        return Evaluation(found["loss"], found["seconds"], test_loss=found["test_loss"])
+
+    def _measure(self, values: Mapping[str, Any], fidelity: float, seed: int) -> dict[str, float]:
+        with warnings.catch_warnings():
+            # what does not converge, or has a class without examples, is worth what its loss says
+            warnings.simplefilter("ignore")
+            started = time.perf_counter()
+            losses = []
+            for train, valid in self._folds:
+                model = self._model(values, fidelity, seed).fit(self._train_x[train], self._train_y[train])
+                losses.append(self._loss(model, self._train_x[valid], self._train_y[valid]))
+            seconds = time.perf_counter() - started
+            model = self._model(values, fidelity, seed).fit(self._train_x, self._train_y)
+            test_loss = self._loss(model, self._test_x, self._test_y)
+        return {"loss": math.fsum(losses) / len(losses), "seconds": seconds, "test_loss": test_loss}
+
+    def _model(self, values: Mapping[str, Any], fidelity: float, seed: int) -> Any:
+        from sklearn.pipeline import make_pipeline
+        from sklearn.preprocessing import StandardScaler
+
+        model = self._family.make(values, fidelity, seed, self._is_regression)
+        return make_pipeline(StandardScaler(), model) if self._family.scales else model
+
+    def _loss(self, model: Any, x: NDArray[Any], y: NDArray[Any]) -> float:
+        import numpy as np
+
+        if self._options.loss == "error":
+            return float(np.mean(model.predict(x) != y))
+        if self._options.loss == "squared_error":
+            return float(np.mean((model.predict(x) - y) ** 2) / np.var(self._train_y))
+        probabilities = model.predict_proba(x)
+        places = np.searchsorted(model.classes_, y)
+        truth = probabilities[np.arange(len(y)), places]
+        return float(-np.log(np.clip(truth, 1e-12, 1.0)).mean())
+
+
+def _plain(value: Any) -> Any:
+    """Return a numpy scalar as Python's own."""
+    return value.item() if hasattr(value, "item") else value
