@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from benchbench.stats.board import Board
     from benchbench.suite_files import SuiteSpec
 
-__all__ = ["board_cells", "compare_sides", "incumbents", "ordering_trials", "seed_curves", "suite_facts"]
+__all__ = ["board_cells", "compare_sides", "evaluations", "incumbents", "ordering_trials", "seed_curves", "suite_facts"]
 
 # Of each trial one attempt counts: the newest that is not infra (infra only if there is no other), of the newest source that its
 # method was measured with under these conditions: no row of a board mixes two sources, and a quick run with a new source does
@@ -104,6 +104,13 @@ FROM attempts SEMI JOIN counted USING (attempt_key) LEFT JOIN curves USING (atte
 WHERE outcome = 'ok' AND suite_version = $1 AND protocol_version = $2 AND preset = $3
     AND coalesce(CAST(json_extract(budget_json, '$.test_units') AS BIGINT), 0) = $4 AND threads = $5 AND device = $6
 GROUP BY ALL ORDER BY task, method, params_json, seed
+"""
+
+_EVALUATIONS = """
+SELECT params_json, step, map_from_entries(list((curves.metric, curves.value)))
+FROM attempts SEMI JOIN counted USING (attempt_key) JOIN curves USING (attempt_key)
+WHERE outcome = 'ok' AND method = $1 AND task = $2 AND task_fingerprint = $3
+GROUP BY ALL
 """
 
 # `_TRIALS`'s conditions; orderings are of methods with default parameters
@@ -230,6 +237,16 @@ def incumbents(results: Readable, suite: str, board: Board) -> list[Incumbents]:
         for r in rows
         if board.fingerprints.get(r[0]) == r[1] and (r[0], r[2], r[3]) in shown
     ]
+
+
+def evaluations(
+    results: Readable, suite: str, *, method: str, task: str, fingerprint: str
+) -> dict[tuple[str, int], dict[str, float]]:
+    """Return what a design recorded of each evaluation of a problem, by parameters (canonical JSON) and number."""
+    with results.reading() as con:
+        con.execute(_COUNT, [suite])
+        rows = con.execute(_EVALUATIONS, [method, task, fingerprint]).fetchall()
+    return {(r[0], r[1]): r[2] for r in rows}
 
 
 def ordering_trials(results: Readable, suite: str, group: Group, methods: Iterable[str]) -> list[Trial]:

@@ -79,10 +79,10 @@ def _answer(call: Callable[[], dict[str, Any]], write_fd: int) -> NoReturn:
     try:
         os.setpgid(0, 0)
         try:
-            said: dict[str, Any] = {"result": call()}
+            said = json.dumps({"result": call()})
         except Exception as error:  # it is the caller's to know
-            said = {"error": f"{type(error).__name__}: {error}"[:2000]}
-        data = memoryview(json.dumps(said).encode() + b"\n")
+            said = json.dumps({"error": f"{type(error).__name__}: {error}"[:2000]})
+        data = memoryview(said.encode() + b"\n")
         while data:
             data = data[os.write(write_fd, data) :]
         code = 0

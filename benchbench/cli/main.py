@@ -26,6 +26,7 @@ from benchbench.cli import (
     run,
     runs,
     show,
+    tabulate,
 )
 from benchbench.errors import BenchbenchError
 
@@ -66,6 +67,7 @@ app.command("compare")(compare.compare)
 app.command("plot")(plot.plot)
 app.command("published")(published.published)
 app.command("anytime")(anytime.anytime)
+app.command("tabulate")(tabulate.tabulate)
 app.command("orderings")(orderings.orderings)
 results_app = typer.Typer(
     help="Move results between databases.", no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from benchbench.cluster.plan import PlannedTrial, Request
     from benchbench.results.store import Store
 
-__all__ = ["run"]
+__all__ = ["Session", "interruptible", "run"]
 
 RERUN = ("none", "failed", "all")
 
@@ -86,7 +86,7 @@ def run(
     if not dry_run:
         store.open_for_writing()
     session = Session(request, store, quiet=quiet, rerun=rerun, started=time.monotonic())
-    with _interruptible():
+    with interruptible():
         try:
             session.prepare()
             if dry_run:
@@ -152,7 +152,7 @@ def _seeds(text: str) -> tuple[int, ...]:
 
 
 @contextmanager
-def _interruptible() -> Iterator[None]:
+def interruptible() -> Iterator[None]:
     """Treat SIGTERM as Ctrl-C: record what has ended, end what runs."""
 
     def stop(signum: int, frame: object) -> None:

@@ -189,6 +189,8 @@ class HPOAdapter(ABC):
     """
 
     card: ClassVar[MethodCard]
+    records_evaluations: ClassVar[bool] = False
+    """Whether every evaluation is recorded, not the incumbents alone: for designs that tables are made of."""
     problem: ProblemInfo
     budget: HPOBudget
     context: Context

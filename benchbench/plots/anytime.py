@@ -46,7 +46,7 @@ def anytime_figure(found: AnytimeTable, *, title: str, caption: Sequence[str]) -
             _draw(left, spent, [b.regret for b in row.curve], looks[row.label], band=band, lowest=LOWEST_REGRET)
             _draw(right, spent, [b.rank for b in row.curve], looks[row.label], band=band, lowest=1.0)
         left.set_yscale("log")
-        right.invert_yaxis()
+        right.set_ylim(len(order) + 0.2, 0.8)
         for ax, name in ((left, "normalised regret"), (right, "rank (1 = best)")):
             finish(ax, f"mean {name}", f"mean {name}", "evaluations (weighted by fidelity)", False)
         left.set_ylabel("mean normalised regret (at most 1), log axis")

@@ -30,7 +30,8 @@ __all__ = ["PRELOAD", "PROTOCOL_VERSION", "TIMED_PHASES", "Step", "budget_iterat
 
 PROTOCOL_VERSION = "hpo/1"
 TIMED_PHASES = ("suggest",)
-PRELOAD = ("numpy", "ConfigSpace")
+# what many optimisers import: a trial of a tenth of a second would wait for up to two seconds
+PRELOAD = ("numpy", "scipy.stats", "ConfigSpace", "optuna", "torch", "torch._dynamo")
 
 # fidelities are shares like 1/27: sums of them are equal only up to rounding
 TINY = 1e-9
@@ -146,8 +147,10 @@ def optimise(
                 n_asked += 1
             if not pending or (budget.seconds is not None and pending[0][0] > budget.seconds):
                 break
-            found.seconds, _, suggestion, evaluation = heapq.heappop(pending)
+            found.seconds, number, suggestion, evaluation = heapq.heappop(pending)
             _end(found, suggestion, evaluation, context)
+            if adapter.records_evaluations:
+                _record(number, suggestion, evaluation, context)
             started = perf_counter()
             adapter.tell(Observation(suggestion, evaluation.loss, evaluation.seconds, evaluation.reason))
             suggest_seconds += perf_counter() - started
@@ -193,3 +196,17 @@ def _end(found: Optimised, suggestion: Suggestion, evaluation: Evaluation, conte
     found.steps.append(step)
     points = [("incumbent_loss", true_loss), ("spent_evaluations", found.spent)]
     context.replay((step.n_evaluations, found.seconds, name, value) for name, value in points)
+
+
+def _record(number: int, suggestion: Suggestion, evaluation: Evaluation, context: Context) -> None:
+    """Report an evaluation as points of one step: what was asked for, and what came of it (no loss: it failed)."""
+    found = {"fidelity": suggestion.fidelity, "evaluation_seconds": evaluation.seconds}
+    for name in ("loss", "true_loss", "test_loss"):
+        value = getattr(evaluation, name)
+        if value is not None:
+            found[name] = value
+    for i, coordinate in enumerate(suggestion.config.get_array()):
+        # an inactive parameter has none
+        if coordinate == coordinate:
+            found[f"vector_{i}"] = float(coordinate)
+    context.replay((number, evaluation.seconds, name, value) for name, value in found.items())

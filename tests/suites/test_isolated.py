@@ -43,7 +43,7 @@ def test_it_is_another_process_and_leaves_nothing_here() -> None:
         (lambda: ctypes.string_at(0), "crashed with signal SIGSEGV"),
         (lambda: os._exit(3), "ended without an answer"),
         (lambda: os.abort(), "crashed with signal SIGABRT"),
-        (lambda: {"loss": object()}, "TypeError"),
+        (lambda: {"loss": object()}, "TypeError: .*not JSON serializable"),
     ],
 )
 def test_what_raises_or_crashes_is_told(call: Any, message: str, capfd: Any) -> None:

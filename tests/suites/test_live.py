@@ -34,7 +34,7 @@ def test_the_loss_is_that_of_the_library_alone() -> None:
     found = evaluate(problem(), {"n_neighbors": 7, "weights": "uniform", "metric": "chebyshev"})
     x, y = load_iris(return_X_y=True)
     train_x, test_x, train_y, test_y = train_test_split(x, y, test_size=0.25, random_state=0, stratify=y)
-    model = make_pipeline(StandardScaler(), KNeighborsClassifier(7, metric="chebyshev"))
+    model = make_pipeline(StandardScaler(), KNeighborsClassifier(7, metric="chebyshev", algorithm="brute"))
     folds = StratifiedKFold(5, shuffle=True, random_state=0)
     assert found.loss == pytest.approx(1 - cross_val_score(model, train_x, train_y, cv=folds).mean())
     assert found.test_loss == pytest.approx(1 - model.fit(train_x, train_y).score(test_x, test_y))

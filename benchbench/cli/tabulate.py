@@ -1,0 +1,179 @@
+"""`bench tabulate`: evaluates a design on live problems once, and writes the tables that optimisers are then run against."""
+
+from __future__ import annotations
+
+import math
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from benchbench.cli.common import DbOption, SuiteOption, TasksOption, split_list
+from benchbench.cli.run import Session, interruptible
+from benchbench.errors import InputError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from benchbench.cluster.plan import Request
+    from benchbench.contracts.hpo import ProblemInfo
+    from benchbench.results.store import Store
+    from benchbench.suite_files import SuiteSpec, TaskSpec
+
+__all__ = ["tabulate"]
+
+# configurations of one trial: what is lost if it is
+CHUNK = 32
+MEMORY_LIMIT_MIB = 4096
+# that a table's losses depend on
+LIBRARIES = ("scikit-learn", "numpy", "ConfigSpace")
+
+
+def tabulate(
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the tables, TASK.parquet each.")],
+    suite: SuiteOption = "hpo-live",
+    task: TasksOption = None,
+    configs: Annotated[int, typer.Option("--configs", min=1, help="Configurations of the design.")] = 512,
+    design: Annotated[
+        str, typer.Option("--design", help="Method that asks for the design's configurations.")
+    ] = "design",
+    time_limit: Annotated[
+        float, typer.Option("--time-limit", min=1.0, help=f"Seconds that {CHUNK} configurations may take.")
+    ] = 14_400.0,
+    workers: Annotated[int | None, typer.Option("--workers", min=1, help="Worker processes; default: cores.")] = None,
+    cluster: Annotated[
+        str | None, typer.Option("--cluster", help="Scheduler started apart, like tcp://host:8786.")
+    ] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", help="No progress.")] = False,
+    db: DbOption = None,
+) -> None:
+    """Evaluate a design at every fidelity and write it as tables; what is recorded in the database is not evaluated again."""
+    from benchbench.results.store import Store
+    from benchbench.suite_files import find_suite
+
+    spec = find_suite(suite)
+    if spec.track != "hpo":
+        raise InputError(
+            f"suite {spec.name!r} is of track {spec.track!r}; only problems of track 'hpo' can be tabulated"
+        )
+    out = out.expanduser()
+    if not out.is_dir():
+        raise InputError(f"no folder {out}: make it first")
+    names = split_list(task)
+    tasks = [spec.task(name) for name in names] if names else list(spec.tasks)
+    store = Store(db.expanduser() if db is not None else _default_db(spec))
+    store.open_for_writing()
+    code = 0
+    with interruptible():
+        for one in tasks:
+            session = Session(
+                _request(spec, one, design, configs, time_limit),
+                store,
+                quiet=quiet,
+                rerun="none",
+                started=time.monotonic(),
+            )
+            try:
+                session.prepare()
+                code = max(code, session.execute(cluster, workers, 0))
+            except KeyboardInterrupt:
+                session.say(f"interrupted; what has ended is recorded in {store.path}; the same command does the rest")
+                raise typer.Exit(130) from None
+            path = out / f"{one.name}.parquet"
+            n_failed = _write(spec, one, store, design, configs, path)
+            sys.stdout.write(
+                f"wrote {path}: {configs} configurations{f', {n_failed} evaluations failed' if n_failed else ''}\n"
+            )
+    if code:
+        raise typer.Exit(code)
+
+
+def _default_db(spec: SuiteSpec) -> Path:
+    from benchbench.paths import cache_dir
+
+    # designs are no methods to be compared: they stay out of the user's own database
+    return cache_dir() / "tabulated" / f"{spec.name}.duckdb"
+
+
+def _chunks(configs: int) -> list[dict[str, int]]:
+    return [{"first": first, "n": min(CHUNK, configs - first)} for first in range(0, configs, CHUNK)]
+
+
+def _request(spec: SuiteSpec, task: TaskSpec, design: str, configs: int, time_limit: float) -> Request:
+    from benchbench.cluster.plan import MethodRequest, Request
+    from benchbench.registry import check_params, get_loader, get_method
+    from benchbench.suite_files import PresetSpec
+
+    entry = get_method(design)
+    if not getattr(entry.cls, "records_evaluations", False):
+        raise InputError(f"method {design!r} records no evaluations: it is no design")
+    chunks = _chunks(configs)
+    for chunk in chunks:
+        check_params(entry, chunk)
+    info: ProblemInfo = get_loader(task.loader).info(task.name, task.options)
+    preset = PresetSpec(
+        test_units=1,
+        iterations=math.ceil(CHUNK * math.fsum(info.fidelities)),
+        time_limit_seconds=time_limit,
+        memory_limit_mib=MEMORY_LIMIT_MIB,
+    )
+    return Request(
+        suite=spec,
+        preset_name="tabulate",
+        preset=preset,
+        tasks=(task,),
+        methods=tuple(MethodRequest(entry, dict(chunk)) for chunk in chunks),
+        seeds=(0,),
+        device="cpu",
+    )
+
+
+def _write(spec: SuiteSpec, task: TaskSpec, store: Store, design: str, configs: int, path: Path) -> int:
+    """Write the table of a problem; return how many of its evaluations failed."""
+    from importlib.metadata import version
+
+    import numpy as np
+
+    from benchbench.registry import get_loader, get_method
+    from benchbench.results.boards import evaluations
+    from benchbench.spec import canonical_json
+    from benchbench.suites.tabulated import Facts, write_table
+
+    loader = get_loader(task.loader)
+    info: ProblemInfo = loader.info(task.name, task.options)
+    fingerprint = loader.fingerprint(task.options)
+    found = evaluations(store, spec.name, method=design, task=task.name, fingerprint=fingerprint)
+    n_fidelities = len(info.fidelities)
+    keys = [(canonical_json(c), step) for c in _chunks(configs) for step in range(c["n"] * n_fidelities)]
+    missing = [key for key in keys if key not in found]
+    if missing:
+        raise InputError(
+            f"{len(missing)} of {len(keys)} evaluations of {task.name} are missing: trials of the design did not end well; "
+            f"see `bench runs --db {store.path}`, then run this command again"
+        )
+    rows = [found[key] for key in keys]
+
+    def column(name: str) -> NDArray[Any]:
+        return np.array([row.get(name, np.nan) for row in rows], np.float64)
+
+    columns = {f"vector_{i}": column(f"vector_{i}") for i in range(len(info.space))}
+    columns |= {name: column(name) for name in ("fidelity", "loss", "test_loss")}
+    columns["seconds"] = column("evaluation_seconds")
+    space = info.space.to_serialized_dict()
+    facts = Facts(
+        problem=task.name,
+        suite=spec.name,
+        loader=task.loader,
+        options=dict(task.options),
+        fingerprint=fingerprint,
+        space=space,
+        fidelities=list(info.fidelities),
+        fidelity_name=info.fidelity_name,
+        design=get_method(design).card.title,
+        n_configs=configs,
+        versions={name: version(name) for name in LIBRARIES},
+    )
+    write_table(path, facts, columns)
+    return int(np.isnan(columns["loss"]).sum())
