@@ -18,6 +18,9 @@ __all__ = ["DoneKey", "MethodRequest", "PlannedTrial", "Request", "choose_method
 ALL = "all"
 """In place of a method's name: every method of the track."""
 
+DESIGN = "design"
+"""Family of methods that make tables for others, and are nothing to be compared: they run only if named."""
+
 DoneKey = tuple[str, str, str, str]
 """(trial id, adapter source hash, task fingerprint, protocol version): if all four are equal, an attempt still counts."""
 
@@ -64,14 +67,14 @@ class PlannedTrial:
 def choose_methods(suite: SuiteSpec, texts: Sequence[str]) -> tuple[MethodRequest, ...]:
     """Return the methods named by `texts`, or those of the suite (else all of its track) if there are none.
 
-    The word "all" stands for every method of the track; further texts may add variants with parameters.
+    The word "all" stands for every method of the track but designs; further texts may add variants with parameters.
 
     Raises
     ------
     UnknownNameError, InputError
         For unknown methods or parameters, or a method of another track.
     """
-    everything = [name for name, entry in methods().items() if entry.card.track == suite.track]
+    everything = [name for name, e in methods().items() if e.card.track == suite.track and e.card.family != DESIGN]
     chosen = list(texts) or list(suite.methods) or everything
     if ALL in chosen:
         chosen = [*everything, *(text for text in chosen if text != ALL and text not in everything)]
