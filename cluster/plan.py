@@ -13,7 +13,7 @@ from benchbench.registry import MethodEntry, check_params, get_loader, get_metho
 from benchbench.spec import TrialSpec
 from benchbench.suite_files import PresetSpec, SuiteSpec, TaskSpec
 
-__all__ = ["DoneKey", "MethodRequest", "PlannedTrial", "Request", "choose_methods", "plan"]
+__all__ = ["DESIGN", "DoneKey", "MethodRequest", "PlannedTrial", "Request", "choose_methods", "plan"]
 
 ALL = "all"
 """In place of a method's name: every method of the track."""

@@ -37,8 +37,9 @@ def tabulate(
     task: TasksOption = None,
     configs: Annotated[int, typer.Option("--configs", min=1, help="Configurations of the design.")] = 512,
     design: Annotated[
-        str, typer.Option("--design", help="Method that asks for the design's configurations.")
-    ] = "design",
+        str | None,
+        typer.Option("--design", help="Method that asks for the design's configurations; default: the first there is."),
+    ] = None,
     time_limit: Annotated[
         float, typer.Option("--time-limit", min=1.0, help=f"Seconds that {CHUNK} configurations may take.")
     ] = 14_400.0,
@@ -61,6 +62,7 @@ def tabulate(
     out = out.expanduser()
     if not out.is_dir():
         raise InputError(f"no folder {out}: make it first")
+    design = design or _first_design(spec.track)
     names = split_list(task)
     tasks = [spec.task(name) for name in names] if names else list(spec.tasks)
     store = Store(db.expanduser() if db is not None else _default_db(spec))
@@ -88,6 +90,16 @@ def tabulate(
             )
     if code:
         raise typer.Exit(code)
+
+
+def _first_design(track: str) -> str:
+    from benchbench.cluster.plan import DESIGN
+    from benchbench.registry import methods
+
+    found = sorted(n for n, e in methods().items() if e.card.track == track and e.card.family == DESIGN)
+    if not found:
+        raise InputError(f"there is no design for track {track!r}; name one with --design")
+    return found[0]
 
 
 def _default_db(spec: SuiteSpec) -> Path:

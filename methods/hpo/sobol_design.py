@@ -28,7 +28,7 @@ class SobolDesign(HPOAdapter):
     """
 
     card: ClassVar[MethodCard] = MethodCard(
-        name="design",
+        name="sobol_design",
         track="hpo",
         title="Sobol design",
         summary="Evaluates a part of a scrambled Sobol design at every fidelity; for tables, not for boards.",
