@@ -150,7 +150,8 @@ class TabulatedLoader(TaskLoader):
         found = read_options(TabulatedOptions, options, self.name)
         path = _path(options)
         self.check(options)
-        columns = pq.read_table(path).to_pydict()
+        table = pq.read_table(path)
+        columns = {name: table.column(name).to_numpy() for name in table.column_names}
         return TabulatedProblem(_info(name, _facts(path)), columns, workers=found.workers)
 
 
@@ -193,8 +194,7 @@ class TabulatedProblem(Problem):
 
         def column(name: str) -> NDArray[np.float64]:
             """Return (n_configs, n_fidelities): rows go configuration by configuration, fidelities ascending."""
-            values = [np.nan if v is None else v for v in columns[name]]
-            return np.asarray(values, np.float64).reshape(-1, n_fidelities)
+            return np.asarray(columns[name], np.float64).reshape(-1, n_fidelities)
 
         if not np.allclose(column("fidelity"), info.fidelities):
             raise InputError(

@@ -109,7 +109,7 @@ def _keys(seen: list[Seen]) -> list[tuple[tuple[float, ...], float]]:
 
 
 def check_suggestions_are_legal(subject: Subject) -> None:
-    """Every configuration is legal in the problem's space, and the budget is used."""
+    """Something is asked for, and every configuration is legal in the problem's space."""
     seen = subject.optimise()
     for one in seen:
         try:

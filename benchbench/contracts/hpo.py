@@ -7,7 +7,6 @@ suggestions may be pending at once.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -27,7 +26,6 @@ __all__ = [
     "Problem",
     "ProblemInfo",
     "Suggestion",
-    "kind_of",
 ]
 
 KINDS = ("continuous", "mixed")
@@ -76,15 +74,11 @@ class ProblemInfo:
     @property
     def kind(self) -> str:
         """One of `KINDS`."""
-        return kind_of(self.space)
+        from ConfigSpace.hyperparameters import NumericalHyperparameter
 
-
-def kind_of(space: ConfigurationSpace) -> str:
-    """Return which of `KINDS` a space is."""
-    from ConfigSpace.hyperparameters import NumericalHyperparameter
-
-    numeric = all(isinstance(p, NumericalHyperparameter) for p in space.values())
-    return "continuous" if numeric and not space.conditions and not space.forbidden_clauses else "mixed"
+        space = self.space
+        numeric = all(isinstance(p, NumericalHyperparameter) for p in space.values())
+        return "continuous" if numeric and not space.conditions and not space.forbidden_clauses else "mixed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,10 +170,6 @@ class Problem(ABC):
         rng : numpy Generator
             Of the trial's seed and the number of the evaluation: for noise.
         """
-
-    def summary(self, true_loss: float) -> Mapping[str, float]:
-        """Return further figures of the final incumbent, by name."""
-        return {}
 
 
 class HPOAdapter(ABC):

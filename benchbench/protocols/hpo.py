@@ -77,7 +77,6 @@ def run(spec: TrialSpec, fingerprint: str, context: Context, clock: PhaseClock) 
         "spent_evaluations": found.spent,
         "problem_seconds": found.seconds,
         "overhead_ms": 1000 * clock.seconds.get("suggest", 0.0) / max(1, found.n_evaluations),
-        **problem.summary(best.true_loss),
     }
     if best.test_loss is not None:
         metrics["test_loss"] = best.test_loss

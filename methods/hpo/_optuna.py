@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchbench.contracts.context import Context
 from benchbench.contracts.hpo import HPOAdapter, HPOBudget, Observation, ProblemInfo, Suggestion
+from benchbench.methods.hpo._spaces import is_constant
 
 if TYPE_CHECKING:
     import numpy as np
@@ -108,12 +109,8 @@ class SpaceSuggester:
         return {
             name: int(place) if _is_listed(parameter) else parameter.to_value(place)
             for (name, parameter, _, _), place in zip(self._parts, vector, strict=True)
-            if place == place and not _is_constant(parameter)
+            if place == place and not is_constant(parameter)
         }
-
-
-def _is_constant(parameter: Any) -> bool:
-    return hasattr(parameter, "value") and not hasattr(parameter, "lower")
 
 
 def _is_listed(parameter: Any) -> bool:
@@ -125,7 +122,7 @@ def _suggest_call(name: str, parameter: Any) -> Callable[[Trial], float]:
     from ConfigSpace import UniformFloatHyperparameter
     from ConfigSpace.hyperparameters import IntegerHyperparameter
 
-    if _is_constant(parameter):
+    if is_constant(parameter):
         only = float(parameter.to_vector(parameter.value))
         return lambda trial: only
     if hasattr(parameter, "choices"):

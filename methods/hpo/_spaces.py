@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from ConfigSpace import Configuration, ConfigurationSpace
     from numpy.typing import NDArray
 
-__all__ = ["Sampler", "first_allowed", "from_unit", "from_values", "to_unit"]
+__all__ = ["Sampler", "first_allowed", "from_unit", "from_values", "is_constant", "to_unit"]
 
 # after so many forbidden points in a row the space's own sampling is the better way
 N_TRIES = 100
@@ -116,7 +116,12 @@ def _n_choices(parameter: Any) -> int | None:
         return len(parameter.sequence)
     if _is_integer(parameter):
         return int(parameter.upper) - int(parameter.lower) + 1
-    return 1 if hasattr(parameter, "value") and not hasattr(parameter, "lower") else None
+    return 1 if is_constant(parameter) else None
+
+
+def is_constant(parameter: Any) -> bool:
+    """Whether a parameter has one value only, and says so."""
+    return hasattr(parameter, "value") and not hasattr(parameter, "lower")
 
 
 def _is_integer(parameter: Any) -> bool:

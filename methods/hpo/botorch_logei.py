@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from benchbench.cards import MethodCard
 from benchbench.contracts.context import Context
 from benchbench.contracts.hpo import KINDS, HPOAdapter, HPOBudget, Observation, ProblemInfo, Suggestion
+from benchbench.methods.hpo._spaces import is_constant
 
 if TYPE_CHECKING:
     import numpy as np
@@ -216,4 +217,4 @@ def _n_choices(parameter: Any) -> int | None:
     """Return how many choices a category has, 1 for a constant; None for numbers and what has an order."""
     if hasattr(parameter, "choices"):
         return len(parameter.choices)
-    return 1 if hasattr(parameter, "value") and not hasattr(parameter, "lower") else None
+    return 1 if is_constant(parameter) else None

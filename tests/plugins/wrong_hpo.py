@@ -135,8 +135,8 @@ class OtherSpace(HonestSearch):
         return Suggestion(copy.deepcopy(self.problem.space).get_default_configuration())
 
 
-class AlwaysFails(HonestSearch):
-    """Not an optimiser's fault, but told as what it is: it only asks for low fidelities."""
+class LowFidelityOnly(HonestSearch):
+    """It never has an incumbent, since those are of full fidelity."""
 
     card: ClassVar[MethodCard] = hpo_card("low_fidelity_only")
 
