@@ -11,7 +11,8 @@ import math
 import time
 import warnings
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from benchbench.contracts.hpo import Evaluation, Problem, ProblemInfo
@@ -19,8 +20,10 @@ from benchbench.contracts.loading import Progress, TaskLoader
 from benchbench.errors import InputError, UnknownNameError
 from benchbench.spec import content_hash
 from benchbench.suites._isolated import IsolatedError, call_isolated
+from benchbench.suites._meta_features import meta_features
 from benchbench.suites._model_families import FAMILIES, Family
 from benchbench.suites._options import check_range, read_options
+from benchbench.suites.evaluation_tables import check_related, digest, read_histories, space_definition
 
 if TYPE_CHECKING:
     import numpy as np
@@ -60,6 +63,10 @@ class LiveOptions:
         Of the cross-validation.
     limit_seconds : int
         Of one evaluation; reaching it is a failure.
+    related : tuple of str
+        Tables of evaluations of the same family on other data sets, for optimisers that learn from them.
+    seconds : int
+        Budget of the clock, which runs while folds are trained and tested; 0 for none.
     workers : int
         Evaluations that go on at once, on the problem's clock.
     """
@@ -69,6 +76,8 @@ class LiveOptions:
     loss: str = "error"
     folds: int = 5
     limit_seconds: int = 60
+    related: tuple[str, ...] = ()
+    seconds: int = 0
     workers: int = 1
 
 
@@ -100,14 +109,23 @@ class LiveLoader(TaskLoader):
             raise InputError("family 'svm' gives no probabilities: use loss = \"error\"")
         check_range(self.name, "folds", found.folds, 2, 20)
         check_range(self.name, "limit_seconds", found.limit_seconds, 1, 86_400)
+        check_range(self.name, "seconds", found.seconds, 0, 10**9)
         check_range(self.name, "workers", found.workers, 1, 1000)
+        if found.related:
+            check_related(found.related, found.table, FAMILIES[found.family].space())
 
     def info(self, name: str, options: Mapping[str, Any]) -> ProblemInfo:
         """See the base class."""
         self.check(options)
-        family = FAMILIES[options["family"]]
+        found = read_options(LiveOptions, options, self.name)
+        family = FAMILIES[found.family]
         return ProblemInfo(
-            name=name, space=family.space(), fidelities=family.fidelities, fidelity_name=family.fidelity_name
+            name=name,
+            space=family.space(),
+            fidelities=family.fidelities,
+            fidelity_name=family.fidelity_name,
+            data_set=found.table,
+            histories=cache(partial(read_histories, found.related)),
         )
 
     def prepare(self, options: Mapping[str, Any], progress: Progress) -> None:
@@ -119,16 +137,17 @@ class LiveLoader(TaskLoader):
         from importlib.metadata import version
 
         self.check(options)
-        found = asdict(read_options(LiveOptions, options, self.name))
-        space = FAMILIES[found["family"]].space().to_serialized_dict()
-        # the name of a space and the version of its file format are no part of the problem
-        definition = repr({key: space[key] for key in ("hyperparameters", "conditions", "forbiddens")})
+        found = read_options(LiveOptions, options, self.name)
+        # what is not used does not count
+        plain = {key: value for key, value in asdict(found).items() if value or key not in ("related", "seconds")}
+        if found.related:
+            plain["related"] = digest(found.related)
         return content_hash(
             {
                 "loader": self.name,
                 "version": VERSION,
-                "options": found,
-                "space": definition,
+                "options": plain,
+                "space": space_definition(FAMILIES[found.family].space()),
                 "scikit-learn": version("scikit-learn"),
             }
         )
@@ -145,7 +164,7 @@ class LiveProblem(Problem):
         import sklearn.datasets
         from sklearn.model_selection import KFold, StratifiedKFold, train_test_split
 
-        self.info, self.workers, self._options = info, options.workers, options
+        self.workers, self.seconds, self._options = options.workers, options.seconds or None, options
         self._family: Family = FAMILIES[options.family]
         self._is_regression = TABLES[options.table] == "regression"
         x, y = getattr(sklearn.datasets, f"load_{options.table}")(return_X_y=True)
@@ -155,6 +174,8 @@ class LiveProblem(Problem):
         kind = KFold if self._is_regression else StratifiedKFold
         folds = kind(options.folds, shuffle=True, random_state=SPLIT_SEED)
         self._folds = list(folds.split(self._train_x, self._train_y))
+        described = meta_features(self._train_x, self._train_y, is_regression=self._is_regression)
+        self.info = replace(info, meta_features=described)
 
     def evaluate(self, config: Configuration, fidelity: float, rng: np.random.Generator) -> Evaluation:
         """See the base class."""

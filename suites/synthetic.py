@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from benchbench.contracts.hpo import Evaluation, Problem, ProblemInfo
+from benchbench.contracts.hpo import Evaluation, History, Problem, ProblemInfo
 from benchbench.contracts.loading import Progress, TaskLoader
 from benchbench.errors import InputError, UnknownNameError
 from benchbench.spec import content_hash
@@ -26,6 +27,10 @@ __all__ = ["FUNCTIONS", "Function", "SyntheticLoader"]
 VERSION = 1
 """Raised when a function or its clock changes."""
 MAX_DIMENSION = 100
+N_KNOWN = 64
+"""Evaluations that are known of a moved copy."""
+# standard deviation of the steps that copies are moved by, on numbers from 0 to 1
+STEP = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +157,11 @@ class SyntheticOptions:
     fidelity_levels : int
         1 for full fidelity only; k for 3^-(k-1), ..., 1/3, 1. At share z a smooth function of the point, as large as the function's
         own spread, is added 1 - z times, and an evaluation takes z seconds.
+    relatives : int
+        So many copies of the function, each moved by another step, are known at `N_KNOWN` points, for optimisers that learn from
+        related problems. The steps are the meta-features: those of the problem itself are 0.
+    seconds : int
+        Budget of the clock; 0 for none.
     workers : int
         Evaluations that go on at once.
     """
@@ -162,6 +172,8 @@ class SyntheticOptions:
     categories: int = 0
     levels: int = 5
     fidelity_levels: int = 1
+    relatives: int = 0
+    seconds: int = 0
     workers: int = 1
 
 
@@ -187,6 +199,8 @@ class SyntheticLoader(TaskLoader):
         check_range(self.name, "categories", found.categories, 0, _dimension(found))
         check_range(self.name, "levels", found.levels, 2, 1000)
         check_range(self.name, "fidelity_levels", found.fidelity_levels, 1, 10)
+        check_range(self.name, "relatives", found.relatives, 0, 100)
+        check_range(self.name, "seconds", found.seconds, 0, 10**9)
         check_range(self.name, "workers", found.workers, 1, 1000)
 
     def info(self, name: str, options: Mapping[str, Any]) -> ProblemInfo:
@@ -194,8 +208,15 @@ class SyntheticLoader(TaskLoader):
         self.check(options)
         found = read_options(SyntheticOptions, options, self.name)
         fidelities = tuple(3.0**-k for k in reversed(range(found.fidelity_levels)))
+        space = _space(found)
+        numbers = _dimension(found) - found.categories
         return ProblemInfo(
-            name=name, space=_space(found), fidelities=fidelities, fidelity_name="share" if len(fidelities) > 1 else ""
+            name=name,
+            space=space,
+            fidelities=fidelities,
+            fidelity_name="share" if len(fidelities) > 1 else "",
+            meta_features={f"step_{i}": 0.0 for i in range(numbers)} if found.relatives else {},
+            histories=cache(partial(_histories, found)),
         )
 
     def prepare(self, options: Mapping[str, Any], progress: Progress) -> None:
@@ -206,11 +227,38 @@ class SyntheticLoader(TaskLoader):
         """See the base class."""
         self.check(options)
         found = read_options(SyntheticOptions, options, self.name)
-        return content_hash({"loader": self.name, "version": VERSION, "options": asdict(found)})
+        # what is not used does not count
+        plain = {key: value for key, value in asdict(found).items() if value or key not in ("relatives", "seconds")}
+        return content_hash({"loader": self.name, "version": VERSION, "options": plain})
 
     def load(self, name: str, options: Mapping[str, Any]) -> Problem:
         """See the base class."""
         return SyntheticProblem(self.info(name, options), read_options(SyntheticOptions, options, self.name))
+
+
+def _histories(options: SyntheticOptions) -> tuple[History, ...]:
+    """Return what is known of the moved copies: without noise, at the same points for all."""
+    import numpy as np
+
+    rng = np.random.Generator(np.random.PCG64(VERSION))
+    n_numbers = _dimension(options) - options.categories
+    points = rng.random((N_KNOWN, _dimension(options)))
+    points[:, n_numbers:] = rng.integers(options.levels, size=(N_KNOWN, options.categories))
+    surface = _Surface(options)
+    found = []
+    for i in range(options.relatives):
+        step = STEP * rng.standard_normal(n_numbers)
+        moved = points.copy()
+        moved[:, :n_numbers] = np.clip(points[:, :n_numbers] - step, 0.0, 1.0)
+        found.append(
+            History(
+                problem=f"copy {i}",
+                meta_features={f"step_{k}": float(value) for k, value in enumerate(step)},
+                vectors=points,
+                losses=surface.values(moved),
+            )
+        )
+    return tuple(found)
 
 
 def _dimension(options: SyntheticOptions) -> int:
@@ -241,13 +289,12 @@ def _space(options: SyntheticOptions) -> ConfigurationSpace:
     return space
 
 
-class SyntheticProblem(Problem):
-    """A function on its domain; a categorical dimension takes one of a few values, in an order without meaning."""
+class _Surface:
+    """A function of vectors of the space; a categorical dimension takes one of a few values, in an order without meaning."""
 
-    def __init__(self, info: ProblemInfo, options: SyntheticOptions) -> None:
+    def __init__(self, options: SyntheticOptions) -> None:
         import numpy as np
 
-        self.info, self.workers = info, options.workers
         self._function = FUNCTIONS[options.function]
         self._low, self._high = _bounds(options)
         self._n_categories = options.categories
@@ -256,28 +303,46 @@ class SyntheticProblem(Problem):
         if options.categories:
             # the value of a level says nothing of its neighbours
             self._levels = np.stack([rng.permutation(options.levels) for _ in range(options.categories)])
-            chosen = rng.integers(options.levels, size=(10_000, options.categories))
-            points[:, -options.categories :] = chosen / (options.levels - 1)
-        self._spread = float(self._function.call(self._scaled(points)).std())
-        self._noise = options.noise_percent / 100 * self._spread
-        self._phases = 2 * np.pi * rng.random(len(self._low))
+            points[:, -options.categories :] = rng.integers(options.levels, size=(10_000, options.categories))
+        self.spread = float(self.values(points).std())
+        """Standard deviation over the domain."""
+        self.phases = 2 * np.pi * rng.random(len(self._low))
+
+    def values(self, vectors: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return (n,) values at vectors (n, n_parameters) of the space."""
+        unit = self.places(vectors)
+        return self._function.call(self._low + unit * (self._high - self._low))
+
+    def places(self, vectors: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return points of the unit cube: a category is where its level lies."""
+        import numpy as np
+
+        unit = np.array(vectors, np.float64)
+        if self._n_categories:
+            chosen = unit[:, -self._n_categories :].astype(int)
+            rows = np.arange(self._n_categories)
+            unit[:, -self._n_categories :] = self._levels[rows, chosen] / (self._levels.shape[1] - 1)
+        return unit
+
+
+class SyntheticProblem(Problem):
+    """A function on its domain."""
+
+    def __init__(self, info: ProblemInfo, options: SyntheticOptions) -> None:
+        self.info, self.workers, self.seconds = info, options.workers, options.seconds or None
+        self._surface = _Surface(options)
+        self._noise = options.noise_percent / 100 * self._surface.spread
 
     def evaluate(self, config: Configuration, fidelity: float, rng: np.random.Generator) -> Evaluation:
         """See the base class."""
         import numpy as np
 
-        point = np.array(config.get_array(), np.float64)
-        if self._n_categories:
-            chosen = point[-self._n_categories :].astype(int)
-            rows = np.arange(self._n_categories)
-            point[-self._n_categories :] = self._levels[rows, chosen] / (self._levels.shape[1] - 1)
-        value = float(self._function.call(self._scaled(point[None]))[0])
+        vectors = np.asarray(config.get_array(), np.float64)[None]
+        value = float(self._surface.values(vectors)[0])
         if fidelity < 1:
-            waves = np.sqrt(2 / len(point)) * np.sin(2 * np.pi * point + self._phases).sum()
-            value += (1 - fidelity) * self._spread * float(waves)
+            point = self._surface.places(vectors)[0]
+            waves = np.sqrt(2 / len(point)) * np.sin(2 * np.pi * point + self._surface.phases).sum()
+            value += (1 - fidelity) * self._surface.spread * float(waves)
         if not self._noise:
             return Evaluation(value, fidelity)
         return Evaluation(value + self._noise * float(rng.standard_normal()), fidelity, true_loss=value)
-
-    def _scaled(self, unit: NDArray[np.float64]) -> NDArray[np.float64]:
-        return self._low + unit * (self._high - self._low)

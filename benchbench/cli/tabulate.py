@@ -151,10 +151,10 @@ def _write(spec: SuiteSpec, task: TaskSpec, store: Store, design: str, configs: 
     from benchbench.registry import get_loader, get_method
     from benchbench.results.boards import evaluations
     from benchbench.spec import canonical_json
-    from benchbench.suites.tabulated import Facts, write_table
+    from benchbench.suites.evaluation_tables import Facts, write_table
 
     loader = get_loader(task.loader)
-    info: ProblemInfo = loader.info(task.name, task.options)
+    info: ProblemInfo = loader.load(task.name, task.options).info
     fingerprint = loader.fingerprint(task.options)
     found = evaluations(store, spec.name, method=design, task=task.name, fingerprint=fingerprint)
     n_fidelities = len(info.fidelities)
@@ -186,6 +186,8 @@ def _write(spec: SuiteSpec, task: TaskSpec, store: Store, design: str, configs: 
         design=get_method(design).card.title,
         n_configs=configs,
         versions={name: version(name) for name in LIBRARIES},
+        data_set=info.data_set,
+        meta_features=dict(info.meta_features),
     )
     write_table(path, facts, columns)
     return int(np.isnan(columns["loss"]).sum())

@@ -31,8 +31,11 @@ ITERATIONS = 15
 
 # kind of problem -> (loader, options)
 TASKS: dict[str, tuple[str, dict[str, Any]]] = {
-    "continuous": ("synthetic", {"function": "hartmann3", "fidelity_levels": 3}),
-    "mixed": ("synthetic", {"function": "ackley", "dimension": 4, "categories": 2, "fidelity_levels": 3}),
+    "continuous": ("synthetic", {"function": "hartmann3", "fidelity_levels": 3, "relatives": 3}),
+    "mixed": (
+        "synthetic",
+        {"function": "ackley", "dimension": 4, "categories": 2, "fidelity_levels": 3, "relatives": 3},
+    ),
 }
 FIRST_FAILURES = 5
 

@@ -7,7 +7,8 @@ suggestions may be pending at once.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from benchbench.cards import MethodCard
@@ -16,12 +17,14 @@ from benchbench.contracts.context import Context
 if TYPE_CHECKING:
     import numpy as np
     from ConfigSpace import Configuration, ConfigurationSpace
+    from numpy.typing import NDArray
 
 __all__ = [
     "KINDS",
     "Evaluation",
     "HPOAdapter",
     "HPOBudget",
+    "History",
     "Observation",
     "Problem",
     "ProblemInfo",
@@ -52,6 +55,32 @@ class HPOBudget:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class History:
+    """Evaluations at full fidelity of another problem with the same space, on another data set.
+
+    Parameters
+    ----------
+    problem : str
+        Its name.
+    meta_features : mapping of str to float
+        What its data set is like, as in `ProblemInfo`.
+    vectors : (n, n_parameters) array
+        Configurations as the space's own vectors: NaN where inactive.
+    losses : (n,) array
+        NaN where the evaluation failed. Losses of different problems are on different scales.
+    """
+
+    problem: str
+    meta_features: Mapping[str, float]
+    vectors: NDArray[np.float64]
+    losses: NDArray[np.float64]
+
+
+def _no_histories() -> Sequence[History]:
+    return ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ProblemInfo:
     """What an optimiser may know of a problem before it evaluates anything.
 
@@ -64,12 +93,21 @@ class ProblemInfo:
         The fidelities that can be asked for, ascending shares of the full one; the last is 1.
     fidelity_name : str
         What the fidelity is ("epochs"); empty if there is only the full one.
+    data_set : str
+        What the losses are measured on; empty for functions. Problems on one data set are not shown to each other.
+    meta_features : mapping of str to float
+        What the data set is like, of its training rows alone; empty if it is not described.
+    histories : callable
+        Returns what is known of related problems; reads it at the first call.
     """
 
     name: str
     space: ConfigurationSpace
     fidelities: tuple[float, ...] = (1.0,)
     fidelity_name: str = ""
+    data_set: str = ""
+    meta_features: Mapping[str, float] = field(default_factory=dict)
+    histories: Callable[[], Sequence[History]] = _no_histories
 
     @property
     def kind(self) -> str:

@@ -13,6 +13,7 @@ from benchbench.contracts.hpo import HPOBudget, ProblemInfo
 from benchbench.protocols.base import PhaseClock
 from benchbench.protocols.hpo import optimise
 from benchbench.registry import create_method
+from benchbench.suites.evaluation_tables import Table
 from benchbench.suites.tabulated import TabulatedProblem
 
 N_CONFIGS = 512
@@ -30,12 +31,11 @@ def table() -> TabulatedProblem:
     )
     space.seed(0)
     fidelities = (1 / 27, 1 / 9, 1 / 3, 1.0)
-    vectors = np.array([c.get_array() for c in space.sample_configuration(N_CONFIGS)]).repeat(len(fidelities), 0)
+    vectors = np.array([c.get_array() for c in space.sample_configuration(N_CONFIGS)])
     rng = np.random.default_rng(0)
-    columns: dict[str, Any] = {f"vector_{i}": vectors[:, i] for i in range(len(space))}
-    columns["fidelity"] = np.tile(fidelities, N_CONFIGS)
-    columns |= {name: rng.random(len(vectors)) for name in ("loss", "test_loss", "seconds")}
-    return TabulatedProblem(ProblemInfo(name="t", space=space, fidelities=fidelities, fidelity_name="epochs"), columns)
+    shape = (N_CONFIGS, len(fidelities))
+    made = Table(vectors=vectors, losses=rng.random(shape), test_losses=rng.random(shape), seconds=rng.random(shape))
+    return TabulatedProblem(ProblemInfo(name="t", space=space, fidelities=fidelities, fidelity_name="epochs"), made)
 
 
 @pytest.mark.benchmark(group="tabulated evaluations")

@@ -14,7 +14,7 @@ from ConfigSpace import Categorical, Configuration, ConfigurationSpace, EqualsCo
 
 from benchbench.errors import InputError, UnknownNameError
 from benchbench.registry import get_loader
-from benchbench.suites.tabulated import Facts, list_tables, write_table
+from benchbench.suites.evaluation_tables import Facts, list_tables, write_table
 
 LOADER = get_loader("tabulated")
 
@@ -36,10 +36,8 @@ ROWS = [
 ]
 
 
-@pytest.fixture
-def table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Write the table `tiny` where it is found."""
-    monkeypatch.setenv("BENCHBENCH_DATA", str(tmp_path))
+def write(folder: Path, name: str, **facts: Any) -> Path:
+    """Write the rows as a table of that name where it is found."""
     space = make_space()
     flat: dict[str, list[float]] = {name: [] for name in ("fidelity", "loss", "test_loss", "seconds")}
     vectors: list[list[float]] = [[] for _ in space]
@@ -48,27 +46,36 @@ def table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         for fidelity, loss in evaluations:
             for own, coordinate in zip(vectors, vector, strict=True):
                 own.append(coordinate)
-            for name, value in zip(flat, (fidelity, loss, loss + 0.25, 10 * fidelity), strict=True):
-                flat[name].append(value)
+            for column, value in zip(flat, (fidelity, loss, loss + 0.25, 10 * fidelity), strict=True):
+                flat[column].append(value)
     columns = {f"vector_{i}": np.array(own) for i, own in enumerate(vectors)}
-    columns |= {name: np.array(own) for name, own in flat.items()}
-    (tmp_path / "hpo-tables").mkdir()
-    facts = Facts(
-        problem="tiny",
-        suite="tests",
-        loader="live",
-        options={},
-        fingerprint="f",
-        space=space.to_serialized_dict(),
-        fidelities=[0.5, 1.0],
-        fidelity_name="epochs",
-        design="by hand",
-        n_configs=4,
-        versions={},
-    )
-    path = tmp_path / "hpo-tables" / "tiny.parquet"
-    write_table(path, facts, columns)
+    columns |= {column: np.array(own) for column, own in flat.items()}
+    said = {
+        "problem": name,
+        "suite": "tests",
+        "loader": "live",
+        "options": {},
+        "fingerprint": "f",
+        "space": space.to_serialized_dict(),
+        "fidelities": [0.5, 1.0],
+        "fidelity_name": "epochs",
+        "design": "by hand",
+        "n_configs": 4,
+        "versions": {},
+        "data_set": name,
+        "meta_features": {"rows": 4.0},
+    }
+    path = folder / "hpo-tables" / f"{name}.parquet"
+    path.parent.mkdir(exist_ok=True)
+    write_table(path, Facts(**(said | facts)), columns)
     return path
+
+
+@pytest.fixture
+def table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Write the table `tiny` where it is found."""
+    monkeypatch.setenv("BENCHBENCH_DATA", str(tmp_path))
+    return write(tmp_path, "tiny")
 
 
 def look_up(values: dict[str, Any], fidelity: float = 1.0) -> Any:
@@ -130,3 +137,45 @@ def test_what_is_no_table_is_refused(table: Path) -> None:
     with pytest.raises(InputError, match="does not say what it holds"):
         LOADER.info("t", {"table": "tiny"})
     assert "tiny" in list_tables()
+
+
+def test_related_tables_are_shown_and_are_part_of_the_fingerprint(table: Path, tmp_path: Path) -> None:
+    other = write(tmp_path, "other", meta_features={"rows": 7.0})
+    options = {"table": "tiny", "related": ["other"]}
+    info = LOADER.load("t", options).info
+    assert (info.data_set, dict(info.meta_features)) == ("tiny", {"rows": 4.0})
+    (history,) = info.histories()
+    assert (history.problem, dict(history.meta_features)) == ("other", {"rows": 7.0})
+    assert history.vectors.shape == (4, 3)
+    # at full fidelity
+    np.testing.assert_array_equal(history.losses, [2.0, 4.0, 0.5, math.nan])
+    before = LOADER.fingerprint(options)
+    assert before != LOADER.fingerprint({"table": "tiny"})
+    other.unlink()
+    write(tmp_path, "other", meta_features={"rows": 8.0})
+    assert LOADER.fingerprint(options) != before
+
+
+def test_a_related_table_has_to_be_of_another_data_set_and_of_the_same_space(table: Path, tmp_path: Path) -> None:
+    write(tmp_path, "twin", data_set="tiny")
+    with pytest.raises(InputError, match="of another data set"):
+        LOADER.check({"table": "tiny", "related": ["twin"]})
+    write(tmp_path, "unsaid", data_set="")
+    with pytest.raises(InputError, match="of another data set"):
+        LOADER.check({"table": "tiny", "related": ["unsaid"]})
+    space = ConfigurationSpace(space=[Float("b", (0.0, 1.0)), Categorical("kind", ["x", "y"])])
+    write(tmp_path, "wider", space=space.to_serialized_dict())
+    with pytest.raises(InputError, match="another space"):
+        LOADER.check({"table": "tiny", "related": ["wider"]})
+    with pytest.raises(UnknownNameError, match="tiny"):
+        LOADER.check({"table": "tiny", "related": ["tinny"]})
+    with pytest.raises(InputError, match="a list of str"):
+        LOADER.check({"table": "tiny", "related": "tiny"})
+
+
+@pytest.mark.usefixtures("table")
+def test_a_budget_of_seconds_is_the_problems_clock() -> None:
+    problem = LOADER.load("t", {"table": "tiny", "seconds": 35})
+    assert problem.seconds == 35.0
+    assert LOADER.load("t", {"table": "tiny"}).seconds is None
+    assert LOADER.fingerprint({"table": "tiny", "seconds": 35}) != LOADER.fingerprint({"table": "tiny"})
