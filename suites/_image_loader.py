@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from benchbench.contracts.fewshot import FewShotTask, TaskInfo
@@ -13,7 +14,7 @@ from benchbench.errors import InputError
 from benchbench.spec import content_hash
 from benchbench.suites._options import check_range, read_options
 from benchbench.suites._pools import ImagePool
-from benchbench.suites._prepared import Built, find, prepare
+from benchbench.suites._prepared import Built, find, folder_of, prepare
 
 if TYPE_CHECKING:
     import numpy as np
@@ -130,6 +131,10 @@ class ImageLoader(TaskLoader):
             metric="accuracy",
             seed=read_options(ImageOptions, options, self.name).seed,
         )
+
+    def folders(self, options: Mapping[str, Any]) -> Sequence[Path]:
+        """See the base class."""
+        return [folder_of(self.name, self._identity)]
 
     @property
     def _identity(self) -> dict[str, Any]:

@@ -1,8 +1,9 @@
-"""Prepared data: arrays made once from a source, kept in the cache, memory-mapped by every trial.
+"""Prepared data: arrays and files made once from a source, kept in the cache; arrays are memory-mapped by every trial.
 
 Layout under `benchbench.paths.cache_dir()`::
 
     <data set>/<key>/<array>.npy     the arrays
+    <data set>/<key>/<file>          files of other kinds
     <data set>/<key>/manifest.json   their shapes and hashes, the options and library versions they were made with
     <data set>/<key>.lock            locked by the process that makes them
     <data set>/.tmp-<key>-*          being made, or left by a process that was killed; the next one removes it
@@ -22,6 +23,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -29,11 +31,23 @@ from benchbench.contracts.loading import Progress
 from benchbench.errors import DataMissingError, InputError
 from benchbench.paths import cache_dir
 from benchbench.spec import content_hash
+from benchbench.suites._download import file_sha256
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["FORMAT", "Built", "Prepared", "array_hash", "find", "prepare"]
+__all__ = [
+    "FORMAT",
+    "Built",
+    "Prepared",
+    "array_hash",
+    "find",
+    "folder_of",
+    "prepare",
+    "problem_of",
+    "read_folder",
+    "scratch",
+]
 
 FORMAT = 1
 """Version of the layout; raised when older folders can no longer be read."""
@@ -55,11 +69,14 @@ class Built:
     Parameters
     ----------
     arrays : mapping of str to array
+    files : mapping of str to callable
+        What writes each file, given its path; called after the builder has returned.
     notes : mapping
         Plain JSON data for the manifest ("classes", "fonts", ...); no part of the content hash.
     """
 
     arrays: Mapping[str, NDArray[Any]]
+    files: Mapping[str, Callable[[Path], object]] = field(default_factory=dict)
     notes: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -79,8 +96,9 @@ class Prepared:
 
     @property
     def content(self) -> str:
-        """Hash of the content of all arrays: equal bytes, equal hash, whatever made them."""
-        return content_hash({name: entry["sha256"] for name, entry in self.manifest["arrays"].items()})
+        """Hash of the content of all arrays and files: equal bytes, equal hash, whatever made them."""
+        entries = {**self.manifest["arrays"], **self._files}
+        return content_hash({name: entry["sha256"] for name, entry in entries.items()})
 
     def content_of(self, *names: str) -> str:
         """Hash of the content of some of the arrays."""
@@ -91,6 +109,31 @@ class Prepared:
         """What the builder noted down."""
         notes: Mapping[str, Any] = self.manifest["notes"]
         return notes
+
+    @property
+    def n_bytes(self) -> int:
+        """Size of all arrays and files by the manifest."""
+        return sum(entry["file_bytes"] for part in (self.manifest["arrays"], self._files) for entry in part.values())
+
+    @property
+    def _files(self) -> Mapping[str, Any]:
+        # manifests without files have no such key
+        files: Mapping[str, Any] = self.manifest.get("files", {})
+        return files
+
+    def file(self, name: str) -> Path:
+        """Return the path of a file.
+
+        Raises
+        ------
+        DataMissingError
+            If it is gone or has another size than the manifest says.
+        """
+        try:
+            self._check_size(self.folder / name, self._files[name])
+        except _Damaged as error:
+            raise DataMissingError(f"{error}; prepare the data again (bench run does so by itself)") from error
+        return self.folder / name
 
     def array(self, name: str) -> NDArray[Any]:
         """Return an array, memory-mapped read-only.
@@ -109,10 +152,8 @@ class Prepared:
         import numpy as np
 
         entry, path = self.manifest["arrays"][name], self.folder / f"{name}.npy"
+        self._check_size(path, entry)
         try:
-            size = path.stat().st_size
-            if size != entry["file_bytes"]:
-                raise _Damaged(f"{path} has {size} bytes, expected {entry['file_bytes']}")
             array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
         except (OSError, ValueError) as error:
             raise _Damaged(f"{path} cannot be read: {error}") from error
@@ -122,19 +163,44 @@ class Prepared:
             )
         return array
 
-    def verify(self) -> None:
-        """Compare the content of every array with the manifest, once a process; raises if they differ."""
+    @staticmethod
+    def _check_size(path: Path, entry: Mapping[str, Any]) -> None:
+        try:
+            size = path.stat().st_size
+        except OSError as error:
+            raise _Damaged(f"{path} cannot be read: {error}") from error
+        if size != entry["file_bytes"]:
+            raise _Damaged(f"{path} has {size} bytes, expected {entry['file_bytes']}")
+
+    def verify(self, *, again: bool = False) -> None:
+        """Compare the content of every array and file with the manifest; raises if they differ.
+
+        Parameters
+        ----------
+        again : bool
+            Also what this process has checked already, and what has not changed since by its time and size.
+        """
         for name, entry in self.manifest["arrays"].items():
-            array, stat = self._open(name), (self.folder / f"{name}.npy").stat()
-            seen = (str(self.folder / name), stat.st_size, stat.st_mtime_ns)
-            if seen in _checked:
-                continue
-            found = array_hash(array)
-            if found != entry["sha256"]:
-                raise _Damaged(
-                    f"{self.folder / name}.npy has content {found[:12]}..., expected {entry['sha256'][:12]}..."
-                )
-            _checked.add(seen)
+            array = self._open(name)
+            self._compare(self.folder / f"{name}.npy", entry, partial(array_hash, array), again)
+        for name, entry in self._files.items():
+            path = self.folder / name
+            self._check_size(path, entry)
+            self._compare(path, entry, partial(file_sha256, path), again)
+
+    @staticmethod
+    def _compare(path: Path, entry: Mapping[str, Any], hash_now: Callable[[], str], again: bool) -> None:
+        stat = path.stat()
+        seen = (str(path), stat.st_size, stat.st_mtime_ns)
+        if seen in _checked and not again:
+            return
+        try:
+            found = hash_now()
+        except OSError as error:
+            raise _Damaged(f"{path} cannot be read: {error}") from error
+        if found != entry["sha256"]:
+            raise _Damaged(f"{path} has content {found[:12]}..., expected {entry['sha256'][:12]}...")
+        _checked.add(seen)
 
 
 def array_hash(array: NDArray[Any]) -> str:
@@ -166,7 +232,7 @@ def prepare(dataset: str, options: Mapping[str, Any], build: Callable[[], Built]
     DataMissingError
         As `build` raises it.
     """
-    folder = _folder(dataset, options)
+    folder = folder_of(dataset, options)
     # a cache that is complete may be read-only
     prepared = _intact(folder, dataset, None)
     if prepared is not None:
@@ -187,19 +253,54 @@ def find(dataset: str, options: Mapping[str, Any]) -> Prepared:
     DataMissingError
         If they were not prepared, or the manifest is damaged.
     """
-    folder = _folder(dataset, options)
+    folder = folder_of(dataset, options)
+    if not folder.exists():
+        raise DataMissingError(
+            f"data set {dataset!r} ({dict(options)}) is not prepared under {cache_dir()}; bench run prepares it"
+        )
+    return read_folder(folder)
+
+
+def read_folder(folder: Path) -> Prepared:
+    """Return prepared data by the folder they are in; raises as `find` does."""
     try:
         prepared = _read(folder)
     except _Damaged as error:
         raise DataMissingError(f"{error}; prepare the data again (bench run does so by itself)") from error
     if prepared is None:
-        raise DataMissingError(
-            f"data set {dataset!r} ({dict(options)}) is not prepared under {cache_dir()}; bench run prepares it"
-        )
+        raise DataMissingError(f"{folder} is not there; bench run prepares it")
     return prepared
 
 
-def _folder(dataset: str, options: Mapping[str, Any]) -> Path:
+def problem_of(folder: Path) -> str:
+    """Hash all that a folder holds; return what is wrong with it, "" if nothing is."""
+    try:
+        prepared = _read(folder)
+        if prepared is None:
+            return f"{folder} is not there"
+        prepared.verify(again=True)
+    except _Damaged as error:
+        return str(error)
+    return ""
+
+
+@contextmanager
+def scratch(dataset: str, options: Mapping[str, Any]) -> Iterator[Path]:
+    """Make a folder beside the prepared one for what its builder needs meanwhile; it goes at the end.
+
+    If the process is killed, the next one that builds removes it.
+    """
+    folder = folder_of(dataset, options)
+    with _explained():
+        temporary = Path(tempfile.mkdtemp(prefix=f".tmp-{folder.name}-", dir=folder.parent))
+    try:
+        yield temporary
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def folder_of(dataset: str, options: Mapping[str, Any]) -> Path:
+    """Return the folder of the prepared data, which may not be there."""
     return cache_dir() / dataset / content_hash({"options": dict(options), "format": FORMAT}, 16)
 
 
@@ -263,6 +364,8 @@ def _fill(folder: Path, dataset: str, options: Mapping[str, Any], built: Built) 
         "notes": dict(built.notes),
         "versions": _versions(),
     }
+    if built.files:
+        manifest["files"] = {name: _write_file(folder / name, write) for name, write in built.files.items()}
     signed = {**manifest, "manifest_hash": content_hash(manifest)}
     with (folder / MANIFEST).open("wb") as file:
         file.write(json.dumps(signed, indent=1, sort_keys=True).encode())
@@ -287,8 +390,14 @@ def _write(path: Path, array: NDArray[Any]) -> dict[str, Any]:
     }
 
 
-def _sync(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
+def _write_file(path: Path, write: Callable[[Path], object]) -> dict[str, Any]:
+    write(path)
+    _sync(path)
+    return {"sha256": file_sha256(path), "file_bytes": path.stat().st_size}
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
     finally:
@@ -299,7 +408,7 @@ def _versions() -> dict[str, str]:
     from importlib.metadata import PackageNotFoundError, version
 
     found = {}
-    for name in ("benchbench", "fonttools", "matplotlib", "numpy", "pillow"):
+    for name in ("benchbench", "fonttools", "matplotlib", "numpy", "openml", "pandas", "pillow", "pyarrow"):
         try:
             found[name] = version(name)
         except PackageNotFoundError:

@@ -10,8 +10,9 @@ scripts, on which glyphs tests.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from benchbench.contracts.fewshot import FewShotTask, TaskInfo
@@ -93,6 +94,10 @@ class CrossDomainLoader(TaskLoader):
             metric=test.metric,
             seed=test.seed,
         )
+
+    def folders(self, options: Mapping[str, Any]) -> Sequence[Path]:
+        """See the base class."""
+        return [folder for side in self._sides(options) for folder in side.loader.folders(side.options)]
 
     def _sides(self, options: Mapping[str, Any]) -> tuple[_Side, _Side]:
         """Return what trains and what tests; both accept the shape of the episodes."""

@@ -10,8 +10,9 @@ say with another release of the fonts, drawings are made all the same, but under
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchbench.contracts.fewshot import FewShotTask, TaskInfo
@@ -22,7 +23,7 @@ from benchbench.suites._glyph_drawing import SIDE, draw, random_affine, uniform
 from benchbench.suites._glyph_letters import FACES, SPLITS, Letter, Outlines, font_folder, font_hashes, read_letters
 from benchbench.suites._options import check_range, read_options
 from benchbench.suites._pools import ImagePool
-from benchbench.suites._prepared import Built, Prepared, array_hash, find, prepare
+from benchbench.suites._prepared import Built, Prepared, array_hash, find, folder_of, prepare
 
 if TYPE_CHECKING:
     import numpy as np
@@ -120,6 +121,12 @@ class GlyphsLoader(TaskLoader):
             metric="accuracy",
             seed=read_options(GlyphsOptions, options, self.name).seed,
         )
+
+    def folders(self, options: Mapping[str, Any]) -> Sequence[Path]:
+        """See the base class."""
+        expected = folder_of(self.name, _EXPECTED_ONES)
+        other = None if expected.exists() else folder_of(self.name, _other_ones())
+        return [other if other is not None and other.exists() else expected]
 
 
 _EXPECTED_ONES: Mapping[str, Any] = {"version": VERSION, "content": EXPECTED}

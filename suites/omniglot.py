@@ -14,8 +14,9 @@ on one-bit images, where Pillow falls back to the nearest pixel.)
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchbench.contracts.fewshot import FewShotTask, TaskInfo
@@ -25,7 +26,7 @@ from benchbench.spec import content_hash
 from benchbench.suites._omniglot_files import N_DRAWINGS, character_names, read_characters, read_split
 from benchbench.suites._options import check_range, read_options
 from benchbench.suites._pools import ImagePool
-from benchbench.suites._prepared import Built, find, prepare
+from benchbench.suites._prepared import Built, find, folder_of, prepare
 
 if TYPE_CHECKING:
     import numpy as np
@@ -147,6 +148,10 @@ class OmniglotLoader(TaskLoader):
             metric="accuracy",
             seed=found.seed,
         )
+
+    def folders(self, options: Mapping[str, Any]) -> Sequence[Path]:
+        """See the base class."""
+        return [folder_of(self.name, TURNED if self._read(options).split == "vinyals" else UPRIGHT)]
 
     def _read(self, options: Mapping[str, Any]) -> OmniglotOptions:
         found = read_options(OmniglotOptions, options, self.name)

@@ -17,6 +17,7 @@ from benchbench.cli import (
     artefacts,
     check,
     compare,
+    data,
     leaderboard,
     listing,
     orderings,
@@ -85,6 +86,16 @@ artefacts_app = typer.Typer(
 artefacts_app.command("list")(artefacts.artefacts_list)
 artefacts_app.command("remove")(artefacts.artefacts_remove)
 app.add_typer(artefacts_app, name="artefacts")
+data_app = typer.Typer(
+    help="Fetch, list or check the data of suites.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+data_app.command("fetch")(data.data_fetch)
+data_app.command("list")(data.data_list)
+data_app.command("verify")(data.data_verify)
+app.add_typer(data_app, name="data")
 
 
 def main() -> None:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, ClassVar
 
-__all__ = ["Progress", "TaskLoader"]
+__all__ = ["GENERATED", "Progress", "TaskLoader"]
+
+GENERATED = "-generated"
+"""End of the fingerprints of tasks whose splits are not the official ones."""
 
 Progress = Callable[[str], None]
 """Receives one line of what is being done, for people."""
@@ -49,6 +53,8 @@ class TaskLoader(ABC):
     def fingerprint(self, options: Mapping[str, Any]) -> str:
         """Return a hash of the data and of the protocol's options, from the manifest beside the prepared data.
 
+        It ends in `GENERATED` if the splits were made here though published results have others: boards then say so.
+
         Raises
         ------
         DataMissingError
@@ -59,9 +65,31 @@ class TaskLoader(ABC):
     def load(self, name: str, options: Mapping[str, Any]) -> Any:
         """Load the task (the track's `FewShotTask`, `Problem`, ...); the data are memory-mapped read-only from what `prepare` left."""
 
+    def n_splits(self, options: Mapping[str, Any]) -> int | None:
+        """Return how many splits into training and test rows the task has: the trial's seed is then the number of one of them.
+
+        None: seeds say nothing about the data. May raise as `fingerprint` does.
+        """
+        return None
+
     def training_fingerprint(self, options: Mapping[str, Any]) -> str | None:
         """Return a hash of the meta-training and validation data alone, whatever is tested: or None.
 
         Tasks with equal hashes may share what a method learnt in meta-training. None: nothing is shared.
         """
         return None
+
+    def mirror(self, options: Mapping[str, Any], progress: Progress) -> None:
+        """Do what `prepare` does, and keep the originals as well, so that no network is needed ever after.
+
+        What is found damaged is made or fetched again. Raises as `prepare` does.
+        """
+        self.prepare(options, progress)
+
+    def folders(self, options: Mapping[str, Any]) -> Sequence[Path]:
+        """Return the folders of the cache that the task is loaded from, whether they are there yet or not.
+
+        Each, once it is there, has a manifest with the hash of all that is in it. Folders of originals come after them,
+        those that are there. Empty: nothing is kept.
+        """
+        return ()

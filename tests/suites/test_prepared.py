@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from benchbench.errors import DataMissingError, InputError
-from benchbench.suites._prepared import Built, array_hash, find, prepare
+from benchbench.suites._prepared import Built, array_hash, find, prepare, problem_of, scratch
 
 OPTIONS = {"version": 1}
 
@@ -153,6 +153,32 @@ def test_a_flipped_bit_is_noticed_by_prepare(cache: Path, builder: Callable[[], 
     lines = lines_of(lambda say: prepare("toy", OPTIONS, builder, say))
     assert "has content" in lines[0]
     assert np.array_equal(find("toy", OPTIONS).array("a"), np.arange(1000))
+
+
+def test_files_are_kept_and_checked_like_arrays(cache: Path) -> None:
+    def build(text: str = "one\n") -> Built:
+        return Built(arrays={"a": np.arange(3)}, files={"a.txt": lambda path: path.write_text(text)})
+
+    prepared = prepare("toy", OPTIONS, build, print)
+    assert prepared.file("a.txt").read_text() == "one\n"
+    assert prepared.n_bytes == 4 + 128 + 24
+    assert prepare("toy", {"version": 2}, lambda: build("two\n"), print).content != prepared.content
+    assert problem_of(prepared.folder) == ""
+    prepared.file("a.txt").write_text("onE\n")
+    assert "a.txt has content" in problem_of(prepared.folder)
+    assert "a.txt has content" in lines_of(lambda say: prepare("toy", OPTIONS, build, say))[0]
+    prepared.file("a.txt").write_text("on")
+    with pytest.raises(DataMissingError, match=r"a\.txt has 2 bytes, expected 4"):
+        prepared.file("a.txt")
+    assert "is not there" in problem_of(cache / "toy" / "other")
+
+
+def test_a_scratch_folder_goes_whatever_happens(cache: Path) -> None:
+    prepare("toy", OPTIONS, lambda: Built(arrays={}), print)
+    with pytest.raises(OSError, match="disk"), scratch("toy", OPTIONS) as folder:
+        (folder / "file").touch()
+        raise OSError("disk")
+    assert not folder.exists()
 
 
 def test_who_has_mapped_damaged_data_keeps_them(cache: Path, builder: Callable[[], Built]) -> None:

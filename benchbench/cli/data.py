@@ -1,0 +1,227 @@
+"""`bench data`: the data of suites, fetched beforehand, listed and checked."""
+
+from __future__ import annotations
+
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from benchbench.cli.common import FormatOption, TasksOption, check_format, print_json, print_table, split_list
+from benchbench.cli.progress import duration
+from benchbench.cli.run import interruptible
+from benchbench.errors import BenchbenchError, DataMissingError, InputError
+
+if TYPE_CHECKING:
+    from benchbench.suite_files import SuiteSpec, TaskSpec
+
+__all__ = ["data_fetch", "data_list", "data_verify"]
+
+SuitesOption = Annotated[
+    str | None, typer.Option("--suite", help="Suite name, or a path to a suite's .toml file; default: all.")
+]
+FetchedSuiteOption = Annotated[str, typer.Option("--suite", help="Suite name, or a path to a suite's .toml file.")]
+QuietOption = Annotated[bool, typer.Option("--quiet", help="No progress.")]
+
+
+@dataclass(slots=True)
+class Fetching:
+    """What came of the tasks so far."""
+
+    missing: set[str]
+    n_tasks: int
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    failures: list[BenchbenchError] = field(default_factory=list)
+
+    def seconds_left(self) -> float | None:
+        """Estimate, from those tasks that were not ready before; None before the first of them is."""
+        done = {row["task"] for row in self.rows}
+        took = [row["seconds"] for row in self.rows if row["task"] in self.missing]
+        return sum(took) / len(took) * len(self.missing - done) if took else None
+
+    def line(self) -> str:
+        """Say what came of the last task and how far it is."""
+        row, left = self.rows[-1], self.seconds_left()
+        more = f", about {duration(left)} left" if left else ""
+        return f"[{len(self.rows)}/{self.n_tasks}] {row['task']}: {row['state']} ({duration(row['seconds'])}){more}"
+
+
+def data_fetch(
+    suite: FetchedSuiteOption, task: TasksOption = None, quiet: QuietOption = False, format_: FormatOption = "table"
+) -> None:
+    """Make the data of every task ready, originals included, so that nothing is downloaded later.
+
+    Goes on after a failure and tells all of them at the end: exit code 2 if data could not be had, 1 if something else failed.
+    """
+    check_format(format_)
+    (spec, tasks), *_ = _chosen(suite, task)
+    fetching = Fetching({t.name for t in tasks if _state(t)[0] != "ready"}, len(tasks))
+    with interruptible():
+        try:
+            for one in tasks:
+                _fetch(one, fetching, quiet)
+        except KeyboardInterrupt:
+            _say(
+                f"interrupted; {len(fetching.rows)} of {len(tasks)} tasks are done; the same command goes on",
+                quiet=False,
+            )
+            raise typer.Exit(130) from None
+    if format_ == "json":
+        print_json(fetching.rows)
+    else:
+        n_bad = len(fetching.failures)
+        sys.stdout.write(f"{spec.name}: {len(tasks) - n_bad} of {len(tasks)} tasks are ready\n")
+    if fetching.failures:
+        for row in fetching.rows:
+            if row["problem"]:
+                sys.stderr.write(f"failed: {row['task']}: {row['problem']}\n")
+        raise typer.Exit(2 if all(isinstance(error, InputError) for error in fetching.failures) else 1)
+
+
+def data_list(suite: SuitesOption = None, task: TasksOption = None, format_: FormatOption = "table") -> None:
+    """List the tasks: whether their data are ready, how large they are, where they came from."""
+    check_format(format_)
+    rows = [_row(spec, one) for spec, tasks in _chosen(suite, task) for one in tasks]
+    if format_ == "json":
+        print_json(rows)
+        return
+    headers = ["suite", "task", "loader", "state", "MiB", "source"]
+    cells = [
+        [r["suite"], r["task"], r["loader"], r["state"], f"{r['bytes'] / 2**20:.1f}" if r["bytes"] else "", r["source"]]
+        for r in rows
+    ]
+    print_table(headers, cells, right=(4,))
+    n_ready = sum(row["state"] == "ready" for row in rows)
+    # tasks may share a folder
+    sizes = {folder["folder"]: folder["bytes"] for row in rows for folder in row["folders"]}
+    sys.stdout.write(f"{n_ready} of {len(rows)} tasks are ready, {sum(sizes.values()) / 2**20:.1f} MiB in all\n")
+    for row in rows:
+        if row["state"] in ("damaged", "unusable"):
+            sys.stdout.write(f"{row['state']}: {row['task']}: {row['problem']}\n")
+
+
+def data_verify(suite: SuitesOption = None, task: TasksOption = None, format_: FormatOption = "table") -> None:
+    """Hash all that is kept for the tasks, downloaded originals too; exit code 1 if anything is damaged or missing."""
+    from benchbench.suites._prepared import problem_of
+
+    check_format(format_)
+    users: dict[Path, list[tuple[str, str]]] = {}
+    rows: list[dict[str, Any]] = []
+    repairs: dict[tuple[str, str], None] = {}
+    for spec, tasks in _chosen(suite, task):
+        for one in tasks:
+            state, problem = _state(one)
+            if state == "unusable":
+                rows.append({"folder": "", "state": state, "problem": problem, "tasks": [one.name]})
+                continue
+            for folder in _folders(one):
+                users.setdefault(folder, []).append((suite or spec.name, one.name))
+    for folder, names in users.items():
+        problem = problem_of(folder)
+        state = "missing" if not folder.exists() else "damaged" if problem else "ok"
+        rows.append({"folder": str(folder), "state": state, "problem": problem, "tasks": sorted({n for _, n in names})})
+        if problem:
+            # one task of those that share the folder is enough
+            repairs[names[0]] = None
+    bad = [row for row in rows if row["problem"]]
+    if format_ == "json":
+        print_json(rows)
+    else:
+        if bad:
+            print_table(["state", "tasks", "problem"], [[r["state"], ", ".join(r["tasks"]), r["problem"]] for r in bad])
+        counts = {state: sum(row["state"] == state for row in rows) for state in ("ok", "damaged", "missing")}
+        sys.stdout.write(", ".join(f"{n} folders {state}" for state, n in counts.items()) + "\n")
+    if repairs:
+        sys.stderr.write("make them again with:\n")
+        for name in dict.fromkeys(suite_name for suite_name, _ in repairs):
+            tasks_of = [task_name for suite_name, task_name in repairs if suite_name == name]
+            sys.stderr.write(f"  bench data fetch --suite {name} --task {','.join(tasks_of)}\n")
+    if bad:
+        raise typer.Exit(1)
+
+
+def _chosen(suite: str | None, task: list[str] | None) -> list[tuple[SuiteSpec, list[TaskSpec]]]:
+    """Return the suites with those of their tasks that were asked for."""
+    from benchbench.suite_files import find_suite, list_suites
+
+    names = split_list(task)
+    if names and suite is None:
+        raise InputError("--task goes with --suite: tasks are named within their suite")
+    found = []
+    for name in [suite] if suite else list(list_suites()):
+        spec = find_suite(name)
+        tasks = [spec.task(n) for n in names] if names else list(spec.tasks)
+        found.append((spec, tasks))
+    return found
+
+
+def _fetch(task: TaskSpec, fetching: Fetching, quiet: bool) -> None:
+    from benchbench.registry import get_loader
+
+    started, problem = time.monotonic(), ""
+    try:
+        loader = get_loader(task.loader)
+        loader.check(task.options)
+        loader.mirror(task.options, lambda line: _say(f"  {line}", quiet))
+    except BenchbenchError as error:
+        problem = str(error)
+        fetching.failures.append(error)
+    seconds = time.monotonic() - started
+    state = "failed" if problem else "ready"
+    fetching.rows.append({"task": task.name, "state": state, "seconds": round(seconds, 3), "problem": problem})
+    _say(fetching.line(), quiet)
+
+
+def _say(text: str, quiet: bool) -> None:
+    if not quiet:
+        sys.stderr.write(text + "\n")
+        sys.stderr.flush()
+
+
+def _state(task: TaskSpec) -> tuple[str, str]:
+    """Return "ready", "missing", "damaged" or "unusable", and why it is that."""
+    from benchbench.registry import get_loader
+
+    try:
+        loader = get_loader(task.loader)
+        loader.check(task.options)
+        loader.fingerprint(task.options)
+    except DataMissingError as error:
+        return ("damaged" if any(folder.exists() for folder in _folders(task)[:1]) else "missing"), str(error)
+    except BenchbenchError as error:
+        return "unusable", str(error)
+    return "ready", ""
+
+
+def _folders(task: TaskSpec) -> list[Path]:
+    from benchbench.registry import get_loader
+
+    return list(get_loader(task.loader).folders(task.options))
+
+
+def _row(spec: SuiteSpec, task: TaskSpec) -> dict[str, Any]:
+    state, problem = _state(task)
+    folders = [] if state == "unusable" else [_contents(folder) for folder in _folders(task)]
+    return {
+        "suite": spec.name,
+        "task": task.name,
+        "loader": task.loader,
+        "state": state,
+        "problem": problem,
+        "bytes": sum(folder["bytes"] for folder in folders),
+        "source": next((folder["source"] for folder in folders if folder["source"]), ""),
+        "folders": folders,
+    }
+
+
+def _contents(folder: Path) -> dict[str, Any]:
+    from benchbench.suites._prepared import read_folder
+
+    try:
+        prepared = read_folder(folder)
+    except DataMissingError:
+        return {"folder": str(folder), "bytes": 0, "source": ""}
+    return {"folder": str(folder), "bytes": prepared.n_bytes, "source": str(prepared.notes.get("source", ""))}

@@ -1,0 +1,228 @@
+"""A task of OpenML as we keep it: one Parquet table, the declared categories, the splits as arrays, the facts as JSON.
+
+Kinds of columns: "numeric" (int64 if every value is a whole number and none is missing, else float64), "nominal"
+(categories as declared, in their order, whether they occur or not) and "string". Missing values are NaN or null.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from benchbench.errors import InputError
+from benchbench.spec import content_hash
+from benchbench.suites._prepared import Built, Prepared, array_hash
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+    from numpy.typing import NDArray
+
+__all__ = ["OpenMLTask", "Split", "TaskFacts", "built_of", "data_hash", "facts_of", "task_of"]
+
+TABLE = "table.parquet"
+CATEGORIES = "categories.json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskFacts:
+    """What is known of a task without its data.
+
+    Parameters
+    ----------
+    task_id, dataset_id : int
+        OpenML's numbers.
+    name, version : str, int
+        Of the data set.
+    kind : str
+        "binary", "multiclass" or "regression".
+    target : str
+        Name of the column to be predicted.
+    measure : str or None
+        OpenML's evaluation measure for the task, if it names one.
+    classes : tuple of str
+        Class labels in the declared order, whether they occur or not; () for regression.
+    columns : mapping of str to str
+        Features in their order, each with its kind: "numeric", "nominal" or "string".
+    n_rows, n_missing : int
+        Rows; missing values among the features.
+    n_repeats, n_folds, n_samples : int
+        Of the splits.
+    procedure : str
+        What the splits are: "crossvalidation", "holdout", ...
+    has_official_splits : bool
+        Whether they are OpenML's own.
+    licence : str or None
+        As OpenML states it.
+    """
+
+    task_id: int
+    dataset_id: int
+    name: str
+    version: int
+    kind: str
+    target: str
+    measure: str | None
+    classes: tuple[str, ...]
+    columns: Mapping[str, str]
+    n_rows: int
+    n_missing: int
+    n_repeats: int
+    n_folds: int
+    n_samples: int
+    procedure: str
+    has_official_splits: bool
+    licence: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """One of the splits; `train` and `test` are row numbers, (n,) int32, in OpenML's order."""
+
+    repeat: int
+    fold: int
+    sample: int
+    train: NDArray[np.int32]
+    test: NDArray[np.int32]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class OpenMLTask:
+    """A task with its data.
+
+    Parameters
+    ----------
+    facts : TaskFacts
+    frame : DataFrame
+        Features, (n_rows, n_features), rows numbered from 0; dtypes as the module says.
+    target : Series
+        (n_rows,), without missing values; for classification a category whose categories are `facts.classes`.
+    split_index : array
+        (n_splits, 6) int64: repeat, fold, sample, and in `split_rows` where the training rows begin, where the test rows
+        begin, and where they end; memory-mapped.
+    split_rows : array
+        int32, memory-mapped.
+    """
+
+    facts: TaskFacts
+    frame: pd.DataFrame
+    target: pd.Series[Any]
+    split_index: NDArray[np.int64]
+    split_rows: NDArray[np.int32]
+
+    def fold(self, repeat: int, fold: int, sample: int = 0) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+        """Return the numbers of the training rows and of the test rows, read-only.
+
+        Raises
+        ------
+        InputError
+            If the task has no such split.
+        """
+        found = (self.split_index[:, :3] == (repeat, fold, sample)).all(axis=1).nonzero()[0]
+        if len(found) != 1:
+            facts = self.facts
+            raise InputError(
+                f"task {facts.task_id} has no repeat {repeat}, fold {fold}, sample {sample}; it has {facts.n_repeats}"
+                f" repeats of {facts.n_folds} folds with {facts.n_samples} samples, numbered from 0"
+            )
+        first, middle, last = self.split_index[found[0], 3:].tolist()
+        return self.split_rows[first:middle], self.split_rows[middle:last]
+
+
+def built_of(
+    facts: TaskFacts, frame: pd.DataFrame, target: pd.Series[Any], splits: Sequence[Split], notes: Mapping[str, Any]
+) -> Built:
+    """Return what is kept of a task; `notes` go into the manifest beside the facts."""
+    import numpy as np
+    import pandas as pd
+
+    table = pd.concat([frame, target], axis=1)
+    categories = {
+        name: table[name].cat.categories.tolist() for name in table.columns if table[name].dtype.name == "category"
+    }
+    sizes = np.array([(len(s.train), len(s.test)) for s in splits], np.int64)
+    ends = sizes.ravel().cumsum().reshape(-1, 2)
+    places = np.column_stack([ends[:, 0] - sizes[:, 0], ends])
+    numbers = np.array([(s.repeat, s.fold, s.sample) for s in splits], np.int64)
+    return Built(
+        arrays={
+            "split_index": np.column_stack([numbers, places]),
+            "split_rows": np.concatenate([rows for s in splits for rows in (s.train, s.test)]).astype(np.int32),
+        },
+        files={
+            TABLE: lambda path: _write_table(table, path),
+            CATEGORIES: lambda path: path.write_text(json.dumps(categories, ensure_ascii=False), encoding="utf-8"),
+        },
+        # as pairs: the manifest sorts the keys of mappings
+        notes={
+            "facts": {**asdict(facts), "columns": list(facts.columns.items())},
+            "table": _table_hash(table),
+            **notes,
+        },
+    )
+
+
+def facts_of(prepared: Prepared) -> TaskFacts:
+    """Return the facts from the manifest."""
+    found = prepared.notes["facts"]
+    return TaskFacts(**{**found, "classes": tuple(found["classes"]), "columns": dict(found["columns"])})
+
+
+def data_hash(prepared: Prepared) -> str:
+    """Hash of the table's values and of the splits; unlike that of the Parquet file it is the same for every library version."""
+    return content_hash({"table": prepared.notes["table"], "splits": prepared.content_of("split_index", "split_rows")})
+
+
+def task_of(prepared: Prepared) -> OpenMLTask:
+    """Load a task; the splits stay memory-mapped.
+
+    Raises
+    ------
+    DataMissingError
+        If a file is gone or damaged.
+    """
+    import pandas as pd
+    import pyarrow.parquet as pq
+
+    facts = facts_of(prepared)
+    # one thread: trials run in forked children, where a pool of threads made before the fork would hang
+    table = pq.read_table(prepared.file(TABLE), memory_map=True, use_threads=False, pre_buffer=False)
+    frame = table.to_pandas(use_threads=False)
+    categories = json.loads(prepared.file(CATEGORIES).read_text(encoding="utf-8"))
+    for name, labels in categories.items():
+        # Parquet does not promise to keep categories that do not occur, nor their order
+        column = frame[name]
+        if column.dtype.name != "category" or column.cat.categories.tolist() != labels:
+            frame[name] = column.astype(pd.CategoricalDtype(labels))
+    return OpenMLTask(
+        facts=facts,
+        target=frame.pop(facts.target),
+        frame=frame,
+        split_index=prepared.array("split_index"),
+        split_rows=prepared.array("split_rows"),
+    )
+
+
+def _write_table(table: pd.DataFrame, path: Path) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    pq.write_table(pa.Table.from_pandas(table, preserve_index=False, nthreads=1), path, compression="zstd")
+
+
+def _table_hash(table: pd.DataFrame) -> str:
+    """Hash names, order, types and values of the columns."""
+    return content_hash([[name, _column_hash(table[name])] for name in table.columns])
+
+
+def _column_hash(column: pd.Series[Any]) -> list[Any]:
+    import numpy as np
+
+    if column.dtype.name == "category":
+        return [column.cat.categories.tolist(), array_hash(column.cat.codes.to_numpy(np.int32))]
+    if column.dtype.kind in "if":
+        return [array_hash(column.to_numpy())]
+    return [content_hash([None if missing else text for text, missing in zip(column, column.isna(), strict=True)])]
