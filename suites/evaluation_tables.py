@@ -197,7 +197,8 @@ def read_table(path: Path) -> Table:
     import pyarrow.parquet as pq
 
     facts = read_facts(path)
-    table = pq.read_table(path)
+    # one thread: trials run in forked children, where a pool of threads made before the fork would hang
+    table = pq.read_table(path, use_threads=False, pre_buffer=False)
     n_fidelities, n_parameters = len(facts.fidelities), len(facts.space["hyperparameters"])
 
     def column(name: str) -> NDArray[np.float64]:

@@ -10,8 +10,9 @@ from ConfigSpace import Configuration
 
 from benchbench.errors import InputError, UnknownNameError
 from benchbench.registry import get_loader
+from benchbench.suites import _live_tables
+from benchbench.suites._live_tables import BUNDLED
 from benchbench.suites._model_families import FAMILIES
-from benchbench.suites.live import TABLES
 
 LOADER = get_loader("live")
 
@@ -105,6 +106,8 @@ def test_an_evaluation_that_raises_hangs_or_diverges_is_a_failure(monkeypatch: p
         ),
         ({"family": "svm", "loss": "log_loss"}, InputError, "no probabilities"),
         ({"folds": 1}, InputError, "folds"),
+        ({"table": "irs"}, UnknownNameError, "iris"),
+        ({"table": "openml/x"}, UnknownNameError, "openml/31"),
     ],
 )
 def test_bad_options_are_named(options: dict[str, Any], error: type[Exception], message: str) -> None:
@@ -118,7 +121,69 @@ def test_fingerprints_tell_problems_apart() -> None:
             {"family": family, "table": table, "loss": "squared_error" if kind == "regression" else "error"}
         )
         for family in FAMILIES
-        for table, kind in TABLES.items()
+        for table, kind in BUNDLED.items()
         if kind in FAMILIES[family].tasks
     }
-    assert len(found) == len(FAMILIES) * len(TABLES) - 1
+    assert len(found) == len(FAMILIES) * len(BUNDLED) - 1
+
+
+def test_a_problem_says_what_its_data_are_like_and_on_which_it_is() -> None:
+    info = problem().info
+    assert info.data_set == "iris"
+    assert info.meta_features["n_classes"] == 3
+    assert info.histories() == ()
+
+
+def test_a_budget_of_seconds_is_part_of_the_problem() -> None:
+    assert problem(seconds=5).seconds == 5.0
+    options = {"family": "neighbours", "table": "iris"}
+    assert LOADER.fingerprint(options | {"seconds": 5}) != LOADER.fingerprint(options)
+
+
+@pytest.mark.usefixtures("data_folder")
+def test_a_task_of_openml_with_categories_and_missing_values() -> None:
+    # 690 rows; 6 numeric and 9 nominal columns, 67 values missing, two classes
+    options = {"family": "logistic_regression", "table": "openml/29", "loss": "log_loss"}
+    LOADER.prepare(options, lambda line: None)
+    found = LOADER.load("t", options)
+    assert len(found._train_x) + len(found._test_x) == 690
+    assert np.isfinite(found._train_x).all()
+    assert np.isfinite(found._test_x).all()
+    assert set(np.unique(found._train_y)) == {0, 1}
+    loss = evaluate(found, {"C": 0.1, "class_weight": "none", "fit_intercept": True}).loss
+    # better than the shares of the classes alone
+    assert 0.2 < loss < 0.5
+    assert found.info.data_set == "openml/29"
+    assert LOADER.fingerprint(options) != LOADER.fingerprint(options | {"folds": 4})
+
+
+@pytest.mark.usefixtures("data_folder")
+def test_a_regression_task_of_openml() -> None:
+    options = {"family": "neighbours", "table": "openml/359933", "loss": "squared_error"}
+    LOADER.prepare(options, lambda line: None)
+    found = evaluate(LOADER.load("t", options), {"n_neighbors": 10, "weights": "distance", "metric": "chebyshev"})
+    assert 0.1 < found.loss < 0.8
+
+
+@pytest.mark.usefixtures("data_folder")
+def test_what_a_task_of_openml_is_not_for_is_said_once_it_is_ready() -> None:
+    with pytest.raises(InputError, match=r"openml/359933.*regression"):
+        LOADER.prepare({"family": "neighbours", "table": "openml/359933"}, lambda line: None)
+
+
+@pytest.mark.usefixtures("data_folder")
+def test_a_column_without_any_value_stays() -> None:
+    # 29 columns, one of them empty
+    options = {"family": "neighbours", "table": "openml/3021", "folds": 3}
+    LOADER.prepare(options, lambda line: None)
+    found = LOADER.load("t", options)
+    assert np.isfinite(found._train_x).all()
+    assert found.info.meta_features["majority_share"] > 0.9
+
+
+def test_classes_that_a_fold_might_be_without_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    few = _live_tables.LiveTable(np.zeros((100, 2)), np.repeat([0, 1], [91, 9]))
+    monkeypatch.setattr(_live_tables, "read", lambda table: few)
+    assert problem(folds=4)
+    with pytest.raises(InputError, match="fewer than 10 rows"):
+        problem(folds=5)
