@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from benchbench.stats.intervals import Estimate, estimate
+from benchbench.stats.intervals import Estimate, estimate, share
 from benchbench.stats.ranks import ranks
 
 __all__ = [
@@ -303,7 +303,8 @@ def _row(
     )
     wins = differences = None
     if baseline is not None and baseline != label:
-        wins = over_seeds(lambda t, s: _wins(filled[t, s, label][-1], filled[t, s, baseline][-1]))
+        won = {(t, s): _wins(filled[t, s, label][-1], filled[t, s, baseline][-1]) for t in tasks for s in seeds}
+        wins = share([math.fsum(won[t, s] for t in tasks) / len(tasks) for s in seeds], len(won))
         differences = over_seeds(lambda t, s: _log(filled[t, s, label][-1]) - _log(filled[t, s, baseline][-1]))
     own = [(by_key[t, s, label], anchors[t]) for t in tasks for s in seeds]
     times = [_time_to(trial, ends, target) for trial, ends in own]

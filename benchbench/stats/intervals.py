@@ -7,7 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-__all__ = ["Estimate", "estimate", "estimate_of_summary", "t_quantile"]
+__all__ = ["Estimate", "estimate", "estimate_of_summary", "share", "t_quantile"]
+
+NORMAL_QUANTILE = 1.959963984540054
+"""Of 0.975."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,3 +52,22 @@ def estimate(values: Sequence[float]) -> Estimate:
     mean = math.fsum(values) / n
     deviation = math.sqrt(math.fsum((v - mean) ** 2 for v in values) / (n - 1)) if n > 1 else None
     return estimate_of_summary(mean, deviation, n)
+
+
+def share(values: Sequence[float], n_pairs: int) -> Estimate:
+    """Return the mean of shares and its interval by Student's t; where all are 0, or all 1, by Wilson 1927 over the pairs behind them.
+
+    Without that, thirty wins of thirty would be certain.
+
+    Parameters
+    ----------
+    values : sequence of float
+        Shares within [0, 1].
+    n_pairs : int
+        Comparisons behind all of them together.
+    """
+    found = estimate(values)
+    if found.n < 2 or found.mean not in (0.0, 1.0):
+        return found
+    z2 = NORMAL_QUANTILE**2
+    return Estimate(found.mean, z2 / (n_pairs + z2), found.n)

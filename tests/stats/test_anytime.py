@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchbench.stats.anytime import Incumbents, anytime_table, budgets, log_difference
+from benchbench.stats.intervals import estimate, share
 
 
 def trial(label: str, seed: int, steps: list[tuple[float, float]], *, task: str = "t", budget: float = 4) -> Incumbents:
@@ -146,3 +147,12 @@ def test_order_of_rows_and_scale_of_losses_are_irrelevant(seed: int) -> None:
     # every budget's ranks add up
     for i in range(len(first.rows[0].curve)):
         assert sum(r.curve[i].rank.mean for r in first.rows) == pytest.approx(6.0)
+
+
+def test_thirty_wins_of_thirty_are_not_certain() -> None:
+    # Wilson's interval for 30 of 30 goes down to 30 / (30 + 1.96 squared)
+    found = share([1.0] * 30, 30)
+    assert (found.mean, found.n) == (1.0, 30)
+    assert found.ci95 == pytest.approx(1 - 30 / (30 + 1.959964**2))
+    assert share([0.0] * 10, 120).ci95 == pytest.approx(3.841459 / 123.841459)
+    assert share([1.0, 0.5], 4) == estimate([1.0, 0.5])
