@@ -6,9 +6,7 @@ Shape glossary::
     n         examples of a task
     *input    (channels, height, width) for images, (n_features,) otherwise
 
-A convolution is written as im2col and one batched matrix product: on a CPU at least as fast as `vmap` or grouped convolutions,
-much steadier with busy cores, and plain autograd differentiates it as often as needed. Batch norm is written out as mean,
-variance and reciprocal root, because a second-order `torch.func.grad` inside `vmap` through `nn.BatchNorm2d` is wrong.
+Convolution and normalisation are `_convolution` and `_normalisation`: both have their second derivatives written out.
 """
 
 from __future__ import annotations
@@ -17,11 +15,14 @@ import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from benchbench.methods.fewshot._convolution import Convolution
+from benchbench.methods.fewshot._normalisation import NormaliseReLU
 
 if TYPE_CHECKING:
     from benchbench.contracts.fewshot import TaskInfo
@@ -30,8 +31,6 @@ __all__ = ["MLP", "ConvNet", "Moments", "Network", "make_network"]
 
 Moments = list[tuple[Tensor, Tensor]]
 """Mean and reciprocal standard deviation (n_tasks, 1, n_filters) of every batch-norm layer, bottom up."""
-
-BATCH_NORM_EPSILON = 1e-5
 
 
 class Network(Protocol):
@@ -112,7 +111,7 @@ class ConvNet:
         for layer in range(self.n_layers):
             weight, scale, shift = params[3 * layer : 3 * layer + 3]
             height, width = (h.shape[2] + 1) // 2, (h.shape[3] + 1) // 2
-            z = torch.bmm(_Im2col.apply(h), weight)
+            z = Convolution.apply(h, weight)
             given = moments[layer] if moments is not None else None
             z, seen = _batch_norm(z, scale, shift, given)
             used.append(seen)
@@ -170,127 +169,7 @@ def _batch_norm(
 ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
     """Normalise `z` (n_tasks, n_rows, n_filters) over its rows, or by the moments given; then scale, shift and rectify."""
     if given is None:
-        rectified, _, mean, root = _NormaliseReLU.apply(z, scale, shift)
+        rectified, _, mean, root = NormaliseReLU.apply(z, scale, shift)
         return rectified, (mean, root)
     mean, root = given
     return F.relu(torch.addcmul(shift.unsqueeze(1), z - mean, root * scale.unsqueeze(1))), given
-
-
-class _NormaliseReLU(torch.autograd.Function):
-    """Batch norm and ReLU, twice differentiable in half the passes over memory that autograd's own way takes.
-
-    With x the normalised rows, r the reciprocal deviation, m the mean over rows, and y = relu(s x + h):
-    dx_j/dz_i = r (1[i = j] - 1/n - x_i x_j / n), dr/dz_i = -r^2 x_i / n, dmean/dz_i = 1/n.
-    """
-
-    @staticmethod
-    def forward(ctx: Any, z: Tensor, scale: Tensor, shift: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        mean = z.mean(1, keepdim=True)
-        normal = z - mean
-        root = (normal * normal).mean(1, keepdim=True).add_(BATCH_NORM_EPSILON).rsqrt_()
-        normal *= root
-        rectified = torch.addcmul(shift.unsqueeze(1), normal, scale.unsqueeze(1)).clamp_(min=0)
-        ctx.set_materialize_grads(False)
-        ctx.save_for_backward(normal, root, scale, rectified)
-        return rectified, normal, mean, root
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
-        normal, root, scale, rectified = ctx.saved_tensors
-        g, g_normal, g_mean, g_root = grads
-        n = normal.shape[1]
-        dz, d_scale, d_shift = None, None, None
-        if g is not None:
-            dz, d_scale, d_shift = _NormaliseReLUGradient.apply(g, normal, root, scale, rectified)
-        # from here on gradients of second order, and of moments that were handed to queries
-        if g_normal is not None:
-            slope = root * (g_normal * normal).mean(1, keepdim=True)
-            part = (g_normal - g_normal.mean(1, keepdim=True)) * root - normal * slope
-            dz = part if dz is None else dz + part
-        if g_root is not None:
-            part = normal * (g_root * root * root / -n)
-            dz = part if dz is None else dz + part
-        if g_mean is not None:
-            part = (g_mean / n).expand_as(normal)
-            dz = part if dz is None else dz + part
-        return dz, d_scale, d_shift
-
-
-class _NormaliseReLUGradient(torch.autograd.Function):
-    """The gradient of `_NormaliseReLU` by z, scale and shift, and its own gradient, written out.
-
-    With u the gradient behind the ReLU: dz = r s (u - m(u) - x m(u x)), ds = n m(u x), dh = n m(u).
-    """
-
-    @staticmethod
-    def forward(
-        ctx: Any, g: Tensor, normal: Tensor, root: Tensor, scale: Tensor, rectified: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        n = normal.shape[1]
-        u = torch.ops.aten.threshold_backward(g, rectified, 0)
-        d_shift, d_scale = u.sum(1, keepdim=True), (u * normal).sum(1, keepdim=True)
-        size = root * scale.unsqueeze(1)
-        dz = torch.addcmul(u * size, normal, size * d_scale, value=-1 / n).sub_(size * d_shift / n)
-        ctx.save_for_backward(u, normal, root, scale, rectified, d_scale / n, d_shift / n)
-        return dz, d_scale.squeeze(1), d_shift.squeeze(1)
-
-    @staticmethod
-    @torch.autograd.function.once_differentiable
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        u, normal, root, scale, rectified, mean_ux, mean_u = ctx.saved_tensors
-        v, p, q = grads[0], grads[1].unsqueeze(1), grads[2].unsqueeze(1)
-        size = root * scale.unsqueeze(1)
-        mean_v, mean_vx = v.mean(1, keepdim=True), (v * normal).mean(1, keepdim=True)
-        along = p - size * mean_vx
-        by_u = torch.addcmul(q - size * mean_v, v, size).addcmul_(normal, along)
-        by_normal = torch.addcmul(u * along, v, size * mean_ux, value=-1)
-        sums = (v * u).sum(1, keepdim=True) - normal.shape[1] * (mean_v * mean_u + mean_vx * mean_ux)
-        by_g = torch.ops.aten.threshold_backward(by_u, rectified, 0)
-        return by_g, by_normal, sums * scale.unsqueeze(1), (sums * root).squeeze(1), None
-
-
-class _Im2col(torch.autograd.Function):
-    """Patches of a 3x3, stride 2, padding 1 convolution: (n_tasks, n, h, w, c) to (n_tasks, n * h' * w', 9 * c)."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor) -> Tensor:
-        ctx.shape = x.shape
-        t, n, h, w, c = x.shape
-        rows, columns = (h + 1) // 2, (w + 1) // 2
-        z = F.pad(x, (0, 0, 1, 1, 1, 1)).contiguous()
-        s = z.stride()
-        patches = z.as_strided((t, n, rows, columns, 3, 3, c), (s[0], s[1], 2 * s[2], 2 * s[3], s[2], s[3], 1))
-        return patches.reshape(t, n * rows * columns, 9 * c)
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> Tensor:
-        return _Col2im.apply(grads[0], ctx.shape)
-
-
-class _Col2im(torch.autograd.Function):
-    """The adjoint of `_Im2col`; each is the other's derivative, so any order of differentiation works."""
-
-    @staticmethod
-    def forward(ctx: Any, patches: Tensor, shape: tuple[int, ...]) -> Tensor:
-        t, n, h, w, c = shape
-        rows, columns = (h + 1) // 2, (w + 1) // 2
-        parts = patches.reshape(t, n, rows, columns, 3, 3, c)
-        # a pixel in an even row stands in the middle of its patches, one in an odd row below one patch and above the next
-        z = _interleave(parts[:, :, :, :, 0], parts[:, :, :, :, 1], parts[:, :, :, :, 2], 2)
-        z = _interleave(z[..., 0, :], z[..., 1, :], z[..., 2, :], 3)
-        return z[:, :, :h, :w].contiguous()
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
-        return _Im2col.apply(grads[0]), None
-
-
-def _interleave(above: Tensor, middle: Tensor, below: Tensor, axis: int) -> Tensor:
-    """Double an axis: even places from `middle`, odd ones the sum of `below` and the next place's `above`."""
-    size = middle.shape[axis]
-    z = middle.new_empty(*middle.shape[:axis], size, 2, *middle.shape[axis + 1 :])
-    z.select(axis + 1, 0).copy_(middle)
-    odd = z.select(axis + 1, 1)
-    odd.narrow(axis, size - 1, 1).copy_(below.narrow(axis, size - 1, 1))
-    torch.add(below.narrow(axis, 0, size - 1), above.narrow(axis, 1, size - 1), out=odd.narrow(axis, 0, size - 1))
-    return z.flatten(axis, axis + 1)

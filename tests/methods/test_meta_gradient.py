@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from benchbench.methods.fewshot import _gradient
+from benchbench.methods.fewshot import _convolution, _gradient, _normalisation
 from benchbench.methods.fewshot._backbones import MLP, ConvNet, Network
 from benchbench.methods.fewshot._gradient import adapt, expand, meta_gradient, task_losses
 
@@ -188,6 +188,25 @@ def test_tasks_may_be_split_into_chunks(setting: str, monkeypatch: pytest.Monkey
     parts, parts_loss = meta_gradient(network, params, episodes, **inner)
     assert parts_loss == pytest.approx(loss, rel=1e-12)
     assert max(_relative(parts, whole)) < 1e-10
+
+
+@pytest.mark.parametrize("is_inductive", [False, True])
+@pytest.mark.parametrize("direct_rows", [1, 10**9], ids=["library", "patches"])
+@pytest.mark.parametrize("setting", ["omniglot", "colour"])
+def test_either_convolution_equals_plain_autograd(
+    setting: str, direct_rows: int, is_inductive: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whichever convolution the shapes choose, in blocks and pieces smaller than a task and queries in slices."""
+    network, params, episodes = SETTINGS[setting]()
+    monkeypatch.setattr(_convolution, "DIRECT_ROWS", direct_rows)
+    monkeypatch.setattr(_convolution, "BLOCK_VALUES", 1)
+    monkeypatch.setattr(_normalisation, "PIECE_VALUES", 1000)
+    monkeypatch.setattr(_gradient, "CPU_CHUNK_VALUES", 2 * episodes[0][0].numel())
+    assert len(list(_gradient.chunks(episodes[2][:2]))) == 2
+    inner: dict[str, Any] = {"rate": RATE, "n_steps": 2, "mode": "second_order", "is_inductive": is_inductive}
+    found, _ = meta_gradient(network, params, episodes, **inner)
+    expected = _variant_reference("is_inductive" if is_inductive else "", params, [], episodes, 2)
+    assert max(_relative(found, expected)) < 1e-10
 
 
 @pytest.mark.parametrize("setting", list(SETTINGS))
