@@ -48,6 +48,8 @@ class MethodCard:
     published : mapping
         What the paper reports, by task name: accuracy in [0, 1], ``{"omniglot-maml-5w1s": 0.987}``. It holds for the default
         parameters. Only tasks with the paper's splits; `bench published` sets it beside what was measured here.
+    requirements : str
+        File of pinned requirements beside the adapter, for an environment of its own; empty: this one.
     known_failures : mapping
         Conformance checks that are expected to fail, each with its reason. An unexpected pass is an error.
 
@@ -74,6 +76,7 @@ class MethodCard:
     devices: tuple[str, ...] = ("cpu", "cuda")
     iterations: Mapping[str, int] = field(default_factory=dict)
     published: Mapping[str, float] = field(default_factory=dict)
+    requirements: str = ""
     known_failures: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

@@ -6,6 +6,7 @@
     |-- ProtocolViolation              a method broke its contract (recorded as `failed`)
     |-- StoreError                     the results database cannot be read or written
     |-- ClusterError                   the Dask cluster went away or answers nonsense
+    |-- EnvironmentBuildError          a method's own environment cannot be built (recorded as `failed`)
     |-- InputError                     exit code 2: what the user gave cannot be used
     |   |-- UnknownNameError           no suite, task, method or preset of that name; carries suggestions
     |   |-- SuiteFileError             a suite TOML is malformed
@@ -25,6 +26,7 @@ __all__ = [
     "BenchbenchError",
     "ClusterError",
     "DataMissingError",
+    "EnvironmentBuildError",
     "GateFailed",
     "InputError",
     "ProtocolViolation",
@@ -52,6 +54,10 @@ class StoreError(BenchbenchError):
 
 class ClusterError(BenchbenchError):
     """The Dask cluster cannot be reached or was lost for good."""
+
+
+class EnvironmentBuildError(BenchbenchError):
+    """A method's own environment cannot be built; the message ends with what the installer said."""
 
 
 class InputError(BenchbenchError):

@@ -63,6 +63,10 @@ class MethodEntry:
         """Hash of the adapter's module and of every module of its own package that it imports, computed statically."""
         return _source_hash(self.module, self.path)
 
+    def source_hash_now(self) -> str:
+        """The same of the files as they are now; `source_hash` stays what it was first."""
+        return _source_hash.__wrapped__(self.module, self.path)
+
 
 @dataclass(frozen=True, slots=True)
 class BrokenPlugin:

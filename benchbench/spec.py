@@ -59,8 +59,11 @@ class TrialSpec:
         return content_hash(self.to_dict())
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain JSON-able data."""
-        return asdict(self)
+        """Return plain JSON-able data; a budget that training has not is left out, so that ids do not depend on it."""
+        plain = asdict(self)
+        if plain["budget"]["fit_seconds"] is None:
+            del plain["budget"]["fit_seconds"]
+        return plain
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> TrialSpec:

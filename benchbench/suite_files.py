@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from benchbench.cards import TRACKS
+from benchbench.contracts.context import fit_limit_seconds
 from benchbench.errors import SuiteFileError, UnknownNameError, suggest
 
 __all__ = [
@@ -44,7 +45,11 @@ class TaskSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PresetSpec:
-    """How much every trial may spend. `iterations` overrides what the methods' cards say (None: the cards decide)."""
+    """How much every trial may spend.
+
+    `iterations` overrides what the methods' cards say (None: the cards decide). `fit_seconds` is what training alone may take (None:
+    no limit of its own); `time_limit_seconds` must leave room for it.
+    """
 
     test_units: int
     threads: int = 1
@@ -52,6 +57,21 @@ class PresetSpec:
     time_limit_seconds: float = 600.0
     memory_limit_mib: int = 4096
     grace_seconds: float = 2.0
+    fit_seconds: float | None = None
+
+    def problem(self) -> str | None:
+        """Return what makes it impossible, or None."""
+        if self.fit_seconds is None:
+            return None
+        if self.fit_seconds <= 0:
+            return f"fit_seconds must be above 0, got {self.fit_seconds:g}"
+        least = fit_limit_seconds(self.fit_seconds)
+        if self.time_limit_seconds <= least:
+            return (
+                f"time_limit_seconds is {self.time_limit_seconds:g}; training of {self.fit_seconds:g} s is stopped at {least:g} s,"
+                " and the trial needs time to load and to predict besides"
+            )
+        return None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -213,6 +233,9 @@ def _check(suite: SuiteSpec, path: Path) -> None:
         for key in ("test_units", "threads", "time_limit_seconds", "memory_limit_mib"):
             if getattr(preset, key) <= 0:
                 raise SuiteFileError(f"{path}: presets.{name}.{key} must be above 0, got {getattr(preset, key)}")
+        problem = preset.problem()
+        if problem:
+            raise SuiteFileError(f"{path}: presets.{name}: {problem}")
     for i, ordering in enumerate(suite.orderings):
         _check_ordering(ordering, names, f"{path}: [orderings[{i}]]")
 

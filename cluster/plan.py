@@ -114,8 +114,15 @@ def plan(
 
 
 def all_trials(request: Request) -> Iterator[PlannedTrial]:
-    """Yield every trial of a request: seeds outermost, so that each task has a first result early."""
+    """Yield every trial of a request: seeds outermost, so that each task has a first result early.
+
+    Raises
+    ------
+    InputError
+        If a seed stands for a split that its task does not have.
+    """
     suite = request.suite
+    _check_splits(request)
     protocol = get_protocol(suite.track)
     fingerprints = {t.name: get_loader(t.loader).fingerprint(t.options) for t in request.tasks}
     for seed in request.seeds:
@@ -145,6 +152,17 @@ def all_trials(request: Request) -> Iterator[PlannedTrial]:
                 )
 
 
+def _check_splits(request: Request) -> None:
+    for task in request.tasks:
+        n_splits = get_loader(task.loader).n_splits(task.options)
+        beyond = [seed for seed in request.seeds if n_splits is not None and seed >= n_splits]
+        if beyond:
+            raise InputError(
+                f"task {task.name!r} has {n_splits} splits, numbered from 0; there is none for "
+                f"{', '.join(map(str, beyond))} (--folds, or seeds of the suite)"
+            )
+
+
 def _budget(request: Request, task: TaskSpec, method: MethodRequest) -> Budget:
     preset = request.preset
     iterations = preset.iterations
@@ -161,6 +179,7 @@ def _budget(request: Request, task: TaskSpec, method: MethodRequest) -> Budget:
         memory_limit_mib=preset.memory_limit_mib,
         grace_seconds=preset.grace_seconds,
         test_units=preset.test_units,
+        fit_seconds=preset.fit_seconds,
     )
 
 

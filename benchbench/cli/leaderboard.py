@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from benchbench.stats.board import Board, Row
     from benchbench.suite_files import SuiteSpec
 
-__all__ = ["leaderboard", "make_board", "no_results", "show_leaderboard"]
+__all__ = ["generated_tasks", "leaderboard", "make_board", "no_results", "show_leaderboard", "splits_line"]
 
 FORMATS = ("table", "json", "csv", "md")
 
@@ -157,9 +157,31 @@ def _records(suite: SuiteSpec, board: Board) -> list[dict[str, Any]]:
         "suite": suite.name,
         "suite_version": board.group.suite_version,
         "protocol_version": board.group.protocol_version,
-        "generated_splits": suite.generated_splits,
     }
-    return [common | row.to_dict() for row in board.rows]
+    generated = set(generated_tasks(suite, board))
+    # of the whole suite: if those of any task are
+    return [
+        common
+        | {"generated_splits": row.task in generated if row.task is not None else bool(generated)}
+        | row.to_dict()
+        for row in board.rows
+    ]
+
+
+def generated_tasks(suite: SuiteSpec, board: Board) -> list[str]:
+    """Return the tasks of a board whose splits were made here: all of some suites, of others those whose data say so."""
+    from benchbench.contracts.loading import GENERATED
+
+    return [task for task, data in board.fingerprints.items() if suite.generated_splits or data.endswith(GENERATED)]
+
+
+def splits_line(suite: SuiteSpec, board: Board) -> str:
+    """Say which splits were made here; empty if none were."""
+    found = generated_tasks(suite, board)
+    if not found:
+        return ""
+    what = "" if len(found) == len(board.fingerprints) else f" for {', '.join(found)}"
+    return f"splits generated here{what}: not to be set beside published results"
 
 
 def _print_csv(suite: SuiteSpec, board: Board) -> None:
@@ -182,8 +204,9 @@ def _print_board(suite: SuiteSpec, board: Board, *, markdown: bool) -> None:
         f"{group.threads} thread{'' if group.threads == 1 else 's'}, {group.device}"
     )
     sys.stdout.write(f"## {title}\n\n{facts}\n" if markdown else f"{title}\n{facts}\n")
-    if suite.generated_splits:
-        sys.stdout.write("\n" * markdown + "splits generated here: not to be set beside published results\n")
+    splits = splits_line(suite, board)
+    if splits:
+        sys.stdout.write("\n" * markdown + splits + "\n")
     overall = [r for r in board.rows if r.task is None]
     if len({r.task for r in board.rows if r.task}) > 1:
         _print_part("whole suite", [_overall_cells(r) for r in overall], _OVERALL, markdown)
@@ -235,7 +258,7 @@ def _overall_cells(row: Row) -> list[str]:
 def _task_cells(row: Row) -> list[str]:
     notes = ["declined"] if row.n_declined else []
     if row.n_imputed:
-        notes.append("imputed" if row.n_imputed == row.n_seeds else f"{row.n_imputed} of {row.n_seeds} seeds imputed")
+        notes.append("imputed" if row.n_imputed == row.n_seeds else f"{row.n_imputed} of {row.n_seeds} trials imputed")
     if row.n_lost:
         notes.append(f"{row.n_lost} lost with their workers")
     notes += _shared(row)
@@ -303,10 +326,15 @@ def _print_legend(suite: SuiteSpec, board: Board) -> None:
 
 def _interval_lines(rows: list[Row]) -> list[str]:
     lines = []
-    units = sorted({r.unit for r in rows if r.unit not in ("", "seed")})
+    units = sorted({r.unit for r in rows if r.unit not in ("", "seed", "fold")})
     if units:
         lines.append(
             f"± is the half-width of a 95 % Student-t interval over {'s, '.join(units)}s, given this training (one seed)"
+        )
+    if any(r.unit == "fold" for r in rows):
+        lines.append(
+            "± over folds is the half-width of a 95 % Student-t interval over the folds' scores; folds share training rows, so that it"
+            " is rather too narrow"
         )
     if any(r.unit == "seed" for r in rows):
         lines.append("± over seeds is the half-width of a 95 % Student-t interval over the seeds' means")

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from benchbench.cli.common import FormatOption, check_format, print_json, print_table
 from benchbench.errors import InputError, UnknownNameError
+
+if TYPE_CHECKING:
+    from benchbench.suite_files import TaskSpec
 
 __all__ = ["list_things"]
 
@@ -33,8 +36,10 @@ def list_things(
     columns = {
         "suites": ["name", "version", "track", "n_tasks", "title"],
         "methods": ["name", "track", "family", "year", "tasks", "transductive", "ordered", "title", "paper"],
-        "tasks": ["name", "suite", "kind", "n_way", "k_shot", "n_query", "input_shape"],
+        "tasks": ["name", "suite", "loader", "kind", "n_way", "k_shot", "n_query", "input_shape"],
     }[kind]
+    # what none of them has says nothing
+    columns = [c for c in columns if c in ("name", "suite") or any(row.get(c) is not None for row in rows)]
     print_table(columns, [[_cell(row.get(c)) for c in columns] for row in rows])
     if kind == "methods":
         _print_broken()
@@ -88,23 +93,29 @@ def _tasks(suite: str | None) -> list[dict[str, Any]]:
         for task in found.tasks:
             loader = get_loader(task.loader)
             loader.check(task.options)
-            info = loader.info(task.name, task.options)
             rows.append(
                 {
                     "name": task.name,
                     "suite": found.name,
                     "loader": task.loader,
-                    "kind": info.kind,
-                    "n_way": info.n_way,
-                    "k_shot": info.k_shot,
-                    "n_query": info.n_query,
-                    "input_shape": list(info.input_shape),
+                    **_facts(task, found.track),
                     "options": dict(task.options),
                     "baseline_score": task.baseline_score,
                     "reference_score": task.reference_score,
                 }
             )
     return rows
+
+
+def _facts(task: TaskSpec, track: str) -> dict[str, Any]:
+    """Return what a task of few-shot learning is; of other tracks the loader's options say it."""
+    from benchbench.registry import get_loader
+
+    if track != "fewshot":
+        return {}
+    info = get_loader(task.loader).info(task.name, task.options)
+    shapes = {name: getattr(info, name) for name in ("kind", "n_way", "k_shot", "n_query")}
+    return {**shapes, "input_shape": list(info.input_shape)}
 
 
 def _cell(value: Any) -> str:

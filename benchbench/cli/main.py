@@ -18,6 +18,7 @@ from benchbench.cli import (
     check,
     compare,
     data,
+    env,
     leaderboard,
     listing,
     orderings,
@@ -96,6 +97,17 @@ data_app.command("fetch")(data.data_fetch)
 data_app.command("list")(data.data_list)
 data_app.command("verify")(data.data_verify)
 app.add_typer(data_app, name="data")
+env_app = typer.Typer(
+    help="Build, list, remove or verify the environments that methods have of their own.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+env_app.command("build")(env.env_build)
+env_app.command("list")(env.env_list)
+env_app.command("remove")(env.env_remove)
+env_app.command("verify")(env.env_verify)
+app.add_typer(env_app, name="env")
 
 
 def main() -> None:

@@ -110,7 +110,7 @@ def _plot_anytime(spec: SuiteSpec, store: Readable, board: Board, target: Path |
         f"1 = {spec.scores.baseline}'s median ({spec.scores.measured or 'frozen in the suite file'}); more than 1 counts as 1. "
         "Before its first incumbent an optimiser counts as the worst of those that have one.",
         *(f"{line[:1].upper()}{line[1:]}." for line in found.left_out),
-        *_splits(spec),
+        *_splits(spec, board),
     ]
     if target is not None:
         from benchbench.plots import anytime_figure, write_figure
@@ -160,7 +160,7 @@ def _curves(suite: SuiteSpec, store: Readable, board: Board) -> tuple[Sequence[C
         )
     )
     caption += _marks(lines, in_labels=False)
-    return panels, [*caption, *_splits(suite)]
+    return panels, [*caption, *_splits(suite, board)]
 
 
 def _costs(suite: SuiteSpec, board: Board) -> tuple[Sequence[CostPanel], list[str]]:
@@ -186,7 +186,7 @@ def _costs(suite: SuiteSpec, board: Board) -> tuple[Sequence[CostPanel], list[st
         )
     elif len(panels) > 1:
         caption.append("No panel of the whole suite: its tasks have different metrics and no frozen ends.")
-    return panels, [*caption, *_marks(points, in_labels=True), *_splits(suite)]
+    return panels, [*caption, *_marks(points, in_labels=True), *_splits(suite, board)]
 
 
 def _over(counts: set[tuple[str, int]]) -> str:
@@ -221,8 +221,11 @@ def _marks(shown: Sequence[Any], *, in_labels: bool) -> list[str]:
     return [". ".join(found) + "."] if found else []
 
 
-def _splits(suite: SuiteSpec) -> list[str]:
-    return ["Splits generated here: not to be set beside published results."] if suite.generated_splits else []
+def _splits(suite: SuiteSpec, board: Board) -> list[str]:
+    from benchbench.cli.leaderboard import splits_line
+
+    line = splits_line(suite, board)
+    return [f"{line[0].upper()}{line[1:]}."] if line else []
 
 
 def _not_drawn(board: Board) -> list[str]:
@@ -252,12 +255,14 @@ def _record(
 ) -> dict[str, Any]:
     from dataclasses import asdict
 
+    from benchbench.cli.leaderboard import generated_tasks
+
     group = {} if board.group is None else asdict(board.group)
     return {
         "kind": kind,
         "suite": suite.name,
         **group,
-        "generated_splits": suite.generated_splits,
+        "generated_splits": bool(generated_tasks(suite, board)),
         "hardware": board.hardware,
         "caption": caption,
         "notes": said,

@@ -25,7 +25,7 @@ from benchbench.cli.common import (
     print_table,
     split_list,
 )
-from benchbench.cli.leaderboard import make_board, no_results
+from benchbench.cli.leaderboard import generated_tasks, make_board, no_results
 from benchbench.cli.tables import columns_that_fit, markdown_table, print_lines, terminal_width
 from benchbench.errors import InputError
 
@@ -68,6 +68,9 @@ def published(
         )
     cited = _cited(spec)
     boards = _boards(spec, db, preset, split_list(task), split_list(method), device, threads)
+    for one in boards:
+        generated = generated_tasks(spec, one)
+        one.rows = [row for row in one.rows if row.task not in generated]
     rows = compare_with_papers(boards, cited)
     if not rows:
         raise InputError(

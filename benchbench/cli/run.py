@@ -38,9 +38,15 @@ def run(
     ] = None,
     task: Annotated[list[str] | None, typer.Option("--task", help="Only these tasks of the suite.")] = None,
     preset: Annotated[
-        str | None, typer.Option("--preset", help="quick, standard, paper ... as the suite defines them.")
+        str | None,
+        typer.Option("--preset", "--profile", help="quick, standard, paper, 1m1c ... as the suite defines them."),
     ] = None,
-    seeds: Annotated[str | None, typer.Option("--seeds", help="Seeds, like 0,1,2; default: the suite's.")] = None,
+    seeds: Annotated[
+        str | None,
+        typer.Option(
+            "--seeds", "--folds", help="Seeds (of tasks with splits: folds), like 0,1,2; default: the suite's."
+        ),
+    ] = None,
     workers: Annotated[
         int | None, typer.Option("--workers", min=1, help="Worker processes; default: cores / threads.")
     ] = None,
@@ -52,6 +58,9 @@ def run(
     iterations: Annotated[int | None, typer.Option("--iterations", min=0, help="Override training iterations.")] = None,
     test_units: Annotated[int | None, typer.Option("--test-units", min=1, help="Override test episodes.")] = None,
     threads: Annotated[int | None, typer.Option("--threads", min=1, help="Override CPU threads a trial.")] = None,
+    fit_seconds: Annotated[
+        float | None, typer.Option("--fit-seconds", help="Override the training budget, seconds a trial.")
+    ] = None,
     time_limit: Annotated[
         float | None, typer.Option("--time-limit", help="Override the guard, seconds a trial.")
     ] = None,
@@ -76,6 +85,7 @@ def run(
         "iterations": iterations,
         "test_units": test_units,
         "threads": threads,
+        "fit_seconds": fit_seconds,
         "time_limit_seconds": time_limit,
         "memory_limit_mib": memory_limit,
     }
@@ -123,6 +133,9 @@ def _request(
         # an overridden budget is another budget: its results stand on a board of their own
         name += f",{key}={value:g}"
     preset = dataclasses.replace(preset, **chosen)
+    problem = preset.problem()
+    if problem:
+        raise InputError(f"{problem} (--fit-seconds, --time-limit)")
     names = split_list(task)
     tasks = tuple(suite.task(t) for t in names) if names else suite.tasks
     for one in tasks:

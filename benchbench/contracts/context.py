@@ -14,7 +14,15 @@ from benchbench.seeding import derive_seed, generator
 if TYPE_CHECKING:
     import numpy as np
 
-__all__ = ["Budget", "Context"]
+__all__ = ["Budget", "Context", "fit_limit_seconds"]
+
+FIT_GRACE_SECONDS = 10.0
+FIT_GRACE_SHARE = 0.1
+
+
+def fit_limit_seconds(fit_seconds: float) -> float:
+    """Return when training is stopped from outside: 10 s and a tenth of its budget later than it should have ended."""
+    return fit_seconds * (1 + FIT_GRACE_SHARE) + FIT_GRACE_SECONDS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +45,9 @@ class Budget:
         Time between SIGTERM and SIGKILL once a guard is reached.
     test_units : int
         Test episodes (few-shot) or other units that the score is taken over; 0 where the task says it.
+    fit_seconds : float or None
+        Wall-clock seconds that training alone may take, for methods that use the time they are given; it is stopped at
+        `fit_limit_seconds` of it. None: training has no limit of its own.
     """
 
     preset: str
@@ -46,6 +57,7 @@ class Budget:
     memory_limit_mib: int = 4096
     grace_seconds: float = 2.0
     test_units: int = 0
+    fit_seconds: float | None = None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -66,6 +78,8 @@ class Context:
         `time.monotonic()` at which the trial is stopped from outside.
     sink : callable
         Receives `(step, seconds, metric, value)` for each reported value.
+    limiter : callable
+        Receives `(what, seconds, deadline)` when a part of the trial gets a limit of its own, and None when it has ended.
     shares_training : bool
         Whether the harness may take over what another trial learnt in the same meta-training.
     """
@@ -76,6 +90,7 @@ class Context:
     scratch: Path
     deadline: float
     sink: Callable[[int, float, str, float], None] | None = None
+    limiter: Callable[[tuple[str, float, float] | None], None] | None = None
     shares_training: bool = False
     started: float = field(default_factory=time.perf_counter)
 
@@ -90,6 +105,21 @@ class Context:
     def seconds_left(self) -> float:
         """Return the wall-clock seconds until the trial is stopped from outside."""
         return self.deadline - time.monotonic()
+
+    @contextmanager
+    def limited(self, what: str, seconds: float) -> Iterator[None]:
+        """Have the trial stopped from outside if the body takes longer; for the harness."""
+        before = self.deadline
+        deadline = time.monotonic() + seconds
+        self.deadline = min(before, deadline)
+        if self.limiter is not None:
+            self.limiter((what, seconds, deadline))
+        try:
+            yield
+        finally:
+            self.deadline = before
+            if self.limiter is not None:
+                self.limiter(None)
 
     def start_clock(self, already_seconds: float = 0.0) -> None:
         """Begin the timed phase: `report` counts seconds from here, on top of those that were spent already."""

@@ -11,17 +11,17 @@ import signal
 import sys
 import tempfile
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib import import_module
 from pathlib import Path
 from typing import Any, NoReturn
 
 from benchbench.contracts.context import Context
-from benchbench.errors import ClusterError, DataMissingError
+from benchbench.errors import BenchbenchError, ClusterError, DataMissingError
 from benchbench.protocols.base import Declined, PhaseClock, get_protocol
 from benchbench.spec import TrialSpec
 
-__all__ = ["remember_versions", "run"]
+__all__ = ["remember", "remember_versions", "run"]
 
 _versions: dict[str, str] = {}
 
@@ -104,6 +104,7 @@ def _execute(
             scratch=scratch,
             deadline=deadline,
             sink=lambda step, seconds, metric, value: emit({"point": [step, seconds, metric, value]}),
+            limiter=lambda limit: emit({"limit": limit}),
             shares_training=request.get("shares_training", True),
         )
         found = protocol.run(spec, request["fingerprint"], context, clock)
@@ -114,7 +115,9 @@ def _execute(
     except (ClusterError, DataMissingError) as error:
         outcome = {"outcome": "infra", **_describe(error)}
     except BaseException as error:  # also KeyboardInterrupt and SystemExit that a method raises
-        outcome = {"outcome": "memory" if _is_out_of_memory(error) else "failed", **_describe(error)}
+        # some errors know what they are: the death of a process that the method lived in
+        known = getattr(type(error), "outcome", "failed") if isinstance(error, BenchbenchError) else "failed"
+        outcome = {"outcome": "memory" if _is_out_of_memory(error) else known, **_describe(error)}
     outcome["phases"] = clock.seconds
     outcome["seconds"] = sum(clock.seconds.get(name, 0.0) for name in timed)
     outcome["environment"] = versions()
@@ -162,6 +165,11 @@ def set_threads(n_threads: int) -> None:
 def remember_versions() -> None:
     """Look the versions of all imported packages up once, in the zygote."""
     versions()
+
+
+def remember(more: Mapping[str, str]) -> None:
+    """Add versions to this trial's record: those of another interpreter that it works with."""
+    _versions.update(more)
 
 
 def versions() -> dict[str, str]:

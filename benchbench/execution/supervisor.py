@@ -12,7 +12,10 @@ import time
 import uuid
 from typing import Any
 
-from benchbench.execution import limits, wire
+from benchbench.errors import BenchbenchError, EnvironmentBuildError
+from benchbench.execution import environments, limits, wire
+from benchbench.execution.installing import BuildInterrupted
+from benchbench.registry import get_method
 
 __all__ = ["Zygote", "abort_all", "execute"]
 
@@ -156,6 +159,15 @@ def execute(request: dict[str, Any]) -> dict[str, Any]:
     started_at, started = time.time(), time.monotonic()
     zygote: Zygote | None = None
     try:
+        # here, because a build must not count against the trial's limits
+        prepare_environment(request["spec"]["method"])
+    except EnvironmentBuildError as error:
+        # tried again by itself only if it was stopped from outside
+        status = "infra" if isinstance(error, BuildInterrupted) else "failed"
+        return _without_trial(status, error, started_at, started)
+    except OSError as error:
+        return _without_trial("infra", error, started_at, started)
+    try:
         zygote = _take(tuple(request["preload"]))
         outcome = zygote.execute(request)
         _give_back(zygote)
@@ -164,17 +176,46 @@ def execute(request: dict[str, Any]) -> dict[str, Any]:
         if zygote is not None:
             with _lock:
                 _busy.discard(zygote)
-        return {
-            "outcome": "infra",
-            "error_type": type(error).__name__,
-            "error_message": str(error),
-            "started_at": started_at,
-            "wall_seconds": time.monotonic() - started,
-        }
+        return _without_trial("infra", error, started_at, started)
+
+
+def _without_trial(outcome: str, error: Exception, started_at: float, started: float) -> dict[str, Any]:
+    return {
+        "outcome": outcome,
+        "error_type": type(error).__name__,
+        "error_message": str(error),
+        "started_at": started_at,
+        "wall_seconds": time.monotonic() - started,
+    }
+
+
+def prepare_environment(method: str) -> None:
+    """Build the environment that a method has of its own, if it has one and it is not there yet.
+
+    Raises
+    ------
+    EnvironmentBuildError
+        If that fails.
+    """
+    try:
+        entry = get_method(method)
+        if entry.card.requirements:
+            environments.ensure(entry, _say)
+    except EnvironmentBuildError:
+        raise
+    except BenchbenchError:
+        # an unknown method, or a card that names no usable file: the trial meets it as well, and says so with its traceback
+        return
+
+
+def _say(line: str) -> None:
+    sys.stderr.write(line + "\n")
+    sys.stderr.flush()
 
 
 def abort_all() -> int:
     """End every trial that runs in this process, and all zygotes; return how many there were."""
+    environments.abort()
     with _lock:
         zygotes = [*_busy, *_idle]
         idle = list(_idle)

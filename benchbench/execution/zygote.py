@@ -86,6 +86,9 @@ class Trial:
         self.log_bytes = 0
         self.peak_mib = 0.0
         self.stopped: dict[str, str] | None = None
+        # a limit that the child set for a part of the trial: (what, seconds, deadline); it can only be an earlier one
+        self.part: tuple[str, float, float] | None = None
+        self.looked_at = 0
 
     def execute(self) -> dict[str, Any]:
         """Run the trial to its end and return its outcome; raises `OSError` only if the worker is gone."""
@@ -138,7 +141,7 @@ class Trial:
         next_memory, next_exact = time.monotonic() + POLL_SECONDS[0], time.monotonic() + 0.1
         while True:
             now = time.monotonic()
-            wait = max(0.0, min(next_memory, deadline) - now)
+            wait = max(0.0, min(next_memory, deadline, self.part[2] if self.part else deadline) - now)
             ready = {fd for fd, _ in poll.poll(wait * 1000)}
             for fd in (self.report_fd, self.log_fd):
                 if fd in ready and not self._read(fd):
@@ -150,6 +153,13 @@ class Trial:
             now = time.monotonic()
             if now >= deadline:
                 self.stopped = {"outcome": "timeout", "error_message": f"stopped at its limit of {self.time_limit:g} s"}
+                return None
+            if self.part is not None and now >= self.part[2]:
+                what, seconds, _ = self.part
+                self.stopped = {
+                    "outcome": "timeout",
+                    "error_message": f"{what} was stopped at its limit of {seconds:g} s",
+                }
                 return None
             if now >= next_memory:
                 exact = now >= next_exact
@@ -189,6 +199,18 @@ class Trial:
                 return True  # one read a turn, so that a flood of output cannot starve the limits
             if len(self.report) < MAX_REPORT_BYTES:
                 self.report += data
+                self._look_for_limits()
+
+    def _look_for_limits(self) -> None:
+        """Take over what the child has said of limits in the lines that have come since the last look."""
+        end = self.report.rfind(b"\n") + 1
+        if end > self.looked_at and self.report.find(b'"limit"', self.looked_at, end) >= 0:
+            for line in self.report[self.looked_at : end].split(b"\n"):
+                message = _parse(line)
+                if message is not None and "limit" in message:
+                    found = message["limit"]
+                    self.part = (str(found[0]), float(found[1]), float(found[2])) if found else None
+        self.looked_at = max(self.looked_at, end)
 
     def _drain(self) -> None:
         self._read(self.report_fd)

@@ -19,6 +19,7 @@ from benchbench.stats.ranks import mean_ranks, ranks
 
 __all__ = ["IMPUTATIONS", "Board", "Cell", "Group", "Row", "SuiteFacts", "TaskFacts", "leaderboard"]
 
+FOLD = "fold"
 IMPUTATIONS = ("baseline", "worst", "none")
 
 
@@ -354,19 +355,25 @@ def _task_row(cell: Cell, fill: float | None) -> Row:
     if len(scores) == 1 and not n_imputed:
         found = estimate_of_summary(scores[0], cell.seed_deviations[0], cell.seed_units[0])
         row.unit = cell.unit
-        row.notes.append("interval given this training: one seed")
+        if cell.unit != FOLD:
+            row.notes.append("interval given this training: one seed")
     else:
         # an interval over seeds of which some are made up would pretend to know
         found = estimate(scores) if not n_imputed else Estimate(math.fsum(scores) / len(scores), None, len(scores))
-        row.unit = "seed"
+        row.unit = _trial_unit(cell)
     row.score, row.ci95, row.n = found.mean, found.ci95, found.n
     if n_imputed == len(scores):
         row.unit, row.n = "", 0
     row.n_tasks_ok, row.n_tasks_scored = int(row.n_ok > 0), 1
     row.n_imputed, row.imputed_share = n_imputed, n_imputed / len(scores)
     if n_imputed:
-        row.notes.append(f"{n_imputed} of {len(scores)} seeds failed and are imputed")
+        row.notes.append(f"{n_imputed} of {len(scores)} {_trial_unit(cell)}s failed and are imputed")
     return row
+
+
+def _trial_unit(cell: Cell) -> str:
+    """Return what one trial of a cell is a sample of: of tasks with splits the seed is the number of one."""
+    return FOLD if cell.unit == FOLD else "seed"
 
 
 def _suite_rows(rows: list[Row], suite: SuiteFacts, names: list[str]) -> list[Row]:

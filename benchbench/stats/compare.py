@@ -202,7 +202,8 @@ def _paired(plain: Verdict, base: list[Side], head: list[Side], margin: float, r
         return replace(plain, verdict="incomparable", reason="no seed that ended well on both sides")
     if len(pairs) > 1:
         values = [(float(b.score or 0.0), float(h.score or 0.0)) for b, h in pairs]
-        unit = "seed"
+        # of tasks with splits the seed is the number of one
+        unit = "fold" if pairs[0][0].unit == "fold" else "seed"
     else:
         (b, h), unit = pairs[0], pairs[0][0].unit or "unit"
         n_base, n_head = len(b.unit_scores), len(h.unit_scores)

@@ -199,3 +199,14 @@ def test_seconds_that_another_trial_spent_are_marked(bench: Bench, suite_file: P
     assert not re.search(r"pixel_nn .* shared", text)
     assert "done once, in another trial" in text
     assert "shared" not in bench("leaderboard", "--suite", suite_file, "--db", db, "--method", "pixel_nn")
+
+
+def test_splits_that_were_made_here_are_named_by_task(bench: Bench, suite_file: Path, land: Land) -> None:
+    suite_file.write_text(suite_file.read_text().replace("generated_splits = true", ""))
+    db = land({"task": "letters", "task_fingerprint": "abc-generated"}, {"task": "waves", "task_fingerprint": "def"})
+    text = bench("leaderboard", "--suite", suite_file, "--db", db)
+    assert "splits generated here for letters: not to be set beside published results" in text
+    found = json.loads(bench("leaderboard", "--suite", suite_file, "--db", db, "--format", "json"))
+    assert {row["task"]: row["generated_splits"] for row in found} == {None: True, "letters": True, "waves": False}
+    both = land({"task": "waves", "task_fingerprint": "def"}, name="official")
+    assert "generated" not in bench("leaderboard", "--suite", suite_file, "--db", both)

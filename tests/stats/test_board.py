@@ -269,3 +269,15 @@ def test_order_of_cells_does_not_matter(order: list[tuple[str, str, float]]) -> 
         return [r.to_dict() for r in leaderboard([cell(*c) for c in cells], SUITE).rows]
 
     assert plain(order) == plain(sorted(order))
+
+
+def test_of_tasks_with_splits_the_unit_is_the_fold() -> None:
+    folds = {"unit": "fold", "metric": "auc", "seed_deviations": (None, None), "seed_units": (1, 1)}
+    found = leaderboard([cell("x", "a", 0.5, 0.7, **folds), cell("y", "a", 0.5, n_failed=1, **folds)], SUITE)
+    x, y = rows(found, "a")["x"], rows(found, "a")["y"]
+    assert (x.unit, x.n, x.score) == ("fold", 2, pytest.approx(0.6))
+    assert x.ci95 == pytest.approx(12.7062 * 0.1, abs=1e-4)
+    assert y.unit == "fold" and y.ci95 is None
+    assert y.notes == ["1 of 2 folds failed and are imputed"]
+    one = leaderboard([cell("x", "a", 0.5, **folds | {"seed_deviations": (None,), "seed_units": (1,)})], SUITE)
+    assert (rows(one, "a")["x"].unit, rows(one, "a")["x"].n, rows(one, "a")["x"].notes) == ("fold", 1, [])

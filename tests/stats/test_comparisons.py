@@ -170,3 +170,10 @@ def test_false_alarms_are_rare() -> None:
         head = [side(episodes(0.0, 100, 0.1, 2 * run + 1), task=f"t{i}") for i in range(40)]
         alarms += any(v.verdict in ("worse", "better") for v in compare(base, head, margin=0.0))
     assert alarms <= 5
+
+
+def test_folds_are_paired_with_folds() -> None:
+    base = [side([0.1 * fold], seed=fold, unit="fold", metric="auc") for fold in range(5)]
+    head = [side([0.1 * fold + 0.05 + 0.001 * fold], seed=fold, unit="fold", metric="auc") for fold in range(1, 6)]
+    (found,) = compare(base, head)
+    assert (found.unit, found.n, found.verdict) == ("fold", 4, "better")

@@ -1,0 +1,363 @@
+"""Environments of methods whose dependencies exclude those of others: built by uv from pinned requirements, kept in the cache.
+
+Layout under `benchbench.paths.cache_dir()`::
+
+    environments/<name>/<key>/                    the environment; <name> is that of the requirements file
+    environments/<name>/<key>/environment.json    what is in it; written last, so without it the folder counts for nothing
+    environments/<name>/<key>.lock                locked by the process that builds, and by uv itself
+    environments/<name>/<key>.log                 what uv said the last time
+    environments/<name>/<key>.failed.json         the last build failed: why, and when
+    environments/<name>/.tmp-<key>-*              being built, or left by a process that was killed; the next one removes it
+
+The key is a hash of the requirements' text, the Python version, the platform and the version of this layout.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import platform
+import shutil
+import sys
+import sysconfig
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from benchbench.contracts.loading import Progress
+from benchbench.errors import EnvironmentBuildError, InputError
+from benchbench.execution import installing
+from benchbench.paths import cache_dir
+from benchbench.registry import MethodEntry
+from benchbench.spec import content_hash
+
+__all__ = [
+    "Environment",
+    "Wanted",
+    "abort",
+    "build",
+    "differences",
+    "ensure",
+    "entries",
+    "find",
+    "last_failure",
+    "remove",
+    "wanted",
+]
+
+FORMAT = 1
+"""Version of the layout; raised when older environments cannot be used any more."""
+
+MANIFEST = "environment.json"
+
+# a build that failed is not tried again for each fold: so many seconds long its failure stands for the next one
+FAILURE_SECONDS = 600.0
+POLL_SECONDS = (0.05, 1.0)
+WAITING_LINE_SECONDS = 30.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """The environment that a requirements file asks for on this host.
+
+    Parameters
+    ----------
+    name : str
+        That of the file, without its ending.
+    file : Path
+    pins : mapping of str to str
+        Version of each distribution, by its normalised name.
+    folder : Path
+        Where it is, or would be.
+    """
+
+    name: str
+    file: Path
+    pins: Mapping[str, str]
+    folder: Path
+
+    @property
+    def key(self) -> str:
+        """Hash of what determines the environment."""
+        return self.folder.name
+
+    def beside(self, ending: str) -> Path:
+        """Return the file of that ending beside the environment's folder."""
+        return self.folder.with_name(self.folder.name + ending)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Environment:
+    """An environment in the cache.
+
+    Parameters
+    ----------
+    name, key, folder
+        As in `Wanted`.
+    versions : mapping of str to str
+        What was installed, by normalised name; empty if the manifest cannot be read.
+    python_version : str
+    seconds : float
+        What the build took.
+    created_at : float
+    n_bytes : int
+    problem : str
+        Why it is not usable, if it is not.
+    """
+
+    name: str
+    key: str
+    folder: Path
+    versions: Mapping[str, str]
+    python_version: str = ""
+    seconds: float = 0.0
+    created_at: float = 0.0
+    n_bytes: int = 0
+    problem: str = ""
+
+    @property
+    def python(self) -> Path:
+        """The interpreter."""
+        return self.folder / "bin" / "python"
+
+
+def wanted(entry: MethodEntry) -> Wanted:
+    """Return the environment that a method's card asks for.
+
+    Raises
+    ------
+    InputError
+        If it asks for none, or its file is missing or holds anything but exact pins.
+    """
+    if not entry.card.requirements:
+        raise InputError(f"method {entry.name!r} has no environment of its own: its card names no requirements")
+    file = entry.path.parent / entry.card.requirements
+    try:
+        text = file.read_text()
+    except OSError as error:
+        raise InputError(
+            f"the requirements of method {entry.name!r} cannot be read: {error}; its card names"
+            f" {entry.card.requirements!r}, to be found beside {entry.path}"
+        ) from error
+    made_of = {
+        "format": FORMAT,
+        "requirements": hashlib.sha256(text.encode()).hexdigest(),
+        "python": [platform.python_implementation(), platform.python_version()],
+        "platform": [sysconfig.get_platform(), *platform.libc_ver()],
+    }
+    name = file.stem
+    return Wanted(
+        name=name, file=file, pins=installing.read_pins(file, text), folder=_root() / name / content_hash(made_of)
+    )
+
+
+def find(needed: Wanted) -> Environment | None:
+    """Return the environment if it has been built and its interpreter is still there."""
+    found = _read(needed.folder) if needed.folder.is_dir() else None
+    return None if found is None or found.problem else found
+
+
+def ensure(entry: MethodEntry, progress: Progress) -> Environment:
+    """Return the method's environment; build it if it is not there, while other processes that want it wait.
+
+    Raises
+    ------
+    EnvironmentBuildError
+        If it cannot be built, or could not a short while ago; the message ends with what uv said.
+    """
+    needed = wanted(entry)
+    found = find(needed)
+    return found if found is not None else build(needed, progress, retry=False)
+
+
+def build(needed: Wanted, progress: Progress, *, retry: bool = True, again: bool = False) -> Environment:
+    """Build the environment, or take it over from a process that does so already.
+
+    Parameters
+    ----------
+    needed : Wanted
+    progress : callable
+    retry : bool
+        Whether to try at once although a build has failed lately.
+    again : bool
+        Whether to build it although it is there.
+
+    Raises
+    ------
+    EnvironmentBuildError
+    """
+    with _locked(needed, progress) as lock:
+        found = None if again else find(needed)
+        if found is not None:
+            return found
+        if not retry:
+            _raise_recent_failure(needed)
+        return _make(needed, lock, progress)
+
+
+def last_failure(needed: Wanted) -> str:
+    """Return why the last build failed; "" if it did not."""
+    return _failure(needed)[1]
+
+
+def differences(needed: Wanted, found: Environment) -> list[str]:
+    """Return in what an environment differs from what is wanted: versions, and files that are missing or have another size."""
+    there = installing.installed(found.folder)
+    problems = []
+    for name, pin in needed.pins.items():
+        version = there.get(name, "")
+        # a pin without a local part ("+cpu") takes any
+        if version != pin and version.partition("+")[0] != pin:
+            problems.append(f"{name} {version or 'is missing'}, pinned {pin}")
+    problems += [f"{name} {there[name]} is not pinned" for name in sorted(there.keys() - needed.pins.keys())]
+    for name, files in installing.changed_files(found.folder).items():
+        problems.append(f"{name}: {len(files)} files are missing or have another size, {files[0]} for one")
+    return problems
+
+
+def abort() -> None:
+    """End the builds that go on in this process, from another thread; they raise `EnvironmentBuildError`."""
+    installing.abort()
+
+
+def entries() -> Iterator[Environment]:
+    """Yield what the cache holds, damaged and unfinished ones too, by name."""
+    for folder in sorted(_root().glob("*/*")):
+        if folder.is_dir() and not folder.name.startswith(".tmp-"):
+            yield _read(folder)
+
+
+def remove(environment: Environment) -> None:
+    """Remove an environment; the next trial that needs it builds it again."""
+    # renamed first: what stands under its own name is complete at all times
+    doomed = Path(tempfile.mkdtemp(prefix=f".tmp-{environment.key}-", dir=environment.folder.parent))
+    environment.folder.rename(doomed / "removed")
+    shutil.rmtree(doomed)
+    for ending in (".log", ".failed.json"):
+        environment.folder.with_name(environment.key + ending).unlink(missing_ok=True)
+
+
+def _root() -> Path:
+    return cache_dir() / "environments"
+
+
+def _read(folder: Path) -> Environment:
+    known: dict[str, Any] = {"name": folder.parent.name, "key": folder.name, "folder": folder}
+    try:
+        manifest = json.loads((folder / MANIFEST).read_bytes())
+        facts = {n: manifest[n] for n in ("versions", "python_version", "seconds", "created_at", "n_bytes")}
+        found = Environment(**known, **facts)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        return Environment(**known, versions={}, problem=f"{MANIFEST} cannot be read: {type(error).__name__}: {error}")
+    if not os.access(found.python, os.X_OK):
+        return Environment(**known, **facts, problem=f"its interpreter is gone: {found.python}")
+    return found
+
+
+@contextmanager
+def _locked(needed: Wanted, progress: Progress) -> Iterator[IO[bytes]]:
+    try:
+        needed.folder.parent.mkdir(parents=True, exist_ok=True)
+        file = needed.beside(".lock").open("ab")
+    except OSError as error:
+        raise EnvironmentBuildError(
+            f"environment {needed.name} cannot be kept in the cache: {error}; set BENCHBENCH_CACHE to a folder that can be written"
+        ) from error
+    with file as lock:
+        pause, said, aborts = POLL_SECONDS[0], -WAITING_LINE_SECONDS, installing.n_aborts()
+        # not one blocking call, so that a signal handler of Python's can run
+        while not _try_lock(lock):
+            if time.monotonic() - said > WAITING_LINE_SECONDS:
+                progress(f"environment {needed.name}: waiting for another process that builds it")
+                said = time.monotonic()
+            time.sleep(pause)
+            if installing.n_aborts() != aborts:
+                raise installing.BuildInterrupted(f"environment {needed.name}: no longer waited for")
+            pause = min(1.5 * pause, POLL_SECONDS[1])
+        try:
+            yield lock
+        finally:
+            # closing alone would leave it locked by a process that has inherited it
+            fcntl.flock(lock, fcntl.LOCK_UN)
+
+
+def _try_lock(lock: IO[bytes]) -> bool:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _raise_recent_failure(needed: Wanted) -> None:
+    at, message = _failure(needed)
+    ago = time.time() - at
+    if message and 0 <= ago < FAILURE_SECONDS:
+        raise EnvironmentBuildError(f"{message}\n[this was {ago:.0f} s ago; `bench env build` tries again at once]")
+
+
+def _failure(needed: Wanted) -> tuple[float, str]:
+    try:
+        failed = json.loads(needed.beside(".failed.json").read_bytes())
+        return float(failed["at"]), str(failed["message"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return 0.0, ""
+
+
+def _make(needed: Wanted, lock: IO[bytes], progress: Progress) -> Environment:
+    """Build under a temporary name and give it its own; the lock is held."""
+    failed = needed.beside(".failed.json")
+    for stale in needed.folder.parent.glob(f".tmp-{needed.key}-*"):
+        shutil.rmtree(stale, ignore_errors=True)
+    progress(f"environment {needed.name}: building it with {len(needed.pins)} packages from {needed.file.name}")
+    started = time.monotonic()
+    temporary: Path | None = None
+    try:
+        temporary = Path(tempfile.mkdtemp(prefix=f".tmp-{needed.key}-", dir=needed.folder.parent))
+        made = temporary / "environment"
+        with needed.beside(".log").open("wb") as log:
+            installing.install(needed.name, needed.file, made, log, lock.fileno(), progress)
+        seconds = time.monotonic() - started
+        _write_manifest(needed, made, seconds)
+        if needed.folder.exists():
+            needed.folder.rename(temporary / "replaced")
+        made.rename(needed.folder)
+        failed.unlink(missing_ok=True)
+    except installing.BuildInterrupted:
+        raise
+    except EnvironmentBuildError as error:
+        # a full disk may be what it failed for
+        with suppress(OSError):
+            failed.write_text(json.dumps({"at": time.time(), "message": str(error)}))
+        raise
+    except OSError as error:
+        raise EnvironmentBuildError(f"environment {needed.name} cannot be kept in {needed.folder}: {error}") from error
+    finally:
+        if temporary is not None:
+            shutil.rmtree(temporary, ignore_errors=True)
+    found = _read(needed.folder)
+    progress(f"environment {needed.name}: ready after {seconds:.1f} s, {found.n_bytes / 2**20:.0f} MiB")
+    return found
+
+
+def _write_manifest(needed: Wanted, folder: Path, seconds: float) -> None:
+    manifest = {
+        "format": FORMAT,
+        "requirements": needed.file.name,
+        "versions": installing.installed(folder),
+        "python_version": platform.python_version(),
+        "built_with": sys.executable,
+        "seconds": seconds,
+        "created_at": time.time(),
+        "n_bytes": sum(f.lstat().st_size for f in folder.rglob("*") if not f.is_dir()),
+    }
+    with (folder / MANIFEST).open("w") as file:
+        json.dump(manifest, file, indent=1, sort_keys=True)
+        file.flush()
+        os.fsync(file.fileno())

@@ -1,0 +1,282 @@
+"""How uv installs pinned requirements into a new environment, with the package sources that pip is set up for."""
+
+from __future__ import annotations
+
+import ast
+import os
+import re
+import subprocess
+import sys
+import threading
+import time
+from importlib.metadata import Distribution, distributions
+from pathlib import Path
+from typing import IO
+
+from benchbench.contracts.loading import Progress
+from benchbench.errors import EnvironmentBuildError, InputError
+
+__all__ = ["BuildInterrupted", "abort", "changed_files", "install", "installed", "n_aborts", "read_pins", "uv_command"]
+
+# one exact version; what stands behind a semicolon or "--hash" is uv's business
+PIN = re.compile(r"^(?P<name>[A-Za-z0-9][\w.-]*)(\[[^\]]*\])?\s*==\s*(?P<version>[^\s;*]+)\s*(;.*|--hash.*)?$")
+SECONDS_LIMIT = 3600.0
+# while uv is silent (it is when it downloads) people are told so often that it goes on
+HEARTBEAT_SECONDS = 15.0
+TAIL_CHARACTERS = 3000
+PIP_SECONDS = 60.0
+
+# pip's settings, and uv's options and variables for the same
+SOURCES = {
+    "index-url": ("--default-index", ("UV_DEFAULT_INDEX", "UV_INDEX_URL")),
+    "extra-index-url": ("--index", ("UV_INDEX", "UV_EXTRA_INDEX_URL")),
+    "find-links": ("--find-links", ("UV_FIND_LINKS",)),
+    "trusted-host": ("--allow-insecure-host", ("UV_INSECURE_HOST",)),
+}
+
+_running: set[subprocess.Popen[bytes]] = set()
+_aborts = 0
+
+
+class BuildInterrupted(EnvironmentBuildError):
+    """The build was stopped from outside, which says nothing of the next one."""
+
+
+def read_pins(file: Path, text: str) -> dict[str, str]:
+    """Return the version of each distribution that a requirements file names.
+
+    Raises
+    ------
+    InputError
+        If a line is anything but an exact pin.
+    """
+    pins = {}
+    for number, line in enumerate(text.replace("\\\n", " ").splitlines(), start=1):
+        bare = re.sub(r"(^|\s)#.*", "", line).strip()
+        if not bare:
+            continue
+        found = PIN.match(bare)
+        if found is None:
+            raise InputError(
+                f"{file}, line {number}: expected name==version, got {bare!r}; pin everything, as `uv pip compile` does"
+            )
+        pins[_normalised(found["name"])] = found["version"]
+    return pins
+
+
+def _normalised(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def installed(folder: Path) -> dict[str, str]:
+    """Return the version of each distribution in an environment, by normalised name."""
+    return {_normalised(found.name): found.version for found in _distributions(folder)}
+
+
+def changed_files(folder: Path) -> dict[str, list[str]]:
+    """Return, by distribution, what is not as it was installed: files that are missing or have another size."""
+    wrong: dict[str, list[str]] = {}
+    for found in _distributions(folder):
+        for file in found.files or ():
+            path = Path(str(found.locate_file(file)))
+            if file.size is None:
+                continue
+            try:
+                size = path.stat().st_size
+            except OSError:
+                size = -1
+            if size != file.size:
+                wrong.setdefault(_normalised(found.name), []).append(str(file))
+    return wrong
+
+
+def _distributions(folder: Path) -> list[Distribution]:
+    sites = [str(path) for path in folder.glob("lib/python*/site-packages")]
+    # what has lost its metadata has no name
+    found = [one for one in distributions(path=sites) if one.metadata["Name"]]
+    return sorted(found, key=lambda d: _normalised(d.name))
+
+
+def uv_command() -> list[str]:
+    """Return the command that starts uv.
+
+    Raises
+    ------
+    EnvironmentBuildError
+        If it is not installed.
+    """
+    try:
+        from uv import find_uv_bin
+
+        return [str(find_uv_bin())]
+    except (ImportError, FileNotFoundError) as error:
+        raise EnvironmentBuildError(f"uv is not installed in this environment ({error}): pip install uv") from error
+
+
+def install(name: str, requirements: Path, folder: Path, log: IO[bytes], lock_fd: int, progress: Progress) -> None:
+    """Make an environment with exactly these packages; from uv's cache alone if that suffices, else from the network.
+
+    Parameters
+    ----------
+    name : str
+        For messages.
+    requirements : Path
+    folder : Path
+        The environment, which must not be there yet.
+    log : binary file
+        Takes all that uv says.
+    lock_fd : int
+        Of a locked file; uv inherits it, so that the lock holds for as long as it runs.
+    progress : callable
+
+    Raises
+    ------
+    EnvironmentBuildError
+        The message ends with the last of what uv said.
+    """
+    settings = _pip_settings()
+    environment = _environment(settings)
+    # relocatable: it is built under another name than the one it gets
+    make = [*uv_command(), "venv", "--quiet", "--relocatable", "--no-project", "--python", sys.executable, str(folder)]
+    # compiled now, so that the first trial's timed phase does not pay for it
+    sync = [*uv_command(), "pip", "sync", "--compile-bytecode", "--python", str(folder / "bin" / "python")]
+    steps = [*_sources(settings), str(requirements)]
+    job = _Job(name, log, lock_fd, environment, progress)
+    if job.run(make) != 0:
+        raise job.failure("uv cannot make an environment")
+    if job.run([*sync, "--offline", *steps]) == 0:
+        return
+    progress(f"environment {name}: not everything is in uv's cache; downloading")
+    if job.run([*sync, *steps], tell=True) != 0:
+        raise job.failure("uv cannot install its requirements")
+
+
+class _Job:
+    """Commands of one build, with one log."""
+
+    def __init__(self, name: str, log: IO[bytes], lock_fd: int, environment: dict[str, str], progress: Progress):
+        self.name, self.log, self.lock_fd = name, log, lock_fd
+        self.environment, self.progress = environment, progress
+        self.said = ""
+        self.started = time.monotonic()
+
+    def run(self, command: list[str], tell: bool = False) -> int:
+        """Run to the end and return the exit code; if asked, pass on what it says.
+
+        Raises
+        ------
+        BuildInterrupted
+        """
+        # for the case that this process is killed: uv must not go on writing where the next build begins
+        start = "import os, sys; from benchbench.execution import limits; limits.die_with_parent(int(sys.argv[1]))"
+        start += "; os.execv(sys.argv[2], sys.argv[2:])"
+        self.said = ""
+        process = subprocess.Popen(
+            [sys.executable, "-P", "-c", start, str(os.getpid()), *command],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            env=self.environment,
+            pass_fds=[self.lock_fd],
+        )
+        _running.add(process)
+        reader = threading.Thread(target=self._read, args=(process, tell), daemon=True)
+        reader.start()
+        try:
+            self._wait(process)
+        finally:
+            process.kill()
+            process.wait()
+            _running.discard(process)
+        reader.join(timeout=5)
+        if process.returncode < 0:
+            raise BuildInterrupted(f"environment {self.name}: its build was stopped by signal {-process.returncode}")
+        return process.returncode
+
+    def _read(self, process: subprocess.Popen[bytes], tell: bool) -> None:
+        assert process.stdout is not None
+        with process.stdout as stream:
+            for line in stream:
+                self.log.write(line)
+                self.log.flush()
+                text = line.decode(errors="replace").rstrip()
+                self.said = (self.said + text + "\n")[-TAIL_CHARACTERS:]
+                # the list of all that was installed is left to the log
+                if tell and text and not text.startswith((" +", " -", "Using")):
+                    self.progress(f"environment {self.name}: {text.strip()}")
+
+    def _wait(self, process: subprocess.Popen[bytes]) -> None:
+        until = time.monotonic() + SECONDS_LIMIT
+        while True:
+            try:
+                process.wait(timeout=min(HEARTBEAT_SECONDS, max(0.0, until - time.monotonic())))
+                return
+            except subprocess.TimeoutExpired:
+                if time.monotonic() >= until:
+                    raise self.failure(f"uv was stopped after {SECONDS_LIMIT:.0f} s") from None
+                self.progress(f"environment {self.name}: {time.monotonic() - self.started:.0f} s so far")
+
+    def failure(self, what: str) -> EnvironmentBuildError:
+        """Return the error to be raised."""
+        log = getattr(self.log, "name", "")
+        return EnvironmentBuildError(
+            f"environment {self.name} cannot be built: {what} (log: {log}); it said:\n{self.said.strip()}"
+        )
+
+
+def n_aborts() -> int:
+    """Return how often `abort` was called: who waits for its turn gives up if that changes."""
+    return _aborts
+
+
+def abort() -> None:
+    """End every uv that this process has started."""
+    global _aborts
+    _aborts += 1
+    for process in list(_running):
+        process.kill()
+
+
+def _environment(settings: dict[str, list[str]]) -> dict[str, str]:
+    environment = {k: v for k, v in os.environ.items() if k not in ("VIRTUAL_ENV", "CONDA_PREFIX")}
+    environment |= {"UV_PYTHON_DOWNLOADS": "never", "UV_NO_PROGRESS": "1", "NO_COLOR": "1"}
+    if settings.get("cert"):
+        environment.setdefault("SSL_CERT_FILE", settings["cert"][-1])
+    return environment
+
+
+def _sources(settings: dict[str, list[str]]) -> list[str]:
+    """Return uv's options for the indexes and folders where pip looks, as far as uv has no settings of its own for them."""
+    options: list[str] = []
+    for name, (option, variables) in SOURCES.items():
+        if any(os.environ.get(variable) for variable in variables):
+            continue
+        options += [part for value in settings.get(name, ()) for part in (option, value)]
+    if options:
+        # as pip does: the best version of all indexes, not the first index that has any
+        options += ["--index-strategy", "unsafe-best-match"]
+    return options
+
+
+def _pip_settings() -> dict[str, list[str]]:
+    """Return pip's own configuration, variables of the environment included; empty where there is no pip."""
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "pip", "config", "list"],
+            capture_output=True,
+            text=True,
+            check=False,
+            stdin=subprocess.DEVNULL,
+            timeout=PIP_SECONDS,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return {}
+    found: dict[str, list[str]] = {}
+    # pip lists files before variables, and what comes later counts
+    ranks = ("global.", "install.", ":env:.")
+    rows = [line.partition("=") for line in done.stdout.splitlines() if line.startswith(ranks)]
+    for rank in ranks:
+        for key, _, value in rows:
+            if key.startswith(rank):
+                found[key.removeprefix(rank)] = str(ast.literal_eval(value)).split()
+    return found

@@ -1,0 +1,374 @@
+"""An adapter in another interpreter: that of its own environment, as a child process of the trial.
+
+Commands and answers are JSON over a socket (`wire`), one at a time; tables are Arrow files in the trial's scratch folder and
+predictions .npy files. The child stands under the trial's limits like any other process of its tree.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import asdict
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from benchbench.contracts.automl import AutoMLAdapter, AutoMLBudget, TableInfo
+from benchbench.errors import BenchbenchError, ClusterError
+from benchbench.execution import child, environments, shim, wire
+from benchbench.execution.tables import write_table
+from benchbench.registry import MethodEntry, check_params
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from numpy.typing import NDArray
+
+    from benchbench.contracts.context import Context
+
+__all__ = ["InterpreterDiedError", "Proxy", "RemoteError", "probe", "remote_adapter"]
+
+# what an adapter may take to end what it has started; after that it is ended
+CLOSE_SECONDS = 15.0
+TAIL_CHARACTERS = 2000
+THREAD_VARIABLES = (
+    "OMP_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "BLIS_NUM_THREADS",
+    "VECLIB_MAXIMUM_THREADS",
+    "NUMEXPR_NUM_THREADS",
+    "NUMEXPR_MAX_THREADS",
+    "NUMBA_NUM_THREADS",
+    "POLARS_MAX_THREADS",
+    "LOKY_MAX_CPU_COUNT",
+    "TF_NUM_INTRAOP_THREADS",
+    "TF_NUM_INTEROP_THREADS",
+)
+# what would let the environment see packages or settings of ours
+NOT_INHERITED = ("PYTHONPATH", "PYTHONHOME", "PYTHONSTARTUP", "VIRTUAL_ENV", "CONDA_PREFIX")
+
+
+class RemoteError(Exception):
+    """The method raised something in its own interpreter; the subclass has the name of what it was."""
+
+
+class _RemoteTracebackError(Exception):
+    """Shows the other interpreter's traceback as the cause of an error."""
+
+    def __str__(self) -> str:
+        return f"in the method's own interpreter:\n{self.args[0]}"
+
+
+class InterpreterDiedError(BenchbenchError):
+    """The method's own interpreter ended in the middle of a command."""
+
+    outcome = "crashed"
+
+
+def remote_adapter(entry: MethodEntry, params: Mapping[str, Any]) -> AutoMLAdapter:
+    """Return an adapter that runs in its method's own environment, which is built if need be.
+
+    Raises
+    ------
+    EnvironmentBuildError
+        If the environment cannot be built.
+    ClusterError
+        If the adapter's file is no longer what this process has read.
+    UnknownNameError
+        If the adapter's constructor has no such parameter.
+    """
+    check_params(entry, params)
+    if entry.source_hash() != entry.source_hash_now():
+        raise ClusterError(f"{entry.path} has changed since this worker read it; run the same command again")
+    found = environments.ensure(entry, _say)
+    child.remember({f"environment/{name}": version for name, version in found.versions.items()})
+    return Proxy(entry, params, found.python)
+
+
+def probe(entry: MethodEntry, python: Path) -> None:
+    """Import an adapter, and what tables need, in an interpreter.
+
+    Raises
+    ------
+    RemoteError
+        If that raises anything there.
+    InterpreterDiedError
+    """
+    proxy = Proxy(entry, {}, python)
+    try:
+        proxy.probe()
+    finally:
+        proxy.close()
+
+
+def _say(line: str) -> None:
+    sys.stderr.write(line + "\n")
+    sys.stderr.flush()
+
+
+class Proxy(AutoMLAdapter):
+    """Passes each call on to the adapter in its own interpreter, and takes the answer from there.
+
+    Parameters
+    ----------
+    entry : MethodEntry
+    params : mapping
+        For the adapter's constructor.
+    python : Path
+        The interpreter.
+
+    Notes
+    -----
+    Any call may raise `RemoteError` (what the method raised), `InterpreterDiedError` or `MemoryError`.
+    """
+
+    def __init__(self, entry: MethodEntry, params: Mapping[str, Any], python: Path) -> None:
+        self.card = entry.card  # type: ignore[misc]
+        self.entry, self.params, self.python = entry, dict(params), python
+        self.start_seconds = 0.0
+        self._interpreter: _Interpreter | None = None
+        self._tables: dict[str, Any] = {}
+        self._n_files = 0
+
+    def supports(self, info: TableInfo) -> str | None:
+        """See the base class."""
+        reason: str | None = self._ask("supports", info=_plain(info))
+        if reason is not None:
+            self.close()
+        return reason
+
+    def setup(self, info: TableInfo, *, budget: AutoMLBudget, context: Context) -> None:
+        """See the base class."""
+        super().setup(info, budget=budget, context=context)
+        if self._interpreter is not None and self._interpreter.threads != budget.threads:
+            self._stop()
+        self._folder = context.scratch / "tables"
+        self._folder.mkdir()
+        plain = {name: getattr(context, name) for name in ("seed", "device", "threads", "deadline")}
+        plain["scratch"] = str(context.scratch)
+        started = time.perf_counter()
+        self._ask("setup", info=_plain(info), budget=asdict(budget), context=plain)
+        self.start_seconds += time.perf_counter() - started
+
+    def probe(self) -> None:
+        """Import what tables need there."""
+        self._ask("probe")
+
+    def metrics(self) -> dict[str, float]:
+        """Return what the harness records besides scores."""
+        return {"environment_start_seconds": self.start_seconds}
+
+    def hand_over(self, rows: pd.DataFrame, target: pd.Series[Any] | None = None) -> None:
+        """Give rows to the interpreter before they are used, so that this does not count as fitting or predicting."""
+        self._table(rows)
+        if target is not None:
+            self._table(target)
+
+    def fit(self, rows: pd.DataFrame, target: pd.Series[Any]) -> None:
+        """See the base class."""
+        context = self.context
+        self._ask(
+            "fit",
+            rows=self._table(rows),
+            target=self._table(target),
+            elapsed=context.elapsed(),
+            deadline=context.deadline,
+        )
+        # the interpreter has forgotten them
+        for name in self._tables:
+            Path(name).unlink()
+        self._tables.clear()
+
+    def predict(self, rows: pd.DataFrame) -> NDArray[Any]:
+        """See the base class."""
+        return self._predictions("predict", rows)
+
+    def predict_proba(self, rows: pd.DataFrame) -> NDArray[Any]:
+        """See the base class."""
+        return self._predictions("predict_proba", rows)
+
+    def close(self) -> None:
+        """Let the adapter close, within `CLOSE_SECONDS`, and end its interpreter."""
+        if self._interpreter is None:
+            return
+        try:
+            self._interpreter.patience = CLOSE_SECONDS
+            self._ask("close")
+        except TimeoutError:
+            _say(f"the adapter's close() did not end within {CLOSE_SECONDS:g} s")
+        except (RemoteError, InterpreterDiedError, NotImplementedError, MemoryError, OSError) as error:
+            # the scores are there: what goes wrong now is told in the log alone
+            _say(f"close: {type(error).__name__}: {error}")
+        finally:
+            self._stop()
+
+    def _predictions(self, what: str, rows: pd.DataFrame) -> NDArray[Any]:
+        import numpy as np
+
+        answer = self._file("npy")
+        self._ask(what, rows=self._table(rows), answer=str(answer))
+        found: NDArray[Any] = np.load(answer, allow_pickle=False)
+        answer.unlink()
+        return found
+
+    def _table(self, rows: Any) -> str:
+        """Return the file of these rows; written once however often they are asked for."""
+        for name, known in self._tables.items():
+            if known is rows:
+                return name
+        path = self._file("arrow")
+        write_table(rows if hasattr(rows, "columns") else rows.to_frame("target"), path)
+        self._ask("load", table=str(path))
+        # holds the rows, so that no others can have their identity
+        self._tables[str(path)] = rows
+        return str(path)
+
+    def _file(self, ending: str) -> Path:
+        self._n_files += 1
+        return self._folder / f"{self._n_files}.{ending}"
+
+    def _ask(self, what: str, **arguments: Any) -> Any:
+        if self._interpreter is None:
+            self._start()
+        assert self._interpreter is not None
+        return self._interpreter.ask(what, arguments, self._replay)
+
+    def _replay(self, point: list[Any]) -> None:
+        self.context.replay([(int(point[0]), float(point[1]), str(point[2]), float(point[3]))])
+
+    def _start(self) -> None:
+        # the harness has set the trial's threads here already
+        threads = self.budget.threads if hasattr(self, "budget") else int(os.environ.get("OMP_NUM_THREADS", "1"))
+        started = time.perf_counter()
+        self._interpreter = _Interpreter(self.python, threads)
+        cls = self.entry.cls
+        adapter = {
+            "module": self.entry.module,
+            "file": str(self.entry.path),
+            "name": cls.__qualname__,
+            "params": self.params,
+        }
+        self._interpreter.ask("hello", {"protocol": shim.PROTOCOL, "adapter": adapter}, self._replay)
+        self.start_seconds += time.perf_counter() - started
+
+    def _stop(self) -> None:
+        if self._interpreter is not None:
+            self._interpreter.stop()
+            self._interpreter = None
+
+
+class _Interpreter:
+    """The child process and its socket."""
+
+    def __init__(self, python: Path, threads: int) -> None:
+        self.threads = threads
+        self.patience: float | None = None
+        self._said = ""
+        mine, its = socket.socketpair()
+        self._socket = mine
+        environment = {k: v for k, v in os.environ.items() if k not in NOT_INHERITED}
+        environment |= dict.fromkeys(THREAD_VARIABLES, str(threads))
+        environment |= {"PYTHONHASHSEED": "0", "PYTHONUNBUFFERED": "1", "PYTHONNOUSERSITE": "1"}
+        # some libraries report to their makers otherwise
+        environment["DO_NOT_TRACK"] = "1"
+        # the folder of the shim stays off sys.path (-P): its neighbours are no top-level modules
+        command = [str(python), "-P", shim.__file__, str(its.fileno()), *_packages()]
+        with its:
+            self._process = subprocess.Popen(
+                command,
+                pass_fds=[its.fileno()],
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+            )
+        self._reader = threading.Thread(target=self._pass_on, daemon=True)
+        self._reader.start()
+        threading.Thread(target=self._hang_up, daemon=True).start()
+
+    def _hang_up(self) -> None:
+        """End waiting for an answer when the interpreter has ended; what it forked may still hold its socket."""
+        self._process.wait()
+        try:
+            self._socket.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            return
+
+    def _pass_on(self) -> None:
+        """Copy what the interpreter prints on standard error to the trial's log, and keep the end of it."""
+        assert self._process.stderr is not None
+        with self._process.stderr as stream:
+            while data := os.read(stream.fileno(), 65536):
+                self._said = (self._said + data.decode(errors="replace"))[-TAIL_CHARACTERS:]
+                while data:
+                    data = data[os.write(2, data) :]
+
+    def ask(self, what: str, arguments: dict[str, Any], on_point: Any) -> Any:
+        """Send a command and return its answer; points that come before it are passed on."""
+        self._socket.settimeout(self.patience)
+        try:
+            wire.send(self._socket, {"do": what, **arguments})
+            message = wire.receive(self._socket)
+            while message is not None and "point" in message:
+                on_point(message["point"])
+                message = wire.receive(self._socket)
+        except (BrokenPipeError, ConnectionResetError):
+            message = None
+        if message is None:
+            raise InterpreterDiedError(self._how_it_died(what))
+        if "error" in message:
+            _raise(message["error"])
+        return message["ok"]
+
+    def _how_it_died(self, what: str) -> str:
+        try:
+            code: int | None = self._process.wait(timeout=5)
+        except subprocess.TimeoutExpired:
+            code = None
+        # processes that it has left may hold the pipe open
+        self._reader.join(timeout=0.5)
+        if code is None:
+            how = "closed its socket"
+        elif code < 0:
+            how = f"was killed by {signal.Signals(-code).name}"
+            if code == -signal.SIGKILL:
+                how += " (not by the harness; perhaps by the kernel for want of memory)"
+        else:
+            how = f"left by exit code {code}"
+        return f"the method's own interpreter {how} in {what}; it said: {self._said.strip() or 'nothing'}"
+
+    def stop(self) -> None:
+        """Close the socket, which ends the interpreter, and make sure of it."""
+        self._socket.close()
+        try:
+            self._process.wait(timeout=5)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._reader.join(timeout=0.5)
+
+
+def _packages() -> list[str]:
+    """Return what of ours can be imported there: the core, whose adapters' part may lie in another folder."""
+    return [f"{name}={import_module(name).__path__[0]}" for name in ("benchbench", "benchbench.methods")]
+
+
+def _plain(info: TableInfo) -> dict[str, Any]:
+    plain = {name: getattr(info, name) for name in ("name", "kind", "metric", "target", "n_rows")}
+    return plain | {"classes": list(info.classes), "columns": [list(pair) for pair in info.columns.items()]}
+
+
+def _raise(error: dict[str, Any]) -> None:
+    """Raise what the method raised, under its own name, with the other interpreter's traceback as its cause."""
+    name, message = str(error["type"]), str(error["message"])
+    cause = _RemoteTracebackError(error["traceback"])
+    if error["is_memory"]:
+        raise MemoryError(message) from cause
+    if name == NotImplementedError.__name__:
+        raise NotImplementedError(message) from cause
+    raise type(name, (RemoteError,), {"__module__": __name__})(message) from cause

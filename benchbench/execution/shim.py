@@ -1,0 +1,160 @@
+"""The other end of `benchbench.execution.remote`: runs in the interpreter of a method's own environment, by its path.
+
+Of this package it makes importable what adapters need at import (contracts, cards, seeds, and the adapters themselves), not
+what else is installed beside it; of the environment it needs pyarrow, pandas and numpy, and the adapter whatever it imports.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import importlib.util
+import os
+import socket
+import sys
+import traceback
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+PROTOCOL = 1
+"""Version of the messages; both ends must have the same."""
+
+
+def main() -> None:
+    """Answer commands until the socket closes; its file descriptor is the argument."""
+    faulthandler.enable()
+    sock = socket.socket(fileno=int(sys.argv[1]))
+    sock.set_inheritable(False)
+    sock.setblocking(True)
+    packages = [part.partition("=") for part in sys.argv[2:]]
+    for name, _, folder in packages:
+        _add_package(name, Path(folder))
+    # only from here on is this package importable
+    wire = import_module("benchbench.execution.wire")
+    server, owner = Server(sock, wire), os.getpid()
+    while (message := wire.receive(sock)) is not None:
+        try:
+            answer = {"ok": getattr(server, f"do_{message.pop('do')}")(**message)}
+        except BaseException as error:  # whatever the method raises is the trial's business
+            answer = {"error": _describe(error)}
+        if os.getpid() != owner:  # a process that the method forked has no say
+            os._exit(1)
+        sys.stdout.flush()
+        sys.stderr.flush()
+        wire.send(sock, answer)
+    # tearing the interpreter down can cost a second, and says nothing that `close` has not
+    os._exit(0)
+
+
+class Server:
+    """Holds the adapter, and does what it is told; each `do_*` is a command."""
+
+    def __init__(self, sock: socket.socket, wire: Any) -> None:
+        self.sock, self.wire = sock, wire
+        self.frames: dict[str, Any] = {}
+
+    def do_hello(self, protocol: int, adapter: dict[str, Any]) -> dict[str, Any]:
+        """Import the adapter and make it; return what this interpreter is."""
+        if protocol != PROTOCOL:
+            raise ValueError(f"protocol {protocol} was asked for, this is {PROTOCOL}")
+        cls: Any = _load(adapter["module"], Path(adapter["file"]))
+        for part in adapter["name"].split("."):
+            cls = getattr(cls, part)
+        self.adapter = cls(**adapter["params"])
+        return {"protocol": PROTOCOL, "python": ".".join(map(str, sys.version_info[:3]))}
+
+    def do_probe(self) -> None:
+        """Import what tables need."""
+        for name in ("numpy", "pandas", "pyarrow"):
+            import_module(name)
+
+    def do_supports(self, info: dict[str, Any]) -> str | None:
+        """Return why the task is declined, or None."""
+        return self.adapter.supports(self._info(info))  # type: ignore[no-any-return]
+
+    def do_setup(self, info: dict[str, Any], budget: dict[str, Any], context: dict[str, Any]) -> None:
+        """Hand the task over; `context` holds its plain fields."""
+        contracts = import_module("benchbench.contracts.automl")
+        context["scratch"] = Path(context["scratch"])
+        # the deadline is of the clock that all processes of a host share
+        self.context = import_module("benchbench.contracts.context").Context(**context, sink=self._point)
+        self.adapter.setup(self._info(info), budget=contracts.AutoMLBudget(**budget), context=self.context)
+
+    def do_load(self, table: str) -> None:
+        """Read a table beforehand, so that its reading does not count as fitting or predicting."""
+        self.frames[table] = import_module("benchbench.execution.tables").read_table(Path(table))
+
+    def do_fit(self, rows: str, target: str, elapsed: float, deadline: float) -> None:
+        """Fit, and forget the tables; seconds of curves go on from `elapsed`."""
+        self.context.deadline = deadline
+        self.context.start_clock(elapsed)
+        self.adapter.fit(self.frames.pop(rows), self.frames.pop(target).iloc[:, 0])
+
+    def do_predict(self, rows: str, answer: str) -> None:
+        """Predict; the result is an .npy file."""
+        self._save(self.adapter.predict(self.frames[rows]), answer)
+
+    def do_predict_proba(self, rows: str, answer: str) -> None:
+        """Predict probabilities; the result is an .npy file."""
+        self._save(self.adapter.predict_proba(self.frames[rows]), answer)
+
+    def do_close(self) -> None:
+        """Let the adapter end what it has started."""
+        self.adapter.close()
+
+    def _info(self, plain: dict[str, Any]) -> Any:
+        plain["classes"] = tuple(plain["classes"])
+        # as pairs, because the order of columns counts
+        plain["columns"] = dict(plain["columns"])
+        return import_module("benchbench.contracts.automl").TableInfo(**plain)
+
+    def _save(self, found: Any, path: str) -> None:
+        import numpy as np
+
+        array = np.asarray(found)
+        if array.dtype.hasobject:
+            raise TypeError(f"predictions are not numbers but {type(found).__name__} of {array.dtype}")
+        np.save(path, array, allow_pickle=False)
+
+    def _point(self, step: int, seconds: float, metric: str, value: float) -> None:
+        self.wire.send(self.sock, {"point": [step, seconds, metric, value]})
+
+
+def _add_package(name: str, folder: Path) -> None:
+    """Make a package importable from this folder, whatever `sys.path` says."""
+    module = _import_from(name, folder / "__init__.py", [str(folder)])
+    parent, _, child = name.rpartition(".")
+    if parent:
+        setattr(sys.modules[parent], child, module)
+
+
+def _load(name: str, file: Path) -> ModuleType:
+    """Return the adapter's module: one of a package that was added, else the file alone."""
+    parent = name.rpartition(".")[0]
+    if parent and parent.partition(".")[0] in sys.modules:
+        return import_module(name)
+    return _import_from(name, file, None)
+
+
+def _import_from(name: str, file: Path, folders: list[str] | None) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, file, submodule_search_locations=folders)
+    if spec is None or spec.loader is None:
+        raise ImportError(f"{file} is not a Python file")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def _describe(error: BaseException) -> dict[str, Any]:
+    return {
+        "type": type(error).__name__,
+        "message": str(error)[:4000],
+        "traceback": "".join(traceback.format_exception(error))[-20_000:],
+        "is_memory": isinstance(error, MemoryError),
+    }
+
+
+if __name__ == "__main__":
+    main()

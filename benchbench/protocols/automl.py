@@ -1,0 +1,253 @@
+"""The protocol of AutoML on tables: AMLB's. One trial is one split of a task: fit on its training rows, predict its test rows.
+
+The trial's seed is the number of the split (repeat x folds + fold), and the adapter's randomness derives from it, as in AMLB.
+The score is the area under the ROC curve (two classes), minus the log loss (more), or minus the root mean squared error (regression).
+
+`fit` may take the seconds of the budget and is stopped at `fit_limit_seconds` of them; what it is given are rows and targets of
+the training part. Loading, importing and `setup` are not timed. Test rows are predicted twice: all at once, which is timed, and
+some of them one by one, for the latency of a single row.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+from benchbench.contracts.automl import AutoMLAdapter, AutoMLBudget, TableInfo, TableTask
+from benchbench.contracts.context import fit_limit_seconds
+from benchbench.errors import ProtocolViolation
+from benchbench.protocols.base import Declined, PhaseClock, ProtocolResult, checked_loader
+from benchbench.protocols.table_scores import classification_scores, regression_scores
+from benchbench.registry import create_method, get_method
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+    from numpy.typing import NDArray
+
+    from benchbench.contracts.context import Context
+    from benchbench.spec import TrialSpec
+
+__all__ = [
+    "PRELOAD",
+    "PROTOCOL_VERSION",
+    "TIMED_PHASES",
+    "budget_iterations",
+    "budget_of",
+    "make_adapter",
+    "predict",
+    "run",
+]
+
+PROTOCOL_VERSION = "automl/1"
+TIMED_PHASES = ("fit", "predict")
+PRELOAD = (
+    "numpy",
+    "pandas",
+    "pyarrow.parquet",
+    "sklearn.datasets",
+    "sklearn.ensemble",
+    "sklearn.linear_model",
+    "sklearn.metrics",
+    "sklearn.model_selection",
+)
+
+# single rows whose prediction is timed: as many as fit into these seconds, at most so many, at least one
+LATENCY_ROWS = 20
+LATENCY_SECONDS = 1.0
+# beyond what float32 rounds away, rows that do not sum to 1 are no probabilities
+ROW_SUM_TOLERANCE = 1e-3
+
+
+def budget_iterations(cls: type[AutoMLAdapter], preset: str, task: str, loader: str, options: dict[str, Any]) -> int:
+    """Return 0: budgets of this track are seconds."""
+    return 0
+
+
+def run(spec: TrialSpec, fingerprint: str, context: Context, clock: PhaseClock) -> ProtocolResult:
+    """Execute one trial in this process.
+
+    Raises
+    ------
+    Declined
+        If the method declines the task.
+    ClusterError
+        If the data here are not those that were planned for.
+    ProtocolViolation
+        If predictions have the wrong shape, are not finite, or are no probabilities.
+    """
+    with clock.phase("load"):
+        loader = checked_loader(spec, fingerprint)
+        info: TableInfo = loader.info(spec.task, spec.options)
+    with clock.phase("import"):
+        adapter = make_adapter(spec)
+    try:
+        with clock.phase("import"):
+            reason = adapter.supports(info)
+        if reason is not None:
+            raise Declined(reason)
+        with clock.phase("load"):
+            task: TableTask = loader.load(spec.task, spec.options)
+            train, test = task.split(spec.seed)
+            info = replace(info, n_rows=len(train))
+        with clock.phase("setup"):
+            adapter.setup(info, budget=budget_of(spec), context=context)
+        fit(adapter, task, train, context, clock)
+        return score(adapter, task, test, clock)
+    finally:
+        with clock.phase("close"):
+            adapter.close()
+
+
+def make_adapter(spec: TrialSpec) -> AutoMLAdapter:
+    """Make the method's adapter; of methods with requirements of their own, one that speaks to another interpreter."""
+    entry = get_method(spec.method)
+    if entry.card.requirements:
+        from benchbench.execution.remote import remote_adapter
+
+        return remote_adapter(entry, spec.params)
+    adapter: AutoMLAdapter = create_method(spec.method, spec.params)
+    return adapter
+
+
+def budget_of(spec: TrialSpec) -> AutoMLBudget:
+    """Return what `fit` may spend; where training has no limit of its own, it is the trial's."""
+    budget = spec.budget
+    return AutoMLBudget(
+        seconds=budget.time_limit_seconds if budget.fit_seconds is None else budget.fit_seconds,
+        threads=budget.threads,
+        memory_mib=budget.memory_limit_mib,
+    )
+
+
+def rows_of(frame: pd.DataFrame, numbers: NDArray[np.int32]) -> pd.DataFrame:
+    """Return copies of these rows, numbered from 0: their old numbers say more than a method should know."""
+    return frame.iloc[numbers].reset_index(drop=True)
+
+
+def fit(adapter: AutoMLAdapter, task: TableTask, train: NDArray[np.int32], context: Context, clock: PhaseClock) -> None:
+    """Fit the adapter to the training rows, within its limit."""
+    with clock.phase("load"):
+        rows = rows_of(task.frame, train)
+        target = task.target.iloc[train].reset_index(drop=True)
+        adapter.hand_over(rows, target)
+    with context.limited("fit", fit_limit_seconds(adapter.budget.seconds)):
+        context.start_clock()
+        with clock.phase("fit"):
+            adapter.fit(rows, target)
+
+
+def score(adapter: AutoMLAdapter, task: TableTask, test: NDArray[np.int32], clock: PhaseClock) -> ProtocolResult:
+    """Predict the test rows and score the predictions."""
+    with clock.phase("load"):
+        rows = rows_of(task.frame, test)
+        adapter.hand_over(rows)
+    with clock.phase("predict"):
+        predictions = predict(adapter, rows)
+    metrics = {"predict_seconds": clock.seconds["predict"], "predict_rows": float(len(test))}
+    with clock.phase("latency"):
+        metrics |= row_latency(adapter, rows)
+    if adapter.info.kind == "regression":
+        with clock.phase("score"):
+            metrics |= regression_scores(task.target.iloc[test].to_numpy("float64"), predictions)
+    else:
+        with clock.phase("labels"):
+            labels = predict_labels(adapter, rows, predictions)
+        with clock.phase("score"):
+            metrics |= classification_scores(task.target.iloc[test].cat.codes.to_numpy("int64"), labels, predictions)
+    metrics |= adapter.metrics()
+    name, sign = {"auc": ("auc", 1), "log_loss": ("neg_log_loss", -1), "rmse": ("neg_rmse", -1)}[adapter.info.metric]
+    found = sign * metrics[adapter.info.metric]
+    return ProtocolResult(metric=name, unit="fold", unit_scores=[found], metrics=metrics)
+
+
+def predict(adapter: AutoMLAdapter, rows: pd.DataFrame) -> NDArray[np.float64]:
+    """Return checked probabilities (n, n_classes), or values (n,) for regression.
+
+    A method without probabilities is taken at its word: its predictions count as certain.
+
+    Raises
+    ------
+    ProtocolViolation
+    """
+    info = adapter.info
+    if info.kind == "regression":
+        return check_values(adapter.predict(rows), len(rows))
+    try:
+        found: Any = adapter.predict_proba(rows)
+    except NotImplementedError:
+        import numpy as np
+
+        return np.eye(len(info.classes))[check_labels(adapter.predict(rows), len(rows), len(info.classes))]
+    return check_probabilities(found, len(rows), len(info.classes))
+
+
+def predict_labels(adapter: AutoMLAdapter, rows: pd.DataFrame, probabilities: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Return checked places of classes (n,)."""
+    return check_labels(adapter.predict(rows), *probabilities.shape)
+
+
+def row_latency(adapter: AutoMLAdapter, rows: pd.DataFrame) -> dict[str, float]:
+    """Return the median seconds of the prediction of a single row, if there is one; rows are made ready before the clock starts."""
+    import numpy as np
+
+    ask = adapter.predict if adapter.info.kind == "regression" else adapter.predict_proba
+    started, seconds = perf_counter(), []
+    for i in range(min(LATENCY_ROWS, len(rows))):
+        one = rows.iloc[[i]].reset_index(drop=True)
+        adapter.hand_over(one)
+        before = perf_counter()
+        try:
+            ask(one)
+        except NotImplementedError:
+            ask = adapter.predict
+            continue
+        seconds.append(perf_counter() - before)
+        if perf_counter() - started > LATENCY_SECONDS:
+            break
+    return {"row_latency_seconds": float(np.median(seconds))} if seconds else {}
+
+
+def _array(found: Any, shape: tuple[int, ...], what: str) -> NDArray[np.float64]:
+    import numpy as np
+
+    try:
+        array = np.asarray(found, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise ProtocolViolation(f"{what} are not numbers but {type(found).__name__}: {error}") from error
+    if array.shape != shape:
+        raise ProtocolViolation(f"{what} have shape {array.shape}, expected {shape}")
+    if not np.isfinite(array).all():
+        raise ProtocolViolation(f"{int((~np.isfinite(array)).sum())} of {array.size} {what} are NaN or infinite")
+    return array
+
+
+def check_values(found: Any, n_rows: int) -> NDArray[np.float64]:
+    """Return predicted values (n_rows,), or raise `ProtocolViolation`."""
+    return _array(found, (n_rows,), "predicted values")
+
+
+def check_labels(found: Any, n_rows: int, n_classes: int) -> NDArray[np.int64]:
+    """Return predicted places of classes (n_rows,), or raise `ProtocolViolation`."""
+    array = _array(found, (n_rows,), "predicted classes")
+    labels = array.astype("int64")
+    if (labels != array).any() or (n_rows and (labels.min() < 0 or labels.max() >= n_classes)):
+        raise ProtocolViolation(
+            f"predicted classes lie in [{array.min():g}, {array.max():g}], expected places 0 to {n_classes - 1} in the task's"
+            " order of classes"
+        )
+    return labels
+
+
+def check_probabilities(found: Any, n_rows: int, n_classes: int) -> NDArray[np.float64]:
+    """Return probabilities (n_rows, n_classes), or raise `ProtocolViolation`; what was rounded is left as it is."""
+    import numpy as np
+
+    array = _array(found, (n_rows, n_classes), "probabilities")
+    if array.size and (array.min() < -ROW_SUM_TOLERANCE or array.max() > 1 + ROW_SUM_TOLERANCE):
+        raise ProtocolViolation(f"probabilities lie in [{array.min():.4g}, {array.max():.4g}], expected [0, 1]")
+    worst = float(np.abs(array.sum(axis=1) - 1).max(initial=0.0))
+    if worst > ROW_SUM_TOLERANCE:
+        raise ProtocolViolation(f"rows of probabilities must sum to 1; one is off by {worst:.4g}")
+    return array

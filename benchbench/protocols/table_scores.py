@@ -1,0 +1,87 @@
+"""Scores of predictions for the rows of a table, named and defined as in AMLB, where it has them.
+
+Shapes: n test rows, k classes; classes are given by their places in the task's order.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from benchbench.errors import InputError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+__all__ = ["auc", "classification_scores", "log_loss", "regression_scores"]
+
+
+def classification_scores(
+    truth: NDArray[np.int64], labels: NDArray[np.int64], probabilities: NDArray[np.float64]
+) -> dict[str, float]:
+    """Return accuracy, balanced_accuracy, log_loss and auc.
+
+    Parameters
+    ----------
+    truth, labels : (n,) int64
+        True and predicted classes.
+    probabilities : (n, k) float64
+        Rows sum to 1 up to rounding.
+    """
+    import numpy as np
+
+    hits = truth == labels
+    # recall of the classes that occur in the test rows, as in scikit-learn
+    recalls = [hits[truth == c].mean() for c in np.unique(truth)]
+    return {
+        "accuracy": float(hits.mean()),
+        "balanced_accuracy": float(np.mean(recalls)),
+        "log_loss": log_loss(truth, probabilities),
+        "auc": auc(truth, probabilities),
+    }
+
+
+def log_loss(truth: NDArray[np.int64], probabilities: NDArray[np.float64]) -> float:
+    """Return the mean of -log of the true class's probability.
+
+    What rounding took from the sum of a row is given back, then probabilities are clipped to [eps, 1 - eps] with the eps of
+    float64, 2.2e-16: `sklearn.metrics.log_loss`, which AMLB calls.
+    """
+    import numpy as np
+
+    eps = np.finfo(np.float64).eps
+    positive = np.clip(probabilities, 0.0, 1.0)
+    share = positive[np.arange(len(truth)), truth] / positive.sum(axis=1)
+    return float(-np.log(np.clip(share, eps, 1 - eps)).mean())
+
+
+def auc(truth: NDArray[np.int64], probabilities: NDArray[np.float64]) -> float:
+    """Return the area under the ROC curve; the second class is the positive one.
+
+    For more than two classes: the mean over those that occur in the test rows, each against the rest.
+
+    Raises
+    ------
+    InputError
+        If all test rows are of one class.
+    """
+    import numpy as np
+    from sklearn.metrics import roc_auc_score
+
+    present = np.unique(truth)
+    if len(present) < 2:
+        raise InputError("all test rows of this split are of one class: it has no area under the curve")
+    # as they come: dividing by the sum of a row would break ties
+    classes = [1] if probabilities.shape[1] == 2 else present
+    return float(np.mean([roc_auc_score(truth == c, probabilities[:, c]) for c in classes]))
+
+
+def regression_scores(truth: NDArray[np.float64], values: NDArray[np.float64]) -> dict[str, float]:
+    """Return rmse and r2; both arrays are (n,) float64."""
+    import numpy as np
+
+    squared = (truth - values) ** 2
+    total = float(((truth - truth.mean()) ** 2).sum())
+    # all true values alike: 1 for a perfect prediction, else 0, as in scikit-learn
+    r2 = 1.0 - float(squared.sum()) / total if total else float(not squared.any())
+    return {"rmse": float(np.sqrt(squared.mean())), "r2": r2}

@@ -1,0 +1,88 @@
+"""FLAML: tunes learners with a search that spends little on what costs much. After Wang et al. 2021, MLSys.
+
+The library itself, in an environment of its own, with its own settings: it picks LightGBM, XGBoost, random forests, extra trees
+or linear models, and starts with cheap configurations.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from benchbench.cards import MethodCard
+from benchbench.contracts.automl import KINDS, AutoMLAdapter, AutoMLBudget, TableInfo
+from benchbench.contracts.context import Context
+from benchbench.methods.automl._tables import class_codes
+from benchbench.methods.automl._wrapping import Texts, library_seconds, spread
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from numpy.typing import NDArray
+
+__all__ = ["Flaml"]
+
+METRICS = {"auc": "roc_auc", "log_loss": "log_loss", "rmse": "rmse"}
+
+
+class Flaml(AutoMLAdapter):
+    """Searches learners and their parameters for as long as the budget lasts.
+
+    Parameters
+    ----------
+    ensemble : bool
+        Whether the best learners are stacked at the end.
+    max_iter : int
+        Configurations at most; 0: as many as there is time for. With a number the search repeats exactly.
+    """
+
+    card: ClassVar[MethodCard] = MethodCard(
+        name="flaml",
+        track="automl",
+        title="FLAML",
+        summary="Tunes boosted trees, forests and linear models, cheap configurations first.",
+        paper="Wang, Wu, Weimer & Zhu 2021, MLSys",
+        url="https://arxiv.org/abs/1911.04706",
+        year=2021,
+        differs="The library, version 2.7; its time limit is nine tenths of the budget. String columns become categories.",
+        family="system",
+        tasks=KINDS,
+        deterministic=False,
+        devices=("cpu",),
+        requirements="requirements/flaml.txt",
+    )
+
+    def __init__(self, *, ensemble: bool = False, max_iter: int = 0) -> None:
+        self.ensemble, self.max_iter = ensemble, max_iter
+
+    def setup(self, info: TableInfo, *, budget: AutoMLBudget, context: Context) -> None:
+        from flaml import AutoML
+
+        super().setup(info, budget=budget, context=context)
+        self.model = AutoML()
+
+    def fit(self, rows: pd.DataFrame, target: pd.Series[Any]) -> None:
+        import numpy as np
+
+        self.texts = Texts(self.info.columns).fit(rows)
+        y = class_codes(target)
+        self.present = np.unique(y)
+        self.model.fit(
+            self.texts.transform(rows),
+            y,
+            task="regression" if self.info.kind == "regression" else "classification",
+            metric=METRICS[self.info.metric],
+            time_budget=library_seconds(self.budget, 0.9),
+            max_iter=self.max_iter or None,
+            n_jobs=self.budget.threads,
+            seed=self.context.derive("flaml"),
+            ensemble=self.ensemble,
+            early_stop=False,
+            log_file_name="",
+            verbose=0,
+        )
+
+    def predict(self, rows: pd.DataFrame) -> NDArray[Any]:
+        return self.model.predict(self.texts.transform(rows))
+
+    def predict_proba(self, rows: pd.DataFrame) -> NDArray[Any]:
+        found = self.model.predict_proba(self.texts.transform(rows))
+        return spread(found, self.present, len(self.info.classes))

@@ -1,0 +1,57 @@
+"""Logistic regression, and ridge regression for values. Cox 1958, "The regression analysis of binary sequences"; Hoerl & Kennard 1970.
+
+Both with scikit-learn's penalty of 1. Numbers are scaled, missing ones are the training rows' median; each category is a
+column of 0 and 1 (the 100 most frequent of a column), a missing one 0 in all of them.
+"""
+
+from __future__ import annotations
+
+import warnings
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from benchbench.cards import MethodCard
+from benchbench.contracts.automl import KINDS
+from benchbench.methods.automl._models import ModelAdapter
+from benchbench.methods.automl._tables import Encoder, OneHot
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+__all__ = ["LinearModel"]
+
+
+class LinearModel(ModelAdapter):
+    """A linear model with a quadratic penalty."""
+
+    card: ClassVar[MethodCard] = MethodCard(
+        name="linear_model",
+        track="automl",
+        title="Logistic / ridge regression",
+        summary="A linear model of scaled numbers and indicators of categories.",
+        paper="Cox 1958, J. R. Stat. Soc. B 20(2)",
+        url="https://doi.org/10.1111/j.2517-6161.1958.tb00292.x",
+        year=1958,
+        family="baseline",
+        tasks=KINDS,
+        devices=("cpu",),
+    )
+
+    def __init__(self, penalty: float = 1.0, max_iterations: int = 500) -> None:
+        self.penalty, self.max_iterations = penalty, max_iterations
+
+    def encoder(self) -> Encoder:
+        return OneHot(self.info.columns)
+
+    def train(self, x: NDArray[np.float64], y: NDArray[Any]) -> Any:
+        from sklearn.dummy import DummyClassifier
+        from sklearn.linear_model import LogisticRegression, Ridge
+
+        if self.is_regression:
+            return Ridge(alpha=self.penalty).fit(x, y)
+        if y.min() == y.max():
+            return DummyClassifier().fit(x, y)
+        with warnings.catch_warnings():
+            # what has not converged is worth what its score says
+            warnings.simplefilter("ignore")
+            return LogisticRegression(C=1 / self.penalty, max_iter=self.max_iterations).fit(x, y)

@@ -1,0 +1,137 @@
+"""Random forest with tuned `max_features`: AMLB's strongest baseline. Gijsbers et al. 2024, "AMLB: an AutoML benchmark".
+
+As there, up to ten values of `max_features` between 1 and the number of columns are tried after the default, sqrt(p), each by
+5-fold cross-validation with the task's own metric, as long as the budget reaches; then a forest of the best is fitted to all rows.
+Otherwise than there, forests in cross-validation have 10 to 50 trees, as many as leave half the budget for the last one, and that
+one at most 500 (AMLB: 2000 both).
+"""
+
+from __future__ import annotations
+
+import math
+import time
+import warnings
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from benchbench.cards import MethodCard
+from benchbench.contracts.automl import KINDS
+from benchbench.methods.automl._forests import FIRST_TREES, ForestAdapter
+from benchbench.methods.automl._models import Stopwatch, all_classes
+from benchbench.protocols.table_scores import auc, log_loss
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+__all__ = ["TunedRandomForest", "candidates"]
+
+N_FOLDS = 5
+N_BELOW, N_ALL = 5, 10
+
+
+class TunedRandomForest(ForestAdapter):
+    """Chooses the number of features that a split looks at by cross-validation."""
+
+    card: ClassVar[MethodCard] = MethodCard(
+        name="tuned_random_forest",
+        track="automl",
+        title="Tuned random forest",
+        summary="Chooses max_features of a random forest by 5-fold cross-validation.",
+        paper="Gijsbers et al. 2024, JMLR 25(101)",
+        url="https://arxiv.org/abs/2207.12560",
+        year=2024,
+        differs="Forests of 50 trees in cross-validation and 500 in the end, where AMLB has up to 2000.",
+        family="baseline",
+        tasks=KINDS,
+        devices=("cpu",),
+    )
+    classifier = "RandomForestClassifier"
+    regressor = "RandomForestRegressor"
+
+    def __init__(self, n_trees: int = 500, n_tuning_trees: int = 50) -> None:
+        self.n_trees, self.n_tuning_trees = n_trees, n_tuning_trees
+
+    def train(self, x: NDArray[np.float64], y: NDArray[Any]) -> Any:
+        values = candidates(x.shape[1])
+        folds = self._folds(x, y)
+        tuning = Stopwatch(self.budget.seconds / 2)
+        n_trees = self._affordable_trees(x, y, folds, len(values), tuning) if folds else 0
+        scores: dict[int, float] = {}
+        longest = 0.0
+        for i, value in enumerate(values if folds else ()):
+            if longest > tuning.left():
+                break
+            started = time.monotonic()
+            score = self._cross_validated(value, n_trees, x, y, folds, tuning)
+            if score is None:
+                break
+            scores[value] = score
+            longest = max(longest, time.monotonic() - started)
+            self.context.report(i, max_features=value, validation_score=score)
+        # of equal ones the largest, as in AMLB
+        best = max(scores, key=lambda value: (scores[value], value)) if scores else values[0]
+        return self.grown(self.forest(max_features=best), x, y, self.watch)
+
+    def _folds(self, x: NDArray[np.float64], y: NDArray[Any]) -> list[Any]:
+        from sklearn.model_selection import KFold, StratifiedKFold
+
+        n_folds = min(N_FOLDS, len(y))
+        if n_folds < 2:
+            return []
+        with warnings.catch_warnings():
+            # classes with fewer rows than folds are not in every fold
+            warnings.simplefilter("ignore")
+            kind = KFold if self.is_regression or max(_counts(y)) < n_folds else StratifiedKFold
+            return list(kind(n_folds).split(x, y))
+
+    def _affordable_trees(
+        self, x: NDArray[np.float64], y: NDArray[Any], folds: list[Any], n_values: int, tuning: Stopwatch
+    ) -> int:
+        """Return with how many trees all values can be tried in the time for tuning, from `FIRST_TREES` to `n_tuning_trees`."""
+        started = time.monotonic()
+        train, _ = folds[0]
+        first = min(FIRST_TREES, self.n_tuning_trees)
+        self.forest(n_estimators=first).fit(x[train], y[train])
+        a_tree = (time.monotonic() - started) / first
+        affordable = tuning.left() / (n_values * len(folds) * a_tree)
+        return int(min(max(affordable, first), self.n_tuning_trees))
+
+    def _cross_validated(
+        self, value: int, n_trees: int, x: NDArray[np.float64], y: NDArray[Any], folds: list[Any], tuning: Stopwatch
+    ) -> float | None:
+        """Return the mean score over the folds that have one; None if the time is over before all are done."""
+        found = []
+        for train, valid in folds:
+            if tuning.left() < 0:
+                return None
+            forest = self.forest(max_features=value, n_estimators=n_trees).fit(x[train], y[train])
+            score = self._score(forest.set_params(n_jobs=1), x[valid], y[valid])
+            if score is not None:
+                found.append(score)
+        return math.fsum(found) / len(found) if found else 0.0
+
+    def _score(self, forest: Any, x: NDArray[np.float64], y: NDArray[Any]) -> float | None:
+        if self.is_regression:
+            return -float(((forest.predict(x) - y) ** 2).mean() ** 0.5)
+        probabilities = all_classes(forest, x, len(self.info.classes))
+        if self.info.metric == "log_loss":
+            return -log_loss(y, probabilities)
+        return auc(y, probabilities) if y.min() < y.max() else None
+
+
+def candidates(n_features: int) -> list[int]:
+    """Return the values of `max_features` in the order in which AMLB tries them: sqrt(p), then below it, then above."""
+    default = max(1, int(math.sqrt(n_features)))
+    below = _uniform(1, default, N_BELOW + 1)[:-1]
+    above = _uniform(default, n_features, N_ALL + 1 - len(below))[1:]
+    return [default, *below, *above]
+
+
+def _uniform(start: int, end: int, n: int) -> list[int]:
+    return sorted({int(start + i * (end - start) / (n - 1)) for i in range(n)})
+
+
+def _counts(y: NDArray[Any]) -> list[int]:
+    import numpy as np
+
+    return np.unique(y, return_counts=True)[1].tolist()

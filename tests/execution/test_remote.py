@@ -1,0 +1,266 @@
+"""An adapter in another interpreter: rows and answers go through unchanged, and every way to go wrong has its status."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from benchbench.contracts.automl import AutoMLBudget, TableInfo
+from benchbench.contracts.context import Context
+from benchbench.errors import ClusterError, UnknownNameError
+from benchbench.execution import limits, supervisor
+from benchbench.execution.environments import Environment
+from benchbench.execution.remote import InterpreterDiedError, Proxy, RemoteError, remote_adapter
+from benchbench.registry import MethodEntry, get_method
+
+pytestmark = pytest.mark.usefixtures("zygotes", "wrapped")
+
+COLUMNS = {"age": "numeric", "size": "numeric", "colour": "nominal", "note": "string"}
+
+
+@pytest.fixture
+def rows() -> pd.DataFrame:
+    colours = pd.Categorical(["red", None, "blue", "red"], categories=["blue", "green", "red"])
+    frame = pd.DataFrame(
+        {
+            "age": np.array([3, -1, 2**60, 0]),
+            "size": [0.1, float("nan"), -1e300, 5e-324],
+            "colour": colours,
+            "note": pd.Series(["a", None, "", "ü\n\U0001f600"], dtype="str"),
+        }
+    )
+    frame.index = pd.Index([7, 3, 3, 0])
+    return frame
+
+
+@pytest.fixture
+def target() -> pd.Series[Any]:
+    return pd.Series(pd.Categorical(["no", "yes", "no", "no"], categories=["yes", "no", "never"]), name="answer")
+
+
+def info(kind: str = "multiclass") -> TableInfo:
+    classes = () if kind == "regression" else ("yes", "no", "never")
+    return TableInfo(
+        name="t", kind=kind, metric="log_loss", target="answer", classes=classes, columns=COLUMNS, n_rows=4
+    )
+
+
+@pytest.fixture
+def make(make_context: Callable[..., Context]) -> Iterator[Callable[..., Any]]:
+    """Make a proxy that has been set up; all are closed after the test."""
+    made = []
+
+    def start(how: str = "nothing", kind: str = "multiclass", **context: Any) -> Any:
+        proxy = remote_adapter(get_method("wrapped"), {"how": how})
+        made.append(proxy)
+        proxy.setup(
+            info(kind),
+            budget=AutoMLBudget(seconds=10, threads=1, memory_mib=1000),
+            context=make_context(**context),
+        )
+        return proxy
+
+    yield start
+    for proxy in made:
+        proxy.close()
+
+
+def test_predictions_come_back(make: Callable[..., Any], rows: pd.DataFrame, target: pd.Series[Any]) -> None:
+    proxy = make()
+    assert proxy.supports(info()) is None
+    proxy.fit(rows, target)
+    assert proxy.predict_proba(rows).tolist() == [[0.25, 0.75, 0.0]] * 4
+    assert proxy.predict(rows.iloc[:2]).tolist() == [1, 1]
+    assert proxy.predict(rows).dtype == np.int64
+    assert 0 < proxy.metrics()["environment_start_seconds"] < 60
+
+
+def test_values_come_back(make: Callable[..., Any], rows: pd.DataFrame) -> None:
+    proxy = make(kind="regression")
+    proxy.fit(rows, pd.Series([1.0, 2.0, 3.0, 4.1]))
+    assert proxy.predict(rows).tolist() == [pytest.approx(2.525, abs=0)] * 4
+
+
+def test_columns_keep_their_types(
+    make: Callable[..., Any], rows: pd.DataFrame, target: pd.Series[Any], capfd: pytest.CaptureFixture[str]
+) -> None:
+    proxy = make("describe")
+    proxy.hand_over(rows, target)
+    proxy.fit(rows, target)
+    said = capfd.readouterr().out
+    assert "column age: int64  [3, -1, 1152921504606846976, 0]" in said
+    assert "column size: float64  [0.1, None, -1e+300, 5e-324]" in said
+    assert "column colour: category ['blue', 'green', 'red'] ['red', None, 'blue', 'red']" in said
+    assert "column note: str  ['a', None, '', 'ü\\n\U0001f600']" in said
+    assert "target target: category ['no', 'yes', 'no']" in said
+    assert "index [0, 1, 2, 3] [0, 1, 2, 3]" in said
+
+
+def test_it_is_another_interpreter_that_sees_little_of_ours(
+    make: Callable[..., Any], wrapped: Environment, capfd: pytest.CaptureFixture[str]
+) -> None:
+    make()
+    said = capfd.readouterr().out
+    assert f"executable={wrapped.python}" in said
+    assert "threads=1 1 1" in said
+    for module in ("registry", "execution.supervisor", "protocols", "suites"):
+        assert f"benchbench.{module}" not in said
+
+
+def test_points_are_passed_on(make: Callable[..., Any], rows: pd.DataFrame, target: pd.Series[Any]) -> None:
+    points = []
+    proxy = make(sink=lambda *point: points.append(point))
+    proxy.context.start_clock(100.0)
+    proxy.fit(rows, target)
+    (point,) = points
+    assert (point[0], point[2], point[3]) == (1, "loss", 0.5)
+    assert 100 <= point[1] < 110
+
+
+def test_what_it_raises_is_raised(make: Callable[..., Any], rows: pd.DataFrame, target: pd.Series[Any]) -> None:
+    proxy = make("raise_error")
+    with pytest.raises(RemoteError, match="the loss is NaN") as caught:
+        proxy.fit(rows, target)
+    assert type(caught.value).__name__ == "ArithmeticError"
+    assert "wrapped_table.py" in str(caught.value.__cause__)
+    # and it goes on
+    proxy.params = {}
+    assert proxy.supports(info("regression")) is None
+
+
+def test_no_probabilities(make: Callable[..., Any], rows: pd.DataFrame, target: pd.Series[Any]) -> None:
+    proxy = make("no_probabilities")
+    proxy.fit(rows, target)
+    with pytest.raises(NotImplementedError):
+        proxy.predict_proba(rows)
+
+
+@pytest.mark.parametrize(
+    ("how", "words"),
+    [
+        ("exit_hard", "left by exit code 7 in fit; it said: a last word"),
+        ("segfault", "killed by SIGSEGV in fit; it said: Fatal Python error"),
+        ("kill_self_with_fork", "killed by SIGKILL"),
+    ],
+)
+def test_its_death_is_told(
+    make: Callable[..., Any], rows: pd.DataFrame, target: pd.Series[Any], how: str, words: str
+) -> None:
+    proxy = make(how)
+    try:
+        with pytest.raises(InterpreterDiedError, match=words):
+            proxy.fit(rows, target)
+    finally:
+        for pid in limits.descendants(os.getpid()):
+            if b"ours" not in limits._environ(pid) and "wrapped" in Path(f"/proc/{pid}/cmdline").read_text():
+                os.kill(pid, 9)
+
+
+def test_declining_ends_it(wrapped: Environment) -> None:
+    proxy = remote_adapter(get_method("wrapped"), {"how": "decline"})
+    assert isinstance(proxy, Proxy)
+    assert proxy.supports(info()) == "not today"
+    assert proxy._interpreter is None
+
+
+def test_unknown_parameters_are_refused() -> None:
+    with pytest.raises(UnknownNameError, match="hwo"):
+        remote_adapter(get_method("wrapped"), {"hwo": "x"})
+
+
+def test_a_changed_file_is_noticed(tmp_path: Path) -> None:
+    entry = get_method("wrapped")
+    copy = tmp_path / "wrapped_table.py"
+    copy.write_bytes(entry.path.read_bytes())
+    moved = MethodEntry(entry.name, entry.card, entry.cls, entry.module, copy)
+    moved.source_hash()
+    copy.write_text(copy.read_text() + "\n# changed\n")
+    with pytest.raises(ClusterError, match="has changed since"):
+        remote_adapter(moved, {})
+
+
+def execute(make_request: Any, how: str, **budget: Any) -> dict[str, Any]:
+    options = {"table": "iris"}
+    limits_ = {"time_limit_seconds": 60.0, "memory_limit_mib": 2000, "fit_seconds": 5.0, **budget}
+    return supervisor.execute(
+        make_request("wrapped", loader="sklearn", options=options, params={"how": how}, **limits_)
+    )
+
+
+def test_a_trial(make_request: Any) -> None:
+    outcome = execute(make_request, "nothing")
+    assert outcome["outcome"] == "ok", outcome
+    assert outcome["score"] == pytest.approx(np.log(1 / 3), abs=0.01)
+    assert [(p[0], p[2]) for p in outcome["curve"]] == [(1, "loss")]
+    assert outcome["environment"]["environment/toy"] == "1.5"
+    assert "closed" in outcome["log_tail"]
+    assert "left running" not in outcome["log_tail"]
+    assert 0 < outcome["metrics"]["environment_start_seconds"] < outcome["wall_seconds"]
+
+
+@pytest.mark.parametrize(
+    ("how", "status", "words"),
+    [
+        ("decline", "declined", "not today"),
+        ("raise_error", "failed", "the loss is NaN"),
+        ("exit", "failed", "3"),
+        ("raise_memory_error", "memory", "Unable to allocate"),
+        ("exit_hard", "crashed", "a last word"),
+        ("kill_self", "crashed", "SIGKILL"),
+        ("kill_self_with_fork", "crashed", "SIGKILL"),
+        ("fork_and_return", "ok", ""),
+        ("no_probabilities", "ok", ""),
+    ],
+)
+def test_hostile_methods(make_request: Any, how: str, status: str, words: str) -> None:
+    outcome = execute(make_request, how)
+    assert outcome["outcome"] == status, outcome
+    assert words in outcome.get("error_message", "")
+
+
+def test_its_budget_holds(make_request: Any) -> None:
+    started = time.monotonic()
+    outcome = execute(make_request, "sleep", time_limit_seconds=8.0, fit_seconds=None)
+    assert outcome["outcome"] == "timeout"
+    assert 8 <= time.monotonic() - started < 30
+
+
+@pytest.mark.parametrize("how", ["allocate", "allocate_in_grandchild"])
+def test_memory_of_the_whole_tree_counts(make_request: Any, how: str) -> None:
+    outcome = execute(make_request, how, memory_limit_mib=700)
+    assert outcome["outcome"] == "memory"
+    assert outcome["peak_memory_mib"] > 700
+
+
+def test_what_it_leaves_is_ended(make_request: Any) -> None:
+    outcome = execute(make_request, "leave_grandchild")
+    assert outcome["outcome"] == "ok"
+    assert "1 processes were left running" in outcome["log_tail"]
+
+
+@pytest.mark.slow
+def test_a_close_that_hangs_costs_no_result(make_request: Any) -> None:
+    outcome = execute(make_request, "close_hangs")
+    assert outcome["outcome"] == "ok"
+    assert "did not end within" in outcome["log_tail"]
+
+
+def test_a_failed_build_is_a_failed_trial(make_request: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    request = make_request("unbuildable", loader="sklearn", options={"table": "iris"})
+    monkeypatch.setenv("BENCHBENCH_CACHE", str(tmp_path))
+    monkeypatch.setenv("UV_OFFLINE", "1")
+    outcome = supervisor.execute(request)
+    assert (outcome["outcome"], outcome["error_type"]) == ("failed", "EnvironmentBuildError")
+    assert "benchbench-toy" in outcome["error_message"]
+    # not tried again for the next fold
+    started = time.monotonic()
+    again = supervisor.execute(request)
+    assert "`bench env build` tries again at once" in again["error_message"]
+    assert time.monotonic() - started < 0.5

@@ -1,0 +1,153 @@
+"""Adapters for tables that live in an environment of their own; tests put one in place."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+import time
+from typing import Any, ClassVar
+
+from benchbench.cards import MethodCard
+from benchbench.contracts.automl import KINDS, AutoMLAdapter, AutoMLBudget, TableInfo
+from benchbench.contracts.context import Context
+
+
+def wrapped_card(name: str, requirements: str = "wrapped.txt") -> MethodCard:
+    return MethodCard(
+        name=name,
+        track="automl",
+        title=name,
+        summary="For tests.",
+        paper="none",
+        url="",
+        year=2026,
+        tasks=KINDS,
+        requirements=requirements,
+    )
+
+
+class Wrapped(AutoMLAdapter):
+    """Predicts class frequencies, or the mean; misbehaves in `fit` as its parameter says."""
+
+    card: ClassVar[MethodCard] = wrapped_card("wrapped")
+
+    def __init__(self, *, how: str = "nothing") -> None:
+        self.how = how
+
+    def supports(self, info: TableInfo) -> str | None:
+        return "not today" if self.how == "decline" else super().supports(info)
+
+    def setup(self, info: TableInfo, *, budget: AutoMLBudget, context: Context) -> None:
+        super().setup(info, budget=budget, context=context)
+        print(f"executable={sys.executable}", flush=True)
+        print(f"threads={os.environ['OMP_NUM_THREADS']} {budget.threads} {context.threads}", flush=True)
+        print(f"cwd={os.getcwd()} scratch={context.scratch} left={context.seconds_left():.0f}", flush=True)
+        print(f"ours={sorted(n for n in sys.modules if n.startswith('benchbench'))}", flush=True)
+
+    def fit(self, rows: Any, target: Any) -> None:
+        import numpy as np
+
+        self.seen = (rows, target)
+        if self.info.kind == "regression":
+            self.answer: Any = np.array([float(target.mean())])
+        else:
+            self.answer = np.bincount(target.cat.codes, minlength=len(self.info.classes)) / len(target)
+        self.context.report(1, loss=0.5)
+        getattr(self, f"do_{self.how}")()
+
+    def predict(self, rows: Any) -> Any:
+        import numpy as np
+
+        first = self.answer[0] if self.info.kind == "regression" else int(self.answer.argmax())
+        return np.full(len(rows), first)
+
+    def predict_proba(self, rows: Any) -> Any:
+        import numpy as np
+
+        if self.how == "no_probabilities":
+            raise NotImplementedError
+        return np.tile(self.answer, (len(rows), 1))
+
+    def close(self) -> None:
+        print("closed", flush=True)
+        if self.how == "close_hangs":
+            time.sleep(600)
+
+    def do_nothing(self) -> None:
+        return
+
+    def do_decline(self) -> None:
+        return
+
+    def do_no_probabilities(self) -> None:
+        return
+
+    def do_close_hangs(self) -> None:
+        return
+
+    def do_describe(self) -> None:
+        rows, target = self.seen
+        for name in rows.columns:
+            column = rows[name]
+            more = list(column.cat.categories) if column.dtype == "category" else ""
+            values = [None if v != v or v is None else v for v in column.tolist()]
+            print(f"column {name}: {column.dtype} {more} {values}", flush=True)
+        print(f"target {target.name}: {target.dtype} {target.tolist()[:3]}", flush=True)
+        print(f"index {rows.index.tolist()} {target.index.tolist()}", flush=True)
+
+    def do_raise_error(self) -> None:
+        sys.stderr.write("a last word\n")
+        raise ArithmeticError("the loss is NaN")
+
+    def do_raise_memory_error(self) -> None:
+        import numpy as np
+
+        np.ones(2**50)
+
+    def do_exit(self) -> None:
+        sys.exit(3)
+
+    def do_exit_hard(self) -> None:
+        sys.stderr.write("a last word\n")
+        os._exit(7)
+
+    def do_segfault(self) -> None:
+        ctypes.string_at(0)
+
+    def do_kill_self(self) -> None:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    def do_kill_self_with_fork(self) -> None:
+        """Die while a forked process still holds the socket."""
+        if os.fork() == 0:
+            os.setsid()
+            time.sleep(600)
+        self.do_kill_self()
+
+    def do_fork_and_return(self) -> None:
+        """A forked process comes back out of `fit` as well."""
+        os.fork()
+
+    def do_sleep(self) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        time.sleep(600)
+
+    def do_allocate(self) -> None:
+        held = []
+        while True:
+            held.append(bytearray(8 * 2**20))
+            time.sleep(0.001)
+
+    def do_allocate_in_grandchild(self) -> None:
+        code = "import time\nh = []\nwhile True:\n    h.append(bytearray(8 * 2**20)); time.sleep(0.001)"
+        subprocess.run([sys.executable, "-c", code], check=False, start_new_session=True)
+
+    def do_leave_grandchild(self) -> None:
+        subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], start_new_session=True)
+
+
+class Unbuildable(Wrapped):
+    card: ClassVar[MethodCard] = wrapped_card("unbuildable", "unbuildable.txt")
