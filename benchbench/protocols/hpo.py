@@ -30,8 +30,8 @@ __all__ = ["PRELOAD", "PROTOCOL_VERSION", "TIMED_PHASES", "Step", "budget_iterat
 
 PROTOCOL_VERSION = "hpo/1"
 TIMED_PHASES = ("suggest",)
-# what many optimisers import: a trial of a tenth of a second would wait for up to two seconds
-PRELOAD = ("numpy", "scipy.stats", "ConfigSpace", "optuna", "torch", "torch._dynamo")
+# what many optimisers, and tables of evaluations, import: a trial of a tenth of a second would wait for up to two seconds
+PRELOAD = ("numpy", "scipy.stats", "ConfigSpace", "optuna", "torch", "torch._dynamo", "pandas", "pyarrow.parquet")
 
 # fidelities are shares like 1/27: sums of them are equal only up to rounding
 TINY = 1e-9
