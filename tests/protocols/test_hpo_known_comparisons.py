@@ -49,6 +49,11 @@ def spend(suite: str, task: str, method: str, seed: int, evaluations: float, scr
         ("hpo-synthetic", "hartmann6", "tpe", 50),
         ("hpo-synthetic", "rosenbrock-4", "cma_es", 300),
         ("hpo-synthetic", "rosenbrock-10", "cma_es", 300),
+        # weighted by fidelity: equal cost
+        ("hpo", "mlp-digits", "hyperband", 20),
+        ("hpo", "mlp-digits", "hyperband", 50),
+        ("hpo", "mlp-digits", "asha", 20),
+        ("hpo", "mlp-digits", "asha", 50),
     ],
 )
 def test_the_better_optimiser_is_better(suite: str, task: str, method: str, evaluations: int, tmp_path: Path) -> None:
