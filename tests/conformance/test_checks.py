@@ -80,8 +80,8 @@ def test_a_method_that_hangs_or_crashes_in_a_probe_fails_it() -> None:
 def test_unknown_check_and_track_without_checks() -> None:
     with pytest.raises(UnknownNameError, match="did you mean 'check_card_is_complete'"):
         list(run_checks(get_method("honest"), ["check_card_complete"]))
-    with pytest.raises(InputError, match="no conformance checks for track 'automl'"):
-        check_names("automl")
+    with pytest.raises(InputError, match="no conformance checks for track 'selection'"):
+        check_names("selection")
 
 
 @pytest.mark.parametrize(("method", "code"), [("honest", 0), ("remembers", 3)])
