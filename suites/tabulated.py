@@ -66,18 +66,15 @@ class TabulatedLoader(TaskLoader):
     track: ClassVar[str] = "hpo"
 
     def check(self, options: Mapping[str, Any]) -> None:
-        """See the base class."""
-        found = read_options(TabulatedOptions, options, self.name)
-        check_range(self.name, "workers", found.workers, 1, 1000)
-        check_range(self.name, "seconds", found.seconds, 0, 10**9)
+        """See the base class; related tables are compared with this one only here and in `prepare`, since it takes a while."""
+        found = _read(options)
         facts = read_facts(find_table(found.table))
         if found.related:
             check_related(found.related, facts.data_set, read_space(facts))
 
     def info(self, name: str, options: Mapping[str, Any]) -> ProblemInfo:
         """See the base class."""
-        self.check(options)
-        found = read_options(TabulatedOptions, options, self.name)
+        found = _read(options)
         facts = read_facts(find_table(found.table))
         return ProblemInfo(
             name=name,
@@ -95,8 +92,7 @@ class TabulatedLoader(TaskLoader):
 
     def fingerprint(self, options: Mapping[str, Any]) -> str:
         """See the base class: a hash of the bytes of the table and of those that optimisers may learn from."""
-        self.check(options)
-        found = read_options(TabulatedOptions, options, self.name)
+        found = _read(options)
         return content_hash(
             {
                 "loader": self.name,
@@ -109,13 +105,20 @@ class TabulatedLoader(TaskLoader):
 
     def load(self, name: str, options: Mapping[str, Any]) -> Problem:
         """See the base class."""
-        found = read_options(TabulatedOptions, options, self.name)
+        found = _read(options)
         return TabulatedProblem(
             self.info(name, options),
             read_table(find_table(found.table)),
             workers=found.workers,
             seconds=found.seconds or None,
         )
+
+
+def _read(options: Mapping[str, Any]) -> TabulatedOptions:
+    found = read_options(TabulatedOptions, options, TabulatedLoader.name)
+    check_range(TabulatedLoader.name, "workers", found.workers, 1, 1000)
+    check_range(TabulatedLoader.name, "seconds", found.seconds, 0, 10**9)
+    return found
 
 
 class TabulatedProblem(Problem):
