@@ -13,7 +13,6 @@ key. A folder appears under its name complete or not at all.
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import io
 import json
@@ -27,9 +26,10 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 from benchbench.errors import ProtocolViolation
+from benchbench.locking import try_lock, unlock, wait_for_lock
 from benchbench.paths import cache_dir
 from benchbench.spec import content_hash
 
@@ -44,7 +44,6 @@ FORMAT = 1
 """Version of the layout; raised when older folders can no longer be read."""
 
 MANIFEST, STATE = "manifest.json", "state.npz"
-POLL_SECONDS = (0.02, 0.5)
 
 Point = tuple[int, float, str, float]
 """(step, seconds, metric, value) of an any-time curve."""
@@ -181,27 +180,15 @@ def _locked(folder: Path, clock: PhaseClock) -> Iterator[bool]:
         yield False
         return
     with file:
-        if not _try_lock(file):
+        if not try_lock(file):
             _say(f"waiting for another trial that trains {folder.parent.name} ({folder.name})")
-            pause = POLL_SECONDS[0]
             with clock.phase("wait"):
-                # not one blocking call, so that a signal handler of Python's can run
-                while not _try_lock(file):
-                    time.sleep(pause)
-                    pause = min(1.5 * pause, POLL_SECONDS[1])
+                wait_for_lock(file)
         try:
             yield True
         finally:
-            # closing alone would leave it locked if the method has forked
-            fcntl.flock(file, fcntl.LOCK_UN)
-
-
-def _try_lock(file: IO[bytes]) -> bool:
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
+            # the method may have forked
+            unlock(file)
 
 
 def _usable(folder: Path, report: bool = False) -> Trained | None:

@@ -14,7 +14,6 @@ for data.
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import os
@@ -25,10 +24,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 from benchbench.contracts.loading import Progress
 from benchbench.errors import DataMissingError, InputError
+from benchbench.locking import try_lock, wait_for_lock
 from benchbench.paths import cache_dir
 from benchbench.spec import content_hash
 from benchbench.suites._download import file_sha256
@@ -241,7 +241,11 @@ def prepare(dataset: str, options: Mapping[str, Any], build: Callable[[], Built]
     with _explained():
         folder.parent.mkdir(parents=True, exist_ok=True)
         file = lock.open("ab")
-    with file, _locked(file, f"waiting for another process that prepares {dataset}", progress):
+    with file:
+        # closing the file gives it back
+        if not try_lock(file):
+            progress(f"waiting for another process that prepares {dataset}")
+            wait_for_lock(file)
         return _intact(folder, dataset, progress) or _make(folder, dataset, options, build)
 
 
@@ -426,14 +430,3 @@ def _explained() -> Iterator[None]:
             f"cannot keep prepared data under {cache_dir()}: {error};"
             " free it, or set BENCHBENCH_CACHE to a folder that can be written"
         ) from error
-
-
-@contextmanager
-def _locked(file: IO[bytes], waiting: str, progress: Progress) -> Iterator[None]:
-    """Hold an exclusive lock on the file; it ends with the process, however that ends."""
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        progress(waiting)
-        fcntl.flock(file, fcntl.LOCK_EX)
-    yield

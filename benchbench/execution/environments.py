@@ -14,7 +14,6 @@ The key is a hash of the requirements' text, the Python version, the platform an
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import os
@@ -33,6 +32,7 @@ from typing import IO, Any
 from benchbench.contracts.loading import Progress
 from benchbench.errors import EnvironmentBuildError, InputError
 from benchbench.execution import installing
+from benchbench.locking import unlock, wait_for_lock
 from benchbench.paths import cache_dir
 from benchbench.registry import MethodEntry
 from benchbench.spec import content_hash
@@ -58,7 +58,6 @@ MANIFEST = "environment.json"
 
 # a build that failed is not tried again for each fold: so many seconds long its failure stands for the next one
 FAILURE_SECONDS = 600.0
-POLL_SECONDS = (0.05, 1.0)
 WAITING_LINE_SECONDS = 30.0
 
 
@@ -269,30 +268,23 @@ def _locked(needed: Wanted, progress: Progress) -> Iterator[IO[bytes]]:
         raise EnvironmentBuildError(
             f"environment {needed.name} cannot be kept in the cache: {error}; set BENCHBENCH_CACHE to a folder that can be written"
         ) from error
+    said, aborts = -WAITING_LINE_SECONDS, installing.n_aborts()
+
+    def watch() -> None:
+        nonlocal said
+        if installing.n_aborts() != aborts:
+            raise installing.BuildInterrupted(f"environment {needed.name}: no longer waited for")
+        if time.monotonic() - said > WAITING_LINE_SECONDS:
+            progress(f"environment {needed.name}: waiting for another process that builds it")
+            said = time.monotonic()
+
     with file as lock:
-        pause, said, aborts = POLL_SECONDS[0], -WAITING_LINE_SECONDS, installing.n_aborts()
-        # not one blocking call, so that a signal handler of Python's can run
-        while not _try_lock(lock):
-            if time.monotonic() - said > WAITING_LINE_SECONDS:
-                progress(f"environment {needed.name}: waiting for another process that builds it")
-                said = time.monotonic()
-            time.sleep(pause)
-            if installing.n_aborts() != aborts:
-                raise installing.BuildInterrupted(f"environment {needed.name}: no longer waited for")
-            pause = min(1.5 * pause, POLL_SECONDS[1])
+        wait_for_lock(lock, watch)
         try:
             yield lock
         finally:
-            # closing alone would leave it locked by a process that has inherited it
-            fcntl.flock(lock, fcntl.LOCK_UN)
-
-
-def _try_lock(lock: IO[bytes]) -> bool:
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
+            # uv may have inherited it
+            unlock(lock)
 
 
 def _raise_recent_failure(needed: Wanted) -> None:
