@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from benchbench.contracts.context import Budget
+from benchbench.contracts.context import Budget, base_preset
 from benchbench.errors import InputError, UnmeetableRequestError
 from benchbench.protocols.base import get_protocol
 from benchbench.registry import MethodEntry, check_params, get_loader, get_method, methods, parse_method
@@ -169,7 +169,7 @@ def _budget(request: Request, task: TaskSpec, method: MethodRequest) -> Budget:
     if iterations is None:
         protocol = get_protocol(request.suite.track)
         iterations = protocol.budget_iterations(
-            method.entry.cls, request.preset_name, task.name, task.loader, dict(task.options)
+            method.entry.cls, base_preset(request.preset_name), task.name, task.loader, dict(task.options)
         )
     return Budget(
         preset=request.preset_name,

@@ -14,10 +14,15 @@ from benchbench.seeding import derive_seed, generator
 if TYPE_CHECKING:
     import numpy as np
 
-__all__ = ["Budget", "Context", "fit_limit_seconds"]
+__all__ = ["Budget", "Context", "base_preset", "fit_limit_seconds"]
 
 FIT_GRACE_SECONDS = 10.0
 FIT_GRACE_SHARE = 0.1
+
+
+def base_preset(name: str) -> str:
+    """Return the preset that a budget began as: `name` without what was overridden ("quick" of "quick,threads=2")."""
+    return name.partition(",")[0]
 
 
 def fit_limit_seconds(fit_seconds: float) -> float:
@@ -32,7 +37,7 @@ class Budget:
     Parameters
     ----------
     preset : str
-        Name of the preset that this budget comes from, or "custom".
+        Name of the preset that this budget comes from, with what was overridden: see `base_preset`.
     iterations : int
         Training iterations: the budget that counts, because it repeats.
     threads : int

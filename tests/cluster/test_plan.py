@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
+from typing import Any
+
 import pytest
 
-from benchbench.cluster.plan import choose_methods
+from benchbench.cluster.plan import Request, all_trials, choose_methods
 from benchbench.errors import UnknownNameError
-from benchbench.registry import methods
+from benchbench.registry import get_loader, methods
 from benchbench.suite_files import find_suite
 
 
@@ -29,3 +32,29 @@ def test_all_is_every_method_of_the_track_and_variants_may_be_added() -> None:
 def test_a_method_that_is_not_there_is_suggested() -> None:
     with pytest.raises(UnknownNameError, match="protonet"):
         _names(["protonett"])
+
+
+@pytest.mark.parametrize("override", [{"time_limit_seconds": 900.0}, {"threads": 2}, {"test_units": 50}])
+def test_a_preset_with_another_limit_still_trains_as_long(override: dict[str, Any]) -> None:
+    """It once trained for no iteration at all: methods know presets by their plain names."""
+    suite = find_suite("fewshot")
+    name, preset = suite.preset("quick")
+    ((key, value),) = override.items()
+    tasks = (suite.task("glyphs-20w1s"), suite.task("sinusoid-10s"))
+    requests = [
+        Request(
+            suite=suite,
+            preset_name=n,
+            preset=p,
+            tasks=tasks,
+            methods=choose_methods(suite, ["maml"]),
+            seeds=(0,),
+            device="cpu",
+        )
+        for n, p in ((name, preset), (f"{name},{key}={value:g}", dataclasses.replace(preset, **override)))
+    ]
+    for task in tasks:
+        get_loader(task.loader).prepare(task.options, lambda line: None)
+    plain, overridden = [[t.spec.budget.iterations for t in all_trials(r)] for r in requests]
+    assert overridden == plain
+    assert all(plain)
