@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from benchbench.contracts.context import Budget, Context
+from benchbench.contracts.context import Budget, Context, base_preset
 from benchbench.contracts.fewshot import EpisodeSource, TaskInfo
 from benchbench.methods.fewshot._side_by_side import MAX_FEW_WAYS, InitialisationAdapter
 
@@ -116,7 +116,7 @@ class Reptile(InitialisationAdapter):
         from benchbench.methods.fewshot._reporting import Reporter
         from benchbench.methods.fewshot._supply import Supply, shuffled
 
-        if budget.preset.split(",")[0] == "quick" and self.task.kind == "classification":
+        if base_preset(budget.preset) == "quick" and self.task.kind == "classification":
             self._settings |= QUICK
         task, rng = self.task, context.rng(self.card.name, "episodes")
         rate, size, n_steps = self.value("inner_rate"), self.value("inner_batch"), self.value("train_steps")

@@ -7,10 +7,11 @@ queries are normalised by the support set as well.
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 from benchbench.cards import MethodCard
-from benchbench.methods.fewshot._learned_init import LearnedInitialisation
+from benchbench.methods.fewshot._learned_init import QUICK_MANY_WAYS, LearnedInitialisation
 
 __all__ = ["InductiveMAML"]
 
@@ -33,3 +34,4 @@ class InductiveMAML(LearnedInitialisation):
         batched=True,
         iterations={"quick": 900, "standard": 3000, "paper": 60000},
     )
+    quick_many_ways: ClassVar[Mapping[str, Any]] = QUICK_MANY_WAYS

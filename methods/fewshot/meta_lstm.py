@@ -23,7 +23,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, ClassVar
 
 from benchbench.cards import MethodCard
-from benchbench.contracts.context import Budget, Context
+from benchbench.contracts.context import Budget, Context, base_preset
 from benchbench.contracts.fewshot import EpisodeSource, TaskInfo
 from benchbench.methods.fewshot._network_state import NetworkState
 from benchbench.methods.fewshot._side_by_side import SideBySideAdapter
@@ -137,7 +137,7 @@ class MetaLSTM(NetworkState, SideBySideAdapter):
         is_regression = task.kind == "regression"
         n_tasks = self.meta_batch or (VECTOR_TASKS if is_regression else IMAGE_TASKS)
         n_query = task.k_shot if is_regression else max(1, TRAIN_QUERIES // task.n_way)
-        if budget.preset.split(",")[0] == "quick" and self.n_steps is None and not is_regression:
+        if base_preset(budget.preset) == "quick" and self.n_steps is None and not is_regression:
             self._network.n_steps.fill_(STEPS)
         clip_norm = REGRESSION_CLIP_NORM if is_regression else CLIP_NORM
         supply = Supply(episodes, context.device)
