@@ -8,7 +8,7 @@ ifeq ($(strip $(BENCHBENCH_DATA)),)
 unexport BENCHBENCH_DATA
 endif
 
-.PHONY: env run test test-all lint bench clean
+.PHONY: env run test test-all test-systems lint bench clean
 
 env: $(VENV)/.stamp
 
@@ -27,8 +27,15 @@ test: env
 test-all: env
 	$(BIN)/python -m pytest -n 2 -m 'not network' --benchmark-skip
 
+# each wrapped system once for real, in its own environment; ENVIRONMENT=tpot for what runs in that one
+test-systems: env
+	$(BIN)/python -m pytest tests/methods/test_automl_systems.py tests/methods/test_fewshot_systems.py \
+		--durations=0 $(if $(ENVIRONMENT),-k $(ENVIRONMENT))
+
+# BENCH=tests/benchmarks/test_automl_speed.py for one file of them
+BENCH ?= tests/benchmarks
 bench: env
-	$(BIN)/python -m pytest tests/benchmarks --benchmark-only
+	$(BIN)/python -m pytest $(BENCH) -m 'not network' --benchmark-only
 
 lint: env
 	$(BIN)/ruff check .

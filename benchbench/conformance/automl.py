@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from benchbench.conformance.base import CheckFailed, NotApplicable
 from benchbench.contracts.automl import AutoMLAdapter, TableInfo
 from benchbench.protocols import automl as protocol
-from benchbench.protocols.base import Declined, PhaseClock, ProtocolResult
+from benchbench.protocols.base import Declined, PhaseClock, ProtocolResult, make_adapter
 from benchbench.registry import get_loader, get_method
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ WRAPPED_SECONDS = 10.0
 def run(spec: TrialSpec, fingerprint: str, context: Context, clock: PhaseClock) -> ProtocolResult:
     """Put the method to the probe that the trial's task names."""
     info = get_loader(spec.loader).info(spec.task, spec.options)
-    adapter = protocol.make_adapter(spec)
+    adapter = make_adapter(spec)
     reason = adapter.supports(info)
     adapter.close()
     if reason is not None:
@@ -98,7 +98,7 @@ class Subject:
             columns={name: kinds.get(str(name), "numeric") for name in rows.columns},
             n_rows=len(rows),
         )
-        adapter = protocol.make_adapter(self.spec)
+        adapter: AutoMLAdapter = make_adapter(self.spec)
         budget = protocol.budget_of(self.spec)
         if get_method(self.spec.method).card.requirements:
             budget = replace(budget, seconds=WRAPPED_SECONDS)

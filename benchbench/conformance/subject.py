@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchbench.contracts.fewshot import EpisodeBatch, FewShotAdapter, FewShotTask, Support
 from benchbench.protocols import fewshot as protocol
-from benchbench.registry import create_method
+from benchbench.protocols.base import make_adapter
 
 if TYPE_CHECKING:
     import numpy as np
@@ -34,7 +34,7 @@ class Subject:
     @classmethod
     def new(cls, spec: TrialSpec, task: FewShotTask, context: Context) -> Subject:
         """Make an adapter for the task; it still has to be trained, or to load a state."""
-        adapter: FewShotAdapter = create_method(spec.method, spec.params)
+        adapter: FewShotAdapter = make_adapter(spec)
         adapter.setup(task.info, context)
         return cls(adapter, task, spec, context)
 

@@ -221,7 +221,7 @@ class FewShotAdapter(ABC):
 
     @classmethod
     def iterations(cls, preset: str, task: TaskInfo) -> int:
-        """Return the meta-training iterations of `preset` for such a task; by default what the card says."""
+        """Return the meta-training iterations of `preset` (its plain name) for such a task; by default what the card says."""
         return cls.card.iterations.get(preset, 0)
 
     def training_key(self, task: TaskInfo) -> Mapping[str, Any] | None:
@@ -279,6 +279,13 @@ class FewShotAdapter(ABC):
         `predict` would give, up to rounding.
         """
         raise NotImplementedError(f"{type(self).__name__} declares batched=True but has no predict_episodes")
+
+    def metrics(self) -> dict[str, float]:
+        """Return figures of its own, to be recorded beside the scores."""
+        return {}
+
+    def close(self) -> None:  # noqa: B027
+        """Let go of what `setup` started; called whatever happened."""
 
 
 class EmbeddingAdapter(FewShotAdapter):

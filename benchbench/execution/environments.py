@@ -9,7 +9,8 @@ Layout under `benchbench.paths.cache_dir()`::
     environments/<name>/<key>.failed.json         the last build failed: why, and when
     environments/<name>/.tmp-<key>-*              being built, or left by a process that was killed; the next one removes it
 
-The key is a hash of the requirements' text, the Python version, the platform and the version of this layout.
+The key is a hash of the requirements' text, of uv's settings beside it if there are any, the Python version, the platform and the version
+of this layout.
 """
 
 from __future__ import annotations
@@ -144,12 +145,15 @@ def wanted(entry: MethodEntry) -> Wanted:
             f"the requirements of method {entry.name!r} cannot be read: {error}; its card names"
             f" {entry.card.requirements!r}, to be found beside {entry.path}"
         ) from error
-    made_of = {
+    made_of: dict[str, Any] = {
         "format": FORMAT,
         "requirements": hashlib.sha256(text.encode()).hexdigest(),
         "python": [platform.python_implementation(), platform.python_version()],
         "platform": [sysconfig.get_platform(), *platform.libc_ver()],
     }
+    settings = installing.settings_file(file)
+    if settings.is_file():
+        made_of["settings"] = hashlib.sha256(settings.read_bytes()).hexdigest()
     name = file.stem
     return Wanted(
         name=name, file=file, pins=installing.read_pins(file, text), folder=_root() / name / content_hash(made_of)

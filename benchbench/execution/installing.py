@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import os
 import re
+import shutil
 import subprocess
 import sys
 import threading
@@ -16,7 +17,17 @@ from typing import IO
 from benchbench.contracts.loading import Progress
 from benchbench.errors import EnvironmentBuildError, InputError
 
-__all__ = ["BuildInterrupted", "abort", "changed_files", "install", "installed", "n_aborts", "read_pins", "uv_command"]
+__all__ = [
+    "BuildInterrupted",
+    "abort",
+    "changed_files",
+    "install",
+    "installed",
+    "n_aborts",
+    "read_pins",
+    "settings_file",
+    "uv_command",
+]
 
 # one exact version; what stands behind a semicolon or "--hash" is uv's business
 PIN = re.compile(r"^(?P<name>[A-Za-z0-9][\w.-]*)(\[[^\]]*\])?\s*==\s*(?P<version>[^\s;*]+)\s*(;.*|--hash.*)?$")
@@ -62,6 +73,11 @@ def read_pins(file: Path, text: str) -> dict[str, str]:
             )
         pins[_normalised(found["name"])] = found["version"]
     return pins
+
+
+def settings_file(requirements: Path) -> Path:
+    """Return the file beside a requirements file that holds uv's settings for it, if it is there: how to build a package, say."""
+    return requirements.with_suffix(".uv.toml")
 
 
 def _normalised(name: str) -> str:
@@ -122,7 +138,7 @@ def install(name: str, requirements: Path, folder: Path, log: IO[bytes], lock_fd
         For messages.
     requirements : Path
     folder : Path
-        The environment, which must not be there yet.
+        The environment, which must not be there yet; the folder that it is made in must be empty.
     log : binary file
         Takes all that uv says.
     lock_fd : int
@@ -136,12 +152,17 @@ def install(name: str, requirements: Path, folder: Path, log: IO[bytes], lock_fd
     """
     settings = _pip_settings()
     environment = _environment(settings)
+    own = settings_file(requirements)
+    if own.is_file():
+        # uv looks for a file of this name where it runs, and its settings come on top of the user's
+        shutil.copyfile(own, folder.parent / "uv.toml")
+    folder, requirements = folder.absolute(), requirements.absolute()
     # relocatable: it is built under another name than the one it gets
     make = [*uv_command(), "venv", "--quiet", "--relocatable", "--no-project", "--python", sys.executable, str(folder)]
     # compiled now, so that the first trial's timed phase does not pay for it
     sync = [*uv_command(), "pip", "sync", "--compile-bytecode", "--python", str(folder / "bin" / "python")]
     steps = [*_sources(settings), str(requirements)]
-    job = _Job(name, log, lock_fd, environment, progress)
+    job = _Job(name, log, lock_fd, environment, progress, folder.parent if own.is_file() else None)
     if job.run(make) != 0:
         raise job.failure("uv cannot make an environment")
     if job.run([*sync, "--offline", *steps]) == 0:
@@ -154,9 +175,17 @@ def install(name: str, requirements: Path, folder: Path, log: IO[bytes], lock_fd
 class _Job:
     """Commands of one build, with one log."""
 
-    def __init__(self, name: str, log: IO[bytes], lock_fd: int, environment: dict[str, str], progress: Progress):
+    def __init__(
+        self,
+        name: str,
+        log: IO[bytes],
+        lock_fd: int,
+        environment: dict[str, str],
+        progress: Progress,
+        runs_in: Path | None,
+    ) -> None:
         self.name, self.log, self.lock_fd = name, log, lock_fd
-        self.environment, self.progress = environment, progress
+        self.environment, self.progress, self.runs_in = environment, progress, runs_in
         self.said = ""
         self.started = time.monotonic()
 
@@ -177,6 +206,7 @@ class _Job:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             env=self.environment,
+            cwd=self.runs_in,
             pass_fds=[self.lock_fd],
         )
         _running.add(process)

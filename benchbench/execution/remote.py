@@ -1,7 +1,9 @@
 """An adapter in another interpreter: that of its own environment, as a child process of the trial.
 
-Commands and answers are JSON over a socket (`wire`), one at a time; tables are Arrow files in the trial's scratch folder and
-predictions .npy files. The child stands under the trial's limits like any other process of its tree.
+Commands and answers are JSON over a socket (`wire`), one at a time; tables are Arrow files in the trial's scratch folder,
+predictions and episodes .npy files. The child stands under the trial's limits like any other process of its tree.
+
+What is common to all contracts, and that of tables; few-shot methods are in `remote_fewshot`.
 """
 
 from __future__ import annotations
@@ -11,18 +13,19 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchbench.contracts.automl import AutoMLAdapter, AutoMLBudget, TableInfo
-from benchbench.errors import BenchbenchError, ClusterError
+from benchbench.errors import BenchbenchError, ClusterError, InputError
 from benchbench.execution import child, environments, shim, wire
-from benchbench.execution.tables import write_table
+from benchbench.execution.tables import read_array, write_table
 from benchbench.registry import MethodEntry, check_params
 
 if TYPE_CHECKING:
@@ -31,11 +34,11 @@ if TYPE_CHECKING:
 
     from benchbench.contracts.context import Context
 
-__all__ = ["InterpreterDiedError", "Proxy", "RemoteError", "probe", "remote_adapter"]
+__all__ = ["InterpreterDiedError", "Proxy", "Remote", "RemoteError", "probe", "remote_adapter"]
 
 # what an adapter may take to end what it has started; after that it is ended
 CLOSE_SECONDS = 15.0
-TAIL_CHARACTERS = 2000
+TAIL_CHARACTERS = 4000
 THREAD_VARIABLES = (
     "OMP_NUM_THREADS",
     "MKL_NUM_THREADS",
@@ -50,6 +53,9 @@ THREAD_VARIABLES = (
     "TF_NUM_INTRAOP_THREADS",
     "TF_NUM_INTEROP_THREADS",
 )
+Answer = Callable[[dict[str, Any]], dict[str, Any]]
+"""Answers a request of the interpreter."""
+
 # what would let the environment see packages or settings of ours
 NOT_INHERITED = ("PYTHONPATH", "PYTHONHOME", "PYTHONSTARTUP", "VIRTUAL_ENV", "CONDA_PREFIX")
 
@@ -71,7 +77,7 @@ class InterpreterDiedError(BenchbenchError):
     outcome = "crashed"
 
 
-def remote_adapter(entry: MethodEntry, params: Mapping[str, Any]) -> AutoMLAdapter:
+def remote_adapter(entry: MethodEntry, params: Mapping[str, Any]) -> Any:
     """Return an adapter that runs in its method's own environment, which is built if need be.
 
     Raises
@@ -82,17 +88,19 @@ def remote_adapter(entry: MethodEntry, params: Mapping[str, Any]) -> AutoMLAdapt
         If the adapter's file is no longer what this process has read.
     UnknownNameError
         If the adapter's constructor has no such parameter.
+    InputError
+        If methods of the track cannot have environments of their own.
     """
     check_params(entry, params)
     if entry.source_hash() != entry.source_hash_now():
         raise ClusterError(f"{entry.path} has changed since this worker read it; run the same command again")
     found = environments.ensure(entry, _say)
     child.remember({f"environment/{name}": version for name, version in found.versions.items()})
-    return Proxy(entry, params, found.python)
+    return _proxy(entry, params, found.python)
 
 
 def probe(entry: MethodEntry, python: Path) -> None:
-    """Import an adapter, and what tables need, in an interpreter.
+    """Import an adapter, and what its contract needs, in an interpreter.
 
     Raises
     ------
@@ -100,11 +108,24 @@ def probe(entry: MethodEntry, python: Path) -> None:
         If that raises anything there.
     InterpreterDiedError
     """
-    proxy = Proxy(entry, {}, python)
+    proxy = _proxy(entry, {}, python)
     try:
-        proxy.probe()
+        proxy.remote.ask("probe")
     finally:
         proxy.close()
+
+
+def _proxy(entry: MethodEntry, params: Mapping[str, Any], python: Path) -> Any:
+    remote = Remote(entry, params, python)
+    if entry.card.track == "automl":
+        return Proxy(remote)
+    if entry.card.track == "fewshot":
+        from benchbench.execution.remote_fewshot import FewShotProxy
+
+        return FewShotProxy(remote)
+    raise InputError(
+        f"method {entry.name!r} names requirements, but methods of track {entry.card.track!r} cannot have an environment of their own"
+    )
 
 
 def _say(line: str) -> None:
@@ -112,8 +133,8 @@ def _say(line: str) -> None:
     sys.stderr.flush()
 
 
-class Proxy(AutoMLAdapter):
-    """Passes each call on to the adapter in its own interpreter, and takes the answer from there.
+class Remote:
+    """An adapter in its own interpreter, which is started with the first command.
 
     Parameters
     ----------
@@ -122,23 +143,128 @@ class Proxy(AutoMLAdapter):
         For the adapter's constructor.
     python : Path
         The interpreter.
+    """
+
+    def __init__(self, entry: MethodEntry, params: Mapping[str, Any], python: Path) -> None:
+        self.entry, self.params, self.python = entry, dict(params), python
+        self.start_seconds = 0.0
+        self.context: Context | None = None
+        self._interpreter: _Interpreter | None = None
+        self._n_files = 0
+
+    @property
+    def is_running(self) -> bool:
+        """Whether the interpreter has been started."""
+        return self._interpreter is not None
+
+    def setup(self, context: Context, **arguments: Any) -> None:
+        """Hand the task over; takes note of how long start and imports took.
+
+        Parameters
+        ----------
+        context : Context
+        **arguments
+            What else the contract's `setup` gets, as plain data.
+        """
+        if self._interpreter is not None and self._interpreter.threads != context.threads:
+            self.stop()
+        self.context = context
+        self._folder = Path(tempfile.mkdtemp(prefix="exchange-", dir=context.scratch))
+        plain = {name: getattr(context, name) for name in ("seed", "device", "threads", "deadline")}
+        started, before = time.perf_counter(), self.start_seconds
+        self.ask("setup", context=plain | {"scratch": str(context.scratch)}, **arguments)
+        # the start itself, if it was now, is part of it
+        self.start_seconds = before + time.perf_counter() - started
+
+    def file(self, ending: str) -> Path:
+        """Return a file name in the trial's scratch folder that is not used yet."""
+        self._n_files += 1
+        return self._folder / f"{self._n_files}.{ending}"
+
+    def ask(self, what: str, on_request: Answer | None = None, **arguments: Any) -> Any:
+        """Give a command and return its answer.
+
+        Parameters
+        ----------
+        what : str
+            One of the commands of the shim.
+        on_request : callable, optional
+            Answers what the interpreter asks for before it is done; plain data in, plain data out.
+        **arguments
+            Plain data.
+
+        Raises
+        ------
+        RemoteError, NotImplementedError, MemoryError
+            What the method raised.
+        InterpreterDiedError
+        """
+        if self._interpreter is None:
+            self._start()
+        assert self._interpreter is not None
+        return self._interpreter.ask(what, arguments, self._replay, on_request)
+
+    def close(self) -> None:
+        """Let the adapter close, within `CLOSE_SECONDS`, and end its interpreter."""
+        if self._interpreter is None:
+            return
+        try:
+            self._interpreter.patience = CLOSE_SECONDS
+            self.ask("close")
+        except TimeoutError:
+            _say(f"the adapter's close() did not end within {CLOSE_SECONDS:g} s")
+        except (RemoteError, InterpreterDiedError, NotImplementedError, MemoryError, OSError) as error:
+            # the scores are there: what goes wrong now is told in the log alone
+            _say(f"close: {type(error).__name__}: {error}")
+        finally:
+            self.stop()
+
+    def stop(self) -> None:
+        """End the interpreter, whatever it does."""
+        if self._interpreter is not None:
+            self._interpreter.stop()
+            self._interpreter = None
+
+    def _replay(self, point: list[Any]) -> None:
+        assert self.context is not None
+        self.context.replay([(int(point[0]), float(point[1]), str(point[2]), float(point[3]))])
+
+    def _start(self) -> None:
+        # the harness has set the trial's threads here already
+        threads = self.context.threads if self.context is not None else int(os.environ.get("OMP_NUM_THREADS", "1"))
+        started = time.perf_counter()
+        self._interpreter = _Interpreter(self.python, threads)
+        adapter = {
+            "track": self.entry.card.track,
+            "module": self.entry.module,
+            "file": str(self.entry.path),
+            "name": self.entry.cls.__qualname__,
+            "params": self.params,
+        }
+        self._interpreter.ask("hello", {"protocol": shim.PROTOCOL, "adapter": adapter}, self._replay)
+        self.start_seconds += time.perf_counter() - started
+
+
+class Proxy(AutoMLAdapter):
+    """Passes each call on to the adapter in its own interpreter, and takes the answer from there.
+
+    Parameters
+    ----------
+    remote : Remote
 
     Notes
     -----
     Any call may raise `RemoteError` (what the method raised), `InterpreterDiedError` or `MemoryError`.
     """
 
-    def __init__(self, entry: MethodEntry, params: Mapping[str, Any], python: Path) -> None:
-        self.card = entry.card  # type: ignore[misc]
-        self.entry, self.params, self.python = entry, dict(params), python
-        self.start_seconds = 0.0
-        self._interpreter: _Interpreter | None = None
+    def __init__(self, remote: Remote) -> None:
+        self.remote = remote
+        self.card = remote.entry.card  # type: ignore[misc]
         self._tables: dict[str, Any] = {}
-        self._n_files = 0
 
     def supports(self, info: TableInfo) -> str | None:
         """See the base class."""
-        reason: str | None = self._ask("supports", info=_plain(info))
+        reason: str | None = self.remote.ask("supports", info=_plain(info))
         if reason is not None:
             self.close()
         return reason
@@ -146,23 +272,11 @@ class Proxy(AutoMLAdapter):
     def setup(self, info: TableInfo, *, budget: AutoMLBudget, context: Context) -> None:
         """See the base class."""
         super().setup(info, budget=budget, context=context)
-        if self._interpreter is not None and self._interpreter.threads != budget.threads:
-            self._stop()
-        self._folder = context.scratch / "tables"
-        self._folder.mkdir()
-        plain = {name: getattr(context, name) for name in ("seed", "device", "threads", "deadline")}
-        plain["scratch"] = str(context.scratch)
-        started = time.perf_counter()
-        self._ask("setup", info=_plain(info), budget=asdict(budget), context=plain)
-        self.start_seconds += time.perf_counter() - started
-
-    def probe(self) -> None:
-        """Import what tables need there."""
-        self._ask("probe")
+        self.remote.setup(context, info=_plain(info), budget=asdict(budget))
 
     def metrics(self) -> dict[str, float]:
         """Return what the harness records besides scores."""
-        return {"environment_start_seconds": self.start_seconds}
+        return {"environment_start_seconds": self.remote.start_seconds}
 
     def hand_over(self, rows: pd.DataFrame, target: pd.Series[Any] | None = None) -> None:
         """Give rows to the interpreter before they are used, so that this does not count as fitting or predicting."""
@@ -173,7 +287,7 @@ class Proxy(AutoMLAdapter):
     def fit(self, rows: pd.DataFrame, target: pd.Series[Any]) -> None:
         """See the base class."""
         context = self.context
-        self._ask(
+        self.remote.ask(
             "fit",
             rows=self._table(rows),
             target=self._table(target),
@@ -194,73 +308,25 @@ class Proxy(AutoMLAdapter):
         return self._predictions("predict_proba", rows)
 
     def close(self) -> None:
-        """Let the adapter close, within `CLOSE_SECONDS`, and end its interpreter."""
-        if self._interpreter is None:
-            return
-        try:
-            self._interpreter.patience = CLOSE_SECONDS
-            self._ask("close")
-        except TimeoutError:
-            _say(f"the adapter's close() did not end within {CLOSE_SECONDS:g} s")
-        except (RemoteError, InterpreterDiedError, NotImplementedError, MemoryError, OSError) as error:
-            # the scores are there: what goes wrong now is told in the log alone
-            _say(f"close: {type(error).__name__}: {error}")
-        finally:
-            self._stop()
+        """See the base class."""
+        self.remote.close()
 
     def _predictions(self, what: str, rows: pd.DataFrame) -> NDArray[Any]:
-        import numpy as np
-
-        answer = self._file("npy")
-        self._ask(what, rows=self._table(rows), answer=str(answer))
-        found: NDArray[Any] = np.load(answer, allow_pickle=False)
-        answer.unlink()
-        return found
+        answer = self.remote.file("npy")
+        self.remote.ask(what, rows=self._table(rows), answer=str(answer))
+        return read_array(answer)
 
     def _table(self, rows: Any) -> str:
         """Return the file of these rows; written once however often they are asked for."""
         for name, known in self._tables.items():
             if known is rows:
                 return name
-        path = self._file("arrow")
+        path = self.remote.file("arrow")
         write_table(rows if hasattr(rows, "columns") else rows.to_frame("target"), path)
-        self._ask("load", table=str(path))
+        self.remote.ask("load", table=str(path))
         # holds the rows, so that no others can have their identity
         self._tables[str(path)] = rows
         return str(path)
-
-    def _file(self, ending: str) -> Path:
-        self._n_files += 1
-        return self._folder / f"{self._n_files}.{ending}"
-
-    def _ask(self, what: str, **arguments: Any) -> Any:
-        if self._interpreter is None:
-            self._start()
-        assert self._interpreter is not None
-        return self._interpreter.ask(what, arguments, self._replay)
-
-    def _replay(self, point: list[Any]) -> None:
-        self.context.replay([(int(point[0]), float(point[1]), str(point[2]), float(point[3]))])
-
-    def _start(self) -> None:
-        # the harness has set the trial's threads here already
-        threads = self.budget.threads if hasattr(self, "budget") else int(os.environ.get("OMP_NUM_THREADS", "1"))
-        started = time.perf_counter()
-        self._interpreter = _Interpreter(self.python, threads)
-        cls = self.entry.cls
-        adapter = {
-            "module": self.entry.module,
-            "file": str(self.entry.path),
-            "name": cls.__qualname__,
-            "params": self.params,
-        }
-        self._interpreter.ask("hello", {"protocol": shim.PROTOCOL, "adapter": adapter}, self._replay)
-        self.start_seconds += time.perf_counter() - started
-
-    def _stop(self) -> None:
-        if self._interpreter is not None:
-            self._interpreter.stop()
-            self._interpreter = None
 
 
 class _Interpreter:
@@ -308,14 +374,25 @@ class _Interpreter:
                 while data:
                     data = data[os.write(2, data) :]
 
-    def ask(self, what: str, arguments: dict[str, Any], on_point: Any) -> Any:
-        """Send a command and return its answer; points that come before it are passed on."""
+    def ask(
+        self,
+        what: str,
+        arguments: dict[str, Any],
+        on_point: Callable[[list[Any]], None],
+        on_request: Answer | None = None,
+    ) -> Any:
+        """Send a command and return its answer; points that come before it are passed on, requests answered."""
         self._socket.settimeout(self.patience)
         try:
             wire.send(self._socket, {"do": what, **arguments})
             message = wire.receive(self._socket)
-            while message is not None and "point" in message:
-                on_point(message["point"])
+            while message is not None and not message.keys() & {"ok", "error"}:
+                if "point" in message:
+                    on_point(message["point"])
+                elif on_request is not None:
+                    wire.send(self._socket, on_request(message["request"]))
+                else:
+                    raise InterpreterDiedError(f"the method's own interpreter sent something unexpected in {what}")
                 message = wire.receive(self._socket)
         except (BrokenPipeError, ConnectionResetError):
             message = None

@@ -1,7 +1,7 @@
 """The other end of `benchbench.execution.remote`: runs in the interpreter of a method's own environment, by its path.
 
 Of this package it makes importable what adapters need at import (contracts, cards, seeds, and the adapters themselves), not
-what else is installed beside it; of the environment it needs pyarrow, pandas and numpy, and the adapter whatever it imports.
+what else is installed beside it; of the environment it needs numpy, for tables pyarrow and pandas too, and what the adapter imports.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-PROTOCOL = 1
+PROTOCOL = 2
 """Version of the messages; both ends must have the same."""
 
 
@@ -35,7 +35,7 @@ def main() -> None:
     server, owner = Server(sock, wire), os.getpid()
     while (message := wire.receive(sock)) is not None:
         try:
-            answer = {"ok": getattr(server, f"do_{message.pop('do')}")(**message)}
+            answer = {"ok": server.do(message.pop("do"), message)}
         except BaseException as error:  # whatever the method raises is the trial's business
             answer = {"error": _describe(error)}
         if os.getpid() != owner:  # a process that the method forked has no say
@@ -48,11 +48,15 @@ def main() -> None:
 
 
 class Server:
-    """Holds the adapter, and does what it is told; each `do_*` is a command."""
+    """Holds the adapter, and does what it is told: each `do_*` is a command, here or of its track's contract (`served_*`)."""
 
     def __init__(self, sock: socket.socket, wire: Any) -> None:
         self.sock, self.wire = sock, wire
-        self.frames: dict[str, Any] = {}
+
+    def do(self, command: str, arguments: dict[str, Any]) -> Any:
+        """Do what a command says and return its answer, which is plain data."""
+        owner = self if hasattr(self, f"do_{command}") else self.served
+        return getattr(owner, f"do_{command}")(**arguments)
 
     def do_hello(self, protocol: int, adapter: dict[str, Any]) -> dict[str, Any]:
         """Import the adapter and make it; return what this interpreter is."""
@@ -62,60 +66,32 @@ class Server:
         for part in adapter["name"].split("."):
             cls = getattr(cls, part)
         self.adapter = cls(**adapter["params"])
+        served = import_module(f"benchbench.execution.served_{adapter['track']}")
+        self.served: Any = served.Served(self.adapter, self)
         return {"protocol": PROTOCOL, "python": ".".join(map(str, sys.version_info[:3]))}
 
     def do_probe(self) -> None:
-        """Import what tables need."""
-        for name in ("numpy", "pandas", "pyarrow"):
+        """Import what the contract needs."""
+        for name in self.served.NEEDS:
             import_module(name)
-
-    def do_supports(self, info: dict[str, Any]) -> str | None:
-        """Return why the task is declined, or None."""
-        return self.adapter.supports(self._info(info))  # type: ignore[no-any-return]
-
-    def do_setup(self, info: dict[str, Any], budget: dict[str, Any], context: dict[str, Any]) -> None:
-        """Hand the task over; `context` holds its plain fields."""
-        contracts = import_module("benchbench.contracts.automl")
-        context["scratch"] = Path(context["scratch"])
-        # the deadline is of the clock that all processes of a host share
-        self.context = import_module("benchbench.contracts.context").Context(**context, sink=self._point)
-        self.adapter.setup(self._info(info), budget=contracts.AutoMLBudget(**budget), context=self.context)
-
-    def do_load(self, table: str) -> None:
-        """Read a table beforehand, so that its reading does not count as fitting or predicting."""
-        self.frames[table] = import_module("benchbench.execution.tables").read_table(Path(table))
-
-    def do_fit(self, rows: str, target: str, elapsed: float, deadline: float) -> None:
-        """Fit, and forget the tables; seconds of curves go on from `elapsed`."""
-        self.context.deadline = deadline
-        self.context.start_clock(elapsed)
-        self.adapter.fit(self.frames.pop(rows), self.frames.pop(target).iloc[:, 0])
-
-    def do_predict(self, rows: str, answer: str) -> None:
-        """Predict; the result is an .npy file."""
-        self._save(self.adapter.predict(self.frames[rows]), answer)
-
-    def do_predict_proba(self, rows: str, answer: str) -> None:
-        """Predict probabilities; the result is an .npy file."""
-        self._save(self.adapter.predict_proba(self.frames[rows]), answer)
 
     def do_close(self) -> None:
         """Let the adapter end what it has started."""
         self.adapter.close()
 
-    def _info(self, plain: dict[str, Any]) -> Any:
-        plain["classes"] = tuple(plain["classes"])
-        # as pairs, because the order of columns counts
-        plain["columns"] = dict(plain["columns"])
-        return import_module("benchbench.contracts.automl").TableInfo(**plain)
+    def context(self, plain: dict[str, Any]) -> Any:
+        """Return the adapter's context; the deadline is of the clock that all processes of a host share."""
+        plain["scratch"] = Path(plain["scratch"])
+        return import_module("benchbench.contracts.context").Context(**plain, sink=self._point)
 
-    def _save(self, found: Any, path: str) -> None:
-        import numpy as np
-
-        array = np.asarray(found)
-        if array.dtype.hasobject:
-            raise TypeError(f"predictions are not numbers but {type(found).__name__} of {array.dtype}")
-        np.save(path, array, allow_pickle=False)
+    def request(self, asked: dict[str, Any]) -> Any:
+        """Ask the harness for something in the middle of a command, and return its answer."""
+        self.wire.send(self.sock, {"request": asked})
+        answer = self.wire.receive(self.sock)
+        if answer is None:
+            # the harness has hung up: the trial is over
+            os._exit(0)
+        return answer
 
     def _point(self, step: int, seconds: float, metric: str, value: float) -> None:
         self.wire.send(self.sock, {"point": [step, seconds, metric, value]})

@@ -1,14 +1,15 @@
-"""Tables as uncompressed Arrow files: how rows travel between interpreters whose pandas may differ."""
+"""Tables as uncompressed Arrow files, arrays as .npy files: how data travel between interpreters whose packages may differ."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import pandas as pd
+    from numpy.typing import NDArray
 
-__all__ = ["read_table", "write_table"]
+__all__ = ["read_array", "read_table", "write_array", "write_table"]
 
 
 def write_table(frame: pd.DataFrame, path: Path) -> None:
@@ -29,3 +30,31 @@ def read_table(path: Path) -> pd.DataFrame:
     with pa.memory_map(str(path)) as source:
         frame: pd.DataFrame = pa.ipc.open_file(source).read_all().to_pandas()
     return frame
+
+
+def write_array(array: Any, path: Path) -> None:
+    """Write an array of numbers.
+
+    Raises
+    ------
+    TypeError
+        If it holds anything else, which would need a pickle.
+    """
+    import numpy as np
+
+    found = np.asarray(array)
+    if found.dtype.hasobject:
+        raise TypeError(f"expected numbers, got {type(array).__name__} of {found.dtype}")
+    np.save(path, found, allow_pickle=False)
+
+
+def read_array(path: Path) -> NDArray[Any]:
+    """Read what `write_array` wrote, and remove the file.
+
+    The array is mapped into memory, and may be written to without changing anything but itself.
+    """
+    import numpy as np
+
+    found: NDArray[Any] = np.asarray(np.load(path, mmap_mode="c", allow_pickle=False))
+    path.unlink()
+    return found

@@ -42,7 +42,11 @@ def main() -> None:
     os.set_inheritable(sock.fileno(), False)
     limits.become_subreaper()
     for name in sys.argv[2:]:
-        import_module(name)
+        try:
+            import_module(name)
+        except ModuleNotFoundError as error:
+            # it costs the trials time, or fails those that need it, but not the others
+            sys.stderr.write(f"{name} cannot be imported beforehand: {error}\n")
     _import_registry()
     child.remember_versions()
     gc.collect()

@@ -17,9 +17,8 @@ from typing import TYPE_CHECKING, Any
 from benchbench.contracts.automl import AutoMLAdapter, AutoMLBudget, TableInfo, TableTask
 from benchbench.contracts.context import fit_limit_seconds
 from benchbench.errors import ProtocolViolation
-from benchbench.protocols.base import Declined, PhaseClock, ProtocolResult, checked_loader
+from benchbench.protocols.base import Declined, PhaseClock, ProtocolResult, checked_loader, make_adapter
 from benchbench.protocols.table_scores import classification_scores, regression_scores
-from benchbench.registry import create_method, get_method
 
 if TYPE_CHECKING:
     import numpy as np
@@ -35,7 +34,6 @@ __all__ = [
     "TIMED_PHASES",
     "budget_iterations",
     "budget_of",
-    "make_adapter",
     "predict",
     "run",
 ]
@@ -46,11 +44,20 @@ PRELOAD = (
     "numpy",
     "pandas",
     "pyarrow.parquet",
+    "pyarrow.pandas_compat",
     "sklearn.datasets",
+    "sklearn.datasets.data",
+    "sklearn.datasets.descr",
     "sklearn.ensemble",
     "sklearn.linear_model",
     "sklearn.metrics",
     "sklearn.model_selection",
+    # scikit-learn looks at tables through it, and imports this with the first one
+    "narwhals._pandas_like.namespace",
+    "narwhals._pandas_like.dataframe",
+    "narwhals._pandas_like.group_by",
+    "narwhals.stable.v2._namespace",
+    "importlib.resources.readers",
 )
 
 # single rows whose prediction is timed: as many as fit into these seconds, at most so many, at least one
@@ -81,7 +88,7 @@ def run(spec: TrialSpec, fingerprint: str, context: Context, clock: PhaseClock) 
         loader = checked_loader(spec, fingerprint)
         info: TableInfo = loader.info(spec.task, spec.options)
     with clock.phase("import"):
-        adapter = make_adapter(spec)
+        adapter: AutoMLAdapter = make_adapter(spec)
     try:
         with clock.phase("import"):
             reason = adapter.supports(info)
@@ -98,17 +105,6 @@ def run(spec: TrialSpec, fingerprint: str, context: Context, clock: PhaseClock) 
     finally:
         with clock.phase("close"):
             adapter.close()
-
-
-def make_adapter(spec: TrialSpec) -> AutoMLAdapter:
-    """Make the method's adapter; of methods with requirements of their own, one that speaks to another interpreter."""
-    entry = get_method(spec.method)
-    if entry.card.requirements:
-        from benchbench.execution.remote import remote_adapter
-
-        return remote_adapter(entry, spec.params)
-    adapter: AutoMLAdapter = create_method(spec.method, spec.params)
-    return adapter
 
 
 def budget_of(spec: TrialSpec) -> AutoMLBudget:

@@ -20,10 +20,10 @@ from benchbench.contracts.fewshot import (
     TaskInfo,
 )
 from benchbench.errors import ProtocolViolation
-from benchbench.protocols.base import Declined, PhaseClock, ProtocolResult, checked_loader
+from benchbench.protocols.base import Declined, PhaseClock, ProtocolResult, checked_loader, make_adapter
 from benchbench.protocols.embeddings import EmbeddingTable
 from benchbench.protocols.training import meta_train
-from benchbench.registry import create_method, get_loader
+from benchbench.registry import get_loader
 from benchbench.seeding import generator
 
 if TYPE_CHECKING:
@@ -64,15 +64,26 @@ def run(spec: TrialSpec, fingerprint: str, context: Context, clock: PhaseClock) 
     with clock.phase("load"):
         loader = checked_loader(spec, fingerprint)
     with clock.phase("import"):
-        adapter: FewShotAdapter = create_method(spec.method, spec.params)
+        adapter: FewShotAdapter = make_adapter(spec)
         reason = adapter.supports(loader.info(spec.task, spec.options))
     if reason is not None:
         raise Declined(reason)
     with clock.phase("load"):
         task = loader.load(spec.task, spec.options)
-    with clock.phase("import"):
-        adapter.setup(task.info, context)
-    adapter, metrics = meta_train(spec, PROTOCOL_VERSION, loader, adapter, task, context, clock)
+    try:
+        with clock.phase("import"):
+            adapter.setup(task.info, context)
+        adapter, metrics = meta_train(spec, PROTOCOL_VERSION, loader, adapter, task, context, clock)
+        return score_episodes(spec, task, adapter, metrics | adapter.metrics(), clock)
+    finally:
+        with clock.phase("close"):
+            adapter.close()
+
+
+def score_episodes(
+    spec: TrialSpec, task: FewShotTask, adapter: FewShotAdapter, metrics: dict[str, float], clock: PhaseClock
+) -> ProtocolResult:
+    """Score a trained adapter on the task's test episodes; `metrics` are put beside the scores."""
     scores: list[float] = []
     losses: list[float] = []
     predict = Predict(adapter, task.info, clock)

@@ -2,7 +2,8 @@
 search system", KDD.
 
 The library itself, in an environment of its own. It has no budget in seconds: networks are searched for half of it, then
-the best one is trained anew until eight tenths; what trains at these times is stopped.
+the best one is trained anew until eight tenths; what trains at these times is stopped. Making a network ready takes seconds in which
+nothing can be stopped: no further one is begun where that would take too long, judged by those before.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
 
 __all__ = ["AutoKeras"]
 
-SEARCH_SHARE, FIT_SHARE = 0.5, 0.8
+# of the budget: when the search ends at the latest, then the training of the best network, and when all should be done
+SEARCH_SHARE, FIT_SHARE, END_SHARE = 0.5, 0.8, 0.9
 
 
 class AutoKeras(AutoMLAdapter):
@@ -45,8 +47,8 @@ class AutoKeras(AutoMLAdapter):
         url="https://arxiv.org/abs/1806.10282",
         year=2019,
         differs=(
-            "The library, version 3.0, on TensorFlow. It gets one column for each category, scaled numbers, and no missing values; "
-            "a budget in seconds is held by stopping it."
+            "The library, version 3.0, on TensorFlow. It gets one column for each category, scaled numbers and values to predict, and no "
+            "missing values; a budget in seconds is held by stopping it."
         ),
         family="system",
         tasks=KINDS,
@@ -67,41 +69,51 @@ class AutoKeras(AutoMLAdapter):
 
         super().setup(info, budget=budget, context=context)
         keras.utils.set_random_seed(context.derive("keras"))
-        cls: Any = autokeras.StructuredDataRegressor
-        if info.kind != "regression":
-            cls = autokeras.StructuredDataClassifier
-        self.search = cls(
-            max_trials=self.max_trials,
-            objective="val_loss",
-            directory=str(context.scratch / "autokeras"),
-            seed=context.derive("autokeras"),
-            overwrite=True,
-        )
+        self.library = autokeras
 
     def fit(self, rows: pd.DataFrame, target: pd.Series[Any]) -> None:
         import numpy as np
 
-        now = time.monotonic()
-        stopper = _stopper(now + SEARCH_SHARE * self.budget.seconds, now + FIT_SHARE * self.budget.seconds)
-        stopper.oracle = self.search.tuner.oracle
+        started = time.monotonic()
         self.encoder = OneHot(self.info.columns).fit(rows)
-        y = class_codes(target)
-        self.present = np.unique(y)
-        if self.info.kind != "regression":
-            y = np.searchsorted(self.present, y)
-        self.search.fit(
-            self.encoder.transform(rows),
+        x, y = self.encoder.transform(rows), class_codes(target)
+        if self.info.kind == "regression":
+            # it leaves them as they are, and its networks take long to get to 150 from 0
+            self.mean, self.deviation = y.mean(), y.std() or 1.0
+            y = (y - self.mean) / self.deviation
+        else:
+            self.present, y = np.unique(y, return_inverse=True)
+        search = self._search(x.shape[1])
+        search.fit(
+            x,
             y,
             epochs=self.epochs or None,
             validation_split=0.2,
-            callbacks=[stopper],
+            callbacks=[_stopper(started, self.budget.seconds, search.tuner.oracle)],
             verbose=0,
         )
-        self.model = self.search.export_model()
+        # the network alone is not the model: what is done to its inputs belongs to it
+        self.pipeline, self.model = search.tuner.get_best_pipeline(), search.tuner.get_best_model()
+
+    def _search(self, n_columns: int) -> Any:
+        cls: Any = self.library.StructuredDataRegressor
+        if self.info.kind != "regression":
+            cls = self.library.StructuredDataClassifier
+        names = [str(i) for i in range(n_columns)]
+        return cls(
+            column_names=names,
+            # else it takes numbers with few different values for categories, and replaces them by their places
+            column_types=dict.fromkeys(names, "numerical"),
+            max_trials=self.max_trials,
+            objective="val_loss",
+            directory=str(self.context.scratch / "autokeras"),
+            seed=self.context.derive("autokeras"),
+            overwrite=True,
+        )
 
     def predict(self, rows: pd.DataFrame) -> NDArray[Any]:
         if self.info.kind == "regression":
-            return self._outputs(rows)[:, 0].astype("float64")
+            return self._outputs(rows)[:, 0].astype("float64") * self.deviation + self.mean
         return self.predict_proba(rows).argmax(axis=1)
 
     def predict_proba(self, rows: pd.DataFrame) -> NDArray[Any]:
@@ -113,28 +125,54 @@ class AutoKeras(AutoMLAdapter):
         return spread(found, self.present, len(self.info.classes))
 
     def _outputs(self, rows: pd.DataFrame) -> NDArray[Any]:
-        return self.model.predict(self.encoder.transform(rows), verbose=0)
+        return self.model.predict(self.pipeline.transform_x(self.encoder.transform(rows)), verbose=0)
 
 
-def _stopper(search_end: float, fit_end: float) -> Any:
-    """Return a callback that stops the search at its end, and then the training of the best network at the end of that."""
+def _stopper(started: float, seconds: float, oracle: Any) -> Any:
+    """Return a callback that stops the search in time, and then the training of the best network.
+
+    Parameters
+    ----------
+    started : float
+        `time.monotonic()` at which the budget began.
+    seconds : float
+        The budget.
+    oracle : keras_tuner Oracle
+        Says which networks are tried; it is told when there shall be no more.
+    """
     from keras.callbacks import Callback
 
     class Stopper(Callback):  # type: ignore[misc]
-        oracle: Any = None
-        end = search_end
+        def __init__(self) -> None:
+            super().__init__()
+            self.started, self.last_end = started, time.monotonic()
+            self.is_searching, self.is_ready = True, False
+            self.longest = 0.0
 
         def __deepcopy__(self, memo: dict[int, Any]) -> Any:
             # the tuner copies callbacks for each network
             return self
 
+        def seconds_left(self) -> float:
+            """Return the seconds until what trains now has to stop; it leaves time for what cannot be stopped afterwards."""
+            share, n_later = (SEARCH_SHARE, 2) if self.is_searching else (FIT_SHARE, 1)
+            end = min(share * seconds, END_SHARE * seconds - n_later * self.longest)
+            return self.started + end - time.monotonic()
+
+        def on_train_begin(self, logs: Any = None) -> None:
+            self.is_ready = False
+
         def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-            if time.monotonic() < self.end:
-                return
-            self.model.stop_training = True
-            if self.end == search_end:
-                self.end = fit_end
-                # no further network is asked for
-                self.oracle.max_trials = max(1, len(self.oracle.trials))
+            if not self.is_ready:
+                self.is_ready = True
+                self.longest = max(self.longest, time.monotonic() - self.last_end)
+            if self.seconds_left() < 0:
+                self.model.stop_training = True
+
+        def on_train_end(self, logs: Any = None) -> None:
+            self.last_end = time.monotonic()
+            if self.is_searching and self.seconds_left() < self.longest:
+                self.is_searching = False
+                oracle.max_trials = max(1, len(oracle.trials))
 
     return Stopper()

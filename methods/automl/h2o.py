@@ -81,7 +81,11 @@ class H2O(AutoMLAdapter):
             ice_root=str(context.scratch),
             port=port,
             name=f"trial_{port}",
-            jvm_custom_args=["-XX:+UseSerialGC"] if budget.threads == 1 else [],
+            # its XGBoost unpacks 100 MB there, and leaves them
+            jvm_custom_args=[
+                f"-Djava.io.tmpdir={context.scratch}",
+                *(["-XX:+UseSerialGC"] if budget.threads == 1 else []),
+            ],
             verbose=False,
         )
         self.h2o, self.automl = h2o, H2OAutoML

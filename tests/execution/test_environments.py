@@ -6,6 +6,7 @@ import base64
 import hashlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -21,7 +22,7 @@ import pytest
 from benchbench.cards import MethodCard
 from benchbench.errors import EnvironmentBuildError, InputError
 from benchbench.execution import environments, installing, remote
-from benchbench.registry import MethodEntry
+from benchbench.registry import MethodEntry, methods
 
 ADAPTER = '''
 """A method that needs the toy package."""
@@ -204,7 +205,7 @@ from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 from benchbench.execution import environments, installing
 from benchbench.cards import MethodCard
-from benchbench.registry import MethodEntry
+from benchbench.registry import MethodEntry, methods
 installing._pip_settings = dict
 card = MethodCard(name="t", track="automl", title="", summary="", paper="", url="", year=1, requirements="toys.txt")
 entry = MethodEntry("t", card, object, "t", Path(sys.argv[1]) / "adapter.py")
@@ -318,15 +319,48 @@ def test_pip_settings_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert installing._pip_settings()["find-links"] == ["/three"]
 
 
-def test_the_shipped_requirements_are_pins() -> None:
-    files = sorted((Path(__file__).parents[2] / "methods" / "automl" / "requirements").glob("*.txt"))
+REPOSITORY = Path(__file__).parents[2]
+
+
+@pytest.mark.parametrize(("track", "needed"), [("automl", {"numpy", "pandas", "pyarrow"}), ("fewshot", {"numpy"})])
+def test_the_shipped_requirements_are_pins(track: str, needed: set[str]) -> None:
+    files = sorted((REPOSITORY / "methods" / track / "requirements").glob("*.txt"))
     assert files
     for file in files:
         pins = installing.read_pins(file, file.read_text())
-        assert {"numpy", "pandas", "pyarrow"} <= pins.keys(), file
+        assert needed <= pins.keys(), file
         # of newer ones there is no build without CUDA everywhere
         assert pins.get("torch", "2.13.0") == "2.13.0"
-        assert not [name for name in pins if name.startswith("nvidia-")]
+        assert not [name for name in pins if name.startswith("nvidia-") or name == "torchvision"]
+
+
+def test_ci_runs_what_is_in_every_environment() -> None:
+    job = (REPOSITORY / ".github" / "workflows" / "ci.yml").read_text()
+    (line,) = [line for line in job.splitlines() if line.strip().startswith("environment: [")]
+    listed = re.findall(r"\w+", line.partition("[")[2])
+    shipped = [entry for entry in methods().values() if entry.module.startswith("benchbench.methods.")]
+    assert listed == sorted({Path(e.card.requirements).stem for e in shipped if e.card.requirements})
+
+
+def settings_of_uv(entry: MethodEntry, text: str) -> Path:
+    file = installing.settings_file(environments.wanted(entry).file)
+    file.write_text(text)
+    return file
+
+
+def test_settings_of_uv_beside_the_requirements_count(entry: MethodEntry) -> None:
+    """uv is told where packages are by that file alone, and another such file makes another environment."""
+    wheels = os.environ.pop("UV_FIND_LINKS")
+    plain = environments.wanted(entry)
+    settings_of_uv(entry, f"find-links = [{wheels!r}]\n")
+    found = environments.ensure(entry, print)
+    assert found.versions == {"helper": "2.0+local", "toy": "1.5"}
+    assert found.key != plain.key
+    settings_of_uv(entry, f"find-links = [{wheels!r}]\n# changed\n")
+    assert environments.wanted(entry).key not in (found.key, plain.key)
+    settings_of_uv(entry, "find-links = []\n")
+    with pytest.raises(EnvironmentBuildError, match="toy"):
+        environments.ensure(entry, print)
 
 
 def test_the_manifest_is_plain(entry: MethodEntry) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -131,7 +132,6 @@ def test_what_it_raises_is_raised(make: Callable[..., Any], rows: pd.DataFrame, 
     assert type(caught.value).__name__ == "ArithmeticError"
     assert "wrapped_table.py" in str(caught.value.__cause__)
     # and it goes on
-    proxy.params = {}
     assert proxy.supports(info("regression")) is None
 
 
@@ -167,7 +167,7 @@ def test_declining_ends_it(wrapped: Environment) -> None:
     proxy = remote_adapter(get_method("wrapped"), {"how": "decline"})
     assert isinstance(proxy, Proxy)
     assert proxy.supports(info()) == "not today"
-    assert proxy._interpreter is None
+    assert not proxy.remote.is_running
 
 
 def test_unknown_parameters_are_refused() -> None:
@@ -232,11 +232,45 @@ def test_its_budget_holds(make_request: Any) -> None:
     assert 8 <= time.monotonic() - started < 30
 
 
-@pytest.mark.parametrize("how", ["allocate", "allocate_in_grandchild"])
-def test_memory_of_the_whole_tree_counts(make_request: Any, how: str) -> None:
+def test_its_training_is_stopped(make_request: Any) -> None:
+    """A method that ignores the seconds of `fit`, and SIGTERM, is stopped 10 s and a tenth of them later."""
+    started = time.monotonic()
+    outcome = execute(make_request, "sleep", fit_seconds=0.5)
+    assert outcome["outcome"] == "timeout"
+    assert "fit" in outcome["error_message"]
+    assert 10.5 <= time.monotonic() - started < 30
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        "allocate",
+        "allocate_in_grandchild",
+        pytest.param(
+            "allocate_in_java",
+            marks=pytest.mark.skipif(shutil.which("javac") is None, reason="no Java development kit here"),
+        ),
+    ],
+)
+def test_twice_its_memory_is_too_much(make_request: Any, how: str) -> None:
+    """Whoever of the tree takes it: the method, a process that it has started, a Java program of its own session."""
     outcome = execute(make_request, how, memory_limit_mib=700)
-    assert outcome["outcome"] == "memory"
-    assert outcome["peak_memory_mib"] > 700
+    assert outcome["outcome"] == "memory", outcome
+    assert 700 < outcome["peak_memory_mib"] < 2000
+    assert running("Filler.java") == []
+
+
+def running(words: str) -> list[str]:
+    """Return the command lines of processes that hold these words."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            line = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+        except OSError:
+            continue
+        if words in line:
+            found.append(line)
+    return found
 
 
 def test_what_it_leaves_is_ended(make_request: Any) -> None:

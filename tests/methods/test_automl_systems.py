@@ -5,12 +5,14 @@ The first run builds the environments (minutes, and a network); they are kept in
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from benchbench.contracts.context import fit_limit_seconds
 from benchbench.execution import supervisor
-from benchbench.registry import methods
+from benchbench.registry import get_method, methods
 
 pytestmark = [pytest.mark.slow, pytest.mark.network, pytest.mark.usefixtures("zygotes"), pytest.mark.timeout(1500)]
 
@@ -19,9 +21,16 @@ SYSTEMS = sorted(
     for name, entry in methods().items()
     if entry.card.requirements and entry.module.startswith("benchbench.methods.automl.")
 )
+TABLES = ("breast_cancer", "wine", "diabetes")
+# with the name of the environment in front, so that `-k` finds all that runs in one
+CASES = [
+    pytest.param(name, table, id=f"{Path(get_method(name).card.requirements).stem}-{name}-{table}")
+    for name in SYSTEMS
+    for table in TABLES
+]
 
 # fit seconds: enough for a first model of each on a busy machine
-SECONDS = {"autokeras": 30.0, "autogluon": 60.0, "h2o": 30.0, "tpot": 90.0}
+SECONDS = {"autokeras": 30.0, "autogluon": 60.0, "h2o": 30.0, "random_pipelines": 90.0, "tpot": 90.0}
 # what the mean, or the class frequencies, would score
 CHANCE = {"auc": 0.5, "neg_log_loss": -1.1, "neg_rmse": -80.0}
 
@@ -39,17 +48,46 @@ def execute(make_request: Any, name: str, table: str) -> dict[str, Any]:
     return supervisor.execute(request)
 
 
+def seconds(outcome: dict[str, Any]) -> str:
+    """Return where a trial's time went, for whoever reads the log."""
+    parts = ", ".join(f"{name} {value:.1f}" for name, value in outcome["phases"].items())
+    return f"{outcome['wall_seconds']:.1f} s ({parts}), {outcome['peak_memory_mib']:.0f} MiB at most"
+
+
 def test_there_are_some() -> None:
-    assert len(SYSTEMS) >= 5
+    assert len(SYSTEMS) >= 6
 
 
-@pytest.mark.parametrize("name", SYSTEMS)
-@pytest.mark.parametrize("table", ["breast_cancer", "wine", "diabetes"])
+@pytest.mark.parametrize(("name", "table"), CASES)
 def test_system(make_request: Any, name: str, table: str) -> None:
     outcome = execute(make_request, name, table)
     assert outcome["outcome"] == "ok", (outcome.get("error_message"), outcome.get("traceback"), outcome["log_tail"])
     assert outcome["score"] > CHANCE[outcome["metric"]]
+    # it ends by itself, which leaves the harness nothing to stop
+    assert outcome["phases"]["fit"] < fit_limit_seconds(SECONDS.get(name, 15.0))
+    print(f"{name} on {table}: {seconds(outcome)}")
     # nothing outlives its trial, and its own environment is on record
     assert "left running" not in outcome["log_tail"]
     assert [n for n in outcome["environment"] if n.startswith("environment/")]
     assert outcome["metrics"]["environment_start_seconds"] > 0
+
+
+def test_random_search_over_tpot_repeats_if_its_number_is_given(make_request: Any) -> None:
+    """The same draws, folds and scores, whatever the time; more of them can only be rated better on the folds."""
+    curves = []
+    for n in (4, 4, 8):
+        request = make_request(
+            "random_pipelines",
+            loader="sklearn",
+            options={"table": "wine"},
+            params={"max_evaluations": n, "batch_size": 4, "search_space": "linear-light"},
+            fit_seconds=300.0,
+            time_limit_seconds=900.0,
+            memory_limit_mib=4096,
+        )
+        outcome = supervisor.execute(request)
+        assert outcome["outcome"] == "ok", (outcome.get("error_message"), outcome["log_tail"])
+        curves.append([(step, value) for step, _, name, value in outcome["curve"] if name == "validation_score"])
+    assert curves[0] == curves[1] == curves[2][:1]
+    assert [step for step, _ in curves[2]] == [4, 8]
+    assert curves[2][1][1] >= curves[2][0][1]

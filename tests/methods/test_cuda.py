@@ -18,7 +18,7 @@ from benchbench.suites._pools import ImagePool
 NAMES = sorted(
     name
     for name, entry in methods().items()
-    if entry.card.track == "fewshot" and entry.module.startswith("benchbench.methods.")
+    if entry.card.track == "fewshot" and entry.module.startswith("benchbench.methods.") and not entry.card.requirements
 )
 
 pytestmark = [

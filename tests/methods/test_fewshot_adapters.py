@@ -15,12 +15,14 @@ from benchbench.contracts.context import Context
 from benchbench.contracts.fewshot import EpisodeSource, Support, TaskInfo
 from benchbench.registry import create_method, get_method, methods
 
-# every method of the track: what holds for all is not to be forgotten for the next one
+# every method of the track that runs in this environment: what holds for all is not to be forgotten for the next one
 BUILT_IN = tuple(
     sorted(
         name
         for name, entry in methods().items()
-        if entry.card.track == "fewshot" and entry.module.startswith("benchbench.methods.")
+        if entry.card.track == "fewshot"
+        and entry.module.startswith("benchbench.methods.")
+        and not entry.card.requirements
     )
 )
 LEARNING = tuple(name for name in BUILT_IN if get_method(name).card.iterations["paper"] > 0)

@@ -14,6 +14,32 @@ from benchbench.cards import MethodCard
 from benchbench.contracts.automl import KINDS, AutoMLAdapter, AutoMLBudget, TableInfo
 from benchbench.contracts.context import Context
 
+FILLER = """
+import time
+held = []
+for _ in range({mib} // 8):
+    held.append(bytearray(8 * 2**20))
+    time.sleep(0.001)
+time.sleep(5)
+"""
+
+JAVA_FILLER = """
+import java.util.ArrayList;
+import java.util.Arrays;
+
+public class Filler {
+    public static void main(String[] args) throws Exception {
+        ArrayList<byte[]> held = new ArrayList<>();
+        for (int i = 0; i < Integer.parseInt(args[0]) / 8; i++) {
+            byte[] part = new byte[8 * 1024 * 1024];
+            Arrays.fill(part, (byte) 1);
+            held.add(part);
+        }
+        Thread.sleep(5000);
+    }
+}
+"""
+
 
 def wrapped_card(name: str, requirements: str = "wrapped.txt") -> MethodCard:
     return MethodCard(
@@ -136,14 +162,19 @@ class Wrapped(AutoMLAdapter):
         time.sleep(600)
 
     def do_allocate(self) -> None:
-        held = []
-        while True:
-            held.append(bytearray(8 * 2**20))
-            time.sleep(0.001)
+        """Take twice what the budget allows, hold it for a while, and go on as if nothing were wrong."""
+        exec(FILLER.format(mib=2 * self.budget.memory_mib))
 
     def do_allocate_in_grandchild(self) -> None:
-        code = "import time\nh = []\nwhile True:\n    h.append(bytearray(8 * 2**20)); time.sleep(0.001)"
+        code = FILLER.format(mib=2 * self.budget.memory_mib)
         subprocess.run([sys.executable, "-c", code], check=False, start_new_session=True)
+
+    def do_allocate_in_java(self) -> None:
+        """The same in a Java program that has left the process group, as H2O's server may."""
+        source = self.context.scratch / "Filler.java"
+        source.write_text(JAVA_FILLER)
+        mib = 2 * self.budget.memory_mib
+        subprocess.Popen(["java", f"-Xmx{2 * mib}m", str(source), str(mib)], start_new_session=True).wait()
 
     def do_leave_grandchild(self) -> None:
         subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], start_new_session=True)

@@ -1,0 +1,55 @@
+"""The commands of AutoML methods in their own interpreter; see `shim`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from benchbench.contracts.automl import AutoMLAdapter, AutoMLBudget, TableInfo
+from benchbench.execution.tables import read_table, write_array
+
+__all__ = ["Served"]
+
+
+class Served:
+    """Holds the tables; each `do_*` is a command."""
+
+    NEEDS = ("numpy", "pandas", "pyarrow")
+
+    def __init__(self, adapter: AutoMLAdapter, server: Any) -> None:
+        self.adapter, self.server = adapter, server
+        self.frames: dict[str, Any] = {}
+
+    def do_supports(self, info: dict[str, Any]) -> str | None:
+        """Return why the task is declined, or None."""
+        return self.adapter.supports(_info(info))
+
+    def do_setup(self, info: dict[str, Any], budget: dict[str, Any], context: dict[str, Any]) -> None:
+        """Hand the task over; `context` holds its plain fields."""
+        # what tables need counts as the interpreter's start, like all imports
+        self.server.do_probe()
+        self.context = self.server.context(context)
+        self.adapter.setup(_info(info), budget=AutoMLBudget(**budget), context=self.context)
+
+    def do_load(self, table: str) -> None:
+        """Read a table beforehand, so that its reading does not count as fitting or predicting."""
+        self.frames[table] = read_table(Path(table))
+
+    def do_fit(self, rows: str, target: str, elapsed: float, deadline: float) -> None:
+        """Fit, and forget the tables; seconds of curves go on from `elapsed`."""
+        self.context.deadline = deadline
+        self.context.start_clock(elapsed)
+        self.adapter.fit(self.frames.pop(rows), self.frames.pop(target).iloc[:, 0])
+
+    def do_predict(self, rows: str, answer: str) -> None:
+        """Predict; the result is an .npy file."""
+        write_array(self.adapter.predict(self.frames[rows]), Path(answer))
+
+    def do_predict_proba(self, rows: str, answer: str) -> None:
+        """Predict probabilities; the result is an .npy file."""
+        write_array(self.adapter.predict_proba(self.frames[rows]), Path(answer))
+
+
+def _info(plain: dict[str, Any]) -> TableInfo:
+    # columns are pairs, because their order counts
+    return TableInfo(**plain | {"classes": tuple(plain["classes"]), "columns": dict(plain["columns"])})
