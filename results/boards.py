@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import astuple
 from typing import TYPE_CHECKING
 
+from benchbench.results.grids import frozen_baselines, frozen_ends, perfect_scores, score_grid
 from benchbench.stats.anytime import Incumbents
 from benchbench.stats.board import Cell, Group, SuiteFacts, TaskFacts
 from benchbench.stats.compare import Side
@@ -19,7 +20,19 @@ if TYPE_CHECKING:
     from benchbench.stats.board import Board
     from benchbench.suite_files import SuiteSpec
 
-__all__ = ["board_cells", "compare_sides", "evaluations", "incumbents", "ordering_trials", "seed_curves", "suite_facts"]
+__all__ = [
+    "board_cells",
+    "compare_sides",
+    "evaluations",
+    "frozen_baselines",
+    "frozen_ends",
+    "incumbents",
+    "ordering_trials",
+    "perfect_scores",
+    "score_grid",
+    "seed_curves",
+    "suite_facts",
+]
 
 # Of each trial one attempt counts: the newest that is not infra (infra only if there is no other), of the newest source that its
 # method was measured with under these conditions: no row of a board mixes two sources, and a quick run with a new source does
@@ -40,8 +53,12 @@ QUALIFY row_number() OVER (
 
 # histograms, since DISTINCT aggregates made the query a third slower
 _CELLS = """
-SELECT suite_version, protocol_version, preset,
-    CAST(json_extract(budget_json, '$.test_units') AS BIGINT) AS test_units, threads, device,
+WITH budgets AS (
+    SELECT budget_json, CAST(json_extract(budget_json, '$.test_units') AS BIGINT) AS test_units,
+        CAST(json_extract(budget_json, '$.iterations') AS BIGINT) AS iterations
+    FROM (SELECT DISTINCT budget_json FROM attempts)
+)
+SELECT suite_version, protocol_version, preset, test_units, threads, device,
     task, task_fingerprint, method, params_json,
     bool_or(transductive), max(metric), max(unit),
     coalesce(list(score ORDER BY seed) FILTER (outcome = 'ok'), []),
@@ -50,14 +67,14 @@ SELECT suite_version, protocol_version, preset,
     count(*) FILTER (outcome NOT IN ('ok', 'declined', 'infra')),
     count(*) FILTER (outcome = 'declined'),
     count(*) FILTER (outcome = 'infra'),
-    avg(seconds) FILTER (outcome = 'ok'),
+    avg(seconds) FILTER (outcome = 'ok' AND (seconds > 0 OR NOT starts_with(protocol_version, 'published: '))),
     map_keys(histogram(hardware_class) FILTER (outcome = 'ok')),
     coalesce(cardinality(histogram(environment_hash) FILTER (outcome = 'ok')), 0),
     max(started_at),
     count(shared) FILTER (outcome = 'ok'),
     coalesce(avg(coalesce(shared, 0)) FILTER (outcome = 'ok'), 0),
-    coalesce(max(CAST(json_extract(budget_json, '$.iterations') AS BIGINT)), 0)
-FROM attempts SEMI JOIN counted USING (attempt_key)
+    coalesce(max(iterations), 0)
+FROM attempts SEMI JOIN counted USING (attempt_key) JOIN budgets USING (budget_json)
 LEFT JOIN (
     SELECT attempt_key, value AS shared FROM metrics WHERE kind = 'metric' AND name = 'shared_seconds' AND value > 0
 ) USING (attempt_key)

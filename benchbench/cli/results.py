@@ -1,7 +1,8 @@
-"""`bench results`: put the results of several people or machines together."""
+"""`bench results`: put the results of several people or machines together, and bring in published ones."""
 
 from __future__ import annotations
 
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,10 +13,12 @@ from benchbench.cli.common import DbOption, FormatOption, check_format, db_path,
 
 if TYPE_CHECKING:
     from benchbench.results.exchange import ImportReport
+    from benchbench.results.store import Store
 
 __all__ = ["results_export", "results_import", "results_merge"]
 
 PathList = list[Path]
+OWN = "benchbench"
 
 
 def results_export(
@@ -41,17 +44,76 @@ def results_export(
 
 
 def results_import(
-    folders: Annotated[PathList, typer.Argument(help="Folders made by `bench results export`.")],
+    paths: Annotated[PathList, typer.Argument(help="Folders made by `bench results export`, or published results.")],
+    from_: Annotated[
+        str,
+        typer.Option("--from", help="benchbench, or what was published elsewhere: amlb, aslib, long, metadataset."),
+    ] = OWN,
+    suite: Annotated[
+        str | None, typer.Option("--suite", help="Name for published results: a suite of its own.")
+    ] = None,
+    source: Annotated[
+        str | None, typer.Option("--source", help="Where they were published: an address or a citation.")
+    ] = None,
+    track: Annotated[str | None, typer.Option("--track", help="Of --from long: automl, fewshot, hpo, ...")] = None,
+    metric: Annotated[str | None, typer.Option("--metric", help="Of --from long without a column metric.")] = None,
     db: DbOption = None,
     format_: FormatOption = "table",
 ) -> None:
-    """Add exported results to the database; what is known already is ignored."""
+    """Add exported or published results to the database; what is known already is ignored."""
+    from benchbench.errors import InputError
     from benchbench.results.exchange import import_results
     from benchbench.results.store import Store
 
     check_format(format_)
     store = Store(db_path(db))
-    _report([(folder, import_results(store, folder)) for folder in folders], store.path, format_)
+    if from_ == OWN:
+        if given := [n for n, v in (("suite", suite), ("source", source), ("track", track), ("metric", metric)) if v]:
+            raise InputError(
+                f"--{given[0]} is for published results; say which: --from amlb, aslib, long or metadataset"
+            )
+        _report([(path, import_results(store, path)) for path in paths], store.path, format_)
+        return
+    if not suite or not source:
+        lacking = "--suite NAME" if not suite else "--source ADDRESS_OR_CITATION"
+        raise InputError(f"published results need a suite of their own and their source; add {lacking}")
+    _import_published(store, paths, from_, suite, source, track, metric, format_)
+
+
+def _import_published(
+    store: Store,
+    paths: PathList,
+    from_: str,
+    suite: str,
+    source: str,
+    track: str | None,
+    metric: str | None,
+    format_: str,
+) -> None:
+    from benchbench.results.importers.storing import import_published, read_published
+
+    # all are read before the first is stored
+    read = [(path, read_published(path, from_, suite, track=track, metric=metric)) for path in paths]
+    lines = []
+    for path, suites in read:
+        command = shlex.join(
+            ["bench", "results", "import", path.name, "--from", from_, "--suite", suite, "--source", source]
+        )
+        lines += [(path, report) for report in import_published(store, suites, source, command)]
+    if format_ == "json":
+        print_json(
+            [
+                {"source": str(p), "suite": r.suite, "n_new": r.n_new, "n_known": r.n_known, "notes": list(r.notes)}
+                for p, r in lines
+            ]
+        )
+        return
+    for path, report in lines:
+        sys.stdout.write(
+            f"{path}: suite {report.suite}, {report.n_new} results new, {report.n_known} known already; now in {store.path}\n"
+        )
+        sys.stdout.writelines(f"  note: {note}\n" for note in report.notes)
+    sys.stdout.write(f"look at them with: bench leaderboard --suite {lines[0][1].suite}\n")
 
 
 def results_merge(

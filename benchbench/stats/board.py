@@ -8,19 +8,21 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from benchbench.errors import InputError
+from benchbench.errors import InputError, UnknownNameError
 from benchbench.stats.intervals import Estimate, estimate, estimate_of_summary
-from benchbench.stats.labels import method_label
+from benchbench.stats.labels import method_label, published_source
 from benchbench.stats.ranks import mean_ranks, ranks
 
 __all__ = ["IMPUTATIONS", "Board", "Cell", "Group", "Row", "SuiteFacts", "TaskFacts", "leaderboard"]
 
 FOLD = "fold"
-IMPUTATIONS = ("baseline", "worst", "none")
+IMPUTATIONS = ("baseline", "worst", "none", "drop-task")
+BASELINE_PREFIX = "baseline="
+"""Before the name of a method whose own scores stand for failures."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
@@ -166,7 +168,9 @@ class Row:
 class Board:
     """Rows (the suite's first, by rank; then task by task), what they have in common, and what was left out.
 
-    `fingerprints` are those of the tasks' data; `hardware` lists the classes of machines that the seconds come from.
+    `fingerprints` are those of the tasks' data; `hardware` lists the classes of machines that the seconds come from. `fills` holds
+    of each task what stands for a failed trial (None: nothing), `dropped_tasks` those that "drop-task" takes out of the suite's
+    rows. `n_left_out` counts the trials behind `left_out` that another choice of options would show.
     """
 
     group: Group | None
@@ -176,6 +180,9 @@ class Board:
     imputation: str
     fingerprints: dict[str, str] = field(default_factory=dict)
     hardware: list[str] = field(default_factory=list)
+    fills: dict[str, float | None] = field(default_factory=dict)
+    dropped_tasks: list[str] = field(default_factory=list)
+    n_left_out: int = 0
 
 
 def leaderboard(
@@ -188,6 +195,7 @@ def leaderboard(
     tasks: Iterable[str] = (),
     methods: Iterable[str] = (),
     imputation: str = "baseline",
+    keep: Callable[[Cell], bool] | None = None,
 ) -> Board:
     """Return the board of the group that was asked for, or of the one with the newest results.
 
@@ -200,19 +208,24 @@ def leaderboard(
     tasks, methods : iterable of str
         Restrict the board; all if empty.
     imputation : str
-        What stands for a failed trial: "baseline" (the suite's frozen baseline score), "worst" (the lowest score on that task),
-        "none" (nothing: it is left out of the mean). Declined trials are never imputed.
+        What stands for a failed trial: "baseline" (the suite's frozen baseline score), "baseline=NAME" (that method's mean score
+        on the task, on this board), "worst" (the lowest score on that task), "none" (nothing: it is left out of the mean).
+        "drop-task" imputes nothing and takes tasks on which a shown method failed out of the suite's rows, for all methods.
+        Declined trials are never imputed.
+    keep : callable, optional
+        Further restricts the board to the cells for which it is true.
 
     Raises
     ------
     InputError
         On an unknown imputation.
+    UnknownNameError
+        If the method to impute with has no results on this board.
     """
-    if imputation not in IMPUTATIONS:
-        raise InputError(f"unknown imputation {imputation!r}; expected {', '.join(IMPUTATIONS)}")
+    _check_imputation(imputation)
     wanted_tasks, wanted_methods = set(tasks), set(methods)
     everybody = [c for c in cells if not wanted_tasks or c.task in wanted_tasks]
-    cells = [c for c in everybody if not wanted_methods or c.method in wanted_methods]
+    cells = [c for c in everybody if (not wanted_methods or c.method in wanted_methods) and (keep is None or keep(c))]
     fitting = [
         c
         for c in cells
@@ -221,7 +234,14 @@ def leaderboard(
         and c.group.threads == (threads or c.group.threads)
     ]
     if not fitting:
-        return Board(group=None, rows=[], left_out=_left_out(cells), notes=[], imputation=imputation)
+        return Board(
+            group=None,
+            rows=[],
+            left_out=_left_out(cells),
+            notes=[],
+            imputation=imputation,
+            n_left_out=sum(_n_trials(c) for c in cells),
+        )
     # results of the suite as its file stands now come before those of older versions, then the newest
     group = max(fitting, key=lambda c: (c.group.suite_version == suite.version, c.newest)).group
     chosen, other_data = _one_fingerprint_a_task([c for c in fitting if c.group == group])
@@ -231,19 +251,61 @@ def leaderboard(
     board = Board(group=group, rows=[], left_out=[], notes=_notes(chosen, group, suite), imputation=imputation)
     board.fingerprints = {c.task: c.fingerprint for c in chosen}
     board.hardware = _hardware(chosen)
-    fills = {}
+    # of all methods, so that what stands for a failure does not depend on which methods are shown
+    of_group = [c for c in everybody if c.group == group]
+    stand_in = _stand_in(of_group, imputation)
+    by_task = _by_task(of_group)
+    noted: dict[str, list[str]] = defaultdict(list)
     for task in suite.tasks:
-        # of all methods, so that what stands for a failure does not depend on which methods are shown
-        here = [c for c in everybody if c.group == group and c.task == task.name]
-        fills[task.name], note = _fill_value(here, task, suite, imputation)
+        here = by_task.get(task.name, [])
+        board.fills[task.name], note = _fill_value(here, task, suite, imputation, stand_in)
         if note and any(c.n_failed for c in chosen if c.task == task.name):
-            board.notes.append(note)
-    rows = _task_rows(chosen, names, fills)
-    board.rows = [*_suite_rows(rows, suite, names), *rows]
-    board.left_out = _left_out([c for c in cells if c.group != group], group)
+            noted[note].append(task.name)
+    board.notes += [f"{note} on {', '.join(where)}" for note, where in noted.items()]
+    rows = _task_rows(chosen, names, board.fills)
+    if imputation == "drop-task":
+        board.dropped_tasks = [t for t in names if any(c.n_failed for c in chosen if c.task == t)]
+        board.notes += _dropped_notes(chosen, board.dropped_tasks)
+    kept = [t for t in names if t not in board.dropped_tasks]
+    board.rows = [*_suite_rows([r for r in rows if r.task in kept], suite, kept), *rows]
+    elsewhere = [c for c in cells if c.group != group]
+    board.left_out = _left_out(elsewhere, group)
     board.left_out += [f"{_count(c)} of {c.label} on {c.task}: other data ({c.fingerprint[:8]})" for c in other_data]
     board.left_out += [f"{_count(c)} of {c.label} on {c.task}: the suite no longer has this task" for c in removed]
+    board.n_left_out = sum(_n_trials(c) for c in (*elsewhere, *other_data, *removed))
     return board
+
+
+def _check_imputation(imputation: str) -> None:
+    if imputation not in IMPUTATIONS and not imputation.removeprefix(BASELINE_PREFIX).strip():
+        raise InputError("--impute baseline= names no method; expected baseline=NAME")
+    if imputation not in IMPUTATIONS and not imputation.startswith(BASELINE_PREFIX):
+        raise InputError(
+            f"unknown imputation {imputation!r}; expected {', '.join(IMPUTATIONS)} or {BASELINE_PREFIX}NAME"
+        )
+
+
+def _stand_in(cells: Sequence[Cell], imputation: str) -> tuple[str, str] | None:
+    """Return method and parameters of the method whose scores stand for failures; of several parameters the default ones."""
+    if not imputation.startswith(BASELINE_PREFIX):
+        return None
+    name = imputation.removeprefix(BASELINE_PREFIX).strip()
+    known = {(c.method, c.params): c.label for c in cells if c.n_ok}
+    found = [key for key, label in known.items() if name in (label, key[0])]
+    if not found:
+        raise UnknownNameError("method to impute with:", name, {*known.values()})
+    exact = [key for key in found if known[key] == name]
+    if not exact and len(found) > 1:
+        raise InputError(f"{name!r} stands on this board more than once; name one of {sorted(known[k] for k in found)}")
+    return (exact or found)[0]
+
+
+def _dropped_notes(cells: Sequence[Cell], dropped: Sequence[str]) -> list[str]:
+    return [
+        f"drop-task: {task} is not in the whole suite's numbers, since trials failed there of: "
+        + ", ".join(sorted({c.label for c in cells if c.task == task and c.n_failed}))
+        for task in dropped
+    ]
 
 
 def _one_fingerprint_a_task(cells: list[Cell]) -> tuple[list[Cell], list[Cell]]:
@@ -256,8 +318,12 @@ def _one_fingerprint_a_task(cells: list[Cell]) -> tuple[list[Cell], list[Cell]]:
     )
 
 
+def _n_trials(cell: Cell) -> int:
+    return cell.n_ok + cell.n_failed + cell.n_declined + cell.n_lost
+
+
 def _count(cell: Cell) -> str:
-    n = cell.n_ok + cell.n_failed + cell.n_declined + cell.n_lost
+    n = _n_trials(cell)
     return f"{n} trial{'' if n == 1 else 's'}"
 
 
@@ -265,7 +331,7 @@ def _left_out(cells: Iterable[Cell], shown: Group | None = None) -> list[str]:
     """Say what is on other boards, and with which options those are seen beside the one that is shown."""
     counts: dict[Group, int] = defaultdict(int)
     for c in cells:
-        counts[c.group] += c.n_ok + c.n_failed + c.n_declined + c.n_lost
+        counts[c.group] += _n_trials(c)
     lines = []
     for g, n in sorted(counts.items()):
         options = [
@@ -282,7 +348,8 @@ def _left_out(cells: Iterable[Cell], shown: Group | None = None) -> list[str]:
 
 
 def _notes(cells: list[Cell], group: Group, suite: SuiteFacts) -> list[str]:
-    notes = []
+    source = published_source(group.protocol_version)
+    notes = [] if source is None else [f"published elsewhere: {source}; not to be set beside results measured here"]
     hardware = _hardware(cells)
     if len(hardware) > 1:
         notes.append(f"seconds mix hardware and must not be compared: {'; '.join(hardware)}")
@@ -298,10 +365,18 @@ def _hardware(cells: list[Cell]) -> list[str]:
     return sorted({h for c in cells for h in c.hardware if h})
 
 
+def _by_task(cells: Iterable[Cell]) -> dict[str, list[Cell]]:
+    found: dict[str, list[Cell]] = {}
+    for c in cells:
+        found.setdefault(c.task, []).append(c)
+    return found
+
+
 def _task_rows(cells: list[Cell], names: list[str], fills: Mapping[str, float | None]) -> list[Row]:
     rows = []
+    by_task = _by_task(cells)
     for task in names:
-        task_rows = [_task_row(c, fills[task]) for c in cells if c.task == task]
+        task_rows = [_task_row(c, fills[task]) for c in by_task.get(task, [])]
         found = ranks({i: r.score for i, r in enumerate(task_rows) if r.score is not None})
         for i, row in enumerate(task_rows):
             row.rank = found.get(i)
@@ -310,21 +385,26 @@ def _task_rows(cells: list[Cell], names: list[str], fills: Mapping[str, float | 
 
 
 def _fill_value(
-    cells: list[Cell], task: TaskFacts, suite: SuiteFacts, imputation: str
+    cells: list[Cell], task: TaskFacts, suite: SuiteFacts, imputation: str, stand_in: tuple[str, str] | None
 ) -> tuple[float | None, str | None]:
     """Return what stands for a failed trial of the task, and a note where it is not what the policy's name says."""
     scores = {(c.method, c.params): math.fsum(c.seed_scores) / c.n_ok for c in cells if c.n_ok}
-    if imputation == "none" or (not scores and task.baseline_score is None):
+    if imputation in ("none", "drop-task") or (not scores and task.baseline_score is None):
         return None, None
     if imputation == "worst":
         return (min(scores.values()), None) if scores else (None, None)
+    if stand_in is not None:
+        if stand_in in scores:
+            return scores[stand_in], None
+        note = f"no score of {method_label(*stand_in)}: the lowest of this board stands for failures"
+        return (min(scores.values()), note) if scores else (None, None)
     if task.baseline_score is not None:
         return task.baseline_score, None
     measured = {key[1]: score for key, score in scores.items() if key[0] == suite.baseline}
     if measured:
         own = measured.get("{}", min(measured.values()))
-        return own, f"{task.name} has no frozen baseline score: {suite.baseline}'s of this board stands for failures"
-    return min(scores.values()), f"{task.name} has no baseline score: the lowest of this board stands for failures"
+        return own, f"no frozen baseline score: {suite.baseline}'s of this board stands for failures"
+    return min(scores.values()), "no baseline score: the lowest of this board stands for failures"
 
 
 def _task_row(cell: Cell, fill: float | None) -> Row:

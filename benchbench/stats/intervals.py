@@ -50,7 +50,7 @@ def estimate(values: Sequence[float]) -> Estimate:
     if n == 0:
         raise ValueError("no values to take the mean of")
     mean = math.fsum(values) / n
-    deviation = math.sqrt(math.fsum((v - mean) ** 2 for v in values) / (n - 1)) if n > 1 else None
+    deviation = math.sqrt(math.fsum([(v - mean) ** 2 for v in values]) / (n - 1)) if n > 1 else None
     return estimate_of_summary(mean, deviation, n)
 
 

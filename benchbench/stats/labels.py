@@ -1,13 +1,26 @@
-"""How a method with its parameters is written for people: as they would type it."""
+"""How things are written for people: methods as they would type them, and where published results come from."""
 
 from __future__ import annotations
 
 import json
 
-__all__ = ["method_label"]
+__all__ = ["PUBLISHED", "method_label", "published_source"]
+
+PUBLISHED = "published: "
+"""The protocol version of imported results is this and their source, so that they never stand beside results measured here."""
 
 
 def method_label(method: str, params: str) -> str:
     """Return ``name`` or ``name(param=value, ...)``, which `bench run --method` understands, of a name and canonical JSON."""
     values = json.loads(params) if params else {}
     return f"{method}({', '.join(f'{key}={value!r}' for key, value in values.items())})" if values else method
+
+
+def published_source(protocol_version: str) -> str | None:
+    """Return where results of that protocol version were published; None if they were measured."""
+    return protocol_version.removeprefix(PUBLISHED) if protocol_version.startswith(PUBLISHED) else None
+
+
+def share_text(share: float) -> str:
+    """Return a share in per cent, never as "0%" what is not nothing."""
+    return "<1%" if 0 < share < 0.005 else f"{share:.0%}"

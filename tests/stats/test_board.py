@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchbench.errors import InputError
@@ -88,6 +88,7 @@ scores_of = st.lists(st.lists(st.integers(-5, 5), min_size=4, max_size=4), min_s
 )
 
 
+@settings(deadline=None)
 @given(scores_of)
 def test_mean_ranks_of_a_complete_table_are_means_of_ranks(table: dict[int, dict[str, int]]) -> None:
     found = mean_ranks(table)
@@ -96,6 +97,7 @@ def test_mean_ranks_of_a_complete_table_are_means_of_ranks(table: dict[int, dict
         assert found[method] == pytest.approx(sum(r[method] for r in by_task) / len(by_task))
 
 
+@settings(deadline=None)
 @given(scores_of, st.sets(st.tuples(st.integers(0, 5), st.sampled_from("abcd"))))
 def test_mean_ranks_with_holes_are_those_of_the_definition(
     table: dict[int, dict[str, int]], holes: set[tuple[int, str]]
@@ -113,6 +115,7 @@ def test_mean_ranks_with_holes_are_those_of_the_definition(
         assert found[a] == pytest.approx(expected)
 
 
+@settings(deadline=None)
 @given(scores_of)
 def test_ranks_do_not_change_under_monotone_maps_or_order(table: dict[int, dict[str, int]]) -> None:
     mapped = {t: {m: math.exp(s) + 7 for m, s in reversed(row.items())} for t, row in reversed(table.items())}
@@ -177,8 +180,8 @@ UNFROZEN = SuiteFacts(name="s", version="1", baseline="base", reference="ref", t
 @pytest.mark.parametrize(
     ("others", "score", "note"),
     [
-        ([("base", 0.4), ("o", 0.3)], 0.4, "a has no frozen baseline score: base's of this board stands for failures"),
-        ([("p", 0.5), ("o", 0.3)], 0.3, "a has no baseline score: the lowest of this board stands for failures"),
+        ([("base", 0.4), ("o", 0.3)], 0.4, "no frozen baseline score: base's of this board stands for failures on a"),
+        ([("p", 0.5), ("o", 0.3)], 0.3, "no baseline score: the lowest of this board stands for failures on a"),
     ],
 )
 def test_what_stands_for_a_failure_where_no_baseline_is_frozen(
@@ -263,6 +266,7 @@ def test_mixed_hardware_and_versions_are_marked() -> None:
     assert "package versions changed between trials of: o" in notes
 
 
+@settings(deadline=None)
 @given(st.permutations([("m", "a", 0.5), ("m", "b", -3.0), ("o", "a", 0.5), ("o", "b", -2.0), ("p", "a", 0.1)]))
 def test_order_of_cells_does_not_matter(order: list[tuple[str, str, float]]) -> None:
     def plain(cells: list[tuple[str, str, float]]) -> list[Any]:
@@ -281,3 +285,63 @@ def test_of_tasks_with_splits_the_unit_is_the_fold() -> None:
     assert y.notes == ["1 of 2 folds failed and are imputed"]
     one = leaderboard([cell("x", "a", 0.5, **folds | {"seed_deviations": (None,), "seed_units": (1,)})], SUITE)
     assert (rows(one, "a")["x"].unit, rows(one, "a")["x"].n, rows(one, "a")["x"].notes) == ("fold", 1, [])
+
+
+def test_a_named_method_stands_for_failures_on_every_task_that_it_has() -> None:
+    cells = [
+        cell("m", "a", n_failed=2),
+        cell("m", "b", -3.0, n_failed=1),
+        cell("p", "a", 0.4, 0.6),
+        cell("q", "b", -2.5),
+    ]
+    board = leaderboard(cells, SUITE, imputation="baseline=p")
+    assert board.fills == {"a": 0.5, "b": -3.0}
+    found = rows(board, "a")["m"]
+    assert (found.score, found.n_imputed, found.imputed_share) == (0.5, 2, 1.0)
+    # p has no score on b, and it is said what stands there instead
+    assert rows(board, "b")["m"].score == pytest.approx(-3.0)
+    assert "no score of p: the lowest of this board stands for failures on b" in board.notes
+
+
+def test_of_a_named_method_with_several_parameters_one_must_be_meant() -> None:
+    cells = [cell("m", "a", n_failed=1), cell("p", "a", 0.4, params='{"x": 1}'), cell("p", "a", 0.6, params='{"x": 2}')]
+    with pytest.raises(InputError, match="more than once"):
+        leaderboard(cells, SUITE, imputation="baseline=p")
+    assert leaderboard(cells, SUITE, imputation="baseline=p(x=2)").fills["a"] == 0.6
+    with_default = [*cells, cell("p", "a", 0.5)]
+    assert leaderboard(with_default, SUITE, imputation="baseline=p").fills["a"] == 0.5
+    for name in ("baseline=", "baseline=other"):
+        with pytest.raises(InputError):
+            leaderboard(cells, SUITE, imputation=name)
+
+
+def test_drop_task_leaves_no_trace_of_a_task_in_the_whole_suite() -> None:
+    cells = [cell("m", "a", 0.3, n_failed=1), cell("m", "b", -3.0), cell("p", "a", 0.4), cell("p", "b", -3.5)]
+    board = leaderboard(cells, SUITE, imputation="drop-task")
+    alone = leaderboard([c for c in cells if c.task == "b"], SUITE, tasks=["b"])
+    assert board.dropped_tasks == ["a"]
+    assert rows(board, None) == rows(alone, None)
+    # the task's own rows stay, with nothing made up
+    assert (rows(board, "a")["m"].score, rows(board, "a")["m"].n_imputed) == (0.3, 0)
+    # a method that is not shown drops nothing
+    assert leaderboard(cells, SUITE, imputation="drop-task", methods=["p"]).dropped_tasks == []
+
+
+def test_what_is_left_out_is_counted_in_trials() -> None:
+    other = Group(suite_version="1", protocol_version="p/1", preset="long", test_units=100, threads=1, device="cpu")
+    cells = [
+        cell("m", "a", 0.3, newest=2.0),
+        cell("m", "a", 0.3, 0.4, group=other, n_failed=1),
+        cell("p", "a", 0.4, fingerprint="older data", newest=1.0),
+        cell("m", "gone", 0.1),
+    ]
+    board = leaderboard(cells, SUITE)
+    assert board.n_left_out == 3 + 1 + 1
+    assert len(board.left_out) == 3
+
+
+def test_a_filter_of_cells_restricts_what_is_shown_and_not_what_stands_for_failures() -> None:
+    cells = [cell("m", "a", n_failed=1), cell("p", "a", 0.4), cell("q", "a", 0.3)]
+    board = leaderboard(cells, SUITE, imputation="worst", keep=lambda c: c.method != "q")
+    assert set(rows(board, "a")) == {"m", "p"}
+    assert rows(board, "a")["m"].score == 0.3

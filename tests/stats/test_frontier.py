@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchbench.stats.board import Board, Cell, Group, SuiteFacts, TaskFacts, leaderboard
@@ -38,6 +38,7 @@ def test_front_by_hand() -> None:
     assert front([]) == []
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), max_size=9))
 def test_front_is_what_nothing_dominates(points: list[tuple[int, int]]) -> None:
     def beats(one: tuple[int, int], other: tuple[int, int]) -> bool:

@@ -1,0 +1,450 @@
+"""Is a difference between methods more than chance? Tests over tasks.
+
+Tasks are what is sampled here: a test says whether a difference would be seen again on other tasks of the same kind.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from benchbench.errors import InputError
+from benchbench.stats.grid import FloatArray
+from benchbench.stats.intervals import estimate
+from benchbench.stats.ranks import tied_ranks
+
+__all__ = [
+    "FriedmanResult",
+    "PairTest",
+    "PosteriorProbabilities",
+    "TwoComparison",
+    "bayesian_signed_rank",
+    "compare_two",
+    "critical_groups",
+    "friedman",
+    "holm",
+    "nemenyi_cd",
+    "rank_biserial",
+    "wilcoxon_holm",
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FriedmanResult:
+    """Whether any of k methods differs from the others over n tasks.
+
+    Parameters
+    ----------
+    chi2, p : float
+        Friedman's statistic and its p-value by the chi-squared distribution of k - 1 degrees.
+    iman_davenport, iman_davenport_p : float
+        Iman and Davenport's F of k - 1 and (k - 1)(n - 1) degrees, less conservative.
+    mean_ranks : tuple of float
+        By method, 1 = best.
+    """
+
+    chi2: float
+    p: float
+    iman_davenport: float
+    iman_davenport_p: float
+    mean_ranks: tuple[float, ...]
+    n_tasks: int
+    n_methods: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain data."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PairTest:
+    """Wilcoxon's signed-rank test of two methods over the tasks that both have.
+
+    Parameters
+    ----------
+    a, b : str
+    n : int
+        Common tasks, ties included.
+    p, holm_p : float
+        Two-sided, alone and corrected for all pairs.
+    effect_size : float
+        Matched-pairs rank-biserial correlation, 1 if a is better everywhere.
+    is_significant : bool
+        Whether `holm_p` is below the level.
+    """
+
+    a: str
+    b: str
+    n: int
+    p: float
+    holm_p: float
+    effect_size: float
+    is_significant: bool
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain data."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TwoComparison:
+    """Two methods, a minus b, over the tasks that both have.
+
+    Parameters
+    ----------
+    n_tasks : int
+    mean_difference, low, high : float
+        `low` and `high` are the ends of Student's 95 % interval over tasks; None with one task.
+    p : float or None
+        Wilcoxon's signed-rank test, two-sided; None with fewer than two tasks.
+    effect_size : float
+        Matched-pairs rank-biserial correlation.
+    wins, ties, losses : int
+        Tasks on which a is higher, equal, lower.
+    """
+
+    n_tasks: int
+    mean_difference: float
+    low: float | None
+    high: float | None
+    p: float | None
+    effect_size: float
+    wins: int
+    ties: int
+    losses: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain data."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class PosteriorProbabilities:
+    """Posterior probabilities that b is practically better, that the two are practically the same, and that a is better."""
+
+    p_left: float
+    p_rope: float
+    p_right: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain data."""
+        return asdict(self)
+
+
+def friedman(matrix: ArrayLike, *, correct_ties: bool = True) -> FriedmanResult:
+    r"""Test whether methods differ.
+
+    Parameters
+    ----------
+    matrix : (M, T) scores
+        Higher is better; complete.
+    correct_ties : bool
+        As `scipy.stats.friedmanchisquare` does. Demsar's formulas do not.
+
+    Notes
+    -----
+    .. math:: F_F = \frac{(n - 1) \chi^2_F}{n (k - 1) - \chi^2_F}
+
+    with n tasks and k methods (Friedman 1937; Iman, Davenport 1980; Demsar 2006, section 3.2.2).
+
+    Raises
+    ------
+    InputError
+        If a score is missing, or there are fewer than three methods or two tasks.
+    """
+    from scipy.special import chdtrc, fdtrc
+
+    scores = _complete(matrix)
+    k, n = scores.shape
+    if k < 3 or n < 2:
+        raise InputError(f"Friedman's test needs at least 3 methods and 2 tasks, got {k} and {n}")
+    ranks = tied_ranks(scores)
+    means = ranks.mean(axis=1)
+    spread = float(((ranks - (k + 1) / 2) ** 2).sum()) if correct_ties else n * k * (k**2 - 1) / 12
+    chi2 = 0.0 if spread == 0 else n * (k - 1) * n * float(((means - (k + 1) / 2) ** 2).sum()) / spread
+    rest = n * (k - 1) - chi2
+    iman = math.inf if rest <= 1e-9 else (n - 1) * chi2 / rest
+    return FriedmanResult(
+        chi2=chi2,
+        p=float(chdtrc(k - 1, chi2)),
+        iman_davenport=iman,
+        iman_davenport_p=0.0 if math.isinf(iman) else float(fdtrc(k - 1, (k - 1) * (n - 1), iman)),
+        mean_ranks=tuple(float(m) for m in means),
+        n_tasks=n,
+        n_methods=k,
+    )
+
+
+def _complete(matrix: ArrayLike) -> FloatArray:
+    scores = np.asarray(matrix, dtype=np.float64)
+    if scores.ndim != 2 or not np.isfinite(scores).all():
+        raise InputError(
+            f"expected a complete table of scores (methods, tasks), got shape {scores.shape} with"
+            f" {int((~np.isfinite(scores)).sum())} missing; impute, or leave out methods or tasks"
+        )
+    return scores
+
+
+@lru_cache(maxsize=256)
+def nemenyi_cd(k: int, n: int, alpha: float = 0.05) -> float:
+    r"""Return Nemenyi's critical difference of mean ranks of k methods over n tasks.
+
+    Two methods differ if their mean ranks do by at least that much, whichever two of the k they are.
+
+    Notes
+    -----
+    .. math:: CD = q_\alpha \sqrt{\frac{k (k + 1)}{6 n}}
+
+    with :math:`q_\alpha` the quantile of the studentised range of k at infinite degrees, divided by :math:`\sqrt 2` (Demsar 2006,
+    section 3.2.2).
+
+    Raises
+    ------
+    InputError
+    """
+    from scipy.stats import studentized_range
+
+    if k < 2 or n < 1 or not 0 < alpha < 1:
+        raise InputError(f"expected at least 2 methods, 1 task and a level between 0 and 1, got {k}, {n} and {alpha}")
+    quantile = float(studentized_range.ppf(1 - alpha, k, np.inf)) / math.sqrt(2)
+    return quantile * math.sqrt(k * (k + 1) / (6 * n))
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Return p-values corrected by Holm's step-down procedure (Holm 1979), in the order given."""
+    order = sorted(range(len(p_values)), key=lambda i: p_values[i])
+    found, highest = [0.0] * len(p_values), 0.0
+    for step, i in enumerate(order):
+        highest = max(highest, min(1.0, (len(p_values) - step) * p_values[i]))
+        found[i] = highest
+    return found
+
+
+def wilcoxon_holm(matrix: ArrayLike, methods: Sequence[str], *, alpha: float = 0.05) -> list[PairTest]:
+    """Test every pair of methods over tasks, corrected for the number of pairs (Benavoli, Corani, Mangili 2016).
+
+    Parameters
+    ----------
+    matrix : (M, T) scores
+        NaN where a method has none; a pair is tested on the tasks that both have.
+    methods : sequence of M str
+    alpha : float
+
+    Returns
+    -------
+    list of PairTest
+        By `p`; p is 1 where two methods share fewer than two tasks or are equal on all of them.
+    """
+    scores = np.asarray(matrix, dtype=np.float64)
+    if scores.ndim != 2 or len(scores) != len(methods):
+        raise InputError(f"expected one row of scores a method, got shape {scores.shape} and {len(methods)} methods")
+    first, second = np.triu_indices(len(methods), k=1)
+    differences = scores[first] - scores[second]
+    p_values = _wilcoxon(differences)
+    effects = [rank_biserial(row[~np.isnan(row)]) for row in differences]
+    corrected = holm(p_values)
+    found = [
+        PairTest(
+            a=methods[i],
+            b=methods[j],
+            n=int((~np.isnan(row)).sum()),
+            p=p,
+            holm_p=holm_p,
+            effect_size=effect,
+            is_significant=holm_p < alpha,
+        )
+        for i, j, row, p, holm_p, effect in zip(first, second, differences, p_values, corrected, effects, strict=True)
+    ]
+    return sorted(found, key=lambda pair: (pair.p, pair.a, pair.b))
+
+
+def _wilcoxon(differences: FloatArray) -> list[float]:
+    """Return two-sided p-values of (N, T) rows: exact with up to 50 differences and no ties, else the normal approximation.
+
+    As `scipy.stats.wilcoxon` chooses; differences of 0 are left out (Wilcoxon 1945).
+    """
+    from scipy.stats import wilcoxon
+
+    found = [1.0] * len(differences)
+    kept = [row[~np.isnan(row) & (row != 0)] for row in differences]
+    # rows of one length and kind are tested together, which is a hundred times as fast as one by one
+    alike: dict[tuple[int, bool], list[int]] = {}
+    for i, row in enumerate(kept):
+        total = int((~np.isnan(differences[i])).sum())
+        if len(row) and total >= 2:
+            is_exact = len(row) <= 50 and len(np.unique(np.abs(row))) == len(row)
+            alike.setdefault((len(row), is_exact), []).append(i)
+    for (_, is_exact), rows in alike.items():
+        values = np.stack([kept[i] for i in rows])
+        tested = wilcoxon(values, axis=1, method="exact" if is_exact else "asymptotic").pvalue
+        for i, p in zip(rows, np.atleast_1d(tested), strict=True):
+            found[i] = float(p)
+    return found
+
+
+def rank_biserial(differences: ArrayLike) -> float:
+    """Return the matched-pairs rank-biserial correlation (Kerby 2014): (sum of ranks above 0 - below 0) / sum of all ranks.
+
+    Differences of 0 are left out; 0.0 if there are no others.
+    """
+    values = np.asarray(differences, dtype=np.float64)
+    values = values[values != 0]
+    if not len(values):
+        return 0.0
+    ranks = len(values) + 1 - tied_ranks(np.abs(values)[:, None])[:, 0]
+    return float((ranks * np.sign(values)).sum() / ranks.sum())
+
+
+def compare_two(scores_a: ArrayLike, scores_b: ArrayLike) -> TwoComparison:
+    """Compare two methods over tasks.
+
+    Parameters
+    ----------
+    scores_a, scores_b : (T,) scores
+        The same tasks in the same order; tasks on which either is NaN are left out.
+
+    Raises
+    ------
+    InputError
+        If the lengths differ or no task is common.
+    """
+    a, b = np.asarray(scores_a, dtype=np.float64), np.asarray(scores_b, dtype=np.float64)
+    if a.shape != b.shape or a.ndim != 1:
+        raise InputError(f"expected two rows of scores of the same tasks, got shapes {a.shape} and {b.shape}")
+    differences = (a - b)[~np.isnan(a) & ~np.isnan(b)]
+    if not len(differences):
+        raise InputError("the two methods have no task in common")
+    mean = estimate([float(d) for d in differences])
+    return TwoComparison(
+        n_tasks=len(differences),
+        mean_difference=mean.mean,
+        low=None if mean.ci95 is None else mean.mean - mean.ci95,
+        high=None if mean.ci95 is None else mean.mean + mean.ci95,
+        p=_wilcoxon(differences[None])[0] if len(differences) >= 2 else None,
+        effect_size=rank_biserial(differences),
+        wins=int((differences > 0).sum()),
+        ties=int((differences == 0).sum()),
+        losses=int((differences < 0).sum()),
+    )
+
+
+# (samples, tasks) weights at once; bounds memory at some 50 MB
+_WEIGHTS_AT_ONCE = 2_000_000
+
+
+def bayesian_signed_rank(
+    differences: ArrayLike,
+    rope: float = 0.0,
+    n_samples: int = 50_000,
+    seed: int = 0,
+    *,
+    prior_strength: float = 0.5,
+) -> PosteriorProbabilities:
+    r"""Return the posterior probabilities of the Bayesian signed-rank test.
+
+    Parameters
+    ----------
+    differences : (T,) a minus b by task
+        NaN are left out.
+    rope : float
+        Half-width of the region of practical equivalence, in the units of the scores.
+    n_samples, seed : int
+        Draws from the posterior.
+    prior_strength : float
+        Weight of the one imagined difference of 0 that the Dirichlet process begins with, against 1 for each task.
+
+    Returns
+    -------
+    PosteriorProbabilities
+        Shares of draws in which "left" (below -rope), "rope" or "right" (above rope) is the most probable of the three.
+
+    Notes
+    -----
+    In one draw, weights :math:`w \sim \mathrm{Dir}(s, 1, ..., 1)` belong to :math:`z = (0, d_1, ..., d_T)`, and
+
+    .. math:: \theta_\text{right} = \sum_{i, j} w_i w_j [z_i + z_j > 2 r], \quad \theta_\text{left} = \sum_{i, j} w_i w_j [z_i + z_j < -2 r]
+
+    and the rest is the rope's (Benavoli et al. 2014, ICML; Benavoli et al. 2017, JMLR 18(77), section 4.2.1).
+
+    Raises
+    ------
+    InputError
+    """
+    values = np.asarray(differences, dtype=np.float64).ravel()
+    values = values[~np.isnan(values)]
+    if not len(values) or not math.isfinite(rope) or rope < 0 or n_samples < 1 or prior_strength <= 0:
+        raise InputError(
+            f"expected some differences, a rope of 0 or more and at least one sample, got {len(values)}, {rope} and {n_samples}"
+        )
+    z = np.concatenate([[0.0], values])
+    order = np.argsort(z, kind="stable")
+    ordered = z[order]
+    # how many of the ordered z lie at or below 2 r - z_i, and strictly below -2 r - z_i
+    up_to = np.searchsorted(ordered, 2 * rope - ordered, side="right")
+    below = np.searchsorted(ordered, -2 * rope - ordered, side="left")
+    concentration = np.where(order == 0, prior_strength, 1.0)
+    rng = np.random.default_rng(seed)
+    won = np.zeros(3)
+    left_over = n_samples
+    at_once = max(1, _WEIGHTS_AT_ONCE // len(z))
+    while left_over > 0:
+        n = min(at_once, left_over)
+        left_over -= n
+        weights = rng.dirichlet(concentration, size=n)
+        sums = np.concatenate([np.zeros((n, 1)), np.cumsum(weights, axis=1)], axis=1)
+        left = (weights * sums[:, below]).sum(axis=1)
+        right = (weights * (sums[:, -1:] - sums[:, up_to])).sum(axis=1)
+        won += np.bincount(np.argmax(np.stack([left, 1.0 - left - right, right]), axis=0), minlength=3)
+    return PosteriorProbabilities(*(float(w) for w in won / n_samples))
+
+
+def critical_groups(
+    mean_ranks: Mapping[str, float], *, cd: float | None = None, pairs: Sequence[PairTest] | None = None
+) -> list[tuple[str, ...]]:
+    """Return the groups of methods that a test cannot tell apart, for the bars of a critical-difference diagram.
+
+    Parameters
+    ----------
+    mean_ranks : mapping of method to mean rank
+        1 = best.
+    cd : float
+        Nemenyi's critical difference: a group's mean ranks differ by less than that.
+    pairs : sequence of PairTest
+        Instead of `cd`: no two of a group differ significantly.
+
+    Returns
+    -------
+    list of tuples of methods
+        Each of two or more neighbours by mean rank, best first, none within another.
+
+    Raises
+    ------
+    InputError
+        If neither or both of `cd` and `pairs` are given.
+    """
+    if (cd is None) == (pairs is None):
+        raise InputError("groups need either a critical difference or tested pairs")
+    order = sorted(mean_ranks, key=lambda m: (mean_ranks[m], m))
+    differ = {frozenset((p.a, p.b)) for p in pairs or () if p.is_significant}
+
+    def is_apart(a: str, b: str) -> bool:
+        if cd is not None:
+            return abs(mean_ranks[a] - mean_ranks[b]) >= cd
+        return frozenset((a, b)) in differ
+
+    groups: list[tuple[str, ...]] = []
+    last_end = 0
+    for start in range(len(order)):
+        end = start + 1
+        while end < len(order) and not any(is_apart(order[end], order[i]) for i in range(start, end)):
+            end += 1
+        if end - start > 1 and end > last_end:
+            groups.append(tuple(order[start:end]))
+            last_end = end
+    return groups

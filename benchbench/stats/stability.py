@@ -1,0 +1,201 @@
+"""How firm an order is: places without one task, and how many more tasks or seeds would tell two methods apart."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+from statistics import NormalDist
+from typing import Any
+
+import numpy as np
+
+from benchbench.errors import InputError, UnknownNameError
+from benchbench.stats.grid import ScoreGrid
+from benchbench.stats.imputation import Imputed
+from benchbench.stats.standings import standings
+
+__all__ = ["PlaceRange", "Separation", "leave_one_task_out", "tasks_to_separate"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlaceRange:
+    """A method's place on all tasks, and the best and worst that it has when one task is left out.
+
+    `best_without` and `worst_without` name a task whose absence gives that place; None where none changes it.
+    """
+
+    method: str
+    place: float
+    best: float
+    worst: float
+    best_without: str | None = None
+    worst_without: str | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain data."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Separation:
+    """What it would take to tell two methods apart.
+
+    Parameters
+    ----------
+    a, b : str
+    difference : float
+        Mean of a minus b over the common tasks.
+    sd_tasks : float
+        Standard deviation of the differences between tasks, seeds averaged.
+    sd_seeds : float or None
+        Standard deviation of a difference between seeds within a task; None with one seed.
+    n_tasks, n_seeds : int
+        What there is; `n_seeds` is the least that any of the common tasks has.
+    tasks_needed : int or None
+        Tasks in all, with as many seeds as now; None if the difference is 0.
+    seeds_needed : int or None
+        Seeds a task in all, on as many tasks as now; None if no number of seeds would do, or it cannot be known.
+    note : str
+    """
+
+    a: str
+    b: str
+    difference: float
+    sd_tasks: float
+    sd_seeds: float | None
+    n_tasks: int
+    n_seeds: int
+    tasks_needed: int | None
+    seeds_needed: int | None
+    note: str
+
+    @property
+    def more_tasks(self) -> int | None:
+        """How many tasks must be added."""
+        return None if self.tasks_needed is None else max(0, self.tasks_needed - self.n_tasks)
+
+    @property
+    def more_seeds(self) -> int | None:
+        """How many seeds a task must be added."""
+        return None if self.seeds_needed is None else max(0, self.seeds_needed - self.n_seeds)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain data."""
+        return asdict(self) | {"more_tasks": self.more_tasks, "more_seeds": self.more_seeds}
+
+
+def leave_one_task_out(grid: ScoreGrid | Imputed, statistic: str, **options: Any) -> list[PlaceRange]:
+    """Return how the places by a statistic change when any one task is left out, in the order of all tasks.
+
+    Parameters
+    ----------
+    grid : ScoreGrid or Imputed
+    statistic : str
+        One of `standings.STATISTICS`.
+    **options
+        Those of `standings.standings` that concern the value (`baseline`, `reference`, `ends`, `perfect`, `prior_draws`).
+
+    Notes
+    -----
+    What was imputed stays as it is: imputation happened before.
+    """
+    table = grid.grid if isinstance(grid, Imputed) else grid
+    options = {**options, "n_bootstrap": 0}
+    whole = [s for s in standings(table, statistic, **options) if s.place is not None]
+    ranges = {s.method: [(s.place or 0.0, "")] for s in whole}
+    if len(table.tasks) > 1:
+        for task in table.tasks:
+            rest = table.select(tasks=[t for t in table.tasks if t != task])
+            for s in standings(rest, statistic, **options):
+                if s.place is not None and s.method in ranges:
+                    ranges[s.method].append((s.place, task))
+    found = []
+    for s in whole:
+        (best, best_without), (worst, worst_without) = (
+            min(ranges[s.method]),
+            max(ranges[s.method], key=lambda r: (r[0], r[1] == "", r[1])),
+        )
+        found.append(
+            PlaceRange(
+                method=s.method,
+                place=s.place or 0.0,
+                best=best,
+                worst=worst,
+                best_without=best_without or None,
+                worst_without=worst_without or None,
+            )
+        )
+    return found
+
+
+def tasks_to_separate(
+    grid: ScoreGrid | Imputed, a: str, b: str, *, alpha: float = 0.05, power: float = 0.8
+) -> Separation:
+    r"""Return how many tasks, or how many seeds a task, would tell two methods apart.
+
+    Parameters
+    ----------
+    grid : ScoreGrid or Imputed
+    a, b : str
+        Methods of the grid.
+    alpha, power : float
+        A two-sided test at level `alpha` would find a difference as large as the one seen with probability `power`.
+
+    Notes
+    -----
+    By the normal approximation, with :math:`\bar d` the mean difference, :math:`\sigma^2` the variance of a task's mean difference,
+    and :math:`\sigma_s^2 / S` the part of it that comes from S seeds:
+
+    .. math:: T = \left(\frac{(z_{1 - \alpha/2} + z_\text{power})\, \sigma}{\bar d}\right)^2
+
+    and the number of seeds for which T is what there is now. The difference is taken as it was measured, which is itself uncertain:
+    a guide for planning, not a promise.
+
+    Raises
+    ------
+    UnknownNameError, InputError
+        If a method is unknown, or the two share fewer than two tasks.
+    """
+    table = grid.grid if isinstance(grid, Imputed) else grid
+    for name in (a, b):
+        if name not in table.methods:
+            raise UnknownNameError("method of the grid:", name, table.methods)
+    if not 0 < alpha < 1 or not 0 < power < 1:
+        raise InputError(f"expected alpha and power between 0 and 1, got {alpha} and {power}")
+    own, other = table.methods.index(a), table.methods.index(b)
+    # unit by unit where both have the unit, so that what the units share falls out
+    paired = table.scores[own] - table.scores[other]
+    rows = [row[~np.isnan(row)] for row in paired]
+    means = table.task_scores()
+    differences = (means[own] - means[other])[~np.isnan(means[own]) & ~np.isnan(means[other])]
+    n = len(differences)
+    if n < 2:
+        raise InputError(f"{a} and {b} have {n} task{'' if n == 1 else 's'} in common; at least 2 are needed")
+    mean, variance = float(differences.mean()), float(differences.var(ddof=1))
+    several = [row for row in rows if len(row) > 1]
+    sd_seeds = math.sqrt(float(np.mean([row.var(ddof=1) for row in several]))) if several else None
+    n_seeds = min((len(row) for row in rows if len(row)), default=1)
+    quantiles = NormalDist().inv_cdf(1 - alpha / 2) + NormalDist().inv_cdf(power)
+    # the variance of a task's mean difference under which the tasks there are would do
+    allowed = n * (mean / quantiles) ** 2
+    return Separation(
+        a=a,
+        b=b,
+        difference=mean,
+        sd_tasks=math.sqrt(variance),
+        sd_seeds=sd_seeds,
+        n_tasks=n,
+        n_seeds=n_seeds,
+        tasks_needed=None if mean == 0 else max(2, math.ceil(variance * (quantiles / mean) ** 2 - 1e-9)),
+        seeds_needed=_seeds(variance, sd_seeds, n_seeds, allowed),
+        note=f"normal approximation, two-sided level {alpha:g}, power {power:g}, for the difference as measured",
+    )
+
+
+def _seeds(variance: float, sd_seeds: float | None, n_seeds: int, allowed: float) -> int | None:
+    if variance <= allowed:
+        return n_seeds
+    if sd_seeds is None:
+        return None
+    between = max(0.0, variance - sd_seeds**2 / n_seeds)
+    return None if allowed <= between else math.ceil(sd_seeds**2 / (allowed - between) - 1e-9)

@@ -1,0 +1,228 @@
+"""Published results into the database: whole, once, and apart from what was measured here."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from benchbench import __version__
+from benchbench.errors import InputError, StoreError, suggest
+from benchbench.records import Attempt, RunRecord
+from benchbench.results.importers.amlb import read_amlb
+from benchbench.results.importers.aslib import read_aslib
+from benchbench.results.importers.long import read_long
+from benchbench.results.importers.metadataset import read_metadataset
+from benchbench.results.importers.records import PublishedResult, PublishedSuite
+from benchbench.spec import content_hash
+from benchbench.stats.labels import PUBLISHED, published_source
+from benchbench.suite_files import list_suites
+
+if TYPE_CHECKING:
+    from benchbench.results.queries import Readable
+    from benchbench.results.store import Store
+
+__all__ = ["FORMATS", "PublishedReport", "import_published", "published_suites", "read_published"]
+
+FORMATS = ("amlb", "aslib", "long", "metadataset")
+KIND = "published"
+_ATTEMPTS_AT_ONCE = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class PublishedReport:
+    """What an import brought into one suite."""
+
+    suite: str
+    n_new: int
+    n_known: int
+    notes: tuple[str, ...] = ()
+
+
+def read_published(
+    path: Path, format_: str, suite: str, *, track: str | None = None, metric: str | None = None
+) -> list[PublishedSuite]:
+    """Read published results without storing them.
+
+    Parameters
+    ----------
+    path : Path
+    format_ : str
+        One of `FORMATS`.
+    suite : str
+        What the suite (or the suites, if the file holds several tables) will be called.
+    track, metric : str, optional
+        For "long", which needs a track; of the others the track is known.
+
+    Raises
+    ------
+    InputError
+    """
+    if format_ not in FORMATS:
+        raise InputError(f"unknown format {format_!r}{suggest(format_, FORMATS)}")
+    if format_ != "aslib" and not path.is_file():
+        raise InputError(f"there is no file {path}")
+    if format_ == "long":
+        return read_long(path, suite, track=track or "", metric=metric)
+    if track is not None or metric is not None:
+        raise InputError(f"--track and --metric are for --from long; what {format_} holds is known")
+    readers = {"amlb": read_amlb, "aslib": read_aslib, "metadataset": read_metadataset}
+    return readers[format_](path, suite)
+
+
+def import_published(
+    store: Store, suites: Iterable[PublishedSuite], source: str, command: str = ""
+) -> list[PublishedReport]:
+    """Add published results to a database as runs of kind `published`; what is known already is ignored.
+
+    Parameters
+    ----------
+    store : Store
+    suites : iterable of PublishedSuite
+    source : str
+        Where they were published: an address or a citation. It stands on every board of theirs.
+    command : str
+        What was called, for the record of the run.
+
+    Raises
+    ------
+    InputError
+        If the source is empty, or a suite's name is not to be used: it is a suite file's, or that of results which were measured,
+        or published elsewhere. Nothing is then changed.
+    StoreError
+        If the database cannot be written.
+    """
+    source = " ".join(source.split())
+    if not source:
+        raise InputError("say where the results were published: --source ADDRESS_OR_CITATION")
+    suites = list(suites)
+    store.open_for_writing()
+    for suite in suites:
+        _check_name(store, suite.name, source)
+    reports = []
+    for suite in suites:
+        run_id, started_at = _run_of(store, suite, source)
+        run = RunRecord(
+            run_id=run_id,
+            suite=suite.name,
+            preset=suite.name,
+            command=command,
+            started_at=started_at,
+            ended_at=started_at,
+            n_trials=len(suite.results),
+            state="done",
+            kind=KIND,
+            benchbench_version=__version__,
+        )
+        n_before = _count(store, run_id)
+        if n_before < len(suite.results):
+            attempts = (_attempt(suite, one, run, source) for one in suite.results)
+            while batch := list(islice(attempts, _ATTEMPTS_AT_ONCE)):
+                store.land_attempts(batch)
+            # last: a run that is recorded is a run that is whole
+            store.land_run(run)
+            if store.ingest(store.wait_seconds).is_deferred:
+                raise StoreError(f"{store.path} is in use by another process; the results have landed beside it")
+        n_new = _count(store, run_id) - n_before
+        reports.append(PublishedReport(suite.name, n_new, len(suite.results) - n_new, suite.notes))
+    return reports
+
+
+def _check_name(store: Readable, name: str, source: str) -> None:
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
+        raise InputError(f"{name!r} is no name for a suite (letters, digits, dot, dash, underscore)")
+    if name in list_suites():
+        raise InputError(f"{name} is the name of a suite file; published results need another: --suite NAME")
+    with store.reading() as con:
+        rows = con.execute("SELECT DISTINCT protocol_version FROM attempts WHERE suite = $1", [name]).fetchall()
+    for (protocol,) in rows:
+        other = published_source(protocol)
+        if other is None:
+            raise InputError(
+                f"suite {name} holds results that were measured; published ones need another: --suite NAME"
+            )
+        if other != source:
+            raise InputError(
+                f"suite {name} holds results published elsewhere: {other}; import those of {source} under another name"
+            )
+
+
+def _run_of(store: Readable, suite: PublishedSuite, source: str) -> tuple[str, float]:
+    """Return the run's id, which depends on nothing but what is imported, and when it was first imported."""
+    digest = hashlib.sha256()
+    for one in sorted(suite.results, key=lambda r: (r.method, r.task, r.unit)):
+        digest.update(repr(_content(one)).encode("utf-8", "backslashreplace"))
+    run_id = f"{KIND}-{content_hash([suite.name, source, digest.hexdigest()], 12)}"
+    with store.reading() as con:
+        row = con.execute("SELECT min(started_at) FROM attempts WHERE run_id = $1", [run_id]).fetchone()
+    return run_id, float(row[0]) if row and row[0] is not None else time.time()
+
+
+def _count(store: Readable, run_id: str) -> int:
+    with store.reading() as con:
+        row = con.execute("SELECT count(*) FROM attempts WHERE run_id = $1", [run_id]).fetchone()
+    return int(row[0]) if row else 0
+
+
+def _content(one: PublishedResult) -> tuple[object, ...]:
+    return (
+        *(one.method, one.task, one.unit, one.status, one.score, one.metric, one.seconds, one.message),
+        *(one.unit_name, one.sd, one.n_units, sorted(one.metrics.items())),
+    )
+
+
+def _attempt(suite: PublishedSuite, one: PublishedResult, run: RunRecord, source: str) -> Attempt:
+    trial_id = content_hash([KIND, suite.name, source, one.method, one.task, one.unit])
+    return Attempt(
+        attempt_id=content_hash([run.run_id, trial_id]),
+        run_id=run.run_id,
+        trial_id=trial_id,
+        try_number=1,
+        suite=suite.name,
+        suite_version=KIND,
+        track=suite.track,
+        task=one.task,
+        task_fingerprint=content_hash([KIND, suite.name, one.task]),
+        protocol_version=PUBLISHED + source,
+        method=one.method,
+        params={},
+        transductive=False,
+        seed=one.unit,
+        # what they could spend is not known: a budget of their own keeps two published tables apart, too
+        preset=suite.name,
+        budget={"preset": suite.name, "test_units": 0},
+        threads=0,
+        device="unknown",
+        outcome=one.status,
+        error_type="" if one.status in ("ok", "declined") else KIND,
+        error_message=one.message,
+        metric=one.metric,
+        score=one.score,
+        score_sd=one.sd,
+        n_units=one.n_units if one.score is not None else 0,
+        unit=one.unit_name,
+        metrics=dict(one.metrics),
+        seconds=one.seconds,
+        wall_seconds=one.seconds,
+        started_at=run.started_at,
+        benchbench_version=__version__,
+    )
+
+
+def published_suites(results: Readable) -> dict[str, str]:
+    """Return the sources of published results, by the name of their suite."""
+    if not results.exists():
+        return {}
+    with results.reading() as con:
+        rows: Iterator[tuple[str, str]] = iter(
+            con.execute(
+                "SELECT DISTINCT suite, protocol_version FROM attempts WHERE starts_with(protocol_version, $1) ORDER BY ALL",
+                [PUBLISHED],
+            ).fetchall()
+        )
+    return {suite: published_source(protocol) or "" for suite, protocol in rows}

@@ -1,0 +1,47 @@
+"""Suites that exist only as imported results, for the boards."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from benchbench.errors import UnknownNameError
+from benchbench.results.importers.storing import KIND, published_suites
+from benchbench.suite_files import PresetSpec, ScoreSpec, SuiteSpec, TaskSpec, find_suite, list_suites
+
+if TYPE_CHECKING:
+    from benchbench.results.queries import Readable
+
+__all__ = ["find_any_suite"]
+
+
+def find_any_suite(name: str, results: Readable) -> SuiteSpec:
+    """Return the suite of that name (or file), or what is known of one that was published elsewhere and imported.
+
+    The latter has its tasks by name, no frozen scores, and its source in title and description.
+
+    Raises
+    ------
+    UnknownNameError, SuiteFileError
+    """
+    files = list_suites()
+    if name.endswith(".toml") or name in files:
+        return find_suite(name)
+    published = published_suites(results)
+    if name not in published:
+        raise UnknownNameError("suite", name, [*files, *published], "List them with: bench list suites")
+    with results.reading() as con:
+        rows = con.execute(
+            "SELECT task, min(track) FROM attempts WHERE suite = $1 GROUP BY task ORDER BY task", [name]
+        ).fetchall()
+    source = published[name]
+    return SuiteSpec(
+        name=name,
+        version=KIND,
+        track=rows[0][1],
+        title=f"Published elsewhere: {source}",
+        description=f"Results imported from {source}; nothing of this was measured here.",
+        default_preset=name,
+        presets={name: PresetSpec(test_units=0)},
+        scores=ScoreSpec(baseline="", reference=""),
+        tasks=tuple(TaskSpec(name=task, loader="") for task, _ in rows),
+    )

@@ -1,0 +1,520 @@
+"""Published results come in whole, once, marked with their source; what is odd is refused with its line."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from typer.testing import CliRunner
+
+from benchbench.cli.main import app
+from benchbench.errors import InputError, UnknownNameError
+from benchbench.results.boards import board_cells, score_grid, suite_facts
+from benchbench.results.exchange import export_results, import_results
+from benchbench.results.importers import PublishedSuite, import_published, published_suites
+from benchbench.results.importers.storing import read_published
+from benchbench.results.importers.suites import find_any_suite
+from benchbench.results.store import Store
+from benchbench.stats.board import leaderboard
+from benchbench.stats.grid import ScoreGrid, State
+from benchbench.stats.intervals import estimate_of_summary
+
+SOURCE = "Doe et al. 2021, arXiv:2101.00001"
+Rows = list[dict[str, Any]]
+
+LONG: Rows = [
+    {"method": "a", "task": "t1", "fold": 0, "score": 0.9, "metric": "accuracy", "seconds": 2.0, "status": "ok"},
+    {"method": "a", "task": "t1", "fold": 1, "score": 0.7, "metric": "accuracy", "seconds": 4.0, "status": ""},
+    {"method": "b", "task": "t1", "fold": 0, "score": 0.8, "metric": "accuracy", "seconds": None, "status": None},
+    {"method": "b", "task": "t1", "fold": 1, "score": None, "metric": "accuracy", "seconds": 9.0, "status": "timeout"},
+    {"method": "b", "task": "t2", "fold": 0, "score": None, "metric": "accuracy", "seconds": None, "status": "declined"},
+    {"method": "a", "task": "t2", "fold": 0, "score": 0.5, "metric": "accuracy", "seconds": 1.0, "status": "ok"},
+]  # fmt: skip
+
+
+def write_csv(path: Path, rows: Rows) -> Path:
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, fieldnames=list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    return path
+
+
+def write_parquet(path: Path, rows: Rows) -> Path:
+    pq.write_table(pa.Table.from_pylist(rows), path)
+    return path
+
+
+def write_json(path: Path, rows: Rows) -> Path:
+    path.write_text(json.dumps(rows))
+    return path
+
+
+def write_lines(path: Path, rows: Rows) -> Path:
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+WRITERS: dict[str, Callable[[Path, Rows], Path]] = {
+    "long.csv": write_csv,
+    "long.parquet": write_parquet,
+    "long.json": write_json,
+    "lines.json": write_lines,
+}
+
+
+def read_long(path: Path, **options: Any) -> list[PublishedSuite]:
+    return read_published(path, "long", "elsewhere", **{"track": "automl", **options})
+
+
+def bring_in(store: Store, suites: list[PublishedSuite], source: str = SOURCE) -> list[tuple[str, int, int]]:
+    return [(r.suite, r.n_new, r.n_known) for r in import_published(store, suites, source)]
+
+
+def grid_of(store: Store, suite: str = "elsewhere") -> ScoreGrid:
+    cells, _ = board_cells(store, suite)
+    return score_grid(store, suite, leaderboard(cells, suite_facts(find_any_suite(suite, store))))
+
+
+@pytest.mark.parametrize("name", list(WRITERS))
+def test_a_long_table_in_every_kind_of_file(store: Store, tmp_path: Path, name: str) -> None:
+    path = WRITERS[name](tmp_path / name, LONG)
+    assert bring_in(store, read_long(path)) == [("elsewhere", 6, 0)]
+    grid = grid_of(store).select(methods=["a", "b"], tasks=["t1", "t2"])
+    assert grid.units == (0, 1)
+    assert grid.scores[0, 0].tolist() == [0.9, 0.7]
+    assert grid.states.tolist() == [
+        [[State.OK, State.OK], [State.OK, State.ABSENT]],
+        [[State.OK, State.FAILED], [State.DECLINED, State.ABSENT]],
+    ]
+    assert grid.seconds is not None
+    # no seconds were given of b: they are not known, rather than none
+    assert grid.seconds[0, 0].tolist() == [2.0, 4.0]
+    assert grid.seconds[1, 0, 0] != grid.seconds[1, 0, 0]
+
+
+def test_losses_become_scores_and_the_metric_may_be_given_for_all(store: Store, tmp_path: Path) -> None:
+    rows = [{"method": "a", "task": "t", "loss": 0.25}, {"method": "b", "task": "t", "loss": 1.5}]
+    suites = read_long(write_csv(tmp_path / "l.csv", rows), metric="log_loss")
+    assert [(r.score, r.metric, r.unit) for r in suites[0].results] == [
+        (-0.25, "neg_log_loss", 0),
+        (-1.5, "neg_log_loss", 0),
+    ]
+    bring_in(store, suites)
+    cells, _ = board_cells(store, "elsewhere")
+    board = leaderboard(cells, suite_facts(find_any_suite("elsewhere", store)))
+    assert [r.method for r in board.rows if r.task] == ["a", "b"]
+
+
+def test_importing_twice_changes_nothing(store: Store, tmp_path: Path) -> None:
+    path = write_csv(tmp_path / "long.csv", LONG)
+    bring_in(store, read_long(path))
+
+    def everything() -> list[str]:
+        with store.reading() as con:
+            return [
+                str(con.execute(f"SELECT * FROM {t} ORDER BY ALL").fetchall()) for t in ("attempts", "runs", "metrics")
+            ]
+
+    before = everything()
+    # the order of rows does not matter either
+    assert bring_in(store, read_long(write_json(tmp_path / "long.json", LONG[::-1]))) == [("elsewhere", 0, 6)]
+    assert bring_in(store, read_long(path)) == [("elsewhere", 0, 6)]
+    assert everything() == before
+    (run,) = store.runs()
+    assert (run["kind"], run["state"], run["n_attempts"]) == ("published", "done", 6)
+
+
+def test_an_import_that_was_killed_is_finished_by_the_next(store: Store, tmp_path: Path) -> None:
+    suites = read_long(write_csv(tmp_path / "long.csv", LONG))
+    bring_in(store, suites)
+    with store.writing() as con:
+        con.execute("DELETE FROM store.attempts WHERE task = 't1'")
+        con.execute("DELETE FROM store.runs")
+    assert bring_in(store, suites) == [("elsewhere", 4, 2)]
+    assert grid_of(store).scores.shape == (2, 2, 2)
+    assert len(store.runs()) == 1
+
+
+def test_a_corrected_file_counts_instead(store: Store, tmp_path: Path) -> None:
+    bring_in(store, read_long(write_csv(tmp_path / "long.csv", LONG)))
+    better = [row | ({"score": 0.95} if row["method"] == "b" and row["score"] else {}) for row in LONG]
+    assert bring_in(store, read_long(write_csv(tmp_path / "new.csv", better))) == [("elsewhere", 6, 0)]
+    grid = grid_of(store)
+    assert grid.scores[grid.methods.index("b"), grid.tasks.index("t1"), 0] == 0.95
+
+
+def test_exports_carry_published_results(store: Store, tmp_path: Path) -> None:
+    bring_in(store, read_long(write_csv(tmp_path / "long.csv", LONG)))
+    export_results(store, tmp_path / "export")
+    other = Store(tmp_path / "other.duckdb")
+    import_results(other, tmp_path / "export")
+    assert published_suites(other) == {"elsewhere": SOURCE}
+
+
+def test_published_results_never_stand_beside_measured_ones(store: Store, tmp_path: Path, make_attempt: Any) -> None:
+    suites = read_long(write_csv(tmp_path / "long.csv", LONG))
+    # under the name of a suite file, or of a suite that was measured, they are refused
+    with pytest.raises(InputError, match="smoke is the name of a suite file"):
+        bring_in(store, [PublishedSuite(name="smoke", track="automl", results=suites[0].results)])
+    store.land_attempts([make_attempt(0, suite="elsewhere", task="t1", method="a", params={}, seed=0)])
+    with pytest.raises(InputError, match="elsewhere holds results that were measured"):
+        bring_in(store, suites)
+    assert published_suites(store) == {}
+    # and should both have come into one database, as by a merge, no board mixes them
+    other = Store(tmp_path / "other.duckdb")
+    bring_in(other, suites)
+    export_results(other, tmp_path / "export")
+    import_results(store, tmp_path / "export")
+    cells, _ = board_cells(store, "elsewhere")
+    facts = suite_facts(find_any_suite("elsewhere", store))
+    board = leaderboard(cells, facts)
+    assert board.group is not None
+    assert board.group.protocol_version == f"published: {SOURCE}"
+    assert {r.n_ok for r in board.rows if r.task == "t1" and r.method == "a"} == {2}
+    assert sum("1 trial of suite version 1" in line for line in board.left_out) == 1
+    assert any(note.startswith(f"published elsewhere: {SOURCE}") for note in board.notes)
+
+
+def test_another_source_needs_another_name(store: Store, tmp_path: Path) -> None:
+    suites = read_long(write_csv(tmp_path / "long.csv", LONG))
+    bring_in(store, suites)
+    with pytest.raises(InputError, match=f"published elsewhere: {SOURCE}; import those of another table"):
+        bring_in(store, suites, "another table")
+    with pytest.raises(InputError, match="say where the results were published"):
+        bring_in(store, suites, "  ")
+    with pytest.raises(InputError, match="no name for a suite"):
+        bring_in(store, [PublishedSuite(name="a b", track="automl", results=suites[0].results)])
+
+
+def test_no_suite_of_that_name(store: Store, tmp_path: Path) -> None:
+    bring_in(store, read_long(write_csv(tmp_path / "long.csv", LONG)))
+    with pytest.raises(UnknownNameError, match="did you mean 'elsewhere'"):
+        find_any_suite("elsewhre", store)
+    assert find_any_suite("smoke", store).version != "published"
+
+
+def changed(**values: Any) -> Rows:
+    """Return the table with its third row changed."""
+    return [*LONG[:2], LONG[2] | values, *LONG[3:]]
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        (changed(score="abc"), "line 4: score 'abc' is no number"),
+        (changed(score="nan"), "line 4: score is nan; a finite number is expected"),
+        (changed(score="inf"), "line 4: score is inf"),
+        (changed(score="1e999"), "line 4: score is inf"),
+        (changed(score=""), "line 4: no score and no status"),
+        (changed(score="", status="ok"), "line 4: status 'ok', but no score"),
+        (changed(status="failed"), "line 4: status 'failed', but the score 0.8"),
+        (changed(status="timeuot"), "line 4: unknown status 'timeuot'; did you mean 'timeout'"),
+        (changed(status="infra"), "line 4: unknown status 'infra'"),
+        (changed(fold="one"), "line 4: fold 'one' is no number"),
+        (changed(fold="1.5"), "line 4: fold '1.5' is no whole number"),
+        (changed(fold=""), "line 4: fold '' is no whole number"),
+        (changed(method=" "), "line 4: method is empty"),
+        (changed(metric=""), "line 4: no metric; give it in a column `metric`"),
+        (changed(seconds="fast"), "line 4: seconds 'fast' is no number"),
+        ([*LONG, LONG[0]], r"line 8: a on t1, fold 0, stands in .*line 2 already"),
+    ],
+)
+def test_odd_rows_are_refused_with_their_line(tmp_path: Path, rows: Rows, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        read_long(write_csv(tmp_path / "odd.csv", rows))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "is empty; a header with the columns method, task is expected"),
+        ("\n\n", "is empty"),
+        ("method,task,score,metric\n", "holds no results"),
+        ("method,score,metric\na,1,m\n", "no column 'task'"),
+        ("method,tsk,score\na,t,1\n", "no column 'task'; did you mean 'tsk'"),
+        ("method,task,metric\na,t,m\n", "one column of score or loss is expected, got none"),
+        ("method,task,score,loss,metric\na,t,1,1,m\n", "one column of score or loss is expected, got score, loss"),
+        (
+            "method,task,score,fold,seed,metric\na,t,1,1,1,m\n",
+            "one column of fold, seed or unit is expected, got fold, seed",
+        ),
+        ("method,task,score,scroe,metric\na,t,1,1,m\n", "unknown column 'scroe'; did you mean 'score'"),
+        ("method,task,score,score,metric\na,t,1,1,m\n", "more than one column is named score"),
+        ("method,task,score,metric\na,t,1,m\na,t2,1\n", "line 3: 3 values, the header has 4 columns"),
+        ('method,task,score,metric\n"a,t,1,m\n', "cannot be read as CSV"),
+    ],
+)
+def test_odd_files_are_refused(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "odd.csv").write_text(text)
+    with pytest.raises(InputError, match=message):
+        read_long(tmp_path / "odd.csv")
+
+
+def test_other_odd_files_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "odd.csv").write_bytes(b"method,task,score\n\xff\xfe,t,1\n")
+    (tmp_path / "odd.parquet").write_bytes(b"PAR1 and no more")
+    (tmp_path / "odd.json").write_text('[{"method": ')
+    (tmp_path / "list.json").write_text("[1, 2]")
+    (tmp_path / "nan.json").write_text('[{"method": "a", "task": "t", "metric": "m", "score": NaN}]')
+    (tmp_path / "odd.xlsx").write_text("")
+    for name, message in {
+        "odd.csv": "cannot be read as CSV",
+        "odd.parquet": "cannot be read as Parquet",
+        "odd.json": "cannot be read as JSON",
+        "list.json": "record 1: an object with the columns is expected, got 1",
+        "nan.json": "record 1: score is nan",
+        "odd.xlsx": "unknown kind of file '.xlsx'",
+        "gone.csv": "there is no file",
+    }.items():
+        with pytest.raises(InputError, match=message):
+            read_long(tmp_path / name)
+    with pytest.raises(InputError, match="unknown track 'autml'; did you mean 'automl'"):
+        read_long(write_csv(tmp_path / "long.csv", LONG), track="autml")
+    with pytest.raises(InputError, match="unknown format 'amlbb'; did you mean 'amlb'"):
+        read_published(tmp_path / "long.csv", "amlbb", "x")
+
+
+def test_nothing_is_stored_of_a_file_with_an_odd_row(store: Store, tmp_path: Path) -> None:
+    with pytest.raises(InputError):
+        bring_in(store, read_long(write_csv(tmp_path / "odd.csv", changed(score="abc"))))
+    assert store.suites() == []
+
+
+def test_a_large_file(store: Store, tmp_path: Path) -> None:
+    n = 30_000
+    rows = "".join(f"m{i % 100},t{i // 100 % 30},{i // 3000},{i / n},accuracy\n" for i in range(n))
+    (tmp_path / "large.csv").write_text("method,task,seed,score,metric\n" + rows)
+    assert bring_in(store, read_long(tmp_path / "large.csv")) == [("elsewhere", n, 0)]
+    assert grid_of(store).shape == (100, 30, 10)
+
+
+AMLB = """framework,task,fold,result,metric,duration,info,constraint
+rf,kc1,0,0.8,auc,10,,1h
+rf,kc1,1,,auc,12,Missing predictions.,1h
+rf,cars,0,-0.5,neg_logloss,3,,1h
+rf,boston,0,2.5,rmse,3,,1h
+"""
+
+
+def test_amlbs_later_files_name_their_metric(tmp_path: Path) -> None:
+    path = tmp_path / "results.csv"
+    path.write_text(AMLB)
+    (suite,) = read_published(path, "amlb", "later")
+    assert [(r.task, r.unit, r.score, r.metric, r.status, r.message, r.seconds) for r in suite.results] == [
+        ("kc1", 0, 0.8, "auc", "ok", "", 10.0),
+        ("kc1", 1, None, "auc", "failed", "Missing predictions.", 12.0),
+        ("cars", 0, -0.5, "neg_log_loss", "ok", "", 3.0),
+        ("boston", 0, -2.5, "neg_rmse", "ok", "", 3.0),
+    ]
+
+
+def test_each_of_amlbs_constraints_is_a_suite(tmp_path: Path) -> None:
+    path = tmp_path / "results.csv"
+    path.write_text(AMLB + AMLB.split("\n", 1)[1].replace("1h", "4h"))
+    assert [s.name for s in read_published(path, "amlb", "later")] == ["later-1h", "later-4h"]
+
+
+def test_amlbs_files_of_2019_go_by_score_and_type(tmp_path: Path) -> None:
+    path = tmp_path / "all_results.csv"
+    path.write_text(
+        "framework,task,fold,result,type,score\nrf,cars,0,0.5,multiclass,-0.5\nrf,cars,1,0.4,multiclass,0.4\n"
+    )
+    (suite,) = read_published(path, "amlb", "a")
+    assert [(r.score, r.metric) for r in suite.results] == [(-0.5, "neg_log_loss"), (0.4, "neg_log_loss")]
+    assert suite.notes == (
+        f"{path}, line 3: rf on cars, fold 1, has the score 0.4, though neg_log_loss cannot be above 0; imported as published",
+    )
+    for text, message in {
+        "framework,task,result\n": "no column 'fold'",
+        "framework,task,fold,result,type,score\nrf,cars,0,0.5,multiclass,0.7\n": "line 2: score 0.7 does not go with result 0.5",
+        "framework,task,fold,result,metric\nrf,cars,0,0.5,f1\n": "line 2: unknown metric 'f1'",
+        "framework,task,fold,result\nrf,cars,0,0.5\n": r"line 2: neither a metric nor a known type \(type ''\)",
+        "framework,task,fold,result,type\n": "a header and no results",
+    }.items():
+        path.write_text(text)
+        with pytest.raises(InputError, match=message):
+            read_published(path, "amlb", "a")
+    path.write_text("framework,task,fold,result,type\nrf,kc1,0,0.5,binary\n")
+    with pytest.raises(InputError, match="are for --from long"):
+        read_published(path, "amlb", "a", metric="auc")
+
+
+DESCRIPTION = "scenario_id: S\nperformance_measures:\n- runtime\nmaximize:\n- false\n"
+RUNS = """% a comment
+@RELATION runs
+@ATTRIBUTE instance_id STRING
+@ATTRIBUTE repetition NUMERIC
+@ATTRIBUTE algorithm STRING
+@ATTRIBUTE 'runtime' NUMERIC
+@ATTRIBUTE runstatus {ok, timeout, memout, not_applicable, crash, other}
+@DATA
+one,1,solver,2.5,ok
+'two, with a comma',1,solver,5000,timeout
+
+three,1,solver,?,not_applicable
+four,1,solver,?,other
+% the end
+"""
+
+
+def scenario(folder: Path, description: str = DESCRIPTION, runs: str = RUNS) -> Path:
+    folder.mkdir(exist_ok=True)
+    (folder / "description.txt").write_text(description)
+    (folder / "algorithm_runs.arff").write_text(runs)
+    return folder
+
+
+def test_aslibs_statuses_and_directions(tmp_path: Path) -> None:
+    (suite,) = read_published(scenario(tmp_path / "s"), "aslib", "s")
+    assert [(r.task, r.score, r.status, r.metric) for r in suite.results] == [
+        ("one", -2.5, "ok", "neg_runtime"),
+        ("two, with a comma", None, "timeout", "neg_runtime"),
+        ("three", None, "declined", "neg_runtime"),
+        ("four", None, "failed", "neg_runtime"),
+    ]
+    up = scenario(tmp_path / "s", "performance_measures: [runtime]\nmaximize: [true]\n")
+    assert read_published(up, "aslib", "s")[0].results[0].score == 2.5
+
+
+@pytest.mark.parametrize(
+    ("description", "runs", "message"),
+    [
+        (DESCRIPTION, RUNS.replace("2.5,ok", "fast,ok"), "line 9: runtime 'fast' is no number"),
+        (DESCRIPTION, RUNS.replace("2.5,ok", "?,ok"), "line 9: status ok, but no runtime"),
+        (DESCRIPTION, RUNS.replace("2.5,ok", "ok"), "line 9: 4 values, 5 attributes are declared"),
+        (DESCRIPTION, RUNS.replace("@DATA", "@DTA"), "line 8: not ARFF: @DTA"),
+        (DESCRIPTION, "", "it has no @DATA"),
+        (DESCRIPTION, RUNS.split("one,")[0], "holds none"),
+        (DESCRIPTION.replace("runtime", "quality"), RUNS, "no column 'quality'"),
+        ("scenario_id: S\n", RUNS, "does not say performance_measures"),
+        (DESCRIPTION.replace("false", "maybe"), RUNS, "maximize is 'maybe'"),
+    ],
+)
+def test_odd_scenarios_are_refused(tmp_path: Path, description: str, runs: str, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        read_published(scenario(tmp_path / "s", description, runs), "aslib", "s")
+
+
+def test_a_file_is_no_scenario(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="is no folder"):
+        read_published(scenario(tmp_path / "s") / "description.txt", "aslib", "s")
+
+
+TABLES = """# About
+Some | text | with | bars
+## Training on one
+
+Method | Avg rank | Birds | Traffic signs
+-------|----------|-------|------
+A [[1]] | 1.25 | **81.5**±0.74&nbsp;(1.5) | 50.0±1.00 (1)
+B (large) [[2],[3]] | 1.75 | 80.9±0.70&nbsp;(1.5) | -
+
+## References
+[1]: #a | b
+"""
+
+
+def test_metadatasets_cells_keep_their_intervals(store: Store, tmp_path: Path) -> None:
+    path = tmp_path / "board.md"
+    path.write_text(TABLES)
+    (suite,) = read_published(path, "metadataset", "md")
+    assert suite.name == "md-training-on-one"
+    assert [(r.method, r.task, r.score, r.metrics.get("published_rank")) for r in suite.results] == [
+        ("A", "Birds", pytest.approx(0.815), 1.5),
+        ("A", "Traffic signs", pytest.approx(0.5), 1.0),
+        ("B (large)", "Birds", pytest.approx(0.809), 1.5),
+    ]
+    first = suite.results[0]
+    assert estimate_of_summary(first.score or 0.0, first.sd, first.n_units).ci95 == pytest.approx(0.0074)
+    bring_in(store, [suite])
+    cells, _ = board_cells(store, suite.name)
+    board = leaderboard(cells, suite_facts(find_any_suite(suite.name, store)))
+    (row,) = [r for r in board.rows if r.task == "Birds" and r.method == "A"]
+    assert row.ci95 == pytest.approx(0.0074)
+    for text, message in {
+        TABLES.replace("81.5**±", "lots**±"): r"line 7: Birds holds 'lots±0.74 \(1.5\)'",
+        TABLES.replace("| -\n", "\n"): "line 8: 3 cells, the table has 4 columns",
+        TABLES.replace("81.5", "815"): "an accuracy in per cent is expected",
+        "# nothing\n": "no table whose first column is named Method",
+    }.items():
+        path.write_text(text)
+        with pytest.raises(InputError, match=message):
+            read_published(path, "metadataset", "md")
+
+
+def bench(*arguments: str, db: Path) -> tuple[int, str]:
+    done = CliRunner().invoke(app, [*arguments, "--db", str(db)])
+    if done.exception is not None and not isinstance(done.exception, SystemExit):
+        return 2, str(done.exception)
+    return done.exit_code, done.output
+
+
+def test_the_command(tmp_path: Path) -> None:
+    path, db = write_csv(tmp_path / "long.csv", LONG), tmp_path / "r.duckdb"
+    options = ["--from", "long", "--track", "automl", "--suite", "elsewhere", "--source", SOURCE]
+    code, text = bench("results", "import", str(path), *options, db=db)
+    assert code == 0
+    assert "suite elsewhere, 6 results new, 0 known already" in text
+    code, text = bench("results", "import", str(path), *options, "--format", "json", db=db)
+    assert [(one["n_new"], one["n_known"]) for one in json.loads(text)] == [(0, 6)]
+    code, text = bench("leaderboard", "--suite", "elsewhere", db=db)
+    assert code == 0
+    assert "elsewhere" in text
+    assert f"published elsewhere: {SOURCE}" in " ".join(text.split())
+    (run,) = Store(db).runs()
+    assert "--from long" in run["command"]
+    assert str(tmp_path) not in run["command"]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--from", "long", "--suite", "x"], "add --source ADDRESS_OR_CITATION"),
+        (["--from", "long", "--source", "s"], "add --suite NAME"),
+        (["--from", "long", "--suite", "x", "--source", "s"], "unknown track ''"),
+        (["--suite", "x"], "--suite is for published results"),
+        (["--from", "lnog", "--suite", "x", "--source", "s"], "unknown format 'lnog'; did you mean 'long'"),
+    ],
+)
+def test_what_the_command_needs(tmp_path: Path, options: list[str], message: str) -> None:
+    path = write_csv(tmp_path / "long.csv", LONG)
+    code, text = bench("results", "import", str(path), *options, db=tmp_path / "r.duckdb")
+    assert code == 2
+    assert message in text
+
+
+@pytest.mark.parametrize("name", ["amlb", "metadataset", "aslib"])
+def test_real_files(data_folder: Path, tmp_path: Path, name: str) -> None:
+    folder = data_folder / "results"
+    if not folder.is_dir():
+        pytest.skip("published results are not in BENCHBENCH_DATA: no folder results/")
+    path, n = {
+        "amlb": (folder / "amlb2019" / "4h" / "all_results.csv", 2730),
+        "metadataset": (folder / "metadataset" / "leaderboard.md", 350),
+        "aslib": (folder / "openml-weka-2017", 3150),
+    }[name]
+    store = Store(tmp_path / "r.duckdb")
+    for expected in (n, 0):
+        suites = read_published(path, name, "real")
+        assert sum(n_new for _, n_new, _ in bring_in(store, suites)) == expected
+    code, text = bench("leaderboard", "--suite", suites[0].name, "--stat", "elo", db=store.path)
+    assert code == 0, text
+    assert f"published elsewhere: {SOURCE}" in " ".join(text.split())
+
+
+def test_two_published_tables_of_one_source_share_no_board(store: Store, tmp_path: Path) -> None:
+    path = write_csv(tmp_path / "long.csv", LONG)
+    for name in ("one", "two"):
+        bring_in(store, read_published(path, "long", name, track="automl"))
+    groups = {c.group for name in ("one", "two") for c in board_cells(store, name)[0]}
+    assert len(groups) == 2
+    code, text = bench("leaderboard", "--suite", "one,two", "--by", "track", db=store.path)
+    assert code == 0
+    assert "left out" in text
