@@ -15,6 +15,7 @@ from benchbench.errors import InputError
 __all__ = [
     "DbOption",
     "DeviceOption",
+    "FilterOption",
     "FormatOption",
     "ImputeOption",
     "MethodsOption",
@@ -41,7 +42,14 @@ MethodsOption = Annotated[list[str] | None, typer.Option("--method", help="Only 
 PresetOption = Annotated[str | None, typer.Option("--preset", help="Budget; default: that of the newest results.")]
 DeviceOption = Annotated[str | None, typer.Option("--device", help="cpu or cuda.")]
 ThreadsOption = Annotated[int | None, typer.Option("--threads", help="CPU threads a trial.")]
-ImputeOption = Annotated[str, typer.Option("--impute", help="What stands for failures: baseline, worst, none.")]
+ImputeOption = Annotated[
+    str,
+    typer.Option("--impute", help="What stands for failures: baseline, baseline=NAME, worst, none; or drop-task."),
+]
+FilterOption = Annotated[
+    list[str] | None,
+    typer.Option("--filter", help="KEY=VALUE: track, tag, family, year, transductive, hardware, ... (repeatable)."),
+]
 
 
 def db_path(chosen: Path | None) -> Path:

@@ -2,94 +2,159 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import sys
-from typing import TYPE_CHECKING, Annotated, Any
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from benchbench.cli.boards import FORMATS, write_reports
 from benchbench.cli.common import (
     DbOption,
     DeviceOption,
+    FilterOption,
     ImputeOption,
     MethodsOption,
     PresetOption,
-    SuiteOption,
     TasksOption,
     ThreadsOption,
     check_format,
     db_path,
-    print_json,
-    print_table,
     split_list,
 )
-from benchbench.cli.tables import columns_that_fit, print_lines, terminal_width
+from benchbench.cli.tables import print_lines
 from benchbench.errors import InputError, UnknownNameError
+from benchbench.results.exporters.reports import TITLES, generated_tasks, splits_line
 
 if TYPE_CHECKING:
+    from benchbench.results.exporters.sheets import Report
     from benchbench.results.queries import Readable
-    from benchbench.stats.board import Board, Row
+    from benchbench.stats.board import Board, Cell
     from benchbench.suite_files import SuiteSpec
 
-__all__ = ["generated_tasks", "leaderboard", "make_board", "no_results", "show_leaderboard", "splits_line"]
+__all__ = [
+    "find_suites",
+    "generated_tasks",
+    "leaderboard",
+    "make_board",
+    "no_results",
+    "one_suite",
+    "show_leaderboard",
+    "splits_line",
+]
 
-FORMATS = ("table", "json", "csv", "md")
+BY = ("dataset", "suite", "track")
 
 
 def leaderboard(
-    suite: SuiteOption,
+    suite: Annotated[str, typer.Option("--suite", help="Suite, several with commas between, a .toml file, or all.")],
+    stat: Annotated[str, typer.Option("--stat", help=f"{', '.join(TITLES)}.")] = "rank",
+    by: Annotated[
+        str | None,
+        typer.Option("--by", help="dataset: a table a task; suite: one of all tasks; track: one a track, over suites."),
+    ] = None,
     task: TasksOption = None,
     method: MethodsOption = None,
+    where: FilterOption = None,
     preset: PresetOption = None,
     device: DeviceOption = None,
     threads: ThreadsOption = None,
     impute: ImputeOption = "baseline",
     db: DbOption = None,
-    format_: Annotated[str, typer.Option("--format", help="table, json, csv or md.")] = "table",
+    format_: Annotated[str, typer.Option("--format", help=f"{', '.join(FORMATS)}.")] = "table",
 ) -> None:
-    """Show the leaderboard of a suite."""
+    """Show the leaderboard of a suite, or of several."""
     from benchbench.results.store import Store
-    from benchbench.suite_files import find_suite
 
     check_format(format_, FORMATS)
-    show_leaderboard(
-        find_suite(suite),
-        Store(db_path(db)),
-        preset=preset,
-        device=device,
-        threads=threads,
-        tasks=split_list(task),
-        methods=split_list(method),
-        impute=impute,
-        format_=format_,
-    )
+    if stat not in TITLES:
+        raise UnknownNameError("statistic", stat, TITLES)
+    if by is not None and by not in BY:
+        raise UnknownNameError("--by", by, BY)
+    store = Store(db_path(db))
+    boards = [
+        (
+            spec,
+            make_board(
+                spec,
+                store,
+                preset=preset,
+                device=device,
+                threads=threads,
+                tasks=split_list(task),
+                methods=split_list(method),
+                impute=impute,
+                filters=where or (),
+            ),
+        )
+        for spec in find_suites(suite, store)
+    ]
+    if format_ not in ("json", "csv"):
+        for spec, board in boards:
+            if not board.rows:
+                _print_empty(spec, board)
+    found = _reports(store, boards, stat, by)
+    if found or format_ in ("json", "csv"):
+        write_reports(found, format_)
 
 
 def show_leaderboard(
-    suite: SuiteSpec,
-    store: Readable,
-    *,
-    preset: str | None = None,
-    device: str | None = None,
-    threads: int | None = None,
-    tasks: list[str] | None = None,
-    methods: list[str] | None = None,
-    impute: str = "baseline",
-    format_: str = "table",
+    suite: SuiteSpec, store: Readable, *, preset: str | None = None, device: str | None = None, format_: str = "table"
 ) -> None:
-    """Print the board of a suite; used by `bench run` at its end, too."""
-    board = make_board(
-        suite, store, preset=preset, device=device, threads=threads, tasks=tasks, methods=methods, impute=impute
-    )
-    if format_ == "json":
-        print_json(_records(suite, board))
-    elif format_ == "csv":
-        _print_csv(suite, board)
-    elif not board.rows:
+    """Print the board of a suite, as `bench run` does at its end."""
+    board = make_board(suite, store, preset=preset, device=device)
+    if not board.rows and format_ not in ("json", "csv"):
         _print_empty(suite, board)
-    else:
-        _print_board(suite, board, markdown=format_ == "md")
+        return
+    write_reports(_reports(store, [(suite, board)], "rank", None), format_)
+
+
+def find_suites(text: str, store: Readable) -> list[SuiteSpec]:
+    """Return the suites that are named, with commas between; "all" are those of which there are results.
+
+    Raises
+    ------
+    UnknownNameError, SuiteFileError, InputError
+    """
+    names = split_list([text])
+    if names == ["all"]:
+        names = _known(store)
+        if not names:
+            raise InputError("there are no results of any suite yet; make some: bench run --suite fewshot")
+    if not names:
+        raise InputError("--suite names no suite; list them with: bench list suites")
+    return [one_suite(name, store) for name in dict.fromkeys(names)]
+
+
+def _known(store: Readable) -> list[str]:
+    """Return the suites of which there are results and a description; of others the user is told."""
+    if not store.exists():
+        return []
+    found = []
+    for name in store.suites():
+        try:
+            one_suite(name, store)
+        except UnknownNameError as error:
+            sys.stderr.write(f"warning: results are left out: {error}\n")
+        else:
+            found.append(name)
+    return found
+
+
+def one_suite(name: str, store: Readable) -> SuiteSpec:
+    """Return the suite of that name or file, or what is known of one that was published elsewhere and imported.
+
+    Raises
+    ------
+    UnknownNameError, SuiteFileError
+    """
+    from benchbench.suite_files import find_suite, list_suites
+
+    if name.endswith(".toml") or name in list_suites():
+        return find_suite(name)
+    from benchbench.results.importers.suites import find_any_suite
+
+    return find_any_suite(name, store)
 
 
 def make_board(
@@ -102,6 +167,7 @@ def make_board(
     tasks: list[str] | None = None,
     methods: list[str] | None = None,
     impute: str = "baseline",
+    filters: Sequence[str] = (),
 ) -> Board:
     """Return the board of a suite that the options choose; every command that shows results compares what it holds.
 
@@ -109,8 +175,11 @@ def make_board(
     ------
     UnknownNameError
         If a method or task has no results, or is not of the suite.
+    InputError
+        On a filter that cannot be read, or that nothing passes.
     """
     from benchbench.results.boards import board_cells, suite_facts
+    from benchbench.results.filters import filter_cells, parse_filters
     from benchbench.stats.board import leaderboard as board_of
 
     for name in tasks or ():
@@ -120,6 +189,13 @@ def make_board(
     for name in methods or ():
         if cells and name not in known:
             raise UnknownNameError(f"method with results in suite {suite.name!r}:", name, known)
+    keep: Callable[[Cell], bool] | None = None
+    filtered: list[str] = []
+    if filters:
+        from benchbench.registry import methods as known_methods
+
+        cards = {name: entry.card for name, entry in known_methods().items()}
+        keep, filtered = filter_cells(parse_filters(filters), cells, cards)
     board = board_of(
         cells,
         suite_facts(suite),
@@ -129,8 +205,11 @@ def make_board(
         tasks=tasks or (),
         methods=methods or (),
         imputation=impute,
+        keep=keep,
     )
-    board.left_out += older
+    board.left_out += [*older, *filtered]
+    # each line of an older source begins with its number of trials; what a filter leaves out was asked for
+    board.n_left_out += sum(int(line.split(" ", 1)[0]) for line in older)
     return board
 
 
@@ -150,205 +229,30 @@ def _print_empty(suite: SuiteSpec, board: Board) -> None:
         sys.stdout.write(f"No results of suite {suite.name} yet. Make some: bench run --suite {suite.name}\n")
 
 
-def _records(suite: SuiteSpec, board: Board) -> list[dict[str, Any]]:
-    if board.group is None:
-        return []
-    common = {
-        "suite": suite.name,
-        "suite_version": board.group.suite_version,
-        "protocol_version": board.group.protocol_version,
-    }
-    generated = set(generated_tasks(suite, board))
-    # of the whole suite: if those of any task are
-    return [
-        common
-        | {"generated_splits": row.task in generated if row.task is not None else bool(generated)}
-        | row.to_dict()
-        for row in board.rows
-    ]
+def _reports(
+    store: Readable, boards: Sequence[tuple[SuiteSpec, Board]], statistic: str, by: str | None
+) -> list[Report]:
+    from benchbench.results.exporters import reports
 
+    boards = [(suite, board) for suite, board in boards if board.rows]
+    if by is None and statistic == "rank":
+        return [reports.board_report(suite, board) for suite, board in boards]
+    # only now: these need numpy
+    from benchbench.results.standings import N_BOOTSTRAP, board_grid, board_standings, task_standings
 
-def generated_tasks(suite: SuiteSpec, board: Board) -> list[str]:
-    """Return the tasks of a board whose splits were made here: all of some suites, of others those whose data say so."""
-    from benchbench.contracts.loading import GENERATED
+    if by == "track":
+        from benchbench.results.exporters.tracks import track_report
+        from benchbench.results.tracks import track_boards
 
-    return [task for task, data in board.fingerprints.items() if suite.generated_splits or data.endswith(GENERATED)]
-
-
-def splits_line(suite: SuiteSpec, board: Board) -> str:
-    """Say which splits were made here; empty if none were."""
-    found = generated_tasks(suite, board)
-    if not found:
-        return ""
-    what = "" if len(found) == len(board.fingerprints) else f" for {', '.join(found)}"
-    return f"splits generated here{what}: not to be set beside published results"
-
-
-def _print_csv(suite: SuiteSpec, board: Board) -> None:
-    text = io.StringIO()
-    rows = _records(suite, board)
-    if rows:
-        writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(r | {"notes": "; ".join(r["notes"])} for r in rows)
-    sys.stdout.write(text.getvalue())
-
-
-def _print_board(suite: SuiteSpec, board: Board, *, markdown: bool) -> None:
-    group = board.group
-    if group is None:
-        return
-    title = f"{suite.title} (suite {suite.name} {group.suite_version})"
-    facts = (
-        f"protocol {group.protocol_version}, preset {group.preset}, {group.test_units} test units, "
-        f"{group.threads} thread{'' if group.threads == 1 else 's'}, {group.device}"
-    )
-    sys.stdout.write(f"## {title}\n\n{facts}\n" if markdown else f"{title}\n{facts}\n")
-    splits = splits_line(suite, board)
-    if splits:
-        sys.stdout.write("\n" * markdown + splits + "\n")
-    overall = [r for r in board.rows if r.task is None]
-    if len({r.task for r in board.rows if r.task}) > 1:
-        _print_part("whole suite", [_overall_cells(r) for r in overall], _OVERALL, markdown)
-    for name in dict.fromkeys(r.task for r in board.rows if r.task is not None):
-        own = [r for r in board.rows if r.task == name]
-        metric = next((r.metric for r in own if r.metric), "no score")
-        _print_part(f"{name} ({metric})", [_task_cells(r) for r in own], _TASK, markdown)
-    _print_legend(suite, board)
-
-
-_OVERALL = ("#", "method", "mean rank", "score", "± 95 %", "n", "tasks", "failed", "seconds", "notes")
-_TASK = ("#", "method", "score", "± 95 %", "n", "failed", "seconds", "notes")
-# what a narrow terminal goes without, the first first
-_EXPENDABLE = ("n", "seconds", "mean rank", "notes")
-
-
-def _print_part(title: str, rows: list[list[str]], headers: tuple[str, ...], markdown: bool) -> None:
-    shown = columns_that_fit(headers, rows, _EXPENDABLE, None if markdown else terminal_width())
-    names, cells = [headers[i] for i in shown], [[r[i] for i in shown] for r in rows]
-    right = [i for i, h in enumerate(names) if h not in ("method", "notes")]
-    if markdown:
-        sys.stdout.write(f"\n### {title}\n\n| {' | '.join(names)} |\n")
-        sys.stdout.write("|" + "|".join("---:" if i in right else "---" for i in range(len(names))) + "|\n")
-        sys.stdout.writelines(f"| {' | '.join(r)} |\n".replace("_", "\\_") for r in cells)
-        return
-    sys.stdout.write(f"\n{title}\n")
-    print_table(names, cells, right)
-
-
-def _overall_cells(row: Row) -> list[str]:
-    notes = [f"{row.n_declined} declined"] if row.n_declined else []
-    if row.n_imputed:
-        notes.append(f"{row.imputed_share:.0%} imputed")
-    notes += _shared(row)
-    return [
-        _place(row.rank),
-        _name(row),
-        _number(row.mean_rank, 2),
-        _number(row.score, 3),
-        _number(row.ci95, 3),
-        _of(row),
-        f"{row.n_tasks_scored}/{row.n_tasks}",
-        str(row.n_failed + row.n_lost),
-        _seconds(row.seconds),
-        ", ".join(notes),
-    ]
-
-
-def _task_cells(row: Row) -> list[str]:
-    notes = ["declined"] if row.n_declined else []
-    if row.n_imputed:
-        notes.append("imputed" if row.n_imputed == row.n_seeds else f"{row.n_imputed} of {row.n_seeds} trials imputed")
-    if row.n_lost:
-        notes.append(f"{row.n_lost} lost with their workers")
-    notes += _shared(row)
-    return [
-        _place(row.rank),
-        _name(row),
-        _number(row.score, 4),
-        _number(row.ci95, 4),
-        _of(row),
-        str(row.n_failed + row.n_lost),
-        _seconds(row.seconds),
-        ", ".join(notes),
-    ]
-
-
-def _shared(row: Row) -> list[str]:
-    """Mark seconds of which another trial spent a part."""
-    if not row.n_shared:
-        return []
-    return ["training shared" if row.n_shared == row.n_ok else f"training shared ({row.n_shared} of {row.n_ok} trials)"]
-
-
-def _seconds(value: float | None) -> str:
-    # never "0.0", which a reader takes for nothing
-    if value is None or value >= 0.95:
-        return _number(value, 1)
-    return "<0.01" if value < 0.01 else f"{value:.2f}"
-
-
-def _name(row: Row) -> str:
-    return row.label + (" (t)" if row.transductive else "")
-
-
-def _of(row: Row) -> str:
-    return "" if not row.n else f"{row.n} {row.unit}{'' if row.n == 1 or row.unit == 'mixed' else 's'}"
-
-
-def _place(rank: float | None) -> str:
-    return "-" if rank is None else f"{rank:g}"
-
-
-def _number(value: float | None, digits: int) -> str:
-    return "" if value is None else f"{value:.{digits}f}"
-
-
-def _print_legend(suite: SuiteSpec, board: Board) -> None:
-    task_rows = [r for r in board.rows if r.task is not None]
-    lines = [*_interval_lines(task_rows), *_score_lines(suite, board)]
-    if any(r.transductive for r in board.rows):
-        lines.append("(t) transductive: a query's prediction uses the episode's other queries")
-    if any(r.n_shared for r in task_rows):
-        lines.append("training shared: the seconds hold meta-training that was done once, in another trial")
-    n_failed = sum(r.n_failed for r in task_rows)
-    if n_failed:
-        lines.append(
-            f"{n_failed} trial{'' if n_failed == 1 else 's'} failed (why: bench runs, bench show ID); "
-            f"imputed by policy `{board.imputation}` (--impute)"
-        )
-    lines += board.notes
-    lines += [f"left out: {line}" for line in board.left_out]
-    if lines:
-        sys.stdout.write("\n")
-        print_lines(lines)
-
-
-def _interval_lines(rows: list[Row]) -> list[str]:
-    lines = []
-    units = sorted({r.unit for r in rows if r.unit not in ("", "seed", "fold")})
-    if units:
-        lines.append(
-            f"± is the half-width of a 95 % Student-t interval over {'s, '.join(units)}s, given this training (one seed)"
-        )
-    if any(r.unit == "fold" for r in rows):
-        lines.append(
-            "± over folds is the half-width of a 95 % Student-t interval over the folds' scores; folds share training rows, so that it"
-            " is rather too narrow"
-        )
-    if any(r.unit == "seed" for r in rows):
-        lines.append("± over seeds is the half-width of a 95 % Student-t interval over the seeds' means")
-    return lines
-
-
-def _score_lines(suite: SuiteSpec, board: Board) -> list[str]:
-    overall = [r for r in board.rows if r.task is None]
-    if any(r.score is not None for r in overall):
-        how = f"; {suite.scores.measured}" if suite.scores.measured else ""
-        return [
-            f"whole-suite score: mean over tasks of (score - baseline) / (reference - baseline), "
-            f"0 = {suite.scores.baseline}, 1 = {suite.scores.reference}, frozen in the suite file{how}"
-        ]
-    if overall and overall[0].n_tasks > 1:
-        return ["no whole-suite score: the suite file holds no frozen scores of its baseline and reference"]
-    return []
+        return [track_report(one, statistic) for one in track_boards(store, boards)]
+    found = []
+    for suite, board in boards:
+        imputed = board_grid(store, suite.name, board)
+        if by == "dataset":
+            found.append(
+                reports.task_standings_report(suite, board, statistic, task_standings(imputed, suite, board, statistic))
+            )
+        else:
+            standings = board_standings(imputed, suite, board, statistic)
+            found.append(reports.standings_report(suite, board, statistic, standings, n_bootstrap=N_BOOTSTRAP))
+    return found

@@ -31,13 +31,17 @@ __all__ = [
     "ENDINGS",
     "FLAT_DASHES",
     "FRONT",
+    "INK",
     "STYLE",
+    "WIDTH_INCHES",
     "Look",
     "canvas",
     "check_target",
     "draw_point",
+    "figure_bytes",
     "finish",
     "looks_of",
+    "page",
     "readable",
     "scale_scores",
     "set_score_limits",
@@ -105,6 +109,15 @@ def check_target(path: Path) -> Path:
     return path
 
 
+def figure_bytes(figure: Figure, kind: str) -> bytes:
+    """Return the figure as "png", "svg" or "pdf"; equal figures give equal bytes."""
+    undated = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(kind)
+    image = io.BytesIO()
+    with mpl.rc_context(STYLE):
+        figure.savefig(image, format=kind, dpi=DOTS_PER_INCH, metadata=undated)
+    return image.getvalue()
+
+
 def write_figure(figure: Figure, path: Path) -> None:
     """Write the figure in the form that the file's ending names; equal figures give equal bytes.
 
@@ -113,13 +126,9 @@ def write_figure(figure: Figure, path: Path) -> None:
     InputError
         If the file cannot be written.
     """
-    kind = check_target(path).suffix.lower().removeprefix(".")
-    undated = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(kind)
-    image = io.BytesIO()
-    with mpl.rc_context(STYLE):
-        figure.savefig(image, format=kind, dpi=DOTS_PER_INCH, metadata=undated)
+    image = figure_bytes(figure, check_target(path).suffix.lower().removeprefix("."))
     try:
-        path.write_bytes(image.getvalue())
+        path.write_bytes(image)
     except OSError as error:
         raise InputError(f"cannot write a figure to {path}: {error.strerror or error}") from error
 
@@ -151,6 +160,18 @@ def canvas(
         spare.remove()
     bottom.text(0.012, 0.98, "\n".join(lines), fontsize=8.2, va="top", ha="left", linespacing=1.35)
     return figure, axes[:n_panels], middle
+
+
+def page(height: float, title: str, caption: Sequence[str]) -> tuple[Figure, Any]:
+    """Return a figure with title and caption, and the part between them, `height` inches high, for axes of any arrangement."""
+    lines = [part for sentence in caption for part in textwrap.wrap(sentence, 148, subsequent_indent="   ")]
+    heights = (0.36, height, 0.165 * len(lines) + 0.16)
+    figure = Figure(figsize=(WIDTH_INCHES, sum(heights)), layout="constrained", dpi=DOTS_PER_INCH)
+    FigureCanvasAgg(figure)
+    top, middle, bottom = figure.subfigures(3, 1, squeeze=False, height_ratios=heights)[:, 0]
+    top.text(0.012, 0.5, title, fontsize=11.5, fontweight="bold", va="center", ha="left")
+    bottom.text(0.012, 0.98, "\n".join(lines), fontsize=8.2, va="top", ha="left", linespacing=1.35)
+    return figure, middle
 
 
 def settle(figure: Figure) -> None:

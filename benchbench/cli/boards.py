@@ -1,0 +1,63 @@
+"""Reports on the terminal and in every other form that a board can be had in."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from benchbench.cli.common import print_table
+from benchbench.cli.tables import columns_that_fit, print_lines, terminal_width
+
+if TYPE_CHECKING:
+    from benchbench.results.exporters.sheets import Report, Sheet
+
+__all__ = ["FORMATS", "write_reports"]
+
+FORMATS = ("table", "json", "csv", "md", "latex", "html")
+
+
+def write_reports(reports: Sequence[Report], format_: str) -> None:
+    """Write reports to standard output, one after the other; JSON and CSV hold the records of all of them."""
+    from benchbench.results.exporters import text
+    from benchbench.results.exporters.html import as_html
+
+    if format_ in ("json", "csv"):
+        records = [record for report in reports for record in report.records]
+        sys.stdout.write(text.as_json(records) if format_ == "json" else text.as_csv(records))
+    elif format_ == "html":
+        sys.stdout.write(as_html(reports))
+    elif format_ in ("md", "latex"):
+        write = text.as_markdown if format_ == "md" else text.as_latex
+        sys.stdout.write("\n".join(write(report) for report in reports))
+    else:
+        for i, report in enumerate(reports):
+            if i:
+                sys.stdout.write("\n\n")
+            _print(report)
+
+
+def _print(report: Report) -> None:
+    sys.stdout.write(f"{report.title}\n{report.line}\n")
+    if report.splits:
+        sys.stdout.write(f"{report.splits}\n")
+    for sheet in report.sheets:
+        sys.stdout.write(f"\n{sheet.title}\n")
+        _print_sheet(sheet)
+    lines = report.lines()
+    sys.stdout.write("\n")
+    print_lines([*lines, *_imputation(report)])
+
+
+def _imputation(report: Report) -> list[str]:
+    names = ("imputation", "imputed", "left out")
+    found = [f"{name}: {report.facts[name]}" for name in names if name in report.facts]
+    return ["; ".join(found)] if found else []
+
+
+def _print_sheet(sheet: Sheet) -> None:
+    headers, rows = [c.title for c in sheet.columns], sheet.cells()
+    order = sorted((c for c in sheet.columns if c.expendable), key=lambda c: c.expendable)
+    shown = columns_that_fit(headers, rows, [c.title for c in order], terminal_width())
+    right = [j for j, i in enumerate(shown) if sheet.columns[i].is_number]
+    print_table([headers[i] for i in shown], [[row[i] for i in shown] for row in rows], right)

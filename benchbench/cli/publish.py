@@ -1,0 +1,75 @@
+"""`bench publish`: boards as a static site, for a file server or a disk."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from benchbench.cli.common import (
+    DbOption,
+    DeviceOption,
+    FilterOption,
+    ImputeOption,
+    MethodsOption,
+    PresetOption,
+    ThreadsOption,
+    db_path,
+    split_list,
+)
+from benchbench.cli.leaderboard import find_suites, make_board, no_results
+from benchbench.errors import InputError
+
+__all__ = ["publish"]
+
+
+def publish(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of the site; made, or replaced if it is one.")],
+    suite: Annotated[
+        str, typer.Option("--suite", help="Suite, or several with commas between; all: those with results.")
+    ] = "all",
+    method: MethodsOption = None,
+    where: FilterOption = None,
+    preset: PresetOption = None,
+    device: DeviceOption = None,
+    threads: ThreadsOption = None,
+    impute: ImputeOption = "baseline",
+    db: DbOption = None,
+) -> None:
+    """Write boards as a static site: tables, figures, one page a method and task, downloads."""
+    from benchbench.registry import methods as known_methods
+    from benchbench.results.site.writing import check_folder, write_site
+    from benchbench.results.store import Store
+
+    folder = folder.expanduser().absolute()
+    check_folder(folder)
+    store = Store(db_path(db))
+    boards = []
+    for spec in find_suites(suite, store):
+        board = make_board(
+            spec,
+            store,
+            preset=preset,
+            device=device,
+            threads=threads,
+            methods=split_list(method),
+            impute=impute,
+            filters=where or (),
+        )
+        if board.rows:
+            boards.append((spec, board))
+        elif suite != "all":
+            raise no_results(spec, board)
+        else:
+            sys.stderr.write(f"warning: {no_results(spec, board)}\n")
+    if not boards:
+        raise InputError("there is nothing to publish: no suite has results that fit")
+    from benchbench.results.site.build import build_site
+
+    files = build_site(store, boards, {name: entry.card for name, entry in known_methods().items()})
+    write_site(folder, files)
+    n_pages = sum(name.endswith(".html") for name in files)
+    names = ", ".join(spec.name for spec, _ in boards)
+    sys.stdout.write(f"wrote {n_pages} pages and {len(files) - n_pages} other files to {folder}: {names}\n")

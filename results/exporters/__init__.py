@@ -1,0 +1,1 @@
+"""Boards as text: one neutral table (`Report`), and one module for each form it is written in."""

@@ -1,0 +1,54 @@
+"""Two methods of a board, trial by trial and unit by unit."""
+
+from __future__ import annotations
+
+from dataclasses import astuple, dataclass
+from typing import TYPE_CHECKING
+
+from benchbench.results.boards import _COUNT
+
+if TYPE_CHECKING:
+    from benchbench.results.queries import Readable
+    from benchbench.stats.board import Board
+
+__all__ = ["UnitScores", "unit_scores"]
+
+# the conditions of `boards._TRIALS`; of one method
+_SCORES = """
+SELECT task, task_fingerprint, seed, unit, coalesce(scores, [])
+FROM attempts SEMI JOIN counted USING (attempt_key) LEFT JOIN unit_scores USING (attempt_key)
+WHERE outcome = 'ok' AND suite_version = $1 AND protocol_version = $2 AND preset = $3
+    AND coalesce(CAST(json_extract(budget_json, '$.test_units') AS BIGINT), 0) = $4 AND threads = $5 AND device = $6
+    AND method = $7 AND params_json = $8
+ORDER BY task, seed
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class UnitScores:
+    """Scores of one trial by unit (episode, fold, row group), in the task's order; empty if none were recorded."""
+
+    unit: str
+    scores: tuple[float, ...]
+
+
+def unit_scores(
+    results: Readable, suite: str, board: Board, method: str, params: str
+) -> dict[tuple[str, int], UnitScores]:
+    """Return the counted trials of a board's method that ended well, by task and seed.
+
+    Parameters
+    ----------
+    params : str
+        Canonical JSON, as in `Row.params`.
+    """
+    if board.group is None:
+        return {}
+    with results.reading() as con:
+        con.execute(_COUNT, [suite])
+        rows = con.execute(_SCORES, [*astuple(board.group), method, params]).fetchall()
+    return {
+        (task, seed): UnitScores(unit, tuple(scores))
+        for task, fingerprint, seed, unit, scores in rows
+        if board.fingerprints.get(task) == fingerprint
+    }
