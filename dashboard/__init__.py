@@ -1,1 +1,1 @@
-"""The Streamlit leaderboard: not built yet; `bench leaderboard` prints boards."""
+"""The results in a browser: `views` make tables and figures of results, `pages` put them on the screen."""

@@ -17,16 +17,20 @@ from benchbench.cli import (
     artefacts,
     check,
     compare,
+    compare_methods,
+    dashboard,
     data,
     env,
     leaderboard,
     listing,
     orderings,
     plot,
+    publish,
     published,
     results,
     run,
     runs,
+    sample,
     show,
     tabulate,
 )
@@ -59,6 +63,11 @@ def _options(
     del version
 
 
+def _group(help_: str) -> typer.Typer:
+    """Return a command that holds others."""
+    return typer.Typer(help=help_, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
+
+
 app.command("run")(run.run)
 app.command("leaderboard")(leaderboard.leaderboard)
 app.command("list")(listing.list_things)
@@ -66,43 +75,30 @@ app.command("runs")(runs.runs)
 app.command("show")(show.show)
 app.command("check")(check.check)
 app.command("compare")(compare.compare)
+app.command("compare-methods")(compare_methods.compare_methods)
 app.command("plot")(plot.plot)
+app.command("publish")(publish.publish)
 app.command("published")(published.published)
 app.command("anytime")(anytime.anytime)
 app.command("tabulate")(tabulate.tabulate)
 app.command("orderings")(orderings.orderings)
-results_app = typer.Typer(
-    help="Move results between databases.", no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None
-)
+app.command("dashboard")(dashboard.dashboard)
+app.command("sample")(sample.sample)
+results_app = _group("Move results between databases.")
 results_app.command("export")(results.results_export)
 results_app.command("import")(results.results_import)
 results_app.command("merge")(results.results_merge)
 app.add_typer(results_app, name="results")
-artefacts_app = typer.Typer(
-    help="List or remove what meta-training has left in the cache.",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-)
+artefacts_app = _group("List or remove what meta-training has left in the cache.")
 artefacts_app.command("list")(artefacts.artefacts_list)
 artefacts_app.command("remove")(artefacts.artefacts_remove)
 app.add_typer(artefacts_app, name="artefacts")
-data_app = typer.Typer(
-    help="Fetch, list or check the data of suites.",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-)
+data_app = _group("Fetch, list or check the data of suites.")
 data_app.command("fetch")(data.data_fetch)
 data_app.command("list")(data.data_list)
 data_app.command("verify")(data.data_verify)
 app.add_typer(data_app, name="data")
-env_app = typer.Typer(
-    help="Build, list, remove or verify the environments that methods have of their own.",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-)
+env_app = _group("Build, list, remove or verify the environments that methods have of their own.")
 env_app.command("build")(env.env_build)
 env_app.command("list")(env.env_list)
 env_app.command("remove")(env.env_remove)

@@ -31,8 +31,9 @@ CASES = [
 
 # fit seconds: enough for a first model of each on a busy machine
 SECONDS = {"autokeras": 30.0, "autogluon": 60.0, "h2o": 30.0, "random_pipelines": 90.0, "tpot": 90.0}
-# what the mean, or the class frequencies, would score
-CHANCE = {"auc": 0.5, "neg_log_loss": -1.1, "neg_rmse": -80.0}
+# far from what class frequencies (0.5, -1.1) or the mean (about -77) score, and far from the best: what goes wrong between a system and its
+# adapter (inputs that the fitted model does not know) shows here, not in whether there is a score
+ENOUGH = {"auc": 0.9, "neg_log_loss": -0.7, "neg_rmse": -70.0}
 
 
 def execute(make_request: Any, name: str, table: str) -> dict[str, Any]:
@@ -62,7 +63,7 @@ def test_there_are_some() -> None:
 def test_system(make_request: Any, name: str, table: str) -> None:
     outcome = execute(make_request, name, table)
     assert outcome["outcome"] == "ok", (outcome.get("error_message"), outcome.get("traceback"), outcome["log_tail"])
-    assert outcome["score"] > CHANCE[outcome["metric"]]
+    assert outcome["score"] > ENOUGH[outcome["metric"]]
     # it ends by itself, which leaves the harness nothing to stop
     assert outcome["phases"]["fit"] < fit_limit_seconds(SECONDS.get(name, 15.0))
     print(f"{name} on {table}: {seconds(outcome)}")

@@ -1,0 +1,1 @@
+"""One module a page: widgets, the view that they choose, and nothing else."""

@@ -1,0 +1,87 @@
+"""Leaderboard: who is better, how sure that is, what it rests on."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from benchbench.dashboard import shell, state
+from benchbench.dashboard.views import board as view
+from benchbench.errors import InputError
+from benchbench.stats.standings import STATISTICS
+
+PAGE = "leaderboard"
+
+
+def page() -> None:
+    """Show the board of a suite."""
+    st.title("Leaderboard")
+    source = shell.open_source()
+    suite = shell.choose_suite(PAGE, source)
+    if suite is None:
+        return
+    statistic = state.choice(
+        PAGE,
+        "stat",
+        "Statistic",
+        list(STATISTICS),
+        labels=view.STATISTIC_LABELS,
+        kind="buttons",
+    )
+    st.caption(view.STATISTIC_HELP[statistic])
+    board = shell.choose_board(PAGE, source, suite)
+    if board.board.group is None:
+        st.info("No results of this suite fit these conditions.")
+        shell.left_out(board)
+        return
+    filters = shell.choose_filters(PAGE, board)
+    what = state.choice(
+        PAGE,
+        "view",
+        "View",
+        ["standings", "ranks", "wins", "tasks"],
+        labels={"standings": "Standings", "ranks": "Ranks by task", "wins": "Wins and losses", "tasks": "Task by task"},
+        kind="buttons",
+    )
+    try:
+        found = view.make_view(board, statistic, filters, shell.installed())
+    except InputError as error:
+        st.info(f"This statistic cannot be had of suite {suite.spec.name!r}: {error}")
+        return
+    st.subheader(suite.spec.title)
+    if not found.standings:
+        st.info("No method passes these filters.")
+        return
+    if what == "standings":
+        shell.show(view.standings_table(found, shell.source_hashes()))
+        _legend(found)
+    elif what == "ranks":
+        st.caption("Rank of each method on each task, 1 = best, among the methods shown.")
+        shell.figure(view.task_heatmap(found), shell.alt("Heat map of ranks by task", len(found.labels)), "ranks")
+    elif what == "wins":
+        st.caption(
+            "Of the tasks that both methods have: the share on which the row's method scores higher than the column's."
+        )
+        shell.figure(
+            view.win_heatmap(found), shell.alt("Heat map of the share of tasks won", len(found.labels)), "wins"
+        )
+    else:
+        for task in found.imputed.grid.tasks:
+            shell.show(view.task_table(board, task, found.labels))
+    shell.notices(board)
+    shell.downloads(PAGE, view.board_records(found), f"{suite.spec.name}-{statistic}")
+    shell.left_out(board)
+
+
+def _legend(found: view.View) -> None:
+    n_tasks = len(found.imputed.grid.tasks)
+    lines = [
+        f"Dot: the value. Line: its 95 % interval from a bootstrap over the {n_tasks} tasks, that is, how far it would move had "
+        "other tasks of the same kind been chosen."
+        if n_tasks > 1
+        else "No interval: there is one task only.",
+        "Places are among the methods shown.",
+    ]
+    lines += list(dict.fromkeys(note for s in found.standings for note in s.notes if "tasks" not in note))
+    if found.imputed.dropped_tasks:
+        lines.append(f"Dropped for all, since a trial failed there: {', '.join(found.imputed.dropped_tasks)}.")
+    st.caption(" ".join(line if line.endswith(".") else f"{line}." for line in lines))

@@ -1,0 +1,48 @@
+"""Trade-off: score against cost."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from benchbench.dashboard import shell, state
+from benchbench.dashboard.views import tradeoff as view
+from benchbench.results.boards import suite_facts
+from benchbench.stats.frontier import cost_panels
+
+PAGE = "tradeoff"
+
+
+def page() -> None:
+    """Show which methods are worth their cost."""
+    st.title("Trade-off")
+    source = shell.open_source()
+    suite = shell.choose_suite(PAGE, source)
+    if suite is None:
+        return
+    board = shell.choose_board(PAGE, source, suite)
+    panels = cost_panels(board.board, suite_facts(suite.spec)) if board.board.group is not None else []
+    if not panels:
+        st.info("No trial of this suite ended well under these conditions.")
+        return
+    filters = shell.choose_filters(PAGE, board)
+    names = [view.panel_title(p) for p in panels]
+    one, two = st.columns([3, 1])
+    with one:
+        title = state.choice(PAGE, "panel", "Of", names)
+    with two:
+        log_x = state.switch(PAGE, "logx", "Logarithmic time", default=True)
+    panel = panels[names.index(title)]
+    labels = board.labels(filters, shell.installed())
+    shell.figure(
+        view.cost_figure(panel, labels, log_x=log_x, mixes_hardware=len(board.board.hardware) > 1),
+        shell.alt(f"Score against time, {title}", len(labels)),
+        "tradeoff",
+    )
+    st.caption(
+        "Blue, joined by steps: the front. No other method costs no more and scores no less. The front takes the scores as they "
+        "are; bars are 95 % intervals. (t) transductive, (s) seconds hold training done once for several tasks, (i) imputed in part."
+    )
+    shell.show(view.cost_table(panel, labels))
+    shell.notices(board)
+    shell.downloads(PAGE, view.cost_records([panel]), f"{suite.spec.name}-tradeoff")
+    shell.left_out(board)

@@ -1,0 +1,5 @@
+"""Run by `bench dashboard`."""
+
+from benchbench.dashboard.app import main
+
+main()

@@ -1,0 +1,139 @@
+"""Widgets whose value stands in the address: what a reader sees can be linked to, and a link shows what its sender saw.
+
+A value that is the default is left out of the address. Options keep their own names there, whatever their labels are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from typing import Any, TypeVar
+
+import streamlit as st
+
+__all__ = ["choice", "forget_others", "number", "pick", "several", "switch", "text_of"]
+
+V = TypeVar("V")
+
+
+def _begin(page: str, name: str, found: Any) -> str:
+    """Let the address decide where it changed without us: a link was opened, or the reader went back. Return the widget's key."""
+    key, seen = f"{page}:{name}", f"{page}:{name}:address"
+    raw = st.query_params.get_all(name)
+    if key not in st.session_state or st.session_state.get(seen) != raw:
+        st.session_state[key] = found
+    return key
+
+
+def _end(page: str, name: str, values: list[str]) -> None:
+    """Write the value into the address; [] leaves it out."""
+    if st.query_params.get_all(name) != values:
+        if values:
+            st.query_params[name] = values
+        else:
+            st.query_params.pop(name, None)
+    st.session_state[f"{page}:{name}:address"] = values
+
+
+def choice(
+    page: str,
+    name: str,
+    label: str,
+    options: Sequence[str],
+    *,
+    default: str | None = None,
+    labels: Mapping[str, str] | Callable[[str], str] | None = None,
+    kind: str = "select",
+    always: bool = False,
+    help: str | None = None,
+) -> str:
+    """Let the reader choose one of `options`; `name` stands for it in the address.
+
+    Parameters
+    ----------
+    page : str
+        Page of the widget: widgets of different pages are different ones.
+    kind : str
+        "select", or "buttons" for few options.
+    always : bool
+        Whether the address names the default, too.
+    """
+    usual: str = default if default is not None and default in options else options[0]
+    asked = st.query_params.get(name)
+    key = _begin(page, name, asked if asked in options else usual)
+    if st.session_state[key] not in options:
+        st.session_state[key] = usual
+
+    def shown(option: str) -> str:
+        if callable(labels):
+            return labels(option)
+        return labels.get(option, option) if labels else option
+
+    if kind == "buttons":
+        value = st.segmented_control(label, options, format_func=shown, key=key, help=help, required=True)
+    else:
+        value = st.selectbox(label, options, format_func=shown, key=key, help=help)
+    value = value if value is not None and value in options else usual
+    _end(page, name, [] if value == usual and not always else [value])
+    return str(value)
+
+
+def several(
+    page: str,
+    name: str,
+    label: str,
+    options: Sequence[str],
+    *,
+    labels: Mapping[str, str] | None = None,
+    default: Sequence[str] = (),
+    placeholder: str = "all",
+    help: str | None = None,
+) -> tuple[str, ...]:
+    """Let the reader choose any of `options`; none means all."""
+    asked = [v for v in st.query_params.get_all(name) if v in options]
+    key = _begin(page, name, asked or list(default))
+    st.session_state[key] = [v for v in st.session_state[key] if v in options]
+    shown = (lambda o: (labels or {}).get(o, o)) if labels else str
+    values = st.multiselect(label, options, format_func=shown, key=key, help=help, placeholder=placeholder)
+    _end(page, name, [] if values == list(default) else list(values))
+    return tuple(values)
+
+
+def switch(page: str, name: str, label: str, *, default: bool = False, help: str | None = None) -> bool:
+    """Let the reader switch something on or off."""
+    asked = st.query_params.get(name)
+    key = _begin(page, name, {"yes": True, "no": False}.get(asked or "", default))
+    value = st.toggle(label, key=key, help=help)
+    _end(page, name, [] if value == default else ["yes" if value else "no"])
+    return bool(value)
+
+
+def number(
+    page: str, name: str, label: str, *, default: float, low: float, high: float, step: float, help: str | None = None
+) -> float:
+    """Let the reader give a number."""
+    try:
+        asked = float(st.query_params.get(name, default))
+    except ValueError:
+        asked = default
+    key = _begin(page, name, min(max(asked, low), high))
+    value = float(st.number_input(label, min_value=low, max_value=high, step=step, key=key, help=help, format="%.3f"))
+    _end(page, name, [] if value == default else [f"{value:g}"])
+    return value
+
+
+def pick(name: str, options: Sequence[V], to_text: Callable[[V], Hashable], default: V) -> V:
+    """Return the option that the address names, without a widget."""
+    asked = st.query_params.get(name)
+    return next((o for o in options if to_text(o) == asked), default)
+
+
+def text_of(name: str) -> str:
+    """Return a value of the address as it stands, or ""."""
+    return st.query_params.get(name, "")
+
+
+def forget_others(known: Sequence[str]) -> None:
+    """Take out of the address what this page does not know, so that a link says only what it means."""
+    for name in list(st.query_params.keys()):
+        if name not in known:
+            st.query_params.pop(name, None)

@@ -1,0 +1,75 @@
+"""Colours, markers and the layout of figures: readable on light and dark, and never told apart by colour alone."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+__all__ = ["ACCENT", "GREY", "Mark", "log_axis", "marks", "rgba", "styled"]
+
+# Okabe & Ito 2008, "Color universal design", without its black and yellow, which one of the two backgrounds swallows
+_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
+_SYMBOLS = ("circle", "square", "diamond", "triangle-up", "x", "cross", "triangle-down", "star")
+_DASHES = ("solid", "dash", "dot", "dashdot")
+ACCENT = _COLOURS[0]
+GREY = "#888888"
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """How a method is drawn: colour, symbol and dash together are its own among some fifty."""
+
+    colour: str
+    symbol: str
+    dash: str
+
+
+def marks(labels: Sequence[str]) -> dict[str, Mark]:
+    """Return the mark of each label; it depends on the sorted labels alone, so that filters do not repaint what stays."""
+    return {
+        label: Mark(
+            colour=_COLOURS[i % len(_COLOURS)],
+            symbol=_SYMBOLS[(i + i // 24) % len(_SYMBOLS)],
+            dash=_DASHES[(i // len(_COLOURS)) % len(_DASHES)],
+        )
+        for i, label in enumerate(sorted(set(labels)))
+    }
+
+
+def rgba(colour: str, alpha: float) -> str:
+    """Return a colour of six hexadecimal digits with an opacity."""
+    red, green, blue = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
+    return f"rgba({red},{green},{blue},{alpha:g})"
+
+
+def log_axis(low: float, high: float, suffix: str = "") -> dict[str, Any]:
+    """Return a logarithmic axis whose ticks are written out in full: at 1, 2, 5 or, over more than three decades, at 1 alone."""
+    low = max(low, 1e-12)
+    high = max(high, low)
+    first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
+    steps = (1,) if last - first > 3 else (1, 2, 5)
+    ticks = [step * 10.0**power for power in range(first, last + 1) for step in steps]
+    return {"type": "log", "tickvals": ticks, "ticktext": [f"{tick:g}{suffix}" for tick in ticks]}
+
+
+def styled(figure: Any, *, height: int, x: str = "", y: str = "", legend: bool = True) -> Any:
+    """Return the figure with the house's margins, axis titles, and a legend below, where a phone has room for it."""
+    figure.update_layout(
+        height=height,
+        margin={"l": 8, "r": 8, "t": 36, "b": 8},
+        legend={"orientation": "h", "yanchor": "top", "y": -0.18, "x": 0, "title": {"text": ""}},
+        showlegend=legend,
+        hovermode="closest",
+        font={"size": 13},
+        uirevision="kept",
+    )
+    grid = {"gridcolor": "rgba(128,128,128,0.22)", "zerolinecolor": "rgba(128,128,128,0.45)", "automargin": True}
+    figure.update_xaxes(**grid)
+    figure.update_yaxes(**grid)
+    if x:
+        figure.update_xaxes(title={"text": x, "standoff": 8})
+    if y:
+        figure.update_yaxes(title={"text": y, "standoff": 8})
+    return figure

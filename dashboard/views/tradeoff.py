@@ -1,0 +1,146 @@
+"""Trade-off: score against cost, and the methods that no other one beats on both."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from benchbench.dashboard.tables import Cell, Column, Table, badge, link
+from benchbench.dashboard.theme import ACCENT, log_axis, styled
+from benchbench.dashboard.views.common import duration, metric_label, number
+
+if TYPE_CHECKING:
+    from benchbench.stats.frontier import CostPanel, CostPoint
+
+__all__ = ["cost_figure", "cost_records", "cost_table", "panel_title"]
+
+
+def panel_title(panel: CostPanel) -> str:
+    """Return what a panel is of."""
+    return "whole suite" if panel.task is None else panel.task
+
+
+def cost_figure(panel: CostPanel, labels: Sequence[str], *, log_x: bool, mixes_hardware: bool) -> Any:
+    """Draw score against timed seconds; the front is joined by steps, names stand at the points."""
+    import plotly.graph_objects as go
+
+    points = [p for p in panel.points if p.label in labels]
+    figure = go.Figure()
+    front = sorted((p for p in points if p.is_on_front), key=lambda p: p.seconds)
+    if front:
+        figure.add_scatter(
+            x=[p.seconds for p in front],
+            y=[p.score for p in front],
+            mode="lines",
+            line={"color": ACCENT, "width": 2, "shape": "hv"},
+            name="front",
+            hoverinfo="skip",
+            showlegend=False,
+        )
+    place = {p.label: str(i) for i, p in enumerate(points, 1)}
+    for name, own, colour, symbol in (
+        (
+            "beaten by another one on both",
+            [p for p in points if not p.is_on_front and p.is_comparable],
+            "#6b6b6b",
+            "circle",
+        ),
+        ("lacks tasks, never on the front", [p for p in points if not p.is_comparable], "#6b6b6b", "square"),
+        ("on the front", front, ACCENT, "circle"),
+    ):
+        if own:
+            figure.add_scatter(
+                x=[p.seconds for p in own],
+                y=[p.score for p in own],
+                error_y={"type": "data", "array": [p.ci95 or 0.0 for p in own], "color": colour, "thickness": 1.2},
+                mode="markers+text",
+                text=[place[p.label] for p in own],
+                textposition="middle center",
+                textfont={"size": 11, "color": "white"},
+                cliponaxis=False,
+                marker={"color": colour, "symbol": symbol, "size": 19, "line": {"width": 1, "color": "white"}},
+                name=name,
+                customdata=[_name(p) for p in own],
+                hovertemplate="%{text}. %{customdata}<br>%{x:.3g} s, score %{y:.4f}<extra></extra>",
+            )
+    for p in front:
+        # names beside the front alone: the others crowd at the expensive end, and their numbers stand in the table
+        figure.add_annotation(
+            x=math.log10(max(p.seconds, 1e-9)) if log_x else p.seconds,
+            y=p.score,
+            text=_name(p),
+            showarrow=False,
+            xanchor="left",
+            yanchor="bottom",
+            xshift=8,
+            yshift=8,
+            font={"size": 12},
+        )
+    metric = metric_label(panel.metric)
+    cost = "timed seconds, training and test" + (" (MIXED HARDWARE: not to be compared)" if mixes_hardware else "")
+    figure = styled(figure, height=520, x=cost, y=f"{metric}, higher is better")
+    costs = [p.seconds for p in points] or [1.0]
+    figure.update_xaxes(**(log_axis(min(costs), max(costs), " s") if log_x else {"type": "linear", "ticksuffix": " s"}))
+    return figure.update_layout(margin={"r": 60})
+
+
+def _name(point: CostPoint) -> str:
+    signs = [s for s, is_so in (("t", point.is_transductive), ("s", point.is_shared), ("i", point.is_imputed)) if is_so]
+    return point.label + (f" ({', '.join(signs)})" if signs else "")
+
+
+def cost_table(panel: CostPanel, labels: Sequence[str]) -> Table:
+    """Return the points, best score first."""
+    table = Table(
+        caption=f"{panel_title(panel)}: score and cost",
+        columns=[
+            Column("#", is_number=True, help="The number in the figure"),
+            Column("Method"),
+            Column(metric_label(panel.metric).capitalize(), is_number=True),
+            Column("± 95 %", is_number=True),
+            Column("Time", is_number=True, help="Timed seconds, training and test"),
+            Column("Front"),
+        ],
+        heading=1,
+    )
+    for place, p in enumerate((p for p in panel.points if p.label in labels), 1):
+        if p.label in labels:
+            name = link(p.label, "method", method=p.method)
+            extra = badge("transductive") if p.is_transductive else ""
+            extra += badge("training shared") if p.is_shared else ""
+            extra += badge("imputed in part", "bad") if p.is_imputed else ""
+            where = "on the front" if p.is_on_front else "beaten" if p.is_comparable else "lacks tasks"
+            table.rows.append(
+                [
+                    Cell(str(place)),
+                    Cell(p.label, name.html + extra),
+                    Cell(number(p.score, 4)),
+                    Cell(number(p.ci95, 4)),
+                    Cell(duration(p.seconds)),
+                    Cell(where),
+                ]
+            )
+    return table
+
+
+def cost_records(panels: Sequence[CostPanel]) -> list[dict[str, Any]]:
+    """Return all points of all panels, for a download."""
+    return [
+        {
+            "task": panel.task,
+            "metric": panel.metric,
+            "method": p.method,
+            "params": p.params,
+            "score": p.score,
+            "ci95": p.ci95,
+            "interval_over": p.unit,
+            "n": p.n,
+            "seconds": p.seconds,
+            "on_front": p.is_on_front,
+            "comparable": p.is_comparable,
+            "imputed": p.is_imputed,
+        }
+        for panel in panels
+        for p in panel.points
+    ]

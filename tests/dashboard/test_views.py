@@ -1,0 +1,369 @@
+"""What pages show, without a browser and without Streamlit."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+from benchbench.cards import MethodCard
+from benchbench.dashboard import data
+from benchbench.dashboard.tables import Cell, Column, Table, interval_bar, link, render, strip
+from benchbench.dashboard.theme import log_axis, marks
+from benchbench.dashboard.views import about, common, compare, curves, methods, runs, tasks, tradeoff
+from benchbench.dashboard.views import board as boards
+from benchbench.errors import InputError
+from benchbench.results import browse
+from benchbench.results.boards import seed_curves, suite_facts
+from benchbench.results.browse import Provenance
+from benchbench.results.store import Store
+from benchbench.stats.anytime import Incumbents
+from benchbench.stats.curves import curve_panels
+from benchbench.stats.frontier import cost_panels
+from benchbench.stats.standings import STATISTICS
+
+ALL = data.Filters()
+
+
+def view_of(board: data.BoardData, statistic: str = "rank", filters: data.Filters = ALL) -> boards.View:
+    return boards.make_view(board, statistic, filters, data.cards())
+
+
+def test_views_know_nothing_of_streamlit() -> None:
+    names = "about, board, common, compare, curves, methods, runs, tasks, tradeoff"
+    code = f"import sys; from benchbench.dashboard.views import {names}; print('streamlit' in sys.modules)"
+    done = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"
+
+
+def test_mean_ranks_are_those_of_the_board(board: data.BoardData) -> None:
+    found = {s.method: s.value for s in view_of(board).standings}
+    expected = {r.label: r.mean_rank for r in board.board.rows if r.task is None}
+    assert found == pytest.approx(expected)
+    assert found["maml"] == 1.0
+
+
+@pytest.mark.parametrize("statistic", STATISTICS)
+def test_every_statistic_has_a_label_a_meaning_and_a_table(board: data.BoardData, statistic: str) -> None:
+    view = view_of(board, statistic)
+    table = boards.standings_table(view, {})
+    assert [row[1].text for row in table.rows] == [s.method for s in view.standings]
+    assert {row[1].text for row in table.rows} == {"maml", "protonet", "pixel_nn", "home_made"}
+    assert boards.STATISTIC_HELP[statistic]
+    assert table.columns[2].title == boards.STATISTIC_LABELS[statistic]
+    assert "NaN" not in render(table)
+
+
+def test_filters_change_who_is_ranked_and_against_whom(board: data.BoardData) -> None:
+    def shown(**chosen: Any) -> dict[str, float | None]:
+        return {s.method: s.value for s in view_of(board, "rank", data.Filters(**chosen)).standings}
+
+    assert set(shown(kind="inductive")) == {"protonet", "pixel_nn", "home_made"}
+    assert shown(kind="inductive")["protonet"] == 1.0
+    assert set(shown(kind="transductive")) == {"maml"}
+    assert set(shown(hardware="other, 8 cores")) == {"home_made"}
+    assert set(shown(tags=("metric",))) == {"protonet"}
+    assert set(shown(methods=("maml", "pixel_nn"))) == {"maml", "pixel_nn"}
+    assert view_of(board, "rank", data.Filters(tasks=("a",))).imputed.grid.tasks == ("a",)
+    assert shown(tags=("no such",)) == {}
+
+
+def test_failures_are_imputed_by_the_boards_policy_and_shown(trio: Store) -> None:
+    suite = data.load_suite(trio, "trio")
+
+    def share(policy: str) -> float:
+        board = data.load_board(trio, suite, data.Choice(imputation=policy))
+        return next(s.imputed_share for s in view_of(board).standings if s.method == "home_made")
+
+    assert share("baseline") == pytest.approx(1 / 3)
+    assert share("none") == 0.0
+    dropped = data.load_board(trio, suite, data.Choice(imputation="drop-task"))
+    view = view_of(dropped)
+    assert view.imputed.dropped_tasks == ("b",)
+    assert all(s.n_tasks <= 2 for s in view.standings)
+    # whoever failed there is not shown: then nothing is dropped
+    kept = view_of(dropped, "rank", data.Filters(methods=("maml", "pixel_nn")))
+    assert kept.imputed.dropped_tasks == ()
+
+
+def test_the_download_says_under_what_conditions(board: data.BoardData) -> None:
+    records = boards.board_records(view_of(board, "elo"))
+    first = records[0]
+    assert first["statistic"] == "elo"
+    assert (first["suite"], first["preset"], first["imputation"]) == ("trio", "quick", "baseline")
+    assert {r["method"]: r["n_failed"] for r in records}["home_made"] == 3
+    assert {r["method"]: r["n_tasks_declined"] for r in records}["protonet"] == 1
+    back = list(csv.DictReader(io.StringIO(common.csv_of(records))))
+    assert [float(r["value"]) for r in back] == pytest.approx([r["value"] for r in records])
+    assert json.loads(common.json_of(records))[0]["method"] == first["method"]
+
+
+@pytest.mark.parametrize(
+    ("source", "current", "is_current_suite", "word"),
+    [
+        (Provenance(n_trials=2, n_clean=2, sources=("s",), commits=("c",), hardware=()), "s", True, ""),
+        (Provenance(n_trials=2, n_clean=1, sources=("s",), commits=("c",), hardware=()), "s", True, "uncommitted"),
+        (Provenance(n_trials=2, n_clean=2, sources=("old",), commits=("c",), hardware=()), "s", True, "changed"),
+        (Provenance(n_trials=2, n_clean=2, sources=("s",), commits=("c",), hardware=()), None, True, "not installed"),
+        (Provenance(n_trials=2, n_clean=2, sources=("s",), commits=("c",), hardware=()), "s", False, "newer version"),
+        (None, "s", True, "no trial"),
+    ],
+)
+def test_verified_means_where_numbers_come_from(
+    source: Provenance | None, current: str | None, is_current_suite: bool, word: str
+) -> None:
+    is_ok, why = boards.verified(source, current, is_current_suite)
+    assert is_ok == (word == "")
+    assert word in why
+
+
+def test_the_badge_stands_only_where_it_is_earned(board: data.BoardData) -> None:
+    hashes = {"maml": "source-1", "protonet": "another", "home_made": "source-1"}
+    html = {row[1].text: row[1].html for row in boards.standings_table(view_of(board), hashes).rows}
+    assert "verified" in html["maml"]
+    assert "verified" not in html["protonet"]
+    # ran uncommitted code
+    assert "verified" not in html["home_made"]
+
+
+def test_task_tables_and_heat_maps(board: data.BoardData) -> None:
+    table = boards.task_table(board, "c")
+    text = render(table)
+    assert "declined" in text
+    view = view_of(board)
+    assert list(boards.win_heatmap(view).data[0].x) == [s.method for s in view.standings]
+    ranks = boards.task_heatmap(view).data[0]
+    assert list(ranks.x) == ["a", "b", "c"]
+    assert math.isnan(ranks.z[[s.method for s in view.standings].index("protonet")][2])
+
+
+def test_comparison_of_two_methods(board: data.BoardData) -> None:
+    found = compare.compare(board, "maml", "pixel_nn", 0.01)
+    assert found.scale == "normalised"
+    assert (found.summary.wins, found.summary.losses) == (3, 0)
+    assert found.posterior.p_right > 0.9
+    for d in found.tasks:
+        width = {"a": 0.5, "b": 0.6, "c": 0.5}[d.task]
+        assert d.difference == pytest.approx((d.score_a - d.score_b) / width)
+        assert d.n_seeds == 3
+        assert d.ci95 is not None
+    assert "maml" in compare.sentence(found)
+    assert len(compare.pair_table(found).rows) == len(compare.pair_records(found)) == 3
+    back = compare.compare(board, "pixel_nn", "maml", 0.01)
+    assert back.summary.mean_difference == pytest.approx(-found.summary.mean_difference)
+    assert back.posterior.p_left == pytest.approx(found.posterior.p_right, abs=0.02)
+    assert len(compare.difference_figure(found).data) == 2
+    assert sum(bar.x[0] for bar in compare.probability_figure(found).data) == pytest.approx(100)
+
+
+def test_a_comparison_says_what_is_imputed_and_what_is_left_out(board: data.BoardData) -> None:
+    found = compare.compare(board, "home_made", "protonet", 0.0)
+    assert found.only_one == ["c"]
+    by_task = {d.task: d for d in found.tasks}
+    assert by_task["b"].is_imputed
+    # of seeds of which some are made up there is no interval
+    assert by_task["b"].ci95 is None
+    assert not by_task["a"].is_imputed
+
+
+def test_difficulty_of_a_task(board: data.BoardData) -> None:
+    found = tasks.difficulty(board, "b")
+    assert found.n_methods == 3
+    assert found.failed == pytest.approx(0.25)
+    assert found.best is not None
+    assert found.median is not None
+    assert found.best > found.median
+    assert found.agreement == pytest.approx(1.0)
+    assert found.above_baseline == 1.0
+    assert tasks.difficulty_rows(found)[0][0] == "Best score"
+    assert ("Option way", "5") in [(r[0].text, r[1].text) for r in tasks.facts_table(board, "a").rows]
+    assert tasks.score_figure(board, "b").layout.xaxis.title.text.startswith("accuracy")
+
+
+def test_curves_of_training(board: data.BoardData, trio: Store) -> None:
+    group = board.board.group
+    assert group is not None
+    panels = curve_panels(board.board, seed_curves(trio, "trio", group))
+    assert curves.has_curves(panels)
+    figure = curves.curve_figure(panels[0], board.grid.methods, log_x=True, everybody=board.grid.methods)
+    assert figure.layout.xaxis.type == "log"
+    names = {t.name for t in figure.data}
+    assert {"maml", "pixel_nn (no training)"} <= names or "maml" in names
+    records = curves.curve_records(panels)
+    assert len(records) == 3 * 4
+    assert records[0]["metric"] == "val_accuracy"
+
+
+def test_any_time_curves_need_something_in_common(board: data.BoardData) -> None:
+    trials = [
+        Incumbents(task=t, label=m, seed=s, budget=10, spent=(1.0, 5.0), seconds=(1.0, 2.0), losses=(0.4, 0.1 * k))
+        for t in "abc"
+        for k, m in enumerate(("maml", "protonet"), 1)
+        for s in range(3)
+    ]
+    # minus the frozen ends of the suite are no sensible losses, but they order
+    found = curves.anytime(board, trials, ["maml", "protonet"])
+    assert [r.label for r in found.rows] == ["maml", "protonet"]
+    for what in ("regret", "rank"):
+        assert curves.anytime_figure(found, what, log_x=True, log_y=False, everybody=["maml", "protonet"]).data
+    assert len(curves.anytime_rows(found).rows) == 2
+    assert {r["method"] for r in curves.anytime_records(found)} == {"maml", "protonet"}
+    with pytest.raises(InputError, match="nothing to compare"):
+        curves.anytime(board, trials, ["nobody"])
+
+
+def test_trade_off(board: data.BoardData) -> None:
+    panels = cost_panels(board.board, suite_facts(board.suite.spec))
+    panel = panels[0]
+    figure = tradeoff.cost_figure(panel, board.grid.methods, log_x=True, mixes_hardware=True)
+    assert "MIXED HARDWARE" in figure.layout.xaxis.title.text
+    table = tradeoff.cost_table(panel, board.grid.methods)
+    by_name = {row[1].text: row[5].text for row in table.rows}
+    assert by_name["protonet"] == "lacks tasks"
+    assert "on the front" in by_name.values()
+    assert len(tradeoff.cost_records([panel])) == 4
+
+
+def test_runs_say_when_nothing_was_heard(trio: Store) -> None:
+    (run,) = browse.live_runs(trio)
+    heard = run["last_sign"]
+    assert runs.state_text(run, heard + 5) == "running"
+    assert "left" in runs.progress_text(run, heard + 5)
+    assert "nothing heard for" in runs.state_text(run, heard + 2 * runs.QUIET_SECONDS)
+    assert "left" not in runs.progress_text(run, heard + 2 * runs.QUIET_SECONDS)
+    table = runs.runs_table([run], heard)
+    assert table.records()[0]["Attempts"] == "36/40"
+    assert "3 failed" in table.records()[0]["Outcomes"]
+    assert "a processor" in render(runs.run_facts(run))
+
+
+def test_one_attempt(trio: Store) -> None:
+    rows = browse.attempt_list(trio, run_id="run", outcomes=["failed"])
+    assert len(rows) == 3
+    text = render(runs.attempts_table(rows, "run"))
+    assert "no &lt;b&gt;good&lt;/b&gt;" in text
+    found = trio.attempt(browse.attempt_list(trio, outcomes=["ok"])[0]["attempt_id"])
+    assert "env" not in render(runs.attempt_facts(found))
+    assert ("torch", "2.13.0") in [(r[0].text, r[1].text) for r in runs.versions_table(found).rows]
+    assert runs.unit_figure(found) is not None
+    phases = runs.phase_figure(found)
+    assert phases is not None
+    assert list(phases.data[0].y) == ["meta_fit", "predict"]
+
+
+def test_a_method(trio: Store) -> None:
+    results = browse.method_results(trio, "home_made")
+    assert {r["task"]: (r["n_ok"], r["n_failed"]) for r in results} == {"a": (3, 0), "b": (0, 3), "c": (3, 0)}
+    assert "0/3" in render(methods.results_table(results))
+    failures = browse.method_failures(trio, "home_made")
+    assert len(failures) == 3
+    assert failures[0]["traceback"].endswith("ValueError")
+    assert "no <b>good</b>" in methods.failure_title(failures[0])
+    history = browse.method_history(trio, "home_made")
+    table = methods.history_table(history)
+    assert table.records()[0]["Attempts"] == "9"
+    assert "uncommitted" in table.records()[0]["Commit"]
+    assert methods.history_figure(history, "trio") is None
+
+
+def test_a_history_of_two_states_is_drawn(land: Any) -> None:
+    store = land(
+        {"seed": 0}, {"seed": 1}, {"seed": 0, "adapter_source_hash": "source-2", "score": 0.9, "trial_id": "t"}
+    )
+    history = browse.method_history(store, "maml")
+    figure = methods.history_figure(history, "trio")
+    assert figure is not None
+    assert list(figure.data[0].x) == ["source-1", "source-2"]
+    assert list(figure.data[0].y) == pytest.approx([0.5, 0.9])
+    # what counts is the newest source alone
+    assert [r["n_ok"] for r in browse.method_results(store, "maml")] == [1]
+
+
+def test_cards_and_parameters() -> None:
+    from benchbench.registry import get_method
+
+    card = get_method("protonet").card
+    text = render(methods.card_table(card))
+    assert "metric" in text
+    table = methods.parameters_table(get_method("protonet").cls)
+    assert table is not None
+    assert "learning_rate" in render(table)
+
+    class Plain:
+        card: MethodCard
+
+    assert methods.parameters_table(Plain) is None
+
+
+def test_text_from_outside_is_escaped() -> None:
+    evil = '<script>alert(1)</script>"&'
+    table = Table(
+        caption=evil, columns=[Column(evil, help=evil)], rows=[[link(evil, "method", method=evil)], [Cell(evil)]]
+    )
+    html = render(table)
+    assert "<script>" not in html
+    assert "%3Cscript%3E" in html
+    assert "<script>" not in interval_bar(1.0, 0.0, 2.0, (0.0, 2.0), evil)
+    assert "<script>" not in strip([1.0, None], [evil, evil], evil)
+
+
+def test_bars_stay_within_their_box() -> None:
+    assert interval_bar(None, None, None, (0.0, 1.0), "x") == ""
+    html = interval_bar(5.0, -5.0, 9.0, (0.0, 1.0), "x")
+    assert "left:0.0%" in html
+    assert "left:100.0%" in html
+    # nothing to spread over
+    assert "left:0.0%" in interval_bar(1.0, None, None, (1.0, 1.0), "x")
+
+
+def test_marks_do_not_depend_on_who_else_is_drawn_in_what_order() -> None:
+    assert marks(["b", "a"]) == marks(["a", "b", "a"])
+    many = marks([f"m{i:02d}" for i in range(48)])
+    assert len({(m.colour, m.symbol, m.dash) for m in many.values()}) == 48
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (None, "—"),
+        (0.001, "< 0.01 s"),
+        (0.424, "0.42 s"),
+        (9.96, "10.0 s"),
+        (59.7, "1 min 00 s"),
+        (200, "3 min 20 s"),
+        (7500, "2 h 05 min"),
+        (200_000, "2 days 7 h"),
+    ],
+)
+def test_durations(seconds: float | None, text: str) -> None:
+    assert common.duration(seconds) == text
+
+
+def test_numbers() -> None:
+    assert common.number(-0.0001, 3) == "0.000"
+    assert common.number(-1.5, 2) == "-1.50"
+    assert common.number(None) == common.number(math.inf) == "—"
+    assert common.percent(0.123, 1) == "12.3 %"
+    assert common.plural(1, "task") == "1 task"
+    assert common.plural(1200, "task") == "1,200 tasks"
+    assert json.loads(common.json_of({"a": math.nan, "b": [math.inf, 1.0]})) == {"a": None, "b": [None, 1.0]}
+    assert common.csv_of([]) == ""
+
+
+def test_the_document_on_statistics_comes_with_the_package() -> None:
+    head, sections = about.sections(about.statistics_text())
+    assert len(sections) > 3
+    assert not head.startswith("#")
+    assert "](" not in "".join(body for _, body in sections).replace("](http", "")
+
+
+def test_ticks_of_logarithmic_axes_are_written_out() -> None:
+    assert log_axis(1, 50)["ticktext"] == ["1", "2", "5", "10", "20", "50", "100", "200", "500"]
+    assert log_axis(0.0, 1e3)["ticktext"][-1] == "1000"
+    assert log_axis(0.003, 900, " s")["ticktext"] == ["0.001 s", "0.01 s", "0.1 s", "1 s", "10 s", "100 s", "1000 s"]
