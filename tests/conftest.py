@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import sys
 import sysconfig
 import time
@@ -129,3 +130,23 @@ def plant(method: str) -> Any:
 def wrapped() -> Any:
     """The environment of the methods `wrapped` and `wrapped_episodes`."""
     return plant("wrapped")
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """Return the browser's path, or skip."""
+    pytest.importorskip("playwright.sync_api", reason="Playwright's Python package is not installed")
+    found = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if found is None:
+        pytest.skip("no Chromium: apt-get install -y --no-install-recommends chromium")
+    return found
+
+
+@pytest.fixture(scope="session")
+def browser(chromium: str) -> Iterator[Any]:
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        found = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        yield found
+        found.close()

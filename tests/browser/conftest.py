@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-import shutil
 import socket
 import subprocess
 import sys
@@ -32,16 +31,6 @@ def bench(*arguments: str, **more: Any) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-P", "-m", "benchbench", *arguments], capture_output=True, text=True, check=False, **more
     )
-
-
-@pytest.fixture(scope="session")
-def chromium() -> str:
-    """Return the browser's path, or skip."""
-    pytest.importorskip("playwright.sync_api", reason="Playwright's Python package is not installed")
-    found = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if found is None:
-        pytest.skip("no Chromium: apt-get install -y --no-install-recommends chromium")
-    return found
 
 
 @pytest.fixture(scope="session")
@@ -118,16 +107,6 @@ def server(serve: Callable[[Path], Server], sample: Path) -> Server:
     return serve(sample)
 
 
-@pytest.fixture(scope="session")
-def browser(chromium: str) -> Iterator[Any]:
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        found = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-        yield found
-        found.close()
-
-
 @dataclass(slots=True)
 class Tab:
     """A page of the browser, with what it asked for and what went wrong in it."""
@@ -153,6 +132,20 @@ class Tab:
                 [...document.querySelectorAll('[data-testid=stPlotlyChart]')].every(e => e.querySelector('.main-svg .subplot'))""",
             timeout=60_000,
         )
+
+    def choose(self, box: Any, name: str) -> None:
+        """Choose one of the values of a box; its list closes when the page is made anew, and is then opened again."""
+        from playwright.sync_api import TimeoutError as Late
+
+        for _ in range(6):
+            self.settle()
+            box.click()
+            try:
+                self.page.get_by_role("option", name=name, exact=True).click(timeout=5_000)
+                return
+            except Late:
+                self.page.keyboard.press("Escape")
+        raise AssertionError(f"no option {name}")
 
     def text(self) -> str:
         return str(self.page.locator("[data-testid=stMain]").inner_text())

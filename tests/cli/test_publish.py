@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote, urldefrag
 
 import pytest
@@ -256,38 +256,33 @@ def test_a_suite_without_frozen_ends_or_common_tasks_has_a_page(
     assert "frozen in the suite file" not in text
 
 
-def test_in_a_browser_from_the_disk(bench: Bench, suite_file: Path, land: Land, tmp_path: Path) -> None:
-    api = pytest.importorskip("playwright.sync_api")
-    chromium = shutil.which("chromium")
-    if chromium is None:
-        pytest.skip("no chromium on this machine")
+@pytest.mark.browser
+def test_in_a_browser_from_the_disk(bench: Bench, suite_file: Path, land: Land, tmp_path: Path, browser: Any) -> None:
     site = publish(bench, suite_file, land(*ROWS, {"method": EVIL}), tmp_path / "site")
-    with api.sync_playwright() as play:
-        browser = play.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-        page = browser.new_page(viewport={"width": 390, "height": 800})
-        asked: list[str] = []
-        wrong: list[str] = []
-        page.on("request", lambda request: asked.append(request.url))
-        page.on("console", lambda message: wrong.append(message.text))
-        page.on("pageerror", lambda error: wrong.append(str(error)))
-        page.on("dialog", lambda dialog: wrong.append("a dialog"))
-        for path in ("index.html", "about.html", "methods.html", "methods/maml.html", "tasks/pair--letters.html"):
-            page.goto((site / path).as_uri())
-            # nothing stands out beyond the width of a phone
-            assert page.evaluate("document.documentElement.scrollWidth") == 390, path
-        page.goto((site / "suites/pair.html").as_uri() + "#by-elo")
-        assert page.locator("#by-elo").is_visible()
-        assert page.locator("#by-rank").is_hidden()
-        page.get_by_role("link", name="win rate", exact=True).click()
-        assert page.locator("#by-winrate").is_visible()
-        assert page.url.endswith("#by-winrate")
-        table = page.locator("#by-winrate table")
-        head = table.locator("th", has_text="win rate")
-        places = table.locator("tbody tr td:first-child")
-        before = places.all_inner_texts()
-        head.locator("button").click()
-        assert head.get_attribute("aria-sort") == "ascending"
-        assert [float(p) for p in places.all_inner_texts()] == sorted((float(p) for p in before), reverse=True)
-        browser.close()
+    page = browser.new_page(viewport={"width": 390, "height": 800})
+    asked: list[str] = []
+    wrong: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.on("console", lambda message: wrong.append(message.text))
+    page.on("pageerror", lambda error: wrong.append(str(error)))
+    page.on("dialog", lambda dialog: wrong.append("a dialog"))
+    for path in ("index.html", "about.html", "methods.html", "methods/maml.html", "tasks/pair--letters.html"):
+        page.goto((site / path).as_uri())
+        # nothing stands out beyond the width of a phone
+        assert page.evaluate("document.documentElement.scrollWidth") == 390, path
+    page.goto((site / "suites/pair.html").as_uri() + "#by-elo")
+    assert page.locator("#by-elo").is_visible()
+    assert page.locator("#by-rank").is_hidden()
+    page.get_by_role("link", name="win rate", exact=True).click()
+    assert page.locator("#by-winrate").is_visible()
+    assert page.url.endswith("#by-winrate")
+    table = page.locator("#by-winrate table")
+    head = table.locator("th", has_text="win rate")
+    places = table.locator("tbody tr td:first-child")
+    before = places.all_inner_texts()
+    head.locator("button").click()
+    assert head.get_attribute("aria-sort") == "ascending"
+    assert [float(p) for p in places.all_inner_texts()] == sorted((float(p) for p in before), reverse=True)
+    page.close()
     assert all(url.startswith((site.as_uri(), "data:,")) for url in asked)
     assert wrong == []
