@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -12,10 +12,11 @@ from benchbench.cards import MethodCard
 from benchbench.errors import UnknownNameError
 from benchbench.results import browse
 from benchbench.results.boards import board_cells, score_grid, suite_facts
-from benchbench.results.filters import _tags
+from benchbench.results.filters import card_tags
 from benchbench.results.importers.suites import find_any_suite
+from benchbench.results.standings import impute_as_board
 from benchbench.stats.board import Board, Cell, leaderboard
-from benchbench.stats.imputation import Imputed, impute
+from benchbench.stats.imputation import Imputed
 from benchbench.suite_files import ScoreSpec, SuiteSpec, TaskSpec
 
 if TYPE_CHECKING:
@@ -32,7 +33,6 @@ __all__ = [
     "load_suite",
     "open_store",
     "spec_of",
-    "tags_of",
 ]
 
 # a page waits so long for a writer before it says that the database is in use; runs hold it for milliseconds
@@ -56,11 +56,6 @@ def cards() -> Mapping[str, MethodCard]:
         # a plug-in that cannot be imported is of no concern to a reader
         warnings.simplefilter("ignore")
         return {name: entry.card for name, entry in methods().items()}
-
-
-def tags_of(card: MethodCard) -> set[str]:
-    """Return the words that a method can be filtered by: family, kinds of tasks, track, declared properties."""
-    return _tags(card)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,7 +141,7 @@ class BoardData:
             card = known.get(key[0])
             if filters.methods and label not in filters.methods and key[0] not in filters.methods:
                 continue
-            if filters.tags and (card is None or tags_of(card).isdisjoint(filters.tags)):
+            if filters.tags and (card is None or card_tags(card).isdisjoint(filters.tags)):
                 continue
             if filters.kind and (label in self.transductive) != (filters.kind == "transductive"):
                 continue
@@ -160,13 +155,7 @@ class BoardData:
         chosen = [t for t in self.grid.tasks if t in tasks] if tasks else None
         everything = labels is not None and len(labels) == len(self.grid.methods)
         grid = self.grid.select(methods=None if everything else labels, tasks=chosen)
-        policy = self.board.imputation
-        if policy in ("none", "drop-task"):
-            return impute(grid, policy)
-        fills = {task: value for task, value in self.board.fills.items() if value is not None}
-        # the values are the board's, whatever the policy that they came from
-        found = impute(grid, "baseline", fills=fills) if fills else impute(grid, "none")
-        return replace(found, policy=policy, notes=())
+        return impute_as_board(grid, self.board)
 
 
 def load_suite(store: Store, name: str) -> SuiteData:

@@ -14,6 +14,7 @@ from benchbench.dashboard.data import BoardData, Choice, Filters, SuiteData
 from benchbench.dashboard.views import common
 from benchbench.paths import default_db
 from benchbench.results import browse
+from benchbench.results.filters import card_tags
 from benchbench.stats.board import IMPUTATIONS
 
 if TYPE_CHECKING:
@@ -178,7 +179,7 @@ def choose_board(page: str, source: Source, suite: SuiteData, *, imputation: boo
 def choose_filters(page: str, board: BoardData) -> Filters:
     """Let the reader narrow the methods and tasks."""
     known = installed()
-    tags = sorted({t for m, _ in board.sources if m in known for t in data.tags_of(known[m])})
+    tags = sorted({t for m, _ in board.sources if m in known for t in card_tags(known[m])})
     machines = sorted({h for s in board.sources.values() for h in s.hardware})
     given = [n for n in ("tag", "kind", "hardware", "method", "task") if st.query_params.get(n)]
     title = f"Filters ({len(given)} set)" if given else "Filters"
@@ -252,10 +253,10 @@ def left_out(board: BoardData) -> None:
     if not lines:
         return
     with st.expander(f"What was left out ({len(lines)})", icon=":material/visibility_off:"):
-        st.markdown("\n".join(f"- {_escaped(line)}" for line in lines))
+        st.markdown("\n".join(f"- {escaped(line)}" for line in lines))
 
 
-def _escaped(text: str) -> str:
+def escaped(text: str) -> str:
     return "".join(f"\\{c}" if c in "\\`*_{}[]<>#|~$:" else c for c in text)
 
 
@@ -297,7 +298,7 @@ _ADVICE = {
 def show_trouble(trouble: Trouble) -> None:
     """Say why there is nothing to show, and what to do about it."""
     st.title(_TITLES[trouble.kind])
-    st.markdown(_escaped(trouble.message))
+    st.markdown(escaped(trouble.message))
     st.markdown(_ADVICE[trouble.kind])
     if trouble.kind in ("absent", "empty"):
         st.code(

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from benchbench.suite_files import SuiteSpec
 
 __all__ = [
+    "COUNTED",
+    "IN_GROUP",
     "board_cells",
     "compare_sides",
     "evaluations",
@@ -37,7 +39,7 @@ __all__ = [
 # Of each trial one attempt counts: the newest that is not infra (infra only if there is no other), of the newest source that its
 # method was measured with under these conditions: no row of a board mixes two sources, and a quick run with a new source does
 # not empty the board of a longer preset. A changed suite file or data give other trials, which group apart.
-_COUNT = """
+COUNTED = """
 CREATE TEMP TABLE counted AS
 WITH newest AS (
     SELECT suite, preset, threads, device, method, params_json, arg_max(adapter_source_hash, started_at) AS source
@@ -49,6 +51,12 @@ QUALIFY row_number() OVER (
     PARTITION BY trial_id, task_fingerprint, protocol_version
     ORDER BY outcome = 'infra', started_at DESC, attempt_key
 ) = 1
+"""
+
+# Parameters 1 to 6 are the fields of `Group`, in their order.
+IN_GROUP = """
+    suite_version = $1 AND protocol_version = $2 AND preset = $3
+    AND coalesce(CAST(json_extract(budget_json, '$.test_units') AS BIGINT), 0) = $4 AND threads = $5 AND device = $6
 """
 
 # histograms, since DISTINCT aggregates made the query a third slower
@@ -96,13 +104,11 @@ QUALIFY rank() OVER (PARTITION BY suite, task, method, params_json, preset, thre
 ORDER BY suite, task, method, params_json, preset, seed
 """
 
-# the order of the group's parameters is that of the fields of `Group`
-_TRIALS = """
+_TRIALS = f"""
 SELECT attempt_key, task, task_fingerprint, method, params_json, seed, attempts.metric, m.value
 FROM attempts SEMI JOIN counted USING (attempt_key)
 LEFT JOIN (SELECT attempt_key, value FROM metrics WHERE kind = 'phase' AND name = 'meta_fit') AS m USING (attempt_key)
-WHERE outcome = 'ok' AND suite_version = $1 AND protocol_version = $2 AND preset = $3
-    AND coalesce(CAST(json_extract(budget_json, '$.test_units') AS BIGINT), 0) = $4 AND threads = $5 AND device = $6
+WHERE outcome = 'ok' AND {IN_GROUP}
 ORDER BY task, method, params_json, seed
 """
 
@@ -111,15 +117,14 @@ SELECT attempt_key, step, seconds, metric, value FROM curves
 WHERE starts_with(metric, 'val_') AND attempt_key IN (SELECT unnest(CAST($1 AS UBIGINT[]))) ORDER BY attempt_key, position
 """
 
-# the same conditions again; a step has both metrics
-_INCUMBENTS = """
+# a step has both metrics
+_INCUMBENTS = f"""
 SELECT task, task_fingerprint, method, params_json, seed, CAST(json_extract(budget_json, '$.iterations') AS DOUBLE),
     list(curves.value ORDER BY position) FILTER (curves.metric = 'spent_evaluations'),
     list(curves.seconds ORDER BY position) FILTER (curves.metric = 'incumbent_loss'),
     list(curves.value ORDER BY position) FILTER (curves.metric = 'incumbent_loss')
 FROM attempts SEMI JOIN counted USING (attempt_key) LEFT JOIN curves USING (attempt_key)
-WHERE outcome = 'ok' AND suite_version = $1 AND protocol_version = $2 AND preset = $3
-    AND coalesce(CAST(json_extract(budget_json, '$.test_units') AS BIGINT), 0) = $4 AND threads = $5 AND device = $6
+WHERE outcome = 'ok' AND {IN_GROUP}
 GROUP BY ALL ORDER BY task, method, params_json, seed
 """
 
@@ -130,12 +135,11 @@ WHERE outcome = 'ok' AND method = $1 AND task = $2 AND task_fingerprint = $3
 GROUP BY ALL
 """
 
-# `_TRIALS`'s conditions; orderings are of methods with default parameters
-_ORDERED = """
+# orderings are of methods with default parameters
+_ORDERED = f"""
 SELECT task, task_fingerprint, method, seed, outcome, error_message, unit, coalesce(scores, [])
 FROM attempts SEMI JOIN counted USING (attempt_key) LEFT JOIN unit_scores USING (attempt_key)
-WHERE params_json = '{}' AND suite_version = $1 AND protocol_version = $2 AND preset = $3
-    AND coalesce(CAST(json_extract(budget_json, '$.test_units') AS BIGINT), 0) = $4 AND threads = $5 AND device = $6
+WHERE params_json = '{{}}' AND {IN_GROUP}
     AND list_contains(CAST($7 AS VARCHAR[]), method)
 ORDER BY task, method, seed, started_at
 """
@@ -165,7 +169,7 @@ def board_cells(results: Readable, suite: str) -> tuple[list[Cell], list[str]]:
     if not results.exists():
         return [], []
     with results.reading() as con:
-        con.execute(_COUNT, [suite])
+        con.execute(COUNTED, [suite])
         rows = con.execute(_CELLS).fetchall()
         older = con.execute(_OLDER, [suite]).fetchall()
     cells = [
@@ -203,7 +207,7 @@ def board_cells(results: Readable, suite: str) -> tuple[list[Cell], list[str]]:
 def seed_curves(results: Readable, suite: str, group: Group) -> list[SeedCurve]:
     """Return the counted trials of a board's group that ended well, each with its curve of the task's metric in validation."""
     with results.reading() as con:
-        con.execute(_COUNT, [suite])
+        con.execute(COUNTED, [suite])
         trials = con.execute(_TRIALS, list(astuple(group))).fetchall()
         rows = con.execute(_POINTS, [[t[0] for t in trials]]).fetchall()
     reported: dict[int, dict[str, dict[int, tuple[float, float]]]] = {}
@@ -238,7 +242,7 @@ def incumbents(results: Readable, suite: str, board: Board) -> list[Incumbents]:
     if board.group is None:
         return []
     with results.reading() as con:
-        con.execute(_COUNT, [suite])
+        con.execute(COUNTED, [suite])
         rows = con.execute(_INCUMBENTS, list(astuple(board.group))).fetchall()
     shown = {(r.task, r.method, r.params) for r in board.rows}
     return [
@@ -261,7 +265,7 @@ def evaluations(
 ) -> dict[tuple[str, int], dict[str, float]]:
     """Return what a design recorded of each evaluation of a problem, by parameters (canonical JSON) and number."""
     with results.reading() as con:
-        con.execute(_COUNT, [suite])
+        con.execute(COUNTED, [suite])
         rows = con.execute(_EVALUATIONS, [method, task, fingerprint]).fetchall()
     return {(r[0], r[1]): r[2] for r in rows}
 
@@ -269,7 +273,7 @@ def evaluations(
 def ordering_trials(results: Readable, suite: str, group: Group, methods: Iterable[str]) -> list[Trial]:
     """Return the counted trials of those methods, with default parameters, within a board's group."""
     with results.reading() as con:
-        con.execute(_COUNT, [suite])
+        con.execute(COUNTED, [suite])
         rows = con.execute(_ORDERED, [*astuple(group), sorted(set(methods))]).fetchall()
     names = Trial.__dataclass_fields__
     return [Trial(**dict(zip(names, (*r[:-1], tuple(r[-1])), strict=True))) for r in rows]
@@ -278,7 +282,7 @@ def ordering_trials(results: Readable, suite: str, group: Group, methods: Iterab
 def compare_sides(results: Readable, suite: str | None = None) -> list[Side]:
     """Return the counted trials, each with its scores by unit, for a comparison."""
     with results.reading() as con:
-        con.execute(_COUNT, [suite])
+        con.execute(COUNTED, [suite])
         rows = con.execute(_SIDES).fetchall()
     names = Side.__dataclass_fields__
     return [Side(**dict(zip(names, (*r[:-1], tuple(r[-1])), strict=True))) for r in rows]

@@ -8,10 +8,10 @@ from dataclasses import astuple, dataclass
 from typing import TYPE_CHECKING, Any
 
 from benchbench.errors import BenchbenchError, InputError
-from benchbench.results.boards import _COUNT
+from benchbench.results.boards import COUNTED, IN_GROUP
 from benchbench.results.landing import list_landed
-from benchbench.results.queries import _dicts
-from benchbench.results.store import Store, _InUse
+from benchbench.results.queries import dicts
+from benchbench.results.store import Store, StoreInUse
 
 if TYPE_CHECKING:
     from benchbench.results.queries import Readable
@@ -90,7 +90,7 @@ def trouble_with(store: Store) -> Trouble | None:
     try:
         with store.reading() as con:
             row = con.execute("SELECT EXISTS (FROM attempts), EXISTS (FROM runs)").fetchone()
-    except _InUse as error:
+    except StoreInUse as error:
         return Trouble(kind="in use", message=str(error))
     except InputError as error:
         return Trouble(kind="foreign", message=str(error))
@@ -113,13 +113,12 @@ def suite_overviews(results: Readable) -> list[SuiteOverview]:
     ]
 
 
-_PROVENANCE = """
+_PROVENANCE = f"""
 SELECT method, params_json, count(*), count(*) FILTER (git_dirty = false AND git_commit <> ''),
     list_sort(map_keys(histogram(adapter_source_hash))), list_sort(map_keys(histogram(git_commit))),
     list_sort(map_keys(histogram(hardware_class)))
 FROM attempts SEMI JOIN counted USING (attempt_key)
-WHERE outcome <> 'infra' AND suite_version = $1 AND protocol_version = $2 AND preset = $3
-    AND coalesce(CAST(json_extract(budget_json, '$.test_units') AS BIGINT), 0) = $4 AND threads = $5 AND device = $6
+WHERE outcome <> 'infra' AND {IN_GROUP}
 GROUP BY method, params_json
 """
 
@@ -127,7 +126,7 @@ GROUP BY method, params_json
 def provenance(results: Readable, suite: str, group: Group) -> dict[tuple[str, str], Provenance]:
     """Return, by method and parameters (canonical JSON), where the counted trials of a board's group come from."""
     with results.reading() as con:
-        con.execute(_COUNT, [suite])
+        con.execute(COUNTED, [suite])
         rows = con.execute(_PROVENANCE, list(astuple(group))).fetchall()
     return {
         (r[0], r[1]): Provenance(
@@ -158,7 +157,7 @@ def live_runs(results: Readable, limit: int | None = None) -> list[dict[str, Any
     Times are seconds since the epoch. Nobody writes a run's end if it was killed: its state then stays "running".
     """
     with results.reading() as con:
-        rows = _dicts(con, _RUNS, [limit])
+        rows = dicts(con, _RUNS, [limit])
     for row in rows:
         row["hardware"] = json.loads(row.pop("hardware_json"))
         row["user"] = row.pop("user_name")
@@ -189,13 +188,13 @@ def attempt_list(
     """Return attempts, newest first, without scores by unit, curves, output and traceback (`Readable.attempt` has them)."""
     wanted = None if outcomes is None else list(outcomes)
     with results.reading() as con:
-        return _dicts(con, _ATTEMPTS, [run_id, method, wanted, limit])
+        return dicts(con, _ATTEMPTS, [run_id, method, wanted, limit])
 
 
 def method_failures(results: Readable, method: str, limit: int = 50) -> list[dict[str, Any]]:
     """Return the newest attempts of a method that did not end well, each with traceback and output."""
     with results.reading() as con:
-        return _dicts(
+        return dicts(
             con,
             "SELECT attempt_id, run_id, suite, task, seed, preset, params_json AS params, outcome, error_type, error_message,"
             " traceback, log_tail, started_at, wall_seconds, host FROM attempts"
@@ -221,14 +220,14 @@ ORDER BY suite, preset, params_json, task, newest DESC
 def method_results(results: Readable, method: str) -> list[dict[str, Any]]:
     """Return the counted trials of a method, summed up by suite, task, budget and parameters."""
     with results.reading() as con:
-        con.execute(_COUNT, [None])
-        return _dicts(con, _RESULTS, [method])
+        con.execute(COUNTED, [None])
+        return dicts(con, _RESULTS, [method])
 
 
 def method_history(results: Readable, method: str) -> list[dict[str, Any]]:
     """Return all attempts of a method (history included), summed up by source of the adapter, suite, preset and task, in order of time."""
     with results.reading() as con:
-        return _dicts(
+        return dicts(
             con,
             "SELECT adapter_source_hash AS source, suite, suite_version, preset, task, params_json AS params,"
             " any_value(metric) FILTER (metric <> '') AS metric, min(started_at) AS first, max(started_at) AS newest,"
@@ -245,7 +244,7 @@ def method_history(results: Readable, method: str) -> list[dict[str, Any]]:
 def task_data(results: Readable, suite: str) -> list[dict[str, Any]]:
     """Return the data that the tasks of a suite were met with: fingerprint, suite version, attempts, first and newest, the newest first."""
     with results.reading() as con:
-        return _dicts(
+        return dicts(
             con,
             "SELECT task, task_fingerprint, suite_version, protocol_version, any_value(track) AS track,"
             " any_value(metric) FILTER (metric <> '') AS metric, any_value(unit) FILTER (unit <> '') AS unit,"

@@ -16,7 +16,7 @@ __all__ = ["FILTERS", "Filter", "filter_cells", "parse_filters"]
 
 _CARD_FIELDS = ("track", "family", "year", "deterministic", "ordered", "batched", "name", "title", "paper")
 FILTERS = (*_CARD_FIELDS, "tag", "kind", "meta_trained", "transductive", "hardware")
-"""Keys: fields of the methods' cards; `tag` (family, task kind, track, or one of the words of `_tags`); `kind` (of task that the
+"""Keys: fields of the methods' cards; `tag` (family, task kind, track, or one of the words of `card_tags`); `kind` (of task that the
 method can handle); whether it is meta-trained; and, as recorded, whether it is transductive and which hardware it ran on."""
 _WORDS = {"yes": True, "true": True, "1": True, "no": False, "false": False, "0": False}
 
@@ -58,7 +58,7 @@ def _flag(one: Filter, value: str) -> bool:
 
 def _of_card(card: MethodCard, key: str) -> Any:
     if key == "tag":
-        return _tags(card)
+        return card_tags(card)
     if key == "kind":
         return card.tasks
     if key == "meta_trained":
@@ -66,7 +66,7 @@ def _of_card(card: MethodCard, key: str) -> Any:
     return getattr(card, key)
 
 
-def _tags(card: MethodCard) -> set[str]:
+def card_tags(card: MethodCard) -> set[str]:
     flags = {
         "transductive": card.transductive,
         "ordered": card.ordered,

@@ -22,7 +22,7 @@ __all__ = ["frozen_baselines", "frozen_ends", "perfect_scores", "score_grid"]
 
 _HERE = "suite = $1 AND preset = $2 AND threads = $3 AND device = $4"
 
-# The same rule as `boards._COUNT`, for one group only. Which attempt counts where a cell has several is decided below: the window
+# The same rule as `boards.COUNTED`, for one group only. Which attempt counts where a cell has several is decided below: the window
 # over a million trial ids took longer than all the rest.
 _SOURCES = f"""
 SELECT method, params_json, arg_max(adapter_source_hash, started_at) FROM attempts

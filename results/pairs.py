@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import astuple, dataclass
 from typing import TYPE_CHECKING
 
-from benchbench.results.boards import _COUNT
+from benchbench.results.boards import COUNTED, IN_GROUP
 
 if TYPE_CHECKING:
     from benchbench.results.queries import Readable
@@ -13,12 +13,11 @@ if TYPE_CHECKING:
 
 __all__ = ["UnitScores", "unit_scores"]
 
-# the conditions of `boards._TRIALS`; of one method
-_SCORES = """
+# of one method
+_SCORES = f"""
 SELECT task, task_fingerprint, seed, unit, coalesce(scores, [])
 FROM attempts SEMI JOIN counted USING (attempt_key) LEFT JOIN unit_scores USING (attempt_key)
-WHERE outcome = 'ok' AND suite_version = $1 AND protocol_version = $2 AND preset = $3
-    AND coalesce(CAST(json_extract(budget_json, '$.test_units') AS BIGINT), 0) = $4 AND threads = $5 AND device = $6
+WHERE outcome = 'ok' AND {IN_GROUP}
     AND method = $7 AND params_json = $8
 ORDER BY task, seed
 """
@@ -45,7 +44,7 @@ def unit_scores(
     if board.group is None:
         return {}
     with results.reading() as con:
-        con.execute(_COUNT, [suite])
+        con.execute(COUNTED, [suite])
         rows = con.execute(_SCORES, [*astuple(board.group), method, params]).fetchall()
     return {
         (task, seed): UnitScores(unit, tuple(scores))

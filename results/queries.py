@@ -126,7 +126,7 @@ class Readable(ABC):
     def runs(self, limit: int | None = None) -> list[dict[str, Any]]:
         """Return the runs, newest first, each with its number of attempts by outcome under ``outcomes``."""
         with self.reading() as con:
-            rows = _dicts(con, "SELECT * FROM runs ORDER BY started_at DESC, run_id LIMIT $1", [limit])
+            rows = dicts(con, "SELECT * FROM runs ORDER BY started_at DESC, run_id LIMIT $1", [limit])
             counts = con.execute(
                 "SELECT run_id, outcome, count(*) FROM attempts WHERE run_id IN (SELECT unnest(CAST($1 AS VARCHAR[])))"
                 " GROUP BY ALL",
@@ -147,7 +147,7 @@ class Readable(ABC):
     def attempts_of_run(self, run_id: str) -> list[dict[str, Any]]:
         """Return the attempts of one run in the order they began, short: id, task, method, outcome, score, error, seconds."""
         with self.reading() as con:
-            return _dicts(
+            return dicts(
                 con,
                 "SELECT attempt_id, task, method, params_json AS params, seed, try_number, outcome, metric, score, seconds,"
                 " error_type, error_message FROM attempts WHERE run_id = $1 ORDER BY started_at, attempt_id",
@@ -184,14 +184,14 @@ def _ambiguous(prefix: str, ids: Sequence[tuple[Any, ...]]) -> str:
 
 
 def _whole_attempt(con: duckdb.DuckDBPyConnection, attempt_id: str) -> dict[str, Any]:
-    row = _dicts(con, "SELECT * FROM attempts WHERE attempt_key = md5_number_lower($1)", [attempt_id])[0]
+    row = dicts(con, "SELECT * FROM attempts WHERE attempt_key = md5_number_lower($1)", [attempt_id])[0]
     key = [row.pop("attempt_key")]
     row["params"] = json.loads(row.pop("params_json"))
     row["budget"] = json.loads(row.pop("budget_json"))
     named = con.execute("SELECT kind, name, value FROM metrics WHERE attempt_key = $1", key).fetchall()
     row["metrics"] = {name: value for kind, name, value in named if kind == "metric"}
     row["phases"] = {name: value for kind, name, value in named if kind == "phase"}
-    row["curve"] = _dicts(
+    row["curve"] = dicts(
         con, "SELECT step, seconds, metric, value FROM curves WHERE attempt_key = $1 ORDER BY position", key
     )
     scores = con.execute("SELECT scores FROM unit_scores WHERE attempt_key = $1", key).fetchone()
@@ -203,7 +203,7 @@ def _whole_attempt(con: duckdb.DuckDBPyConnection, attempt_id: str) -> dict[str,
     return row
 
 
-def _dicts(con: duckdb.DuckDBPyConnection, query: str, parameters: Sequence[Any]) -> list[dict[str, Any]]:
+def dicts(con: duckdb.DuckDBPyConnection, query: str, parameters: Sequence[Any]) -> list[dict[str, Any]]:
     result = con.execute(query, list(parameters))
     names = [column[0] for column in result.description or ()]
     return [dict(zip(names, values, strict=True)) for values in result.fetchall()]

@@ -15,11 +15,12 @@ from benchbench.stats.standings import standings
 if TYPE_CHECKING:
     from benchbench.results.queries import Readable
     from benchbench.stats.board import Board
+    from benchbench.stats.grid import ScoreGrid
     from benchbench.stats.imputation import Imputed
     from benchbench.stats.standings import Standing
     from benchbench.suite_files import SuiteSpec
 
-__all__ = ["N_BOOTSTRAP", "board_grid", "board_standings", "task_standings"]
+__all__ = ["N_BOOTSTRAP", "board_grid", "board_standings", "impute_as_board", "task_standings"]
 
 N_BOOTSTRAP = 200
 """Resamples of the tasks behind an interval."""
@@ -27,7 +28,11 @@ N_BOOTSTRAP = 200
 
 def board_grid(results: Readable, suite: str, board: Board) -> Imputed:
     """Return the counted trials of a board, with failures imputed by the board's policy and with the very values of the board."""
-    grid = score_grid(results, suite, board)
+    return impute_as_board(score_grid(results, suite, board), board)
+
+
+def impute_as_board(grid: ScoreGrid, board: Board) -> Imputed:
+    """Return trials of a board, or of some of its methods and tasks, with failures imputed by its policy and with its very values."""
     if board.imputation in ("none", "drop-task"):
         return impute(grid, board.imputation)
     # the board chose what stands for a failure, of all methods and not only of those that are shown

@@ -137,7 +137,7 @@ class Store(Readable):
             try:
                 with self._attached(wait_seconds) as con:
                     self._fold(con, batch, report)
-            except _InUse:
+            except StoreInUse:
                 report.is_deferred = True
                 break
         return report
@@ -192,7 +192,7 @@ class Store(Readable):
                 finally:
                     con.close()
         except locks.LockTimeout:
-            raise _InUse(self.path, wait_seconds) from None
+            raise StoreInUse(self.path, wait_seconds) from None
         except OSError as error:
             raise StoreError(f"cannot use {self.path}: {error.strerror or error}") from error
 
@@ -242,7 +242,7 @@ class Store(Readable):
                     # before the lock goes: an open file shuts out writers
                     con.close()
         except locks.LockTimeout:
-            raise _InUse(self.path, self.wait_seconds) from None
+            raise StoreInUse(self.path, self.wait_seconds) from None
         finally:
             con.close()
 
@@ -259,7 +259,7 @@ class Store(Readable):
         return self.path.is_file() or bool(landing.list_landed(self.landing))
 
 
-class _InUse(StoreError):
+class StoreInUse(StoreError):
     """Another process kept the database all the time."""
 
     def __init__(self, path: Path, wait_seconds: float, detail: str = "") -> None:
@@ -303,7 +303,7 @@ def attach(con: duckdb.DuckDBPyConnection, path: Path, *, read_only: bool, deadl
                 raise StoreError(f"cannot open {path}: {text}") from error
             if time.monotonic() >= deadline:
                 holder = text[text.find("(PID") :].split(")")[0].strip("(") if "(PID" in text else ""
-                raise _InUse(path, time.monotonic() - began, holder) from error
+                raise StoreInUse(path, time.monotonic() - began, holder) from error
         time.sleep(pause)
         pause = min(pause * 2, 0.1)
 

@@ -25,7 +25,7 @@ from benchbench.cli.common import (
     print_table,
     split_list,
 )
-from benchbench.cli.leaderboard import generated_tasks, make_board, no_results, one_suite, splits_line
+from benchbench.cli.leaderboard import generated_tasks, make_board, no_results, splits_line
 from benchbench.cli.tables import columns_that_fit, print_lines, terminal_width
 from benchbench.errors import InputError, UnknownNameError
 
@@ -55,13 +55,14 @@ def compare_methods(
     format_: FormatOption = "table",
 ) -> None:
     """Compare two methods of a suite, paired: task by task and over all tasks."""
+    from benchbench.results.importers.suites import find_any_suite
     from benchbench.results.store import Store
 
     check_format(format_)
     if rope is not None and not (rope >= 0 and math.isfinite(rope)):
         raise InputError(f"--rope must be a number of 0 or more, got {rope}")
     store = Store(db_path(db))
-    spec = one_suite(suite, store)
+    spec = find_any_suite(suite, store)
     board = make_board(
         spec, store, preset=preset, device=device, threads=threads, tasks=split_list(task), impute=impute
     )

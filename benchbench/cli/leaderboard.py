@@ -38,7 +38,6 @@ __all__ = [
     "leaderboard",
     "make_board",
     "no_results",
-    "one_suite",
     "show_leaderboard",
     "splits_line",
 ]
@@ -116,6 +115,8 @@ def find_suites(text: str, store: Readable) -> list[SuiteSpec]:
     ------
     UnknownNameError, SuiteFileError, InputError
     """
+    from benchbench.results.importers.suites import find_any_suite
+
     names = split_list([text])
     if names == ["all"]:
         names = _known(store)
@@ -123,38 +124,24 @@ def find_suites(text: str, store: Readable) -> list[SuiteSpec]:
             raise InputError("there are no results of any suite yet; make some: bench run --suite fewshot")
     if not names:
         raise InputError("--suite names no suite; list them with: bench list suites")
-    return [one_suite(name, store) for name in dict.fromkeys(names)]
+    return [find_any_suite(name, store) for name in dict.fromkeys(names)]
 
 
 def _known(store: Readable) -> list[str]:
     """Return the suites of which there are results and a description; of others the user is told."""
+    from benchbench.results.importers.suites import find_any_suite
+
     if not store.exists():
         return []
     found = []
     for name in store.suites():
         try:
-            one_suite(name, store)
+            find_any_suite(name, store)
         except UnknownNameError as error:
             sys.stderr.write(f"warning: results are left out: {error}\n")
         else:
             found.append(name)
     return found
-
-
-def one_suite(name: str, store: Readable) -> SuiteSpec:
-    """Return the suite of that name or file, or what is known of one that was published elsewhere and imported.
-
-    Raises
-    ------
-    UnknownNameError, SuiteFileError
-    """
-    from benchbench.suite_files import find_suite, list_suites
-
-    if name.endswith(".toml") or name in list_suites():
-        return find_suite(name)
-    from benchbench.results.importers.suites import find_any_suite
-
-    return find_any_suite(name, store)
 
 
 def make_board(

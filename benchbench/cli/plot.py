@@ -25,7 +25,7 @@ from benchbench.cli.common import (
     print_json,
     split_list,
 )
-from benchbench.cli.leaderboard import generated_tasks, make_board, no_results, one_suite
+from benchbench.cli.leaderboard import generated_tasks, make_board, no_results
 from benchbench.cli.tables import print_lines
 from benchbench.errors import InputError, UnknownNameError
 
@@ -68,6 +68,7 @@ def plot(
     format_: Annotated[str, typer.Option("--format", help="text, or json: the data behind the figure.")] = "text",
 ) -> None:
     """Draw the results of a suite, of the same trials as `bench leaderboard`."""
+    from benchbench.results.importers.suites import find_any_suite
     from benchbench.results.store import Store
 
     if kind not in KINDS:
@@ -76,7 +77,7 @@ def plot(
         raise InputError(f"--stat {stat}: goes with `bench plot heatmap`, as norm or rank")
     check_format(format_, ("text", "json"))
     store = Store(db_path(db))
-    spec = one_suite(suite, store)
+    spec = find_any_suite(suite, store)
     if out is None and format_ != "json":
         raise InputError("name the figure to write with -o FILE.png (or .svg, .pdf), or ask for --format json")
     target = None if out is None else _checked(out.expanduser())

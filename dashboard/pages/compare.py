@@ -49,7 +49,7 @@ def page() -> None:
         st.info(f"These two cannot be compared: {error}.")
         return
     st.subheader(f"{a} against {b}")
-    st.markdown(shell._escaped(view.sentence(found)))
+    st.markdown(shell.escaped(view.sentence(found)))
     s = found.summary
     span = "one task" if s.low is None else f"95 %: {number(s.low)} to {number(s.high)}"
     unit = view.SCALES[found.scale]

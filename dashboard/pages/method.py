@@ -37,8 +37,8 @@ def page() -> None:
     if card is None:
         st.info("This method is not installed here, so that its card is not known. Its results are.")
     else:
-        st.markdown(shell._escaped(card.summary))
-        st.markdown(f"{shell._escaped(card.paper)}. [{shell._escaped(card.url)}]({card.url})")
+        st.markdown(shell.escaped(card.summary))
+        st.markdown(f"{shell.escaped(card.paper)}. [{shell.escaped(card.url)}]({card.url})")
         left, right = st.columns(2)
         with left:
             shell.show(view.card_table(card))
@@ -70,7 +70,7 @@ def _results(source: shell.Source, name: str) -> None:
     if not failures:
         st.caption("None of its attempts failed.")
     for row in failures:
-        with st.expander(shell._escaped(view.failure_title(row))):
+        with st.expander(shell.escaped(view.failure_title(row))):
             st.caption(
                 f"{row['suite']}, preset {row['preset']}, {clock(row['started_at'])}, attempt {row['attempt_id']}"
             )

@@ -34,7 +34,7 @@ def page() -> None:
     for run in rows:
         if run["state"] == "running" and now - run["last_sign"] <= view.QUIET_SECONDS:
             share = min(run["n_attempts"] / run["n_trials"], 1.0) if run["n_trials"] else 0.0
-            st.progress(share, text=shell._escaped(f"{run['suite']}, {run['run_id']}: {view.progress_text(run, now)}"))
+            st.progress(share, text=shell.escaped(f"{run['suite']}, {run['run_id']}: {view.progress_text(run, now)}"))
     if not rows:
         st.info("No runs are recorded: these results were imported without them.")
         return
@@ -83,11 +83,11 @@ def _attempt(source: shell.Source, prefix: str) -> None:
         found = source.store.attempt(prefix)
     except InputError as error:
         st.title("Attempt")
-        st.info(shell._escaped(str(error)))
+        st.info(shell.escaped(str(error)))
         return
     st.title(f"Attempt {found['attempt_id'][:10]}")
     st.caption(
-        shell._escaped(f"{found['method']} on {found['task']}, seed {found['seed']}: {OUTCOME_WORDS[found['outcome']]}")
+        shell.escaped(f"{found['method']} on {found['task']}, seed {found['seed']}: {OUTCOME_WORDS[found['outcome']]}")
     )
     for title, text in (("Traceback", found["traceback"]), ("Output", found["log_tail"])):
         if text.strip():

@@ -24,8 +24,10 @@ from benchbench.stats.standings import normalised_scores, standings
 def results_folder() -> Path:
     import os
 
-    folder = Path(os.environ.get("BENCHBENCH_DATA", "")) / "results"
-    if not folder.is_dir():
+    chosen = os.environ.get("BENCHBENCH_DATA")
+    # "" would be this folder, which has results/ of its own
+    folder = Path(chosen or "nowhere") / "results"
+    if not chosen or not folder.is_dir():
         pytest.skip("published results are not here: set BENCHBENCH_DATA to a folder with results/")
     return folder
 
