@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from benchbench.dashboard import shell, tables
+from benchbench.dashboard import shell, state, tables
 from benchbench.dashboard.pages import about, compare, curves, leaderboard, method, runs, task, tradeoff
 from benchbench.errors import BenchbenchError
 from benchbench.results import browse
@@ -34,6 +34,7 @@ def main() -> None:
             "About": "benchbench: which method is better, on what, at what cost?",
         },
     )
+    state.begin_run()
     pages = [st.Page(show, title=title, url_path=path, default=i == 0) for i, (show, title, path) in enumerate(PAGES)]
     pages.append(st.Page(about.page, title="About the numbers", url_path="about"))
     chosen = st.navigation(pages, position="top")

@@ -315,7 +315,7 @@ def watch(seen: browse.State, trouble: str) -> None:
     source = open_source()
     # a lock that is let go changes no file
     if source.state != seen or (trouble and kind_of(browse.trouble_with(source.store)) != trouble):
-        st.rerun(scope="app")
+        state.rerun()
 
 
 def kind_of(trouble: Trouble | None) -> str:

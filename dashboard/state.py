@@ -1,6 +1,9 @@
 """Widgets whose value stands in the address: what a reader sees can be linked to, and a link shows what its sender saw.
 
 A value that is the default is left out of the address. Options keep their own names there, whatever their labels are.
+
+The browser sends its address with every choice, and that address may be older than what a rerun before wrote into it, of which the
+browser has not yet heard. So an address that differs from what was written counts only if the reader did not just use a widget.
 """
 
 from __future__ import annotations
@@ -10,28 +13,53 @@ from typing import Any, TypeVar
 
 import streamlit as st
 
-__all__ = ["choice", "forget_others", "number", "pick", "several", "switch", "text_of"]
+__all__ = ["begin_run", "choice", "forget_others", "number", "pick", "rerun", "several", "switch", "text_of"]
 
 V = TypeVar("V")
+
+# in the session's state: what each widget showed last, and whether the address of this rerun may be an old one
+_SHOWN, _OLD_ADDRESS, _OWN_RERUN = "state:shown", "state:old address", "state:own rerun"
+
+
+def begin_run() -> None:
+    """Find out what made the page rerun; called before any widget of a page."""
+    kept = st.session_state
+    shown: dict[str, Any] = kept.setdefault(_SHOWN, {})
+    used = any(key in kept and kept[key] != value for key, value in shown.items())
+    kept[_OLD_ADDRESS] = kept.pop(_OWN_RERUN, False) or used
+
+
+def rerun() -> None:
+    """Make the whole page anew, though the reader did nothing."""
+    st.session_state[_OWN_RERUN] = True
+    st.rerun(scope="app")
 
 
 def _begin(page: str, name: str, found: Any) -> str:
     """Let the address decide where it changed without us: a link was opened, or the reader went back. Return the widget's key."""
     key, seen = f"{page}:{name}", f"{page}:{name}:address"
     raw = st.query_params.get_all(name)
-    if key not in st.session_state or st.session_state.get(seen) != raw:
+    moved = st.session_state.get(seen) != raw and not st.session_state.get(_OLD_ADDRESS)
+    if key not in st.session_state or moved:
         st.session_state[key] = found
     return key
 
 
 def _end(page: str, name: str, values: list[str]) -> None:
     """Write the value into the address; [] leaves it out."""
-    if st.query_params.get_all(name) != values:
+    key, seen = f"{page}:{name}", f"{page}:{name}:address"
+    # where the browser's address is old, what a rerun before wrote is on its way to it
+    coming = st.session_state.get(seen, []) if st.session_state.get(_OLD_ADDRESS) else values
+    if st.query_params.get_all(name) != values or coming != values:
         if values:
             st.query_params[name] = values
         else:
-            st.query_params.pop(name, None)
-    st.session_state[f"{page}:{name}:address"] = values
+            # told to the browser even where the name is not in the old address that it sent
+            others = [n for n in st.query_params if n != name]
+            st.query_params.from_dict({n: st.query_params.get_all(n) for n in others})
+    st.session_state[seen] = values
+    value = st.session_state[key]
+    st.session_state.setdefault(_SHOWN, {})[key] = list(value) if isinstance(value, list) else value
 
 
 def choice(

@@ -134,18 +134,23 @@ class Tab:
         )
 
     def choose(self, box: Any, name: str) -> None:
-        """Choose one of the values of a box; its list closes when the page is made anew, and is then opened again."""
+        """Choose one of the values of a box, until the address names it.
+
+        A list closes when the page is made anew, even under the pointer; it is then opened again.
+        """
         from playwright.sync_api import TimeoutError as Late
 
         for _ in range(6):
             self.settle()
+            if f"={name}" in self.page.evaluate("location.search"):
+                return
             box.click()
             try:
                 self.page.get_by_role("option", name=name, exact=True).click(timeout=5_000)
-                return
+                self.page.wait_for_function("text => location.search.includes(text)", arg=f"={name}", timeout=10_000)
             except Late:
                 self.page.keyboard.press("Escape")
-        raise AssertionError(f"no option {name}")
+        raise AssertionError(f"{name} could not be chosen: {self.page.evaluate('location.search')}")
 
     def text(self) -> str:
         return str(self.page.locator("[data-testid=stMain]").inner_text())
