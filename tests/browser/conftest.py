@@ -148,6 +148,7 @@ class Tab:
             try:
                 self.page.get_by_role("option", name=name, exact=True).click(timeout=5_000)
                 self.page.wait_for_function("text => location.search.includes(text)", arg=f"={name}", timeout=10_000)
+                return
             except Late:
                 self.page.keyboard.press("Escape")
         raise AssertionError(f"{name} could not be chosen: {self.page.evaluate('location.search')}")
