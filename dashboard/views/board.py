@@ -213,14 +213,17 @@ def _facts(view: View) -> dict[str, dict[str, Any]]:
     declined = (grid.count(State.DECLINED) > 0).sum(axis=1)
     n_ok = grid.count(State.OK)
     seconds = grid.task_seconds()
-    totals = np.full(len(grid.methods), np.nan) if seconds is None else np.nansum(seconds, axis=1)
+    totals = np.full(len(grid.methods), np.nan)
+    if seconds is not None:
+        # of published results nobody may have said how long they took; that is not no time at all
+        totals = np.where(np.isnan(seconds).all(axis=1), np.nan, np.nansum(seconds, axis=1))
     return {
         method: {
             "n_failed": int(failed[i]),
             "n_tasks_declined": int(declined[i]),
             "n_ok": int(n_ok[i].sum()),
             "n_tasks_ok": int((n_ok[i] > 0).sum()),
-            "seconds": float(totals[i]) if n_ok[i].any() else None,
+            "seconds": None if np.isnan(totals[i]) else float(totals[i]),
         }
         for i, method in enumerate(grid.methods)
     }

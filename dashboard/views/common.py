@@ -26,12 +26,15 @@ __all__ = [
     "csv_of",
     "duration",
     "finite",
+    "first_up",
     "generated_line",
     "json_of",
+    "mebibytes",
     "metric_label",
     "number",
     "percent",
     "plural",
+    "ran_on",
 ]
 
 METRIC_LABELS = {
@@ -112,15 +115,30 @@ def ago(seconds: float, now: float) -> str:
     return f"{duration(max(now - seconds, 1.0))} ago"
 
 
+def first_up(text: str) -> str:
+    """Return the text with a capital letter first, and the others as they are."""
+    return text[:1].upper() + text[1:]
+
+
+def mebibytes(value: float | None) -> str:
+    """Return the memory of a trial; results that were published elsewhere come without."""
+    return f"{value:,.0f} MiB" if value else "—"
+
+
+def ran_on(device: str, threads: int) -> list[str]:
+    """Return device and threads in words; nothing for what published results do not say."""
+    return [plural(threads, "thread"), device] if threads else []
+
+
 def conditions_line(board: Board, spec: SuiteSpec) -> str:
     """Return what all results on the board have in common."""
     group = board.group
     if group is None:
         return ""
-    return (
-        f"Suite {spec.name} {group.suite_version}, protocol {group.protocol_version}, preset {group.preset}, "
-        f"{plural(group.test_units, 'test unit')}, {plural(group.threads, 'thread')}, {group.device}."
-    )
+    parts = [f"Suite {spec.name} {group.suite_version}", f"protocol {group.protocol_version}", f"preset {group.preset}"]
+    if group.test_units:
+        parts.append(plural(group.test_units, "test unit"))
+    return f"{', '.join([*parts, *ran_on(group.device, group.threads)])}."
 
 
 def generated_line(data: BoardData) -> str:

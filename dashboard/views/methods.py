@@ -14,9 +14,10 @@ from benchbench.dashboard.views.common import (
     OUTCOME_WORDS,
     clock,
     duration,
+    mebibytes,
     metric_label,
     number,
-    plural,
+    ran_on,
 )
 from benchbench.stats.labels import method_label
 
@@ -100,13 +101,14 @@ def results_table(rows: Sequence[Mapping[str, Any]]) -> Table:
                 link(r["suite"], "", suite=r["suite"], preset=r["preset"]),
                 link(r["task"], "task", suite=r["suite"], task=r["task"], preset=r["preset"]),
                 Cell(_params(r["params"])),
-                Cell(f"{r['preset']}, {r['device']}, {plural(r['threads'], 'thread')}"),
+                Cell(", ".join((r["preset"], *ran_on(r["device"], r["threads"])))),
                 Cell(metric_label(r["metric"] or "")),
                 Cell(number(r["score"], 4)),
                 Cell(number(r["seed_sd"], 4)),
                 Cell(trials),
-                Cell(duration(r["seconds"])),
-                Cell("—" if r["peak_memory_mib"] is None else f"{r['peak_memory_mib']:,.0f} MiB"),
+                # 0 of both: published without them
+                Cell(duration(r["seconds"] if r["seconds"] or r["threads"] else None)),
+                Cell(mebibytes(r["peak_memory_mib"])),
             ]
         )
     return table

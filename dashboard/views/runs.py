@@ -13,6 +13,7 @@ from benchbench.dashboard.views.common import (
     ago,
     clock,
     duration,
+    mebibytes,
     number,
     plural,
 )
@@ -154,7 +155,7 @@ def attempts_table(rows: Sequence[Mapping[str, Any]], run_id: str) -> Table:
                 Cell(number(r["score"], 4)),
                 Cell(duration(r["seconds"])),
                 Cell(duration(r["wall_seconds"])),
-                Cell(f"{r['peak_memory_mib']:,.0f} MiB"),
+                Cell(mebibytes(r["peak_memory_mib"])),
                 Cell(error if len(error) <= 120 else f"{error[:117]}…"),
             ]
         )

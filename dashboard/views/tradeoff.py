@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchbench.dashboard.tables import Cell, Column, Table, badge, link
 from benchbench.dashboard.theme import ACCENT, log_axis, styled
-from benchbench.dashboard.views.common import duration, metric_label, number
+from benchbench.dashboard.views.common import duration, first_up, metric_label, number
 
 if TYPE_CHECKING:
     from benchbench.stats.frontier import CostPanel, CostPoint
@@ -97,7 +97,7 @@ def cost_table(panel: CostPanel, labels: Sequence[str]) -> Table:
         columns=[
             Column("#", is_number=True, help="The number in the figure"),
             Column("Method"),
-            Column(metric_label(panel.metric).capitalize(), is_number=True),
+            Column(first_up(metric_label(panel.metric)), is_number=True),
             Column("± 95 %", is_number=True),
             Column("Time", is_number=True, help="Timed seconds, training and test"),
             Column("Front"),

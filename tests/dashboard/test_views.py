@@ -367,3 +367,29 @@ def test_ticks_of_logarithmic_axes_are_written_out() -> None:
     assert log_axis(1, 50)["ticktext"] == ["1", "2", "5", "10", "20", "50", "100", "200", "500"]
     assert log_axis(0.0, 1e3)["ticktext"][-1] == "1000"
     assert log_axis(0.003, 900, " s")["ticktext"] == ["0.001 s", "0.01 s", "0.1 s", "1 s", "10 s", "100 s", "1000 s"]
+
+
+def test_what_published_results_do_not_say_is_not_shown_as_nothing(tmp_path: Any) -> None:
+    """They were shown as results of less than 0.01 s, in 0 MiB, with 0 threads."""
+    from benchbench.results.importers.storing import import_published, read_published
+
+    path = tmp_path / "table.csv"
+    path.write_text(
+        "task,method,score\n" + "".join(f"{t},{m},{v}\n" for t in ("x", "y") for m, v in (("one", 0.9), ("two", 0.5)))
+    )
+    store = Store(tmp_path / "published.duckdb")
+    import_published(
+        store, read_published(path, "long", "elsewhere", track="fewshot", metric="accuracy"), "A. Author, 2020"
+    )
+    suite = data.load_suite(store, "elsewhere")
+    board = data.load_board(store, suite, data.Choice())
+    table = boards.standings_table(view_of(board), {})
+    place = next(i for i, c in enumerate(table.columns) if c.title == "Time")
+    assert [row[place].text for row in table.rows] == ["—", "—"]
+    line = common.conditions_line(board.board, suite.spec)
+    assert "A. Author, 2020" in line
+    assert "0 thread" not in line
+    assert "0 test" not in line
+    (row, _) = methods.results_table(browse.method_results(store, "one")).rows
+    assert [row[-2].text, row[-1].text] == ["—", "—"]
+    assert "thread" not in row[3].text
