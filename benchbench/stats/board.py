@@ -15,7 +15,7 @@ from typing import Any
 from benchbench.errors import InputError, UnknownNameError
 from benchbench.stats.intervals import Estimate, estimate, estimate_of_summary
 from benchbench.stats.labels import method_label, published_source
-from benchbench.stats.ranks import mean_ranks, ranks
+from benchbench.stats.ranks import mean_ranks, ranks, to_compare
 
 __all__ = ["IMPUTATIONS", "Board", "Cell", "Group", "Row", "SuiteFacts", "TaskFacts", "leaderboard"]
 
@@ -377,7 +377,7 @@ def _task_rows(cells: list[Cell], names: list[str], fills: Mapping[str, float | 
     by_task = _by_task(cells)
     for task in names:
         task_rows = [_task_row(c, fills[task]) for c in by_task.get(task, [])]
-        found = ranks({i: r.score for i, r in enumerate(task_rows) if r.score is not None})
+        found = ranks({i: to_compare(r.score) for i, r in enumerate(task_rows) if r.score is not None})
         for i, row in enumerate(task_rows):
             row.rank = found.get(i)
         rows += sorted(task_rows, key=lambda r: (r.rank is None, r.rank or 0.0, r.label))
@@ -462,7 +462,7 @@ def _suite_rows(rows: list[Row], suite: SuiteFacts, names: list[str]) -> list[Ro
     for r in rows:
         by_method[r.method, r.params].append(r)
         if r.score is not None and r.task is not None:
-            by_task.setdefault(r.task, {})[r.method, r.params] = r.score
+            by_task.setdefault(r.task, {})[r.method, r.params] = to_compare(r.score)
     places = mean_ranks(by_task)
     order = ranks({key: -value for key, value in places.items()})
     facts = {t.name: t for t in suite.tasks}

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchbench.errors import InputError, UnknownNameError
+from benchbench.stats.ranks import SIGNIFICANT_DIGITS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -183,13 +184,24 @@ class ScoreGrid:
 
 
 def mean_over_units(values: FloatArray) -> FloatArray:
-    """Return the mean over the last axis of what is not NaN; NaN where nothing is."""
+    """Return the mean over the last axis of what is not NaN; NaN where nothing is.
+
+    It has 12 significant digits: the order in which scores are added up breaks no tie.
+    """
     present = ~np.isnan(values)
     if present.all() and values.shape[-1]:
-        return np.asarray(values.mean(axis=-1))
+        return _rounded(np.asarray(values.mean(axis=-1)))
     counts = present.sum(axis=-1)
     total = np.where(present, values, 0.0).sum(axis=-1)
-    return np.where(counts > 0, total / np.maximum(counts, 1), np.nan)
+    return _rounded(np.where(counts > 0, total / np.maximum(counts, 1), np.nan))
+
+
+def _rounded(values: FloatArray) -> FloatArray:
+    size = np.abs(values)
+    # beyond these the scale itself would overflow
+    is_usual = (size > 1e-200) & (size < 1e200)
+    scale = 10.0 ** (SIGNIFICANT_DIGITS - 1 - np.floor(np.log10(np.where(is_usual, size, 1.0))))
+    return np.where(is_usual, np.rint(np.where(is_usual, values, 0.0) * scale) / scale, values)
 
 
 def _positions(kind: str, known: tuple[str, ...], wanted: Sequence[str] | None) -> list[int]:

@@ -12,10 +12,18 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-__all__ = ["mean_ranks", "ranks", "tie_aware_ranks", "tied_ranks"]
+__all__ = ["SIGNIFICANT_DIGITS", "mean_ranks", "ranks", "tie_aware_ranks", "tied_ranks", "to_compare"]
+
+SIGNIFICANT_DIGITS = 12
+"""Digits of a mean score that are compared; the digits after them depend on the order in which scores are added up."""
 
 M = TypeVar("M", bound=Hashable)
 T = TypeVar("T", bound=Hashable)
+
+
+def to_compare(mean: float) -> float:
+    """Return a mean without the digits that are rounding: two methods with the same scores are tied."""
+    return float(f"{mean:.{SIGNIFICANT_DIGITS - 1}e}")
 
 
 def ranks(scores: Mapping[M, float]) -> dict[M, float]:

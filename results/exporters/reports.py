@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from benchbench.results.exporters.sheets import Column, Report, Sheet
-from benchbench.stats.labels import published_source
+from benchbench.stats.labels import published_source, share_text
 
 if TYPE_CHECKING:
     from benchbench.stats.board import Board, Group, Row
@@ -195,7 +195,7 @@ def _overall_sheet(rows: Sequence[Row]) -> Sheet:
     for row in rows:
         notes = [f"{row.n_declined} declined"] if row.n_declined else []
         if row.n_imputed:
-            notes.append(f"{row.imputed_share:.0%} imputed")
+            notes.append(f"{share_text(row.imputed_share)} imputed")
         cells.append(
             _common(row)
             | {"mean_rank": row.mean_rank, "tasks": f"{row.n_tasks_scored}/{row.n_tasks}"}

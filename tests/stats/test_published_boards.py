@@ -12,6 +12,7 @@ from benchbench.results.boards import board_cells, score_grid, suite_facts
 from benchbench.results.importers.metadataset import read_metadataset
 from benchbench.results.importers.storing import import_published, read_published
 from benchbench.results.importers.suites import find_any_suite
+from benchbench.results.standings import board_grid
 from benchbench.results.store import Store
 from benchbench.stats.board import leaderboard
 from benchbench.stats.grid import ScoreGrid, State
@@ -52,6 +53,17 @@ def amlb(
 ) -> tuple[str, ScoreGrid]:
     path = results_folder / "amlb2019" / request.param / "all_results.csv"
     return request.param, imported(path, "amlb", tmp_path_factory.mktemp("amlb"))
+
+
+def test_both_ways_to_mean_ranks_agree(results_folder: Path, tmp_path: Path) -> None:
+    """A tie of a method with what was imputed from its own score was broken by rounding, on one of the two ways."""
+    store = Store(tmp_path / "published.duckdb")
+    path = results_folder / "amlb2019" / "1h" / "all_results.csv"
+    import_published(store, read_published(path, "amlb", "elsewhere"), "where it was published")
+    cells, _ = board_cells(store, "elsewhere")
+    board = leaderboard(cells, suite_facts(find_any_suite("elsewhere", store)))
+    found = {s.method: s.value for s in standings(board_grid(store, "elsewhere", board), "rank", n_bootstrap=0)}
+    assert found == pytest.approx({r.label: r.mean_rank for r in board.rows if r.task is None}, abs=1e-9)
 
 
 def as_published(grid: ScoreGrid) -> Imputed:
