@@ -8,7 +8,7 @@ from dataclasses import astuple, dataclass
 from typing import TYPE_CHECKING, Any
 
 from benchbench.errors import BenchbenchError, InputError
-from benchbench.results.boards import COUNTED, IN_GROUP
+from benchbench.results.counted import IN_GROUP, select_counted
 from benchbench.results.landing import list_landed
 from benchbench.results.queries import dicts
 from benchbench.results.store import Store, StoreInUse
@@ -117,7 +117,7 @@ _PROVENANCE = f"""
 SELECT method, params_json, count(*), count(*) FILTER (git_dirty = false AND git_commit <> ''),
     list_sort(map_keys(histogram(adapter_source_hash))), list_sort(map_keys(histogram(git_commit))),
     list_sort(map_keys(histogram(hardware_class)))
-FROM attempts SEMI JOIN counted USING (attempt_key)
+FROM counted
 WHERE outcome <> 'infra' AND {IN_GROUP}
 GROUP BY method, params_json
 """
@@ -126,7 +126,7 @@ GROUP BY method, params_json
 def provenance(results: Readable, suite: str, group: Group) -> dict[tuple[str, str], Provenance]:
     """Return, by method and parameters (canonical JSON), where the counted trials of a board's group come from."""
     with results.reading() as con:
-        con.execute(COUNTED, [suite])
+        select_counted(con, suite)
         rows = con.execute(_PROVENANCE, list(astuple(group))).fetchall()
     return {
         (r[0], r[1]): Provenance(
@@ -210,7 +210,7 @@ SELECT suite, any_value(track) AS track, task, preset, device, threads, params_j
     count(*) FILTER (outcome = 'declined') AS n_declined, avg(score) FILTER (outcome = 'ok') AS score,
     stddev_samp(score) FILTER (outcome = 'ok') AS seed_sd, avg(seconds) FILTER (outcome = 'ok') AS seconds,
     max(peak_memory_mib) FILTER (outcome = 'ok') AS peak_memory_mib, max(started_at) AS newest
-FROM attempts SEMI JOIN counted USING (attempt_key)
+FROM counted
 WHERE method = $1
 GROUP BY suite, suite_version, task, task_fingerprint, protocol_version, preset, device, threads, params_json, budget_json
 ORDER BY suite, preset, params_json, task, newest DESC
@@ -220,7 +220,7 @@ ORDER BY suite, preset, params_json, task, newest DESC
 def method_results(results: Readable, method: str) -> list[dict[str, Any]]:
     """Return the counted trials of a method, summed up by suite, task, budget and parameters."""
     with results.reading() as con:
-        con.execute(COUNTED, [None])
+        select_counted(con, None)
         return dicts(con, _RESULTS, [method])
 
 

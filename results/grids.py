@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from benchbench.results.queries import Readable
     from benchbench.stats.board import Board, Group, SuiteFacts
 
-__all__ = ["frozen_baselines", "frozen_ends", "perfect_scores", "score_grid"]
+__all__ = ["frozen_baselines", "frozen_ends", "numbered", "perfect_scores", "score_grid"]
 
 _HERE = "suite = $1 AND preset = $2 AND threads = $3 AND device = $4"
 
-# The same rule as `boards.COUNTED`, for one group only. Which attempt counts where a cell has several is decided below: the window
+# The same rule as `counted.py`, for one group only. Which attempt counts where a cell has several is decided below: the window
 # over a million trial ids took longer than all the rest.
 _SOURCES = f"""
 SELECT method, params_json, arg_max(adapter_source_hash, started_at) FROM attempts
@@ -79,14 +79,14 @@ def score_grid(results: Readable, suite: str, board: Board) -> ScoreGrid:
     is_counted = (m >= 0) & (t >= 0) & _is_newest(columns, texts, m, list(methods), sources)
     if not is_counted.all():
         columns, m, t = {name: values[is_counted] for name, values in columns.items()}, m[is_counted], t[is_counted]
-    units, u = _numbered(columns["seed"])
+    units, u = numbered(columns["seed"])
     shape = (len(methods), len(tasks), len(units))
     cell = (m * shape[1] + t) * shape[2] + u
     order = _newest_last(columns, cell, texts["outcome"])
     return _filled(columns, cell, order, texts["outcome"], shape, tuple(methods.values()), tuple(tasks), units)
 
 
-def _numbered(seeds: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def numbered(seeds: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return the different seeds in order, and the position of each attempt's among them."""
     low, high = int(seeds.min(initial=0)), int(seeds.max(initial=0))
     if high - low > len(seeds):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import astuple, dataclass
 from typing import TYPE_CHECKING
 
-from benchbench.results.boards import COUNTED, IN_GROUP
+from benchbench.results.counted import IN_GROUP, select_counted
 
 if TYPE_CHECKING:
     from benchbench.results.queries import Readable
@@ -16,7 +16,7 @@ __all__ = ["UnitScores", "unit_scores"]
 # of one method
 _SCORES = f"""
 SELECT task, task_fingerprint, seed, unit, coalesce(scores, [])
-FROM attempts SEMI JOIN counted USING (attempt_key) LEFT JOIN unit_scores USING (attempt_key)
+FROM counted LEFT JOIN unit_scores USING (attempt_key)
 WHERE outcome = 'ok' AND {IN_GROUP}
     AND method = $7 AND params_json = $8
 ORDER BY task, seed
@@ -44,7 +44,7 @@ def unit_scores(
     if board.group is None:
         return {}
     with results.reading() as con:
-        con.execute(COUNTED, [suite])
+        select_counted(con, suite)
         rows = con.execute(_SCORES, [*astuple(board.group), method, params]).fetchall()
     return {
         (task, seed): UnitScores(unit, tuple(scores))
