@@ -1,4 +1,4 @@
-"""A task of OpenML as we keep it: one Parquet table, the declared categories, the splits as arrays, the facts as JSON.
+"""A task of OpenML as we keep it: the features as an Arrow file, target and splits as arrays, the facts as JSON.
 
 Kinds of columns: "numeric" (int64 if every value is a whole number and none is missing, else float64), "nominal"
 (categories as declared, in their order, whether they occur or not) and "string". Missing values are NaN or null.
@@ -6,7 +6,6 @@ Kinds of columns: "numeric" (int64 if every value is a whole number and none is 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 from benchbench.errors import InputError
 from benchbench.spec import content_hash
 from benchbench.suites._prepared import Built, Prepared, array_hash
+from benchbench.suites._tables import kept_table, kept_target, table_parts
+from benchbench.tables import read_table
 
 if TYPE_CHECKING:
     import numpy as np
@@ -22,9 +23,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 __all__ = ["OpenMLTask", "Split", "TaskFacts", "built_of", "data_hash", "facts_of", "task_of"]
-
-TABLE = "table.parquet"
-CATEGORIES = "categories.json"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,8 +94,8 @@ class OpenMLTask:
     Parameters
     ----------
     facts : TaskFacts
-    frame : DataFrame
-        Features, (n_rows, n_features), rows numbered from 0; dtypes as the module says.
+    table : Path
+        The file of the features, (n_rows, n_features); dtypes as the module says.
     target : Series
         (n_rows,), without missing values; for classification a category whose categories are `facts.classes`.
     split_index : array
@@ -108,10 +106,15 @@ class OpenMLTask:
     """
 
     facts: TaskFacts
-    frame: pd.DataFrame
+    table: Path
     target: pd.Series[Any]
     split_index: NDArray[np.int64]
     split_rows: NDArray[np.int32]
+
+    @property
+    def frame(self) -> pd.DataFrame:
+        """The features, read anew; rows numbered from 0."""
+        return read_table(self.table)
 
     def fold(self, repeat: int, fold: int, sample: int = 0) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
         """Return the numbers of the training rows and of the test rows, read-only.
@@ -139,27 +142,22 @@ def built_of(
     import numpy as np
     import pandas as pd
 
-    table = pd.concat([frame, target], axis=1)
-    categories = {
-        name: table[name].cat.categories.tolist() for name in table.columns if table[name].dtype.name == "category"
-    }
+    arrays, files = table_parts(frame, target)
     sizes = np.array([(len(s.train), len(s.test)) for s in splits], np.int64)
     ends = sizes.ravel().cumsum().reshape(-1, 2)
     places = np.column_stack([ends[:, 0] - sizes[:, 0], ends])
     numbers = np.array([(s.repeat, s.fold, s.sample) for s in splits], np.int64)
     return Built(
         arrays={
+            **arrays,
             "split_index": np.column_stack([numbers, places]),
             "split_rows": np.concatenate([rows for s in splits for rows in (s.train, s.test)]).astype(np.int32),
         },
-        files={
-            TABLE: lambda path: _write_table(table, path),
-            CATEGORIES: lambda path: path.write_text(json.dumps(categories, ensure_ascii=False), encoding="utf-8"),
-        },
+        files=files,
         # as pairs: the manifest sorts the keys of mappings
         notes={
             "facts": {**asdict(facts), "columns": list(facts.columns.items())},
-            "table": _table_hash(table),
+            "table": _table_hash(pd.concat([frame, target], axis=1)),
             **notes,
         },
     )
@@ -172,45 +170,26 @@ def facts_of(prepared: Prepared) -> TaskFacts:
 
 
 def data_hash(prepared: Prepared) -> str:
-    """Hash of the table's values and of the splits; unlike that of the Parquet file it is the same for every library version."""
+    """Hash of the table's values and of the splits; unlike that of the file it is the same for every library version."""
     return content_hash({"table": prepared.notes["table"], "splits": prepared.content_of("split_index", "split_rows")})
 
 
 def task_of(prepared: Prepared) -> OpenMLTask:
-    """Load a task; the splits stay memory-mapped.
+    """Load a task; table and splits stay memory-mapped.
 
     Raises
     ------
     DataMissingError
         If a file is gone or damaged.
     """
-    import pandas as pd
-    import pyarrow.parquet as pq
-
     facts = facts_of(prepared)
-    # one thread: trials run in forked children, where a pool of threads made before the fork would hang
-    table = pq.read_table(prepared.file(TABLE), memory_map=True, use_threads=False, pre_buffer=False)
-    frame = table.to_pandas(use_threads=False)
-    categories = json.loads(prepared.file(CATEGORIES).read_text(encoding="utf-8"))
-    for name, labels in categories.items():
-        # Parquet does not promise to keep categories that do not occur, nor their order
-        column = frame[name]
-        if column.dtype.name != "category" or column.cat.categories.tolist() != labels:
-            frame[name] = column.astype(pd.CategoricalDtype(labels))
     return OpenMLTask(
         facts=facts,
-        target=frame.pop(facts.target),
-        frame=frame,
+        table=kept_table(prepared),
+        target=kept_target(prepared, facts.target, facts.classes),
         split_index=prepared.array("split_index"),
         split_rows=prepared.array("split_rows"),
     )
-
-
-def _write_table(table: pd.DataFrame, path: Path) -> None:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    pq.write_table(pa.Table.from_pandas(table, preserve_index=False, nthreads=1), path, compression="zstd")
 
 
 def _table_hash(table: pd.DataFrame) -> str:

@@ -30,6 +30,8 @@ __all__ = [
 PREPARED = "openml"
 VERSION = 1
 """Raised when anything in the reading of tasks changes what is kept."""
+LAYOUT = 2
+"""Raised when the same is kept in other files: it changes no fingerprint."""
 
 
 def prepare_task(task_id: int, progress: Progress) -> None:
@@ -81,7 +83,7 @@ def task_folders(task_id: int) -> list[Path]:
 
 
 def _identity(task_id: int) -> dict[str, Any]:
-    return {"task": task_id, "version": VERSION}
+    return {"task": task_id, "version": VERSION, "layout": LAYOUT}
 
 
 def _originals(task_id: int, progress: Progress) -> Originals:

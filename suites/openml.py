@@ -88,7 +88,7 @@ class OpenMLLoader(TaskLoader):
         def split(number: int) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
             return task.fold(*divmod(number, n_folds))
 
-        return TableTask(info=_info(name, task.facts), frame=task.frame, target=task.target, split=split)
+        return TableTask(info=_info(name, task.facts), table=task.table, target=task.target, split=split)
 
     def _number(self, options: Mapping[str, Any]) -> int:
         self.check(options)

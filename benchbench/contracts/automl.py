@@ -9,10 +9,12 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from benchbench.cards import MethodCard
 from benchbench.contracts.context import Context
+from benchbench.tables import read_table
 
 if TYPE_CHECKING:
     import numpy as np
@@ -64,8 +66,9 @@ class TableTask:
     Parameters
     ----------
     info : TableInfo
-    frame : DataFrame
-        Features, (n_rows, n_features), typed as `AutoMLAdapter` says.
+    table : Path
+        Features of all rows, typed as `AutoMLAdapter` says, and nothing of the target: a file for `benchbench.tables.read_table`,
+        one for all splits.
     target : Series
         (n_rows,), without missing values: a category whose categories are `info.classes`, or float64.
     split : callable
@@ -73,7 +76,7 @@ class TableTask:
     """
 
     info: TableInfo
-    frame: pd.DataFrame
+    table: Path
     target: pd.Series[Any]
     split: Callable[[int], tuple[NDArray[np.int32], NDArray[np.int32]]]
 
@@ -120,8 +123,16 @@ class AutoMLAdapter(ABC):
         """Receive the task; untimed, so import what is needed here (and start a server, where there is one)."""
         self.info, self.budget, self.context = info, budget, context
 
-    def hand_over(self, rows: pd.DataFrame, target: pd.Series[Any] | None = None) -> None:  # noqa: B027
-        """See rows before `fit` or a prediction gets them; untimed, for adapters that must move them elsewhere."""
+    def hand_over(self, table: Path, numbers: NDArray[np.int32], target: pd.Series[Any] | None = None) -> Any:
+        """Return rows of a table as `fit` and predictions are to get them: a DataFrame, or what stands for one elsewhere.
+
+        Untimed. `target` is theirs, if they are for `fit`.
+        """
+        return read_table(table, numbers)
+
+    def row(self, rows: Any, number: int) -> Any:
+        """Return one of the rows that `hand_over` returned, as it returns them; untimed."""
+        return rows.iloc[[number]].reset_index(drop=True)
 
     @abstractmethod
     def fit(self, rows: pd.DataFrame, target: pd.Series[Any]) -> None:

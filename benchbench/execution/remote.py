@@ -1,7 +1,8 @@
 """An adapter in another interpreter: that of its own environment, as a child process of the trial.
 
-Commands and answers are JSON over a socket (`wire`), one at a time; tables are Arrow files in the trial's scratch folder,
-predictions and episodes .npy files. The child stands under the trial's limits like any other process of its tree.
+Commands and answers are JSON over a socket (`wire`), one at a time. A task's table is the Arrow file in the cache, of which the
+interpreter reads what rows it is told; targets are Arrow files in the trial's scratch folder, numbers of rows, predictions and
+episodes .npy files. The child stands under the trial's limits like any other process of its tree.
 
 What is common to all contracts, and that of tables; few-shot methods are in `remote_fewshot`.
 """
@@ -17,7 +18,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,10 +26,11 @@ from typing import TYPE_CHECKING, Any
 from benchbench.contracts.automl import AutoMLAdapter, AutoMLBudget, TableInfo
 from benchbench.errors import BenchbenchError, ClusterError, InputError
 from benchbench.execution import child, environments, shim, wire
-from benchbench.execution.tables import read_array, write_table
 from benchbench.registry import MethodEntry, check_params
+from benchbench.tables import read_array, write_array, write_table
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
     from numpy.typing import NDArray
 
@@ -260,7 +262,7 @@ class Proxy(AutoMLAdapter):
     def __init__(self, remote: Remote) -> None:
         self.remote = remote
         self.card = remote.entry.card  # type: ignore[misc]
-        self._tables: dict[str, Any] = {}
+        self._written: dict[str, Any] = {}
 
     def supports(self, info: TableInfo) -> str | None:
         """See the base class."""
@@ -278,32 +280,42 @@ class Proxy(AutoMLAdapter):
         """Return what the harness records besides scores."""
         return {"environment_start_seconds": self.remote.start_seconds}
 
-    def hand_over(self, rows: pd.DataFrame, target: pd.Series[Any] | None = None) -> None:
-        """Give rows to the interpreter before they are used, so that this does not count as fitting or predicting."""
-        self._table(rows)
+    def hand_over(self, table: Path, numbers: NDArray[np.int32], target: pd.Series[Any] | None = None) -> _Rows:
+        """See the base class; the interpreter reads the table itself."""
+        path = self.remote.file("npy")
+        write_array(numbers, path)
+        self.remote.ask("load", name=str(path), table=str(table), numbers=str(path))
         if target is not None:
-            self._table(target)
+            self._name(target)
+        return _Rows(str(path), len(numbers))
 
-    def fit(self, rows: pd.DataFrame, target: pd.Series[Any]) -> None:
+    def row(self, rows: Any, number: int) -> _Rows:
         """See the base class."""
+        name = self._name(rows)
+        one = _Rows(f"{name}:{number}", 1)
+        self.remote.ask("row", name=one.name, rows=name, number=number)
+        return one
+
+    def fit(self, rows: Any, target: pd.Series[Any]) -> None:
+        """See the base class; rows that were not handed over go over now."""
         context = self.context
         self.remote.ask(
             "fit",
-            rows=self._table(rows),
-            target=self._table(target),
+            rows=self._name(rows),
+            target=self._name(target),
             elapsed=context.elapsed(),
             deadline=context.deadline,
         )
         # the interpreter has forgotten them
-        for name in self._tables:
+        for name in self._written:
             Path(name).unlink()
-        self._tables.clear()
+        self._written.clear()
 
-    def predict(self, rows: pd.DataFrame) -> NDArray[Any]:
+    def predict(self, rows: Any) -> NDArray[Any]:
         """See the base class."""
         return self._predictions("predict", rows)
 
-    def predict_proba(self, rows: pd.DataFrame) -> NDArray[Any]:
+    def predict_proba(self, rows: Any) -> NDArray[Any]:
         """See the base class."""
         return self._predictions("predict_proba", rows)
 
@@ -311,22 +323,35 @@ class Proxy(AutoMLAdapter):
         """See the base class."""
         self.remote.close()
 
-    def _predictions(self, what: str, rows: pd.DataFrame) -> NDArray[Any]:
+    def _predictions(self, what: str, rows: Any) -> NDArray[Any]:
         answer = self.remote.file("npy")
-        self.remote.ask(what, rows=self._table(rows), answer=str(answer))
+        self.remote.ask(what, rows=self._name(rows), answer=str(answer))
         return read_array(answer)
 
-    def _table(self, rows: Any) -> str:
-        """Return the file of these rows; written once however often they are asked for."""
-        for name, known in self._tables.items():
+    def _name(self, rows: Any) -> str:
+        """Return the interpreter's name for rows or a target; what is in no file yet is written to one, once."""
+        if isinstance(rows, _Rows):
+            return rows.name
+        for name, known in self._written.items():
             if known is rows:
                 return name
-        path = self.remote.file("arrow")
-        write_table(rows if hasattr(rows, "columns") else rows.to_frame("target"), path)
-        self.remote.ask("load", table=str(path))
+        path = str(self.remote.file("arrow"))
+        write_table(rows if hasattr(rows, "columns") else rows.to_frame("target"), Path(path))
+        self.remote.ask("load", name=path, table=path, numbers=None)
         # holds the rows, so that no others can have their identity
-        self._tables[str(path)] = rows
-        return str(path)
+        self._written[path] = rows
+        return path
+
+
+@dataclass(frozen=True, slots=True)
+class _Rows:
+    """Rows that the interpreter has, under this name."""
+
+    name: str
+    n_rows: int
+
+    def __len__(self) -> int:
+        return self.n_rows
 
 
 class _Interpreter:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from benchbench.contracts.automl import AutoMLAdapter, AutoMLBudget, TableInfo
-from benchbench.execution.tables import read_table, write_array
+from benchbench.tables import read_array, read_table, write_array
 
 __all__ = ["Served"]
 
@@ -31,9 +31,13 @@ class Served:
         self.context = self.server.context(context)
         self.adapter.setup(_info(info), budget=AutoMLBudget(**budget), context=self.context)
 
-    def do_load(self, table: str) -> None:
-        """Read a table beforehand, so that its reading does not count as fitting or predicting."""
-        self.frames[table] = read_table(Path(table))
+    def do_load(self, name: str, table: str, numbers: str | None) -> None:
+        """Read a table, or some of its rows, beforehand, so that its reading does not count as fitting or predicting."""
+        self.frames[name] = read_table(Path(table), read_array(Path(numbers)) if numbers else None)
+
+    def do_row(self, name: str, rows: str, number: int) -> None:
+        """Name one of the rows that are here."""
+        self.frames[name] = self.adapter.row(self.frames[rows], number)
 
     def do_fit(self, rows: str, target: str, elapsed: float, deadline: float) -> None:
         """Fit, and forget the tables; seconds of curves go on from `elapsed`."""

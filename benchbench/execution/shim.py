@@ -17,7 +17,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-PROTOCOL = 2
+PROTOCOL = 3
 """Version of the messages; both ends must have the same."""
 
 

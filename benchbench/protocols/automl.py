@@ -22,7 +22,6 @@ from benchbench.protocols.table_scores import classification_scores, regression_
 
 if TYPE_CHECKING:
     import numpy as np
-    import pandas as pd
     from numpy.typing import NDArray
 
     from benchbench.contracts.context import Context
@@ -117,17 +116,11 @@ def budget_of(spec: TrialSpec) -> AutoMLBudget:
     )
 
 
-def rows_of(frame: pd.DataFrame, numbers: NDArray[np.int32]) -> pd.DataFrame:
-    """Return copies of these rows, numbered from 0: their old numbers say more than a method should know."""
-    return frame.iloc[numbers].reset_index(drop=True)
-
-
 def fit(adapter: AutoMLAdapter, task: TableTask, train: NDArray[np.int32], context: Context, clock: PhaseClock) -> None:
     """Fit the adapter to the training rows, within its limit."""
     with clock.phase("load"):
-        rows = rows_of(task.frame, train)
         target = task.target.iloc[train].reset_index(drop=True)
-        adapter.hand_over(rows, target)
+        rows = adapter.hand_over(task.table, train, target)
     with context.limited("fit", fit_limit_seconds(adapter.budget.seconds)):
         context.start_clock()
         with clock.phase("fit"):
@@ -137,8 +130,7 @@ def fit(adapter: AutoMLAdapter, task: TableTask, train: NDArray[np.int32], conte
 def score(adapter: AutoMLAdapter, task: TableTask, test: NDArray[np.int32], clock: PhaseClock) -> ProtocolResult:
     """Predict the test rows and score the predictions."""
     with clock.phase("load"):
-        rows = rows_of(task.frame, test)
-        adapter.hand_over(rows)
+        rows = adapter.hand_over(task.table, test)
     with clock.phase("predict"):
         predictions = predict(adapter, rows)
     metrics = {"predict_seconds": clock.seconds["predict"], "predict_rows": float(len(test))}
@@ -158,8 +150,8 @@ def score(adapter: AutoMLAdapter, task: TableTask, test: NDArray[np.int32], cloc
     return ProtocolResult(metric=name, unit="fold", unit_scores=[found], metrics=metrics)
 
 
-def predict(adapter: AutoMLAdapter, rows: pd.DataFrame) -> NDArray[np.float64]:
-    """Return checked probabilities (n, n_classes), or values (n,) for regression.
+def predict(adapter: AutoMLAdapter, rows: Any) -> NDArray[np.float64]:
+    """Return checked probabilities (n, n_classes), or values (n,) for regression; rows are what `hand_over` returned, or a DataFrame.
 
     A method without probabilities is taken at its word: its predictions count as certain.
 
@@ -179,20 +171,19 @@ def predict(adapter: AutoMLAdapter, rows: pd.DataFrame) -> NDArray[np.float64]:
     return check_probabilities(found, len(rows), len(info.classes))
 
 
-def predict_labels(adapter: AutoMLAdapter, rows: pd.DataFrame, probabilities: NDArray[np.float64]) -> NDArray[np.int64]:
+def predict_labels(adapter: AutoMLAdapter, rows: Any, probabilities: NDArray[np.float64]) -> NDArray[np.int64]:
     """Return checked places of classes (n,)."""
     return check_labels(adapter.predict(rows), *probabilities.shape)
 
 
-def row_latency(adapter: AutoMLAdapter, rows: pd.DataFrame) -> dict[str, float]:
+def row_latency(adapter: AutoMLAdapter, rows: Any) -> dict[str, float]:
     """Return the median seconds of the prediction of a single row, if there is one; rows are made ready before the clock starts."""
     import numpy as np
 
     ask = adapter.predict if adapter.info.kind == "regression" else adapter.predict_proba
     started, seconds = perf_counter(), []
     for i in range(min(LATENCY_ROWS, len(rows))):
-        one = rows.iloc[[i]].reset_index(drop=True)
-        adapter.hand_over(one)
+        one = adapter.row(rows, i)
         before = perf_counter()
         try:
             ask(one)

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +22,8 @@ from benchbench.errors import ClusterError, UnknownNameError
 from benchbench.execution import limits, supervisor
 from benchbench.execution.environments import Environment
 from benchbench.execution.remote import InterpreterDiedError, Proxy, RemoteError, remote_adapter
-from benchbench.registry import MethodEntry, get_method
+from benchbench.registry import MethodEntry, get_loader, get_method
+from benchbench.tables import read_table, write_table
 
 pytestmark = pytest.mark.usefixtures("zygotes", "wrapped")
 
@@ -93,7 +97,6 @@ def test_columns_keep_their_types(
     make: Callable[..., Any], rows: pd.DataFrame, target: pd.Series[Any], capfd: pytest.CaptureFixture[str]
 ) -> None:
     proxy = make("describe")
-    proxy.hand_over(rows, target)
     proxy.fit(rows, target)
     said = capfd.readouterr().out
     assert "column age: int64  [3, -1, 1152921504606846976, 0]" in said
@@ -102,6 +105,36 @@ def test_columns_keep_their_types(
     assert "column note: str  ['a', None, '', 'ü\\n\U0001f600']" in said
     assert "target target: category ['no', 'yes', 'no']" in said
     assert "index [0, 1, 2, 3] [0, 1, 2, 3]" in said
+
+
+def test_rows_of_a_table_keep_their_types(
+    make: Callable[..., Any],
+    rows: pd.DataFrame,
+    target: pd.Series[Any],
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    """The interpreter reads them itself, in the order that it is told, and nothing but numbers and the target is written."""
+    table = tmp_path / "table.arrow"
+    write_table(rows, table)
+    proxy = make("describe")
+    before = set(tmp_path.rglob("*.*"))
+    found = proxy.hand_over(table, np.array([3, 1, 2], np.int32), target.iloc[[3, 1, 2]].reset_index(drop=True))
+    assert len(found) == 3
+    (written,) = set(tmp_path.rglob("*.*")) - before
+    assert list(read_table(written)) == ["target"]
+    proxy.fit(found, target.iloc[[3, 1, 2]])
+    said = capfd.readouterr().out
+    assert "column age: int64  [0, -1, 1152921504606846976]" in said
+    assert "column size: float64  [5e-324, None, -1e+300]" in said
+    assert "column colour: category ['blue', 'green', 'red'] ['red', None, 'blue']" in said
+    assert "column note: str  ['ü\\n\U0001f600', None, '']" in said
+    assert "target target: category ['no', 'yes', 'no']" in said
+    assert "index [0, 1, 2] [0, 1, 2]" in said
+    some = proxy.hand_over(table, np.array([0, 2], np.int32))
+    assert proxy.predict(some).tolist() == [1, 1]
+    assert proxy.predict(proxy.row(some, 1)).tolist() == [1]
+    assert set(tmp_path.rglob("*.*")) == before
 
 
 def test_it_is_another_interpreter_that_sees_little_of_ours(
@@ -203,6 +236,49 @@ def test_a_trial(make_request: Any) -> None:
     assert "closed" in outcome["log_tail"]
     assert "left running" not in outcome["log_tail"]
     assert 0 < outcome["metrics"]["environment_start_seconds"] < outcome["wall_seconds"]
+
+
+def test_trials_share_one_table_without_a_target(make_request: Any) -> None:
+    """Nothing is written beside it, whatever the fold, and two zygotes may use it at once."""
+    loader, options = get_loader("sklearn"), {"table": "iris"}
+    request = make_request("wrapped", loader="sklearn", options=options, time_limit_seconds=60.0)
+    task = loader.load("iris", options)
+    (folder,) = loader.folders(options)
+
+    def state() -> dict[str, tuple[int, int]]:
+        return {p.name: (p.stat().st_ino, p.stat().st_mtime_ns) for p in folder.iterdir()}
+
+    before = state()
+    assert list(before) and task.table.parent == folder
+    with ThreadPoolExecutor(2) as pool:
+        requests = [{**request, "spec": {**request["spec"], "seed": seed}} for seed in (0, 0, 1)]
+        outcomes = list(pool.map(supervisor.execute, requests))
+    assert [outcome["outcome"] for outcome in outcomes] == ["ok"] * 3
+    assert outcomes[0]["unit_scores"] == outcomes[1]["unit_scores"]
+    assert state() == before
+    assert list(read_table(task.table).columns) == list(task.info.columns)
+    assert task.info.target not in task.info.columns
+
+
+PREPARE = """
+import sys
+from benchbench.registry import get_loader
+get_loader("sklearn").prepare({"table": "digits"}, print)
+print(get_loader("sklearn").load("t", {"table": "digits"}).table.stat().st_mtime_ns)
+"""
+
+
+def test_two_processes_make_the_table_once(tmp_path: Path) -> None:
+    environment = {**os.environ, "BENCHBENCH_CACHE": str(tmp_path)}
+    started = [
+        subprocess.Popen([sys.executable, "-P", "-c", PREPARE], env=environment, stdout=subprocess.PIPE, text=True)
+        for _ in range(2)
+    ]
+    said = [process.communicate(timeout=120)[0].splitlines()[-1] for process in started]
+    assert [process.returncode for process in started] == [0, 0]
+    assert said[0] == said[1]
+    assert len(list(tmp_path.rglob("*.arrow"))) == 1
+    assert list(tmp_path.rglob(".tmp-*")) == []
 
 
 @pytest.mark.parametrize(

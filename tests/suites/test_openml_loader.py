@@ -18,6 +18,7 @@ from benchbench.spec import content_hash
 from benchbench.suite_files import SuiteSpec, find_suite
 from benchbench.suites._prepared import array_hash
 from benchbench.suites.sklearn_tables import TABLES
+from benchbench.tables import read_table
 
 SUITES = ("tabular", "openml-mini", "openml-cc18", "amlb-classification", "amlb-regression", "tabarena")
 
@@ -54,12 +55,11 @@ def test_a_task_with_categories_and_missing_values(openml: Callable[[int], Any])
     assert (info.name, info.kind, info.metric, info.target, info.n_rows) == ("credit", "binary", "auc", "class", 690)
     assert info == loader.info("credit", {"task": 29})
     assert set(info.classes) == {"+", "-"}
-    assert list(info.columns) == list(task.frame.columns) and info.target not in task.frame
+    frame = read_table(task.table)
+    assert list(info.columns) == list(frame.columns) and info.target not in frame
     assert task.target.cat.categories.tolist() == list(info.classes)
-    assert task.frame.isna().to_numpy().sum() == 67
-    kinds = {
-        k: {str(task.frame[n].dtype) for n, kind in info.columns.items() if kind == k} for k in info.columns.values()
-    }
+    assert frame.isna().to_numpy().sum() == 67
+    kinds = {k: {str(frame[n].dtype) for n, kind in info.columns.items() if kind == k} for k in info.columns.values()}
     assert kinds["nominal"] == {"category"} and kinds["numeric"] <= {"int64", "float64"}
 
 
@@ -94,6 +94,8 @@ def test_what_is_not_ready_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 def test_a_fold_that_is_not_there_is_refused_before_anything_runs() -> None:
     suite = find_suite("tabular")
+    for table in ("iris", "diabetes"):
+        get_loader("sklearn").prepare({"table": table}, print)
     trials = list(all_trials(request(suite, "iris", "diabetes", seeds=(0, 9))))
     assert [(t.spec.task, t.spec.seed) for t in trials] == [("iris", 0), ("diabetes", 0), ("iris", 9), ("diabetes", 9)]
     # equal over folds: a fold is a seed, no other task
@@ -124,12 +126,15 @@ def test_the_bundled_tables_are_what_their_version_stands_for() -> None:
     """The fingerprint names a version in place of the data: if this fails, raise it in sklearn_tables."""
     found = {}
     for table, kind in TABLES.items():
+        get_loader("sklearn").prepare({"table": table}, print)
         task = get_loader("sklearn").load(table, {"table": table})
-        assert (task.info.kind, len(task.frame)) == (kind, task.info.n_rows)
+        frame = read_table(task.table)
+        assert (task.info.kind, len(frame)) == (kind, task.info.n_rows)
+        assert list(task.info.columns) == list(frame.columns) and task.info.target not in frame
         y = task.target if kind == "regression" else task.target.cat.codes
         splits = [part for number in range(10) for part in task.split(number)]
         found[table] = content_hash(
-            [array_hash(np.ascontiguousarray(a)) for a in (task.frame.to_numpy(float), y.to_numpy(float), *splits)], 8
+            [array_hash(np.ascontiguousarray(a)) for a in (frame.to_numpy(float), y.to_numpy(float), *splits)], 8
         )
     assert found == {
         "breast_cancer": "2843dceb",

@@ -559,10 +559,10 @@ def test_damage_is_noticed_and_mended(server: Server) -> None:
     prepare_task(7, print)
     prepared, kept_task, kept_dataset = task_folders(7)
     server.asked = []
-    table = prepared / "table.parquet"
+    table = prepared / "table.arrow"
     table.write_bytes(table.read_bytes()[:-1])
-    assert "table.parquet has" in problem_of(prepared)
-    with pytest.raises(DataMissingError, match=r"table\.parquet"):
+    assert "table.arrow has" in problem_of(prepared)
+    with pytest.raises(DataMissingError, match=r"table\.arrow"):
         load_task(7)
     assert any("making it again" in line for line in lines_of(prepare_task))
     assert problem_of(prepared) == ""

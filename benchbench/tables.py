@@ -1,4 +1,4 @@
-"""Tables as uncompressed Arrow files, arrays as .npy files: how data travel between interpreters whose packages may differ."""
+"""Tables as uncompressed Arrow files, arrays as .npy files: mapped into memory by every process of a host, whatever its packages are."""
 
 from __future__ import annotations
 
@@ -16,19 +16,30 @@ def write_table(frame: pd.DataFrame, path: Path) -> None:
     """Write the columns: numbers, categories (with those that no row has) and strings; the index is left out."""
     import pyarrow as pa
 
-    table = pa.Table.from_pandas(frame, preserve_index=False)
+    table = pa.Table.from_pandas(frame, preserve_index=False, nthreads=1)
     # another pandas may not know the types that this one's notes name
     table = table.replace_schema_metadata(None)
     with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
         writer.write_table(table)
 
 
-def read_table(path: Path) -> pd.DataFrame:
-    """Read what `write_table` wrote, with the types that this interpreter's pandas has for it; rows are numbered from 0."""
+def read_table(path: Path, numbers: NDArray[Any] | None = None) -> pd.DataFrame:
+    """Read what `write_table` wrote, with the types that this interpreter's pandas has for it.
+
+    Parameters
+    ----------
+    path : Path
+    numbers : array, optional
+        (n,) Which rows, in this order; of the others nothing is copied. All by default. They are numbered anew, from 0.
+    """
     import pyarrow as pa
 
     with pa.memory_map(str(path)) as source:
-        frame: pd.DataFrame = pa.ipc.open_file(source).read_all().to_pandas()
+        table = pa.ipc.open_file(source).read_all()
+        if numbers is not None:
+            table = table.take(pa.array(numbers))
+        # one thread: trials run in forked children, where a pool of threads made before the fork would hang
+        frame: pd.DataFrame = table.to_pandas(use_threads=False)
     return frame
 
 
