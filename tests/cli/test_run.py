@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import pty
@@ -9,6 +10,7 @@ import random
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -213,22 +215,24 @@ def test_ctrl_c_on_a_terminal_records_what_has_ended(folder: Path) -> None:
         [*BENCH, *arguments], cwd=folder, stdin=follower, stdout=follower, stderr=follower, start_new_session=True
     )
     os.close(follower)
-    until = time.monotonic() + 300
+    shown: list[bytes] = []
+
+    def read() -> None:
+        with contextlib.suppress(OSError):
+            while part := os.read(leader, 65536):
+                shown.append(part)
+
+    # all the time, as a terminal does: a screen that nobody reads is full after some seconds, and stops who writes to it
+    reader = threading.Thread(target=read)
+    reader.start()
+    until = time.monotonic() + 200
     while len(attempts(folder)) < 3 and time.monotonic() < until:
         time.sleep(0.1)
     os.killpg(process.pid, signal.SIGINT)
-    shown = b""
-    while True:
-        try:
-            part = os.read(leader, 65536)
-        except OSError:
-            break
-        if not part:
-            break
-        shown += part
+    assert process.wait(timeout=60) == 130
+    reader.join(timeout=30)
     os.close(leader)
-    assert process.wait(timeout=30) == 130
-    text = shown.decode(errors="replace")
+    text = b"".join(shown).decode(errors="replace")
     assert "interrupted" in text
     assert "Traceback" not in text
     wait_until_gone(folder)
