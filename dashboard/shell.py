@@ -29,6 +29,7 @@ __all__ = [
     "choose_filters",
     "choose_suite",
     "downloads",
+    "escaped",
     "figure",
     "installed",
     "kind_of",
@@ -257,6 +258,7 @@ def left_out(board: BoardData) -> None:
 
 
 def escaped(text: str) -> str:
+    """Return the text as Markdown shows it letter by letter."""
     return "".join(f"\\{c}" if c in "\\`*_{}[]<>#|~$:" else c for c in text)
 
 

@@ -8,7 +8,7 @@ from dataclasses import astuple, dataclass
 from typing import TYPE_CHECKING, Any
 
 from benchbench.errors import BenchbenchError, InputError
-from benchbench.results.counted import IN_GROUP, select_counted
+from benchbench.results.counted import IN_GROUP, IS_TIMED, select_counted
 from benchbench.results.landing import list_landed
 from benchbench.results.queries import dicts
 from benchbench.results.store import Store, StoreInUse
@@ -203,12 +203,12 @@ def method_failures(results: Readable, method: str, limit: int = 50) -> list[dic
         )
 
 
-_RESULTS = """
+_RESULTS = f"""
 SELECT suite, any_value(track) AS track, task, preset, device, threads, params_json AS params,
     any_value(metric) FILTER (metric <> '') AS metric,
     count(*) FILTER (outcome = 'ok') AS n_ok, count(*) FILTER (outcome NOT IN ('ok', 'declined', 'infra')) AS n_failed,
     count(*) FILTER (outcome = 'declined') AS n_declined, avg(score) FILTER (outcome = 'ok') AS score,
-    stddev_samp(score) FILTER (outcome = 'ok') AS seed_sd, avg(seconds) FILTER (outcome = 'ok') AS seconds,
+    stddev_samp(score) FILTER (outcome = 'ok') AS seed_sd, avg(seconds) FILTER (outcome = 'ok' AND {IS_TIMED}) AS seconds,
     max(peak_memory_mib) FILTER (outcome = 'ok') AS peak_memory_mib, max(started_at) AS newest
 FROM counted
 WHERE method = $1

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchbench.results.counted import select_counted, superseded_trials
+from benchbench.results.counted import IS_TIMED, select_counted, superseded_trials
 from benchbench.results.grids import numbered
 from benchbench.stats.board import Cell, Group
 
@@ -22,15 +22,14 @@ __all__ = ["board_cells"]
 
 _KEY = "suite_version, protocol_version, preset, threads, device, task, task_fingerprint, method, params_json"
 
-# In two steps: what is text is looked at only once for many trials that are alike. Of published results 0 seconds means that
-# nobody said.
+# In two steps: what is text is looked at only once for many trials that are alike.
 _PARTS = f"""
 CREATE TEMP TABLE parts AS
 SELECT {_KEY}, budget_json, outcome, metric, unit, hardware_class, environment_hash,
     count(*) AS n, bool_or(transductive) AS transductive, max(started_at) AS newest,
     sum(seconds) FILTER (is_timed) AS seconds, count(*) FILTER (is_timed) AS n_timed,
     sum(shared) AS shared, count(shared) AS n_shared
-FROM (SELECT *, seconds > 0 OR NOT starts_with(protocol_version, 'published: ') AS is_timed FROM counted)
+FROM (SELECT *, {IS_TIMED} AS is_timed FROM counted)
 LEFT JOIN (
     SELECT attempt_key, value AS shared FROM metrics WHERE kind = 'metric' AND name = 'shared_seconds' AND value > 0
 ) USING (attempt_key)

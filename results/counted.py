@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from benchbench.results.fold import quoted
+from benchbench.stats.labels import PUBLISHED
 
 if TYPE_CHECKING:
     import duckdb
 
-__all__ = ["IN_GROUP", "select_counted", "superseded_trials"]
+__all__ = ["IN_GROUP", "IS_TIMED", "select_counted", "superseded_trials"]
 
 # Of each trial one attempt counts: the newest that is not infra (infra only if there is no other), of the newest source that its
 # method was measured with under these conditions: no row of a board mixes two sources, and a quick run with a new source does
@@ -51,6 +52,9 @@ IN_GROUP = """
     suite_version = $1 AND protocol_version = $2 AND preset = $3
     AND coalesce(CAST(json_extract(budget_json, '$.test_units') AS BIGINT), 0) = $4 AND threads = $5 AND device = $6
 """
+
+# Of published results 0 seconds means that nobody said.
+IS_TIMED = f"(seconds > 0 OR NOT starts_with(protocol_version, {quoted(PUBLISHED)}))"
 
 _SUPERSEDED_TRIALS = """
 SELECT method, count(DISTINCT trial_id) FROM superseded

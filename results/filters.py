@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from benchbench.cards import MethodCard
     from benchbench.stats.board import Cell
 
-__all__ = ["FILTERS", "Filter", "filter_cells", "parse_filters"]
+__all__ = ["FILTERS", "Filter", "card_tags", "filter_cells", "parse_filters"]
 
 _CARD_FIELDS = ("track", "family", "year", "deterministic", "ordered", "batched", "name", "title", "paper")
 FILTERS = (*_CARD_FIELDS, "tag", "kind", "meta_trained", "transductive", "hardware")
@@ -67,6 +67,7 @@ def _of_card(card: MethodCard, key: str) -> Any:
 
 
 def card_tags(card: MethodCard) -> set[str]:
+    """Return the words that a method can be filtered by: family, kinds of tasks, track, declared properties."""
     flags = {
         "transductive": card.transductive,
         "ordered": card.ordered,

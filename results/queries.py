@@ -14,7 +14,7 @@ from benchbench.records import OUTCOMES
 if TYPE_CHECKING:
     import duckdb
 
-__all__ = ["BOARD_COLUMNS", "DoneKey", "Readable"]
+__all__ = ["BOARD_COLUMNS", "DoneKey", "Readable", "dicts"]
 
 DoneKey = tuple[str, str, str, str]
 """(trial id, adapter source hash, task fingerprint, protocol version)"""
@@ -204,6 +204,7 @@ def _whole_attempt(con: duckdb.DuckDBPyConnection, attempt_id: str) -> dict[str,
 
 
 def dicts(con: duckdb.DuckDBPyConnection, query: str, parameters: Sequence[Any]) -> list[dict[str, Any]]:
+    """Return the rows of a query, each by the names of its columns."""
     result = con.execute(query, list(parameters))
     names = [column[0] for column in result.description or ()]
     return [dict(zip(names, values, strict=True)) for values in result.fetchall()]

@@ -24,7 +24,7 @@ from benchbench.results.queries import Readable
 if TYPE_CHECKING:
     import duckdb
 
-__all__ = ["IngestReport", "Store"]
+__all__ = ["IngestReport", "Store", "StoreInUse"]
 
 log = logging.getLogger(__name__)
 

@@ -106,8 +106,7 @@ def results_table(rows: Sequence[Mapping[str, Any]]) -> Table:
                 Cell(number(r["score"], 4)),
                 Cell(number(r["seed_sd"], 4)),
                 Cell(trials),
-                # 0 of both: published without them
-                Cell(duration(r["seconds"] if r["seconds"] or r["threads"] else None)),
+                Cell(duration(r["seconds"])),
                 Cell(mebibytes(r["peak_memory_mib"])),
             ]
         )
