@@ -17,21 +17,23 @@ __all__ = ["begin_run", "choice", "forget_others", "number", "pick", "rerun", "s
 
 V = TypeVar("V")
 
-# in the session's state: what each widget showed last, and whether the address of this rerun may be an old one
-_SHOWN, _OLD_ADDRESS, _OWN_RERUN = "state:shown", "state:old address", "state:own rerun"
+# in the session's state: whether the reader used a widget or we made the page anew, and whether the address may therefore be an old one
+_NOT_MOVED, _OLD_ADDRESS = "state:not moved", "state:old address"
 
 
 def begin_run() -> None:
     """Find out what made the page rerun; called before any widget of a page."""
-    kept = st.session_state
-    shown: dict[str, Any] = kept.setdefault(_SHOWN, {})
-    used = any(key in kept and kept[key] != value for key, value in shown.items())
-    kept[_OLD_ADDRESS] = kept.pop(_OWN_RERUN, False) or used
+    st.session_state[_OLD_ADDRESS] = st.session_state.pop(_NOT_MOVED, False)
+
+
+def _used() -> None:
+    """Called by Streamlit before a rerun that the reader's use of a widget made."""
+    st.session_state[_NOT_MOVED] = True
 
 
 def rerun() -> None:
     """Make the whole page anew, though the reader did nothing."""
-    st.session_state[_OWN_RERUN] = True
+    st.session_state[_NOT_MOVED] = True
     st.rerun(scope="app")
 
 
@@ -47,7 +49,7 @@ def _begin(page: str, name: str, found: Any) -> str:
 
 def _end(page: str, name: str, values: list[str]) -> None:
     """Write the value into the address; [] leaves it out."""
-    key, seen = f"{page}:{name}", f"{page}:{name}:address"
+    seen = f"{page}:{name}:address"
     # where the browser's address is old, what a rerun before wrote is on its way to it
     coming = st.session_state.get(seen, []) if st.session_state.get(_OLD_ADDRESS) else values
     if st.query_params.get_all(name) != values or coming != values:
@@ -58,8 +60,6 @@ def _end(page: str, name: str, values: list[str]) -> None:
             others = [n for n in st.query_params if n != name]
             st.query_params.from_dict({n: st.query_params.get_all(n) for n in others})
     st.session_state[seen] = values
-    value = st.session_state[key]
-    st.session_state.setdefault(_SHOWN, {})[key] = list(value) if isinstance(value, list) else value
 
 
 def choice(
@@ -97,9 +97,11 @@ def choice(
         return labels.get(option, option) if labels else option
 
     if kind == "buttons":
-        value = st.segmented_control(label, options, format_func=shown, key=key, help=help, required=True)
+        value = st.segmented_control(
+            label, options, format_func=shown, on_change=_used, key=key, help=help, required=True
+        )
     else:
-        value = st.selectbox(label, options, format_func=shown, key=key, help=help)
+        value = st.selectbox(label, options, format_func=shown, on_change=_used, key=key, help=help)
     value = value if value is not None and value in options else usual
     _end(page, name, [] if value == usual and not always else [value])
     return str(value)
@@ -121,7 +123,9 @@ def several(
     key = _begin(page, name, asked or list(default))
     st.session_state[key] = [v for v in st.session_state[key] if v in options]
     shown = (lambda o: (labels or {}).get(o, o)) if labels else str
-    values = st.multiselect(label, options, format_func=shown, key=key, help=help, placeholder=placeholder)
+    values = st.multiselect(
+        label, options, format_func=shown, on_change=_used, key=key, help=help, placeholder=placeholder
+    )
     _end(page, name, [] if values == list(default) else list(values))
     return tuple(values)
 
@@ -130,7 +134,7 @@ def switch(page: str, name: str, label: str, *, default: bool = False, help: str
     """Let the reader switch something on or off."""
     asked = st.query_params.get(name)
     key = _begin(page, name, {"yes": True, "no": False}.get(asked or "", default))
-    value = st.toggle(label, key=key, help=help)
+    value = st.toggle(label, on_change=_used, key=key, help=help)
     _end(page, name, [] if value == default else ["yes" if value else "no"])
     return bool(value)
 
@@ -144,7 +148,11 @@ def number(
     except ValueError:
         asked = default
     key = _begin(page, name, min(max(asked, low), high))
-    value = float(st.number_input(label, min_value=low, max_value=high, step=step, key=key, help=help, format="%.3f"))
+    value = float(
+        st.number_input(
+            label, min_value=low, max_value=high, step=step, on_change=_used, key=key, help=help, format="%.3f"
+        )
+    )
     _end(page, name, [] if value == default else [f"{value:g}"])
     return value
 
