@@ -268,6 +268,14 @@ def test_an_interrupt_while_data_are_made(folder: Path, sign: signal.Signals) ->
     assert attempts(folder) == []
 
 
+def test_an_interrupt_while_text_is_executed_has_the_same_exit_code(folder: Path) -> None:
+    """With -m, Python died of the signal at the end, though the interrupt had been caught and another code chosen."""
+    plugin = folder / "plugin.py"
+    plugin.write_text("exec('raise KeyboardInterrupt')\n")
+    environment = {**os.environ, "BENCHBENCH_METHODS": str(plugin)}
+    assert subprocess.run([*BENCH, "list", "methods"], cwd=folder, env=environment, check=False).returncode == 130
+
+
 @pytest.mark.slow
 def test_kill_9_at_random_moments_loses_and_doubles_nothing(folder: Path) -> None:
     arguments = run_arguments(
