@@ -24,6 +24,8 @@ __all__ = [
 PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
 MADV_COLLAPSE = 25
+# looks at /proc that find no marked process: so many in a row that leave no doubt, or so many in all where others come and go
+CALM_ROUNDS, QUIET_ROUNDS = 2, 60
 HUGE = 2 * 2**20
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -142,14 +144,22 @@ def kill_marked(mark: str) -> int:
     """
     needle = mark.encode()
     killed: set[int] = set()
+    blank: set[int] = set()
+    calm = quiet = 0
     # a killed process may take long to go on a busy machine, and what it forked meanwhile shows in the next round only
     for _ in range(600):
-        living = [pid for pid in _all_pids() if pid != os.getpid() and needle in _environ(pid).split(b"\x00")]
-        if not living:
-            break
+        environs = {pid: _environ(pid) for pid in _all_pids() if pid != os.getpid()}
+        living = [pid for pid, environ in environs.items() if needle in environ.split(b"\x00")]
         killed.update(living)
         for pid in living:
             _kill(pid, signal.SIGKILL)
+        # one that shows nothing may be a zombie or the kernel's, but also one that just now starts a program, or that forked
+        # after /proc was listed and ended before it was read: whatever is blank for the first time calls for another look
+        before, blank = blank, {pid for pid, environ in environs.items() if not environ}
+        quiet = 0 if living else quiet + 1
+        calm = 0 if living or blank - before else calm + 1
+        if calm >= CALM_ROUNDS or quiet >= QUIET_ROUNDS:
+            break
         time.sleep(0.005)
     return len(killed)
 

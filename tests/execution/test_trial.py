@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
+import uuid
 from pathlib import Path
 from typing import Any
 
@@ -188,3 +191,26 @@ def test_kill_of_the_zygote_from_outside(make_request: Any) -> None:
     thread.join(timeout=20)
     assert found[0]["outcome"] == "infra"
     assert not [pid for pid in limits._all_pids() if zygote.mark.encode() in limits._environ(pid)]
+
+
+def test_a_chain_of_forks_does_not_outrun_its_end() -> None:
+    """Each process of the chain forks the next and ends; one is always there, and it is younger than the last look at /proc."""
+    code = (
+        "import os, time\n"
+        "until = time.monotonic() + 60\n"
+        "while time.monotonic() < until:\n"
+        "    time.sleep(0.001)\n"
+        "    if os.fork():\n"
+        "        os._exit(0)\n"
+        "    os.setsid()\n"
+    )
+    mark = f"BENCHBENCH_TEST={uuid.uuid4().hex}"
+    name, _, value = mark.partition("=")
+    first = subprocess.Popen([sys.executable, "-S", "-c", code], env={**os.environ, name: value})
+    first.wait(timeout=20)
+    limits.kill_marked(mark)
+    seen = 0
+    for _ in range(50):
+        seen += any(mark.encode() in limits._environ(pid) for pid in limits._all_pids())
+        time.sleep(0.002)
+    assert seen == 0
