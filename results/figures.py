@@ -244,10 +244,7 @@ def over(counts: set[tuple[str, int]]) -> str:
 
 def facts_of(suite: SuiteSpec, group: Group) -> str:
     """Return what all results of a board have in common, as a sentence."""
-    return (
-        f"Suite {suite.name} {group.suite_version}, protocol {group.protocol_version}, preset {group.preset}, "
-        f"{group.test_units} test units, {group.threads} thread{'' if group.threads == 1 else 's'}, {group.device}."
-    )
+    return f"Suite {suite.name} {group.suite_version}, {group.in_words()}."
 
 
 def marks_of(shown: Sequence[Any], *, in_labels: bool) -> list[str]:

@@ -139,10 +139,7 @@ def _print_findings(
     names, cells = [_HEADERS[i] for i in shown], [[row[i] for i in shown] for row in rows]
     right = [i for i, name in enumerate(names) if name not in ("verdict", "ordering", "task", "notes")]
     title = f"{spec.title} (suite {spec.name} {group.suite_version}): orderings known from the literature"
-    facts = (
-        f"protocol {group.protocol_version}, preset {group.preset}, {group.test_units} test units, "
-        f"{group.threads} thread{'' if group.threads == 1 else 's'}, {group.device}"
-    )
+    facts = group.in_words()
     if is_markdown:
         sys.stdout.write(f"## {title}\n\n{facts}\n\n{markdown_table(names, cells, right)}")
     else:

@@ -36,6 +36,15 @@ class Group:
     threads: int
     device: str
 
+    def in_words(self) -> str:
+        """Return "protocol fewshot/2, preset quick, 300 test units, 1 thread, cpu", without what published results do not say."""
+        parts = [f"protocol {self.protocol_version}", f"preset {self.preset}"]
+        if self.test_units:
+            parts.append(f"{self.test_units:,} test unit{'' if self.test_units == 1 else 's'}")
+        if self.threads:
+            parts += [f"{self.threads} thread{'' if self.threads == 1 else 's'}", self.device]
+        return ", ".join(parts)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cell:
@@ -340,8 +349,7 @@ def _left_out(cells: Iterable[Cell], shown: Group | None = None) -> list[str]:
             if shown is None or getattr(g, name) != getattr(shown, name)
         ]
         lines.append(
-            f"{n} trial{'' if n == 1 else 's'} of suite version {g.suite_version}, protocol {g.protocol_version}, "
-            f"preset {g.preset} ({g.test_units} test units, {g.threads} thread{'' if g.threads == 1 else 's'}), {g.device}"
+            f"{n} trial{'' if n == 1 else 's'} of suite version {g.suite_version}, {g.in_words()}"
             + (f": {' '.join(options)}" if options else "")
         )
     return lines

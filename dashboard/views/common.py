@@ -35,6 +35,7 @@ __all__ = [
     "percent",
     "plural",
     "ran_on",
+    "taken",
 ]
 
 METRIC_LABELS = {
@@ -105,6 +106,11 @@ def duration(seconds: float | None) -> str:
     return f"{whole // 86_400} days {whole % 86_400 // 3600} h"
 
 
+def taken(seconds: float) -> str:
+    """Return how long a trial took; a dash where nothing was timed, as with results that were published elsewhere."""
+    return duration(seconds or None)
+
+
 def clock(seconds: float | None) -> str:
     """Return a time since the epoch as date and time, UTC."""
     return "—" if not seconds else time.strftime("%Y-%m-%d %H:%M", time.gmtime(seconds)) + " UTC"
@@ -135,10 +141,7 @@ def conditions_line(board: Board, spec: SuiteSpec) -> str:
     group = board.group
     if group is None:
         return ""
-    parts = [f"Suite {spec.name} {group.suite_version}", f"protocol {group.protocol_version}", f"preset {group.preset}"]
-    if group.test_units:
-        parts.append(plural(group.test_units, "test unit"))
-    return f"{', '.join([*parts, *ran_on(group.device, group.threads)])}."
+    return f"Suite {spec.name} {group.suite_version}, {group.in_words()}."
 
 
 def generated_line(data: BoardData) -> str:

@@ -16,6 +16,8 @@ from benchbench.dashboard.views.common import (
     mebibytes,
     number,
     plural,
+    ran_on,
+    taken,
 )
 from benchbench.stats.labels import method_label
 
@@ -153,8 +155,8 @@ def attempts_table(rows: Sequence[Mapping[str, Any]], run_id: str) -> Table:
                 Cell(str(r["seed"])),
                 Cell(text, badge(text, kind)),
                 Cell(number(r["score"], 4)),
-                Cell(duration(r["seconds"])),
-                Cell(duration(r["wall_seconds"])),
+                Cell(taken(r["seconds"])),
+                Cell(taken(r["wall_seconds"])),
                 Cell(mebibytes(r["peak_memory_mib"])),
                 Cell(error if len(error) <= 120 else f"{error[:117]}…"),
             ]
@@ -175,15 +177,15 @@ def attempt_facts(attempt: Mapping[str, Any]) -> Table:
             "Score",
             f"{number(attempt['score'], 4)} {attempt['metric']} over {plural(attempt['n_units'], attempt['unit'] or 'unit')}",
         ),
-        ("Timed", duration(attempt["seconds"])),
-        ("Wall clock", duration(attempt["wall_seconds"])),
-        ("Processor time", duration(attempt["cpu_seconds"])),
-        ("Memory", f"{attempt['peak_memory_mib']:,.0f} MiB at most"),
+        ("Timed", taken(attempt["seconds"])),
+        ("Wall clock", taken(attempt["wall_seconds"])),
+        ("Processor time", taken(attempt["cpu_seconds"])),
+        ("Memory", f"{mebibytes(attempt['peak_memory_mib'])}{' at most' if attempt['peak_memory_mib'] else ''}"),
         ("Budget", ", ".join(f"{k} {v}" for k, v in attempt["budget"].items())),
         ("Began", clock(attempt["started_at"])),
         (
             "Machine",
-            f"{attempt['host']}: {attempt['hardware_class']}, {attempt['device']}, {plural(attempt['threads'], 'thread')}",
+            f"{attempt['host']}: {', '.join([attempt['hardware_class'], *ran_on(attempt['device'], attempt['threads'])])}",
         ),
         ("Protocol", attempt["protocol_version"]),
         ("Adapter's source", attempt["adapter_source_hash"]),

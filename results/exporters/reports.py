@@ -24,6 +24,7 @@ __all__ = [
     "generated_tasks",
     "imputation_facts",
     "interval_lines",
+    "machine_facts",
     "method_name",
     "splits_line",
     "standings_report",
@@ -85,14 +86,19 @@ def splits_line(suite: SuiteSpec, board: Board) -> str:
     return f"splits generated here{what}: not to be set beside published results"
 
 
+def machine_facts(group: Group) -> dict[str, str]:
+    """Return threads and device by name; published results do not say them."""
+    return {
+        "threads": str(group.threads or "not recorded"),
+        "device": group.device if group.threads else "not recorded",
+    }
+
+
 def facts_line(group: Group) -> str:
     """Return what all results of a board have in common, in one line."""
     if published_source(group.protocol_version) is not None:
         return f"{group.protocol_version}; budgets, threads and devices as there"
-    return (
-        f"protocol {group.protocol_version}, preset {group.preset}, {group.test_units} test units, "
-        f"{group.threads} thread{'' if group.threads == 1 else 's'}, {group.device}"
-    )
+    return group.in_words()
 
 
 def board_report(suite: SuiteSpec, board: Board) -> Report:
@@ -156,9 +162,8 @@ def _report(
             "track": suite.track,
             "protocol": group.protocol_version,
             "preset": group.preset,
-            "test units": str(group.test_units),
-            "threads": str(group.threads),
-            "device": group.device,
+            "test units": str(group.test_units or "not recorded"),
+            **machine_facts(group),
             **imputation_facts(board),
             "left out": f"{board.n_left_out} trial{'' if board.n_left_out == 1 else 's'}",
             "generated splits": _generated(suite, board),

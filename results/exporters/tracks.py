@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from benchbench.results.exporters.reports import MEANINGS, TITLES, imputation_facts, splits_line, standings_sheet
+from benchbench.results.exporters.reports import (
+    MEANINGS,
+    TITLES,
+    imputation_facts,
+    machine_facts,
+    splits_line,
+    standings_sheet,
+)
 from benchbench.results.exporters.sheets import Report
 from benchbench.results.standings import N_BOOTSTRAP
 from benchbench.stats.standings import standings
@@ -42,8 +50,7 @@ def track_report(board: TrackBoard, statistic: str) -> Report:
         "suites": ", ".join(f"{suite.name} {b.group.suite_version}" for suite, b in board.boards if b.group),
         "protocol": group.protocol_version,
         "preset": group.preset,
-        "threads": str(group.threads),
-        "device": group.device,
+        **machine_facts(group),
         "imputation": imputation_facts(board.boards[0][1])["imputation"],
         "imputed": f"{n_imputed} of {scores} scores ({n_imputed / max(scores, 1):.1%})",
         "left out": f"{n_left_out} trial{'' if n_left_out == 1 else 's'}",
@@ -75,9 +82,7 @@ def track_report(board: TrackBoard, statistic: str) -> Report:
     ]
     return Report(
         title=f"Track {board.track}: {', '.join(names)}",
-        line=f"protocol {group.protocol_version}, preset {group.preset}, {group.threads} threads, {group.device}".replace(
-            "1 threads", "1 thread"
-        ),
+        line=replace(group, test_units=0).in_words(),  # the suites differ in them
         facts=facts,
         splits="; ".join(splits),
         sheets=[sheet],

@@ -85,7 +85,7 @@ def test_presets_are_never_mixed_and_the_other_is_named(bench: Bench, suite_file
     assert board(bench, suite_file, db)["maml", "letters"]["score"] == 0.5
     assert board(bench, suite_file, db, "--preset", "long")["maml", "letters"]["score"] == 0.9
     text = bench("leaderboard", "--suite", suite_file, "--db", db)
-    other = "1 trial of suite version 1, protocol 3, preset long (4 test units, 1 thread), cpu: --preset long"
+    other = "1 trial of suite version 1, protocol 3, preset long, 4 test units, 1 thread, cpu: --preset long"
     assert f"- left out: {other}\n" in text
     none = bench("leaderboard", "--suite", suite_file, "--db", db, "--preset", "paper")
     assert "No results of suite pair fit" in none

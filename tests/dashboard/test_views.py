@@ -393,3 +393,9 @@ def test_what_published_results_do_not_say_is_not_shown_as_nothing(tmp_path: Any
     (row, _) = methods.results_table(browse.method_results(store, "one")).rows
     assert [row[-2].text, row[-1].text] == ["—", "—"]
     assert "thread" not in row[3].text
+    attempt, *_ = browse.attempt_list(store, outcomes=["ok"])
+    (cells, _) = runs.attempts_table([attempt, attempt], "run").rows
+    assert [c.text for c in cells[6:9]] == ["—", "—", "—"]
+    facts = {name.text: value.text for name, value in runs.attempt_facts(store.attempt(attempt["attempt_id"])).rows}
+    assert [facts[n] for n in ("Timed", "Wall clock", "Processor time", "Memory")] == ["—"] * 4
+    assert "thread" not in facts["Machine"]

@@ -345,3 +345,12 @@ def test_a_filter_of_cells_restricts_what_is_shown_and_not_what_stands_for_failu
     board = leaderboard(cells, SUITE, imputation="worst", keep=lambda c: c.method != "q")
     assert set(rows(board, "a")) == {"m", "p"}
     assert rows(board, "a")["m"].score == 0.3
+
+
+def test_conditions_in_words() -> None:
+    assert GROUP.in_words() == "protocol p/1, preset quick, 100 test units, 1 thread, cpu"
+    assert other_group(test_units=1, threads=2).in_words().endswith("1 test unit, 2 threads, cpu")
+    published = other_group(
+        protocol_version="published: A", preset="published", test_units=0, threads=0, device="unknown"
+    )
+    assert published.in_words() == "protocol published: A, preset published"
