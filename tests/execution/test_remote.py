@@ -370,7 +370,5 @@ def test_a_failed_build_is_a_failed_trial(make_request: Any, tmp_path: Path, mon
     assert (outcome["outcome"], outcome["error_type"]) == ("failed", "EnvironmentBuildError")
     assert "benchbench-toy" in outcome["error_message"]
     # not tried again for the next fold
-    started = time.monotonic()
     again = supervisor.execute(request)
     assert "`bench env build` tries again at once" in again["error_message"]
-    assert time.monotonic() - started < 0.5
