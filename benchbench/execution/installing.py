@@ -154,8 +154,10 @@ def install(name: str, requirements: Path, folder: Path, log: IO[bytes], lock_fd
     environment = _environment(settings)
     own = settings_file(requirements)
     if own.is_file():
-        # uv looks for a file of this name where it runs, and its settings come on top of the user's
+        # uv looks for a file of this name where it runs, and its settings come on top of the user's; but in the root of the
+        # workspace if there is one, so without a workspace here a cache inside of anybody's project would not have them
         shutil.copyfile(own, folder.parent / "uv.toml")
+        (folder.parent / "pyproject.toml").write_text("[tool.uv.workspace]\n")
     folder, requirements = folder.absolute(), requirements.absolute()
     # relocatable: it is built under another name than the one it gets
     make = [*uv_command(), "venv", "--quiet", "--relocatable", "--no-project", "--python", sys.executable, str(folder)]

@@ -125,6 +125,18 @@ def test_the_adapter_is_imported_there(entry: MethodEntry) -> None:
         remote.probe(entry, found.python)
 
 
+def test_settings_of_its_own_hold_inside_of_a_project(
+    entry: MethodEntry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A project around the cache is a workspace to uv, which would look there for settings."""
+    (tmp_path / "pyproject.toml").write_text('[project]\nname = "around"\nversion = "1"\n')
+    monkeypatch.delenv("UV_FIND_LINKS")
+    with pytest.raises(EnvironmentBuildError, match="toy"):
+        environments.ensure(entry, print)
+    (tmp_path / "toys.uv.toml").write_text(f'find-links = ["{tmp_path}/wheels"]\n')
+    assert environments.ensure(entry, print).versions == {"toy": "1.5", "helper": "2.0+local"}
+
+
 def test_verify_finds_what_is_wrong(entry: MethodEntry) -> None:
     needed, found = environments.wanted(entry), environments.ensure(entry, print)
     assert environments.differences(needed, found) == []

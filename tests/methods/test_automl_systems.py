@@ -62,7 +62,7 @@ def test_there_are_some() -> None:
 @pytest.mark.parametrize(("name", "table"), CASES)
 def test_system(make_request: Any, name: str, table: str) -> None:
     outcome = execute(make_request, name, table)
-    assert outcome["outcome"] == "ok", (outcome.get("error_message"), outcome.get("traceback"), outcome["log_tail"])
+    assert outcome["outcome"] == "ok", (outcome.get("error_message"), outcome.get("traceback"), outcome.get("log_tail"))
     assert outcome["score"] > ENOUGH[outcome["metric"]]
     # it ends by itself, which leaves the harness nothing to stop
     assert outcome["phases"]["fit"] < fit_limit_seconds(SECONDS.get(name, 15.0))
@@ -87,7 +87,7 @@ def test_random_search_over_tpot_repeats_if_its_number_is_given(make_request: An
             memory_limit_mib=4096,
         )
         outcome = supervisor.execute(request)
-        assert outcome["outcome"] == "ok", (outcome.get("error_message"), outcome["log_tail"])
+        assert outcome["outcome"] == "ok", (outcome.get("error_message"), outcome.get("log_tail"))
         curves.append([(step, value) for step, _, name, value in outcome["curve"] if name == "validation_score"])
     assert curves[0] == curves[1] == curves[2][:1]
     assert [step for step, _ in curves[2]] == [4, 8]

@@ -41,7 +41,7 @@ def test_system(make_request: Any, name: str) -> None:
         name, loader="glyphs", options=OPTIONS, params=PARAMS.get(name, {}), iterations=40, test_units=60
     )
     outcome = supervisor.execute(request)
-    assert outcome["outcome"] == "ok", (outcome.get("error_message"), outcome.get("traceback"), outcome["log_tail"])
+    assert outcome["outcome"] == "ok", (outcome.get("error_message"), outcome.get("traceback"), outcome.get("log_tail"))
     # chance is 0.2
     assert outcome["score"] > 0.3
     assert [point for point in outcome["curve"] if point[2] == "val_accuracy"]
