@@ -17,6 +17,7 @@ __all__ = ["VERDICTS", "Finding", "Paired", "Trial", "check_orderings", "paired"
 
 VERDICTS = ("violated", "not shown", "missing", "declined", "holds")
 """In the order in which they matter to a reader."""
+NO_RESULT = "no result of"
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +82,11 @@ class Finding:
     def label(self) -> str:
         """The ordering as a reader sees it."""
         return f"{self.above} {'≥' if self.at_least else '>'} {self.below}"
+
+    @property
+    def was_not_run(self) -> bool:
+        """Whether it is missing for no other reason than that nobody ran one of the two, or both."""
+        return bool(self.reason) and all(part.startswith(NO_RESULT) for part in self.reason.split("; "))
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain data."""
@@ -193,7 +199,7 @@ def _absent(name: str, own: Mapping[int, Trial]) -> str:
     if any(t.outcome == "ok" for t in own.values()):
         return ""
     if not own:
-        return f"no result of {name}"
+        return f"{NO_RESULT} {name}"
     if _is_declined(own):
         return f"{name} declines the task"
     # infra counts only where there is nothing else

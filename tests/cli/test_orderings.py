@@ -196,6 +196,18 @@ def test_nothing_to_check(bench: Bench, suite_file: Path, land: Land, tmp_path: 
 
 def test_an_ordering_without_tasks_is_of_all(bench: Bench, ordered: Path, land: Land) -> None:
     ordered.write_text(ordered.read_text() + '[[orderings]]\nabove = ["maml"]\nbelow = ["siamese"]\n')
-    text = bench("orderings", "--suite", ordered, "--db", land(*good()))
+    text = bench("orderings", "--suite", ordered, "--db", land(*good()), "--strict", raises=GateFailed)
     assert text.count("maml > siamese") == 2
     assert "3 of 5 hold, 0 not shown, 0 violated, 2 missing" in text
+
+
+def test_what_was_not_run_is_counted_and_listed_only_when_strict(bench: Bench, ordered: Path, land: Land) -> None:
+    db = land(*good(reptile=None))
+    assert findings(bench, ordered, db)["reptile maml"]["reason"] == "no result of reptile"
+    text = bench("orderings", "--suite", ordered, "--db", db)
+    assert "2 of 3 hold, 0 not shown, 0 violated, 1 missing" in text
+    assert "1 of the missing are not listed, on 1 task: a method was not run there" in text
+    assert "no result of reptile" not in text
+    strict = bench("orderings", "--suite", ordered, "--db", db, "--strict", raises=GateFailed)
+    assert "no result of reptile" in strict
+    assert "not listed" not in strict
