@@ -135,8 +135,8 @@ def _print_findings(
     spec: SuiteSpec, board: Board, group: Group, found: Sequence[Finding], *, is_markdown: bool, lists_all: bool
 ) -> None:
     # of a suite that was run in part, hundreds of lines would say so
-    hidden = [] if lists_all else [f for f in found if f.was_not_run]
-    rows = [_cells(f) for f in found if f not in hidden]
+    listed = [f for f in found if lists_all or not f.was_not_run]
+    rows = [_cells(f) for f in listed]
     shown = columns_that_fit(_HEADERS, rows, _EXPENDABLE, None if is_markdown else terminal_width())
     names, cells = [_HEADERS[i] for i in shown], [[row[i] for i in shown] for row in rows]
     right = [i for i, name in enumerate(names) if name not in ("verdict", "ordering", "task", "notes")]
@@ -148,17 +148,15 @@ def _print_findings(
         sys.stdout.write(f"{title}\n{facts}\n\n")
         print_table(names, cells, right)
     sys.stdout.write("\n" + _summary(found) + ("\n\n" if is_markdown else "\n"))
-    print_lines([*_not_run(hidden), *_legend(spec, board, found)])
-
-
-def _not_run(found: Sequence[Finding]) -> list[str]:
-    if not found:
-        return []
-    tasks = len({f.task for f in found})
-    return [
-        f"{len(found)} of the missing are not listed, on {tasks} task{'' if tasks == 1 else 's'}: a method was not run there; "
-        "--strict lists them, and fails on them"
-    ]
+    lines = _legend(spec, board, found)
+    if len(listed) < len(found):
+        tasks = len({f.task for f in found if f.was_not_run})
+        lines.insert(
+            0,
+            f"{len(found) - len(listed)} of the missing are not listed, on {tasks} task{'' if tasks == 1 else 's'}: "
+            "a method was not run there; --strict lists them, and fails on them",
+        )
+    print_lines(lines)
 
 
 def _summary(found: Sequence[Finding]) -> str:

@@ -369,6 +369,9 @@ def test_a_failed_build_is_a_failed_trial(make_request: Any, tmp_path: Path, mon
     outcome = supervisor.execute(request)
     assert (outcome["outcome"], outcome["error_type"]) == ("failed", "EnvironmentBuildError")
     assert "benchbench-toy" in outcome["error_message"]
-    # not tried again for the next fold
+    # not tried again for the next fold: what uv said is that of the first try
+    (log,) = tmp_path.glob("environments/*/*.log")
+    written = log.stat().st_mtime_ns
     again = supervisor.execute(request)
     assert "`bench env build` tries again at once" in again["error_message"]
+    assert log.stat().st_mtime_ns == written
