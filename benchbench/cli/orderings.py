@@ -142,12 +142,14 @@ def _print_findings(
     right = [i for i, name in enumerate(names) if name not in ("verdict", "ordering", "task", "notes")]
     title = f"{spec.title} (suite {spec.name} {group.suite_version}): orderings known from the literature"
     facts = group.in_words()
-    if is_markdown:
-        sys.stdout.write(f"## {title}\n\n{facts}\n\n{markdown_table(names, cells, right)}")
-    else:
-        sys.stdout.write(f"{title}\n{facts}\n\n")
-        print_table(names, cells, right)
-    sys.stdout.write("\n" + _summary(found) + ("\n\n" if is_markdown else "\n"))
+    sys.stdout.write(f"## {title}\n\n{facts}\n\n" if is_markdown else f"{title}\n{facts}\n\n")
+    if rows:
+        if is_markdown:
+            sys.stdout.write(markdown_table(names, cells, right))
+        else:
+            print_table(names, cells, right)
+        sys.stdout.write("\n")
+    sys.stdout.write(_summary(found) + ("\n\n" if is_markdown else "\n"))
     lines = _legend(spec, board, found)
     if len(listed) < len(found):
         tasks = len({f.task for f in found if f.was_not_run})

@@ -211,3 +211,7 @@ def test_what_was_not_run_is_counted_and_listed_only_when_strict(bench: Bench, o
     strict = bench("orderings", "--suite", ordered, "--db", db, "--strict", raises=GateFailed)
     assert "no result of reptile" in strict
     assert "not listed" not in strict
+    nothing = bench(
+        "orderings", "--suite", ordered, "--db", land(*good(maml=None, protonet=None, reptile=None), name="one")
+    )
+    assert "cpu\n\n0 of 3 hold" in nothing
