@@ -105,10 +105,14 @@ class ImagePool(EpisodeSource):
 
     def sample_images(self, rng: np.random.Generator, n_images: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         """See the base class."""
+        drawn, labels = self.draw_images(rng, n_images)
+        return self._floats(drawn).reshape(n_images, *self.input_shape), labels
+
+    def draw_images(self, rng: np.random.Generator, n_images: int) -> tuple[Drawn, NDArray[np.int64]]:
+        """Choose images, each a task of one class and one drawing, and their labels (n_images,); `sample_images` begins with this."""
         labels = rng.integers(0, self.n_labels, (n_images, 1))
         classes, turns = labels % self.n_classes, labels // self.n_classes
-        drawn = Drawn(classes, rng.integers(0, self.n_per_class, (n_images, 1, 1)), turns)
-        return self._floats(drawn).reshape(n_images, *self.input_shape), labels[:, 0]
+        return Drawn(classes, rng.integers(0, self.n_per_class, (n_images, 1, 1)), turns), labels[:, 0]
 
     def _ids(self, drawn: Drawn) -> NDArray[np.int64]:
         """Number the images of `drawn`: (n_tasks, n_way, n_items)."""

@@ -57,16 +57,17 @@ class PretrainedAdapter(NetworkState, EmbeddingAdapter):
         ValueError
             If the source has no labels to classify.
         """
-        import torch
         from torch.nn.functional import cross_entropy
+
+        from benchbench.methods.fewshot._supply import Supply
 
         if episodes.n_labels == 0:
             raise ValueError(f"{self.card.title} pre-trains a classifier, and {type(episodes).__name__} has no classes")
-        device = self.context.device
-        head = self.head(self._n_features(), episodes.n_labels).to(device)
+        head = self.head(self._n_features(), episodes.n_labels).to(self.context.device)
+        supply = Supply(episodes, self.context.device)
 
         def loss(rng: np.random.Generator) -> Tensor:
-            x, y = (torch.as_tensor(a, device=device) for a in episodes.sample_images(rng, self.batch_size))
+            x, y = supply.sample_images(rng, self.batch_size)
             return cross_entropy(head(self._network(x)), y)
 
         return loss, head.parameters()

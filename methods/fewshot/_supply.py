@@ -1,4 +1,4 @@
-"""Episodes as tensors on the device. On a GPU the training images stay there, and only indices travel."""
+"""Episodes and images as tensors on the device. On a GPU the training images stay there, and only indices travel."""
 
 from __future__ import annotations
 
@@ -30,9 +30,11 @@ class _Indexed(Protocol):
 
     def draw(self, rng: np.random.Generator, *, n_way: int, n_items: int, n_tasks: int = 1) -> Any: ...
 
+    def draw_images(self, rng: np.random.Generator, n_images: int) -> tuple[Any, np.ndarray[Any, Any]]: ...
+
 
 class Supply:
-    """Samples training episodes of a source as tensors on the device; the same episodes whatever the device.
+    """Samples training episodes, or images, of a source as tensors on the device; the same ones whatever the device.
 
     Parameters
     ----------
@@ -55,17 +57,36 @@ class Supply:
 
     def sample(self, rng: np.random.Generator, *, n_way: int, k_shot: int, n_query: int, n_tasks: int = 1) -> Episodes:
         """Draw episodes; parameters as `EpisodeSource.sample`."""
-        if self._images is not None:
-            return self._gather(self._images, rng, n_way, k_shot, n_query, n_tasks)
-        batch = self._source.sample(rng, n_way=n_way, k_shot=k_shot, n_query=n_query, n_tasks=n_tasks)
-        parts = (batch.support_x, batch.support_y, batch.query_x, batch.query_y)
-        support_x, support_y, query_x, query_y = (torch.as_tensor(part, device=self._device) for part in parts)
-        return support_x, support_y, query_x, query_y
+        if self._images is None:
+            batch = self._source.sample(rng, n_way=n_way, k_shot=k_shot, n_query=n_query, n_tasks=n_tasks)
+            parts = (batch.support_x, batch.support_y, batch.query_x, batch.query_y)
+            support_x, support_y, query_x, query_y = (torch.as_tensor(part, device=self._device) for part in parts)
+            return support_x, support_y, query_x, query_y
+        drawn = self._indexed.draw(rng, n_way=n_way, n_items=k_shot + n_query, n_tasks=n_tasks)
+        x = self._gather(self._images, drawn)
+        labels = torch.arange(n_way, device=self._device)
+        return (
+            x[:, :, :k_shot].flatten(1, 2),
+            labels.repeat_interleave(k_shot).repeat(n_tasks, 1),
+            x[:, :, k_shot:].flatten(1, 2),
+            labels.repeat_interleave(n_query).repeat(n_tasks, 1),
+        )
 
-    def _gather(
-        self, resident: Tensor, rng: np.random.Generator, n_way: int, k_shot: int, n_query: int, n_tasks: int
-    ) -> Episodes:
-        drawn = self._source.draw(rng, n_way=n_way, n_items=k_shot + n_query, n_tasks=n_tasks)  # type: ignore[attr-defined]
+    def sample_images(self, rng: np.random.Generator, n_images: int) -> tuple[Tensor, Tensor]:
+        """Draw images (n_images, *input) and their labels (n_images,); parameters as `EpisodeSource.sample_images`."""
+        if self._images is None:
+            x, labels = self._source.sample_images(rng, n_images)
+            return torch.as_tensor(x, device=self._device), torch.as_tensor(labels, device=self._device)
+        drawn, labels = self._indexed.draw_images(rng, n_images)
+        return self._gather(self._images, drawn).flatten(0, 2), torch.as_tensor(labels, device=self._device)
+
+    @property
+    def _indexed(self) -> _Indexed:
+        assert isinstance(self._source, _Indexed)
+        return self._source
+
+    def _gather(self, resident: Tensor, drawn: Any) -> Tensor:
+        """Return the images of `drawn` in [0, 1]: (n_tasks, n_way, n_items, *input)."""
         classes, items, turns = (
             torch.as_tensor(part, device=self._device) for part in (drawn.classes, drawn.items, drawn.turns)
         )
@@ -75,14 +96,7 @@ class Supply:
             images = torch.where((turns == turn).view(*turns.shape, *[1] * (images.dim() - 2)), turned, images)
         x = images.float().mul_(1 / 255)
         # grey pools have no axis of channels, colour pools have it last
-        x = x.unsqueeze(3) if x.dim() == 5 else x.movedim(-1, 3)
-        labels = torch.arange(n_way, device=self._device)
-        return (
-            x[:, :, :k_shot].flatten(1, 2),
-            labels.repeat_interleave(k_shot).repeat(n_tasks, 1),
-            x[:, :, k_shot:].flatten(1, 2),
-            labels.repeat_interleave(n_query).repeat(n_tasks, 1),
-        )
+        return x.unsqueeze(3) if x.dim() == 5 else x.movedim(-1, 3)
 
 
 def shuffled(rng: np.random.Generator, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:

@@ -91,15 +91,15 @@ class Siamese(PretrainedAdapter):
         import torch
 
         from benchbench.methods.fewshot._comparisons import contrastive_loss, support_distances
+        from benchbench.methods.fewshot._supply import Supply
 
         n_way = min(self.batch_size // 2, episodes.n_classes)
         is_same = torch.eye(n_way, dtype=torch.bool, device=self.context.device)
+        supply = Supply(episodes, self.context.device)
 
         def loss(rng: np.random.Generator) -> Tensor:
-            batch = episodes.sample(rng, n_way=n_way, k_shot=1, n_query=1)
-            x = torch.as_tensor(batch.support_x[0], device=self.context.device)
-            other = torch.as_tensor(batch.query_x[0], device=self.context.device)
-            z, w = self._network(torch.cat([x, other])).split(n_way)
+            x, _, other, _ = supply.sample(rng, n_way=n_way, k_shot=1, n_query=1)
+            z, w = self._network(torch.cat([x[0], other[0]])).split(n_way)
             losses = contrastive_loss(support_distances(z[None], w[None])[0], is_same, margin=self.margin)
             return (losses[is_same].mean() + losses[~is_same].mean()) / 2
 
