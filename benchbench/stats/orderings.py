@@ -17,7 +17,6 @@ __all__ = ["VERDICTS", "Finding", "Paired", "Trial", "check_orderings", "paired"
 
 VERDICTS = ("violated", "not shown", "missing", "declined", "holds")
 """In the order in which they matter to a reader."""
-NO_RESULT = "no result of"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +57,8 @@ class Finding:
     """One ordering of two methods on one task, and what results say of it.
 
     `difference` is `above`'s score minus `below`'s, over the seeds that both have. `ci95` is the half-width of its interval over
-    `n` paired units, which the verdict rests on; `seed_ci95` that over the mean differences of `n_seeds` seeds.
+    `n` paired units, which the verdict rests on; `seed_ci95` that over the mean differences of `n_seeds` seeds. `was_not_run`:
+    missing for no other reason than that nobody ran one of the two, or both.
     """
 
     above: str
@@ -77,16 +77,12 @@ class Finding:
     seed_ci95: float | None = None
     seeds_won: int = 0
     n_seeds: int = 0
+    was_not_run: bool = False
 
     @property
     def label(self) -> str:
         """The ordering as a reader sees it."""
         return f"{self.above} {'≥' if self.at_least else '>'} {self.below}"
-
-    @property
-    def was_not_run(self) -> bool:
-        """Whether it is missing for no other reason than that nobody ran one of the two, or both."""
-        return bool(self.reason) and all(part.startswith(NO_RESULT) for part in self.reason.split("; "))
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain data."""
@@ -152,7 +148,12 @@ def _find(plain: Finding, above: Mapping[int, Trial], below: Mapping[int, Trial]
     reasons = {name: found for name, own in sides.items() if (found := _absent(name, own))}
     if reasons:
         is_declined = any(_is_declined(sides[name]) for name in reasons)
-        return replace(plain, verdict="declined" if is_declined else "missing", reason="; ".join(reasons.values()))
+        return replace(
+            plain,
+            verdict="declined" if is_declined else "missing",
+            reason="; ".join(reasons.values()),
+            was_not_run=not any(sides[name] for name in reasons),
+        )
     ended = [{seed: t for seed, t in own.items() if t.outcome == "ok"} for own in (above, below)]
     seeds = sorted(set(ended[0]) & set(ended[1]))
     if not seeds:
@@ -199,7 +200,7 @@ def _absent(name: str, own: Mapping[int, Trial]) -> str:
     if any(t.outcome == "ok" for t in own.values()):
         return ""
     if not own:
-        return f"{NO_RESULT} {name}"
+        return f"no result of {name}"
     if _is_declined(own):
         return f"{name} declines the task"
     # infra counts only where there is nothing else
