@@ -14,7 +14,7 @@ def test_every_method_keeps_to_its_device() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", str(tests)],
         cwd=tests.parents[2],
-        env={name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")},
+        env={**{k: v for k, v in os.environ.items() if not k.startswith("PYTEST_")}, "CUDA_VISIBLE_DEVICES": ""},
         capture_output=True,
         text=True,
     )
