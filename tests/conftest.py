@@ -77,9 +77,9 @@ def make_context(tmp_path: Path) -> Any:
     """Make the context of a trial that has ten minutes left."""
     from benchbench.contracts.context import Context
 
-    def make(seed: int = 0, **more: Any) -> Context:
+    def make(seed: int = 0, device: str = "cpu", **more: Any) -> Context:
         deadline = time.monotonic() + 600
-        return Context(seed=seed, device="cpu", threads=1, scratch=tmp_path, deadline=deadline, **more)
+        return Context(seed=seed, device=device, threads=1, scratch=tmp_path, deadline=deadline, **more)
 
     return make
 

@@ -47,23 +47,23 @@ class Supply:
     def __init__(self, source: EpisodeSource, device: str, *, resident: bool | None = None) -> None:
         self._source = source
         self._device = device
-        self._images: Tensor | None = None
+        self._resident: tuple[_Indexed, Tensor] | None = None
         if resident is None:
             resident = device != "cpu"
         if resident and isinstance(source, _Indexed):
             size = len(source.classes) * source.images[0].nbytes
             if size <= MAX_RESIDENT_BYTES:
-                self._images = torch.as_tensor(source.images[source.classes], device=device)
+                self._resident = source, torch.as_tensor(source.images[source.classes], device=device)
 
     def sample(self, rng: np.random.Generator, *, n_way: int, k_shot: int, n_query: int, n_tasks: int = 1) -> Episodes:
         """Draw episodes; parameters as `EpisodeSource.sample`."""
-        if self._images is None:
+        if self._resident is None:
             batch = self._source.sample(rng, n_way=n_way, k_shot=k_shot, n_query=n_query, n_tasks=n_tasks)
             parts = (batch.support_x, batch.support_y, batch.query_x, batch.query_y)
             support_x, support_y, query_x, query_y = (torch.as_tensor(part, device=self._device) for part in parts)
             return support_x, support_y, query_x, query_y
-        drawn = self._indexed.draw(rng, n_way=n_way, n_items=k_shot + n_query, n_tasks=n_tasks)
-        x = self._gather(self._images, drawn)
+        pool, images = self._resident
+        x = self._gather(images, pool.draw(rng, n_way=n_way, n_items=k_shot + n_query, n_tasks=n_tasks))
         labels = torch.arange(n_way, device=self._device)
         return (
             x[:, :, :k_shot].flatten(1, 2),
@@ -74,16 +74,12 @@ class Supply:
 
     def sample_images(self, rng: np.random.Generator, n_images: int) -> tuple[Tensor, Tensor]:
         """Draw images (n_images, *input) and their labels (n_images,); parameters as `EpisodeSource.sample_images`."""
-        if self._images is None:
+        if self._resident is None:
             x, labels = self._source.sample_images(rng, n_images)
             return torch.as_tensor(x, device=self._device), torch.as_tensor(labels, device=self._device)
-        drawn, labels = self._indexed.draw_images(rng, n_images)
-        return self._gather(self._images, drawn).flatten(0, 2), torch.as_tensor(labels, device=self._device)
-
-    @property
-    def _indexed(self) -> _Indexed:
-        assert isinstance(self._source, _Indexed)
-        return self._source
+        pool, images = self._resident
+        drawn, labels = pool.draw_images(rng, n_images)
+        return self._gather(images, drawn).flatten(0, 2), torch.as_tensor(labels, device=self._device)
 
     def _gather(self, resident: Tensor, drawn: Any) -> Tensor:
         """Return the images of `drawn` in [0, 1]: (n_tasks, n_way, n_items, *input)."""

@@ -8,8 +8,6 @@ GPU's rounding. Made by torch's registration of devices in Python.
 from __future__ import annotations
 
 import contextlib
-import time
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -161,14 +159,13 @@ def _written(func: Any, args: Any, kwargs: Any) -> Any:
     return given[0] if len(returned) == 1 else tuple(given)
 
 
-def _predictions(name: str, device: str, source: Any, task: TaskInfo) -> list[Any]:
+def _predictions(name: str, source: Any, task: TaskInfo, context: Context) -> list[Any]:
     """Return what is predicted after an iteration of training, and by another adapter that takes the training over."""
     params = {key: value for key, value in FEW.items() if key in vars(create_method(name, {}))}
-    context = Context(seed=0, device=device, threads=1, scratch=Path(), deadline=time.monotonic() + 600)
     rng = np.random.default_rng(5)
     batch = source.sample(rng, n_way=task.n_way, k_shot=task.k_shot, n_query=2, n_tasks=2)
     found = []
-    with PretendedDevice() if device == NAME else contextlib.nullcontext():
+    with PretendedDevice() if context.device == NAME else contextlib.nullcontext():
         adapter = create_method(name, params)
         adapter.setup(task, context)
         adapter.meta_fit(source, validation=source, budget=Budget(preset="quick", iterations=1), context=context)
@@ -211,11 +208,11 @@ def test_gradients_and_steps_are_those_of_the_cpu() -> None:
 
 
 @pytest.mark.parametrize(("name", "kind"), KINDS)
-def test_a_method_keeps_to_its_device(name: str, kind: str, blobs: Any) -> None:
+def test_a_method_keeps_to_its_device(name: str, kind: str, blobs: Any, make_context: Any) -> None:
     noise = np.random.default_rng(1).integers(0, 56, (blobs.n_classes, 30, 16, 16))
     # the device holds the images of such a pool itself
     images = (blobs.patterns * 200 + noise).astype(np.uint8)
     source = SinePool() if kind == "regression" else ImagePool(images, rotates=True)
-    on_cpu, there = (_predictions(name, device, source, TASKS[kind]) for device in ("cpu", NAME))
+    on_cpu, there = (_predictions(name, source, TASKS[kind], make_context(device=device)) for device in ("cpu", NAME))
     for ours, theirs in zip(there, on_cpu, strict=True):
         np.testing.assert_allclose(ours, theirs, atol=1e-5)
