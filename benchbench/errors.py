@@ -82,7 +82,9 @@ class UnknownNameError(InputError):
     def __init__(self, kind: str, name: str, known: Iterable[str], hint: str = "") -> None:
         self.kind, self.name, self.known = kind, name, sorted(known)
         message = f"unknown {kind} {name!r}{suggest(name, self.known)}"
-        super().__init__(f"{message}. {hint}" if hint else message)
+        if hint:
+            message += f" {hint}" if message.endswith(("?", ".")) else f". {hint}"
+        super().__init__(message)
 
 
 class SuiteFileError(InputError):

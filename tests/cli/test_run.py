@@ -175,7 +175,10 @@ def test_another_budget_is_another_board(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["run", "--suite", "fewshoot"], ["unknown suite 'fewshoot'", "did you mean 'fewshot'"]),
+        (
+            ["run", "--suite", "fewshoot"],
+            ["unknown suite 'fewshoot'", "did you mean 'fewshot'? List them with: bench list suites"],
+        ),
         (["run", "--suite", "tiny.toml", "--method", "protonte"], ["did you mean 'protonet'"]),
         (["run", "--suite", "tiny.toml", "--method", "sleeper(secnds=1)"], ["did you mean 'seconds'"]),
         (["run", "--suite", "tiny.toml", "--method", "sleeper(1)"], ["cannot read method"]),
