@@ -5,6 +5,7 @@ Layout under `benchbench.paths.cache_dir()`::
     artefacts/<method>/<key>/state.npz        arrays by name, never pickles
     artefacts/<method>/<key>/manifest.json    seconds and curve of the training, hash of the state, what the key is made of
     artefacts/<method>/<key>.lock             locked by the trial that trains
+    artefacts/<method>/<key>.unfinished       how far it has come, see `checkpoints`
     artefacts/<method>/.tmp-<key>-*           being written, or left by a trial that was killed; the next one removes it
 
 The key is a hash of everything that determines the state, so an artefact is never out of date: what changes gets another
@@ -28,6 +29,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from benchbench.checkpoints import SUFFIX, CheckpointFile, Point
 from benchbench.errors import ProtocolViolation
 from benchbench.locking import try_lock, unlock, wait_for_lock
 from benchbench.paths import cache_dir
@@ -44,9 +46,7 @@ FORMAT = 1
 """Version of the layout; raised when older folders can no longer be read."""
 
 MANIFEST, STATE = "manifest.json", "state.npz"
-
-Point = tuple[int, float, str, float]
-"""(step, seconds, metric, value) of an any-time curve."""
+FACTS = ("seconds", "created_at", "made_of")
 
 
 class _Damaged(Exception):
@@ -74,16 +74,21 @@ class Trained:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """An artefact in the cache, by its manifest; `problem` says why it is not usable, if it is not."""
+    """An artefact in the cache, by its manifest; `problem` says why it is not usable, if it is not.
+
+    One that `is_unfinished` is the checkpoint of a training that was interrupted or still goes on, and `path` that file;
+    `seconds` is what it has taken so far.
+    """
 
     method: str
     key: str
-    folder: Path
+    path: Path
     n_bytes: int
     seconds: float = 0.0
     created_at: float = 0.0
     made_of: Mapping[str, Any]
     problem: str = ""
+    is_unfinished: bool = False
 
 
 def key_of(made_of: Mapping[str, Any]) -> str:
@@ -92,7 +97,7 @@ def key_of(made_of: Mapping[str, Any]) -> str:
 
 
 def obtain(
-    method: str, made_of: Mapping[str, Any], train: Callable[[], Trained], clock: PhaseClock
+    method: str, made_of: Mapping[str, Any], train: Callable[[CheckpointFile | None], Trained], clock: PhaseClock
 ) -> tuple[Trained, bool]:
     """Return the state that is determined by `made_of`, and whether it was there already; train if it was not.
 
@@ -103,7 +108,7 @@ def obtain(
         All that determines the state.
     train : callable
         Called by one process at a time; others wait for it, under phase "wait" of the clock. If that process dies, the
-        next one trains.
+        next one trains. It is given the file for its checkpoints, or None if nothing can be kept.
     clock : PhaseClock
 
     Notes
@@ -126,11 +131,13 @@ def obtain(
             found = _usable(folder, report=True)
         if found is not None:
             return found, True
-        trained = train()
+        unfinished = CheckpointFile(_unfinished(folder), made_of) if is_locked else None
+        trained = train(unfinished)
         with clock.phase("save"):
             packed = pack(trained.state)
-            if is_locked:
+            if unfinished is not None:
                 _keep(folder, method, made_of, trained, packed)
+                unfinished.remove()
         return Trained(state=unpack(packed), seconds=trained.seconds, curve=trained.curve), False
 
 
@@ -141,23 +148,53 @@ def entries() -> Iterator[Entry]:
         if folder.name.startswith(".") or not folder.is_dir():
             continue
         size = sum(file.stat().st_size for file in folder.iterdir())
-        known: dict[str, Any] = {"method": folder.parent.name, "key": folder.name, "folder": folder, "n_bytes": size}
+        known: dict[str, Any] = {"method": folder.parent.name, "key": folder.name, "path": folder, "n_bytes": size}
         try:
             manifest = _read_manifest(folder)
         except _Damaged as error:
             found.append(Entry(**known, made_of={}, problem=str(error)))
             continue
-        facts = {name: manifest[name] for name in ("seconds", "created_at", "made_of")}
+        facts = {name: manifest[name] for name in FACTS}
         found.append(Entry(**known, **facts))
+    finished = {entry.path for entry in found}
+    for path in _root().glob(f"*/*{SUFFIX}"):
+        if not path.name.startswith(".") and path.with_suffix("") not in finished:
+            found += _unfinished_entry(path)
     yield from sorted(found, key=lambda e: (e.method, e.created_at, e.key))
 
 
 def remove(entry: Entry) -> None:
     """Remove an artefact; trials that have read it go on, later ones train anew."""
+    _unfinished(entry.path.with_name(entry.key)).unlink(missing_ok=True)
+    if entry.is_unfinished:
+        return
     # renamed first: a folder under its own name is complete at all times
-    doomed = Path(tempfile.mkdtemp(prefix=f".tmp-{entry.key}-", dir=entry.folder.parent))
-    entry.folder.rename(doomed / "removed")
+    doomed = Path(tempfile.mkdtemp(prefix=f".tmp-{entry.key}-", dir=entry.path.parent))
+    entry.path.rename(doomed / "removed")
     shutil.rmtree(doomed)
+
+
+def _unfinished(folder: Path) -> Path:
+    """Return where the checkpoint of an artefact lies."""
+    return folder.with_name(f"{folder.name}{SUFFIX}")
+
+
+def _unfinished_entry(path: Path) -> list[Entry]:
+    """Return the entry of a checkpoint; none if it has vanished, since its training has ended."""
+    try:
+        known: dict[str, Any] = {
+            "method": path.parent.name,
+            "key": path.stem,
+            "path": path,
+            "n_bytes": path.stat().st_size,
+            "is_unfinished": True,
+        }
+        header = CheckpointFile(path, {}).header()
+    except FileNotFoundError:
+        return []
+    except (OSError, ValueError) as error:
+        return [Entry(**known, made_of={}, problem=str(error))]
+    return [Entry(**known, **{name: header[name] for name in FACTS})]
 
 
 def _root() -> Path:

@@ -36,7 +36,7 @@ def artefacts_list(method: MethodOption = None, format_: FormatOption = "table")
         "took",
         "MiB",
         "made (UTC)",
-        "problem",
+        "notes",
     ]
     print_table(headers, [_cells(row) for row in rows], right=(3, 4, 6, 7))
     total = sum(row["bytes"] for row in rows) / 2**20
@@ -80,7 +80,8 @@ def _row(entry: Any) -> dict[str, Any]:
         "seconds": entry.seconds,
         "bytes": entry.n_bytes,
         "created_at": entry.created_at,
-        "folder": str(entry.folder),
+        "path": str(entry.path),
+        "unfinished": entry.is_unfinished,
         "problem": entry.problem,
         "made_of": dict(entry.made_of),
     }
@@ -98,5 +99,5 @@ def _cells(row: dict[str, Any]) -> list[str]:
         f"{row['seconds']:.1f} s",
         f"{row['bytes'] / 2**20:.1f}",
         time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(row["created_at"])) if row["created_at"] else "",
-        row["problem"],
+        row["problem"] or ("unfinished, goes on from there" if row["unfinished"] else ""),
     ]

@@ -74,11 +74,13 @@ def run(
     format_: FormatOption = "table",
 ) -> None:
     """Run methods over a suite; what is already recorded is not run again."""
+    from benchbench.checkpoints import interval_seconds
     from benchbench.cluster.backends import resolve_device
     from benchbench.cluster.plan import check_devices
     from benchbench.results.store import Store
 
     check_format(format_)
+    interval_seconds()  # of checkpoints, so that a bad one is not met by every trial
     if rerun not in RERUN:
         raise InputError(f"unknown --rerun {rerun!r}; expected {', '.join(RERUN)}")
     overrides = {
@@ -104,7 +106,8 @@ def run(
                 return
             code = session.execute(cluster, workers, n_gpus)
         except KeyboardInterrupt:
-            session.say(f"interrupted; what has ended is recorded in {store.path}; the same command runs the rest")
+            rest = f"the same command runs the rest{session.unfinished()}"
+            session.say(f"interrupted; what has ended is recorded in {store.path}; {rest}")
             raise typer.Exit(130) from None
     session.show_board(format_)
     if code:
@@ -192,6 +195,14 @@ class Session:
         if not self.quiet:
             sys.stderr.write(text + "\n")
             sys.stderr.flush()
+
+    def unfinished(self) -> str:
+        """Say how many trainings of this run left a checkpoint on this machine, if any did."""
+        from benchbench.artefacts import entries
+
+        began = time.time() - (time.monotonic() - self.started)
+        n = sum(entry.is_unfinished and entry.created_at >= began for entry in entries())
+        return f", {n} of its trainings from a checkpoint on" if n else ""
 
     def prepare(self) -> None:
         """Make the data ready; says what it does where that takes time."""

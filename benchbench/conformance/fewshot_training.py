@@ -5,6 +5,8 @@ from __future__ import annotations
 import random
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 from benchbench import artefacts
@@ -83,6 +85,39 @@ def check_shared_training_is_sound(subject: Subject) -> None:
         )
 
 
+class _Interrupted(Exception):
+    """Stands for the end of the process."""
+
+
+def check_training_continues_to_the_same_end(subject: Subject) -> None:
+    """Training that is interrupted at a checkpoint and continued by a new instance learns and reports what it would have anyway."""
+    kept: list[bytes] = []
+
+    def keep(make: Callable[[], bytes]) -> None:
+        kept.append(make())
+        raise _Interrupted
+
+    context = replace(subject.context, keeper=keep)
+    with context.recorded() as begun, suppress(_Interrupted):
+        Subject.trained(subject.spec, subject.task, context)
+    if not kept:
+        raise NotApplicable("it offers no checkpoints")
+    context = replace(subject.context, earlier=kept[0])
+    with context.recorded() as ended:
+        continued = Subject.trained(subject.spec, subject.task, context)
+    context = replace(subject.context)
+    with context.recorded() as whole:
+        at_once = Subject.trained(subject.spec, subject.task, context)
+    batch = subject.episodes(3)
+    if (worst := difference(at_once.predict_all(batch), continued.predict_all(batch))) > TOLERANCE:
+        raise CheckFailed(
+            f"predictions after continued training differ by up to {worst:.3g} from those after training at once"
+        )
+    steps = [[(step, metric) for step, _, metric, _ in points] for points in ([*begun, *ended], whole)]
+    if steps[0] != steps[1]:
+        raise CheckFailed(f"continued training reported {steps[0]}, training at once {steps[1]}")
+
+
 def _training_key(subject: Subject, task: FewShotTask) -> Mapping[str, Any] | None:
     adapter = create_method(subject.spec.method, subject.spec.params)
     return adapter.training_key(task.info) if adapter.supports(task.info) is None else None
@@ -133,6 +168,7 @@ def _embedding_adapter(subject: Subject) -> EmbeddingAdapter:
 PROBES: tuple[Callable[[Subject], None], ...] = (
     check_global_random_state_does_not_matter,
     check_shared_training_is_sound,
+    check_training_continues_to_the_same_end,
     check_images_are_embedded_alone,
     check_embedding_once_changes_nothing,
 )

@@ -87,6 +87,12 @@ class Context:
         Receives `(what, seconds, deadline)` when a part of the trial gets a limit of its own, and None when it has ended.
     shares_training : bool
         Whether the harness may take over what another trial learnt in the same meta-training.
+    earlier : bytes, optional
+        The last checkpoint of this training, of a process that was interrupted.
+    keeper : callable
+        Receives the maker of a checkpoint whenever the method offers one.
+    remove_on_failure : callable
+        Receives the path of a file that must not outlive a trial that fails, however it does.
     """
 
     seed: int
@@ -97,6 +103,9 @@ class Context:
     sink: Callable[[int, float, str, float], None] | None = None
     limiter: Callable[[tuple[str, float, float] | None], None] | None = None
     shares_training: bool = False
+    earlier: bytes | None = None
+    keeper: Callable[[Callable[[], bytes]], None] | None = None
+    remove_on_failure: Callable[[Path], None] | None = None
     started: float = field(default_factory=time.perf_counter)
 
     def rng(self, *names: str | int) -> np.random.Generator:
@@ -125,6 +134,31 @@ class Context:
             self.deadline = before
             if self.limiter is not None:
                 self.limiter(None)
+
+    def last_checkpoint(self) -> bytes | None:
+        """Return the last checkpoint of this very training if it was interrupted, or None: begin at the beginning.
+
+        Only `meta_fit` has checkpoints, and only of methods with a `training_key`.
+        """
+        return self.earlier
+
+    def checkpoint(self, make: Callable[[], bytes]) -> None:
+        """Offer to keep how far training has come; cheap enough to be called after every iteration.
+
+        Parameters
+        ----------
+        make : callable
+            Returns all that is needed to go on to the very same end; called once a minute or so. Nothing but the method reads the
+            bytes, so never unpickle them (`torch.load` with ``weights_only=True``).
+        """
+        if self.keeper is not None:
+            self.keeper(make)
+
+    def charge(self, seconds: float, *, limit_seconds: float) -> None:
+        """Count seconds that an interrupted process spent against the trial's limit; for the harness."""
+        self.deadline -= seconds
+        if self.limiter is not None:
+            self.limiter(("the trial, with the time before it was interrupted,", limit_seconds, self.deadline))
 
     def start_clock(self, already_seconds: float = 0.0) -> None:
         """Begin the timed phase: `report` counts seconds from here, on top of those that were spent already."""

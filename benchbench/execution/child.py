@@ -106,6 +106,7 @@ def _execute(
             sink=lambda step, seconds, metric, value: emit({"point": [step, seconds, metric, value]}),
             limiter=lambda limit: emit({"limit": limit}),
             shares_training=request.get("shares_training", True),
+            remove_on_failure=lambda path: emit({"remove_on_failure": str(path)}),
         )
         found = protocol.run(spec, request["fingerprint"], context, clock)
         outcome = {"outcome": "ok", "metric": found.metric, "unit": found.unit, "metrics": found.metrics}

@@ -108,6 +108,7 @@ class Trial:
         os.close(self.report_fd)
         os.close(self.log_fd)
         outcome = self._outcome(status)
+        self._remove_on_failure(outcome["outcome"])
         outcome.update(
             started_at=started_at,
             wall_seconds=time.monotonic() - started,
@@ -248,6 +249,15 @@ class Trial:
                 f"the process left by exit code {os.waitstatus_to_exitcode(status)} without a result",
             )
         return {"outcome": "crashed", "error_type": name, "error_message": message_text, "curve": curve}
+
+    def _remove_on_failure(self, outcome: str) -> None:
+        """Remove what the child named, unless the trial went well or is tried again by itself."""
+        if outcome in ("ok", "infra"):
+            return
+        for line in self.report.split(b"\n"):
+            message = _parse(line) if b'"remove_on_failure"' in line else None
+            if message is not None and "remove_on_failure" in message:
+                Path(message["remove_on_failure"]).unlink(missing_ok=True)
 
     def _log_text(self, left_over: int) -> str:
         text = self.log.decode(errors="replace")

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from benchbench import __version__, artefacts
+from benchbench.checkpoints import Checkpoint, CheckpointFile, Point, interval_seconds
 from benchbench.provenance import hardware_class
 from benchbench.registry import create_method, get_method, harness_hash
 
@@ -43,9 +45,14 @@ def meta_train(
     if made_of is None:
         _train(spec, adapter, task, context, clock)
         return adapter, {}
+    figures: dict[str, float] = {}
 
-    def train() -> artefacts.Trained:
-        points = _train(spec, adapter, task, context, clock)
+    def train(unfinished: CheckpointFile | None) -> artefacts.Trained:
+        earlier = unfinished.read() if unfinished is not None else None
+        if earlier is not None:
+            sys.stderr.write(f"training was interrupted after {earlier.seconds:.1f} s and is continued\n")
+            figures["continued_seconds"] = earlier.seconds
+        points = _train(spec, adapter, task, context, clock, unfinished, earlier)
         return artefacts.Trained(state=adapter.state(), seconds=clock.seconds["meta_fit"], curve=tuple(points))
 
     trained, is_shared = artefacts.obtain(spec.method, made_of, train, clock)
@@ -60,17 +67,57 @@ def meta_train(
     with clock.phase("load"):
         adapter.load_state(trained.state)
     context.start_clock(already_seconds=trained.seconds)
-    return adapter, {"shared_seconds": trained.seconds} if is_shared else {}
+    return adapter, {"shared_seconds": trained.seconds} if is_shared else figures
 
 
 def _train(
-    spec: TrialSpec, adapter: FewShotAdapter, task: FewShotTask, context: Context, clock: PhaseClock
-) -> list[artefacts.Point]:
-    """Train the adapter; return what it reported."""
-    context.start_clock()
-    with context.recorded() as points, clock.phase("meta_fit"):
-        adapter.meta_fit(task.train, validation=task.validation, budget=spec.budget, context=context)
+    spec: TrialSpec,
+    adapter: FewShotAdapter,
+    task: FewShotTask,
+    context: Context,
+    clock: PhaseClock,
+    unfinished: CheckpointFile | None = None,
+    earlier: Checkpoint | None = None,
+) -> list[Point]:
+    """Train the adapter, from a checkpoint on if there is an earlier one; return what was reported since the beginning."""
+    before = 0.0
+    with context.recorded() as points:
+        if unfinished is not None:
+            context.keeper = _Keeper(unfinished, context, points)
+        if earlier is not None:
+            before, context.earlier = earlier.seconds, earlier.payload
+            # limits hold for all that a trial takes, in however many pieces
+            context.charge(before, limit_seconds=spec.budget.time_limit_seconds)
+            context.replay(earlier.curve)
+        context.start_clock(already_seconds=before)
+        try:
+            with clock.phase("meta_fit"):
+                adapter.meta_fit(task.train, validation=task.validation, budget=spec.budget, context=context)
+        finally:
+            context.keeper = context.earlier = None
+    clock.seconds["meta_fit"] += before
     return points
+
+
+class _Keeper:
+    """Writes the checkpoints of a training, one in so many seconds."""
+
+    def __init__(self, file: CheckpointFile, context: Context, points: list[Point]) -> None:
+        self._file, self._context, self._points = file, context, points
+        self._interval = interval_seconds()
+        self._next = time.monotonic() + self._interval
+        if context.remove_on_failure is not None:
+            context.remove_on_failure(file.path)
+
+    def __call__(self, make: Callable[[], bytes]) -> None:
+        if time.monotonic() < self._next:
+            return
+        payload = make()
+        try:
+            self._file.write(Checkpoint(payload=payload, seconds=self._context.elapsed(), curve=tuple(self._points)))
+        except OSError as error:
+            sys.stderr.write(f"how far training has come cannot be kept: {error}\n")
+        self._next = time.monotonic() + self._interval
 
 
 def _made_of(

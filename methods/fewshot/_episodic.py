@@ -5,7 +5,6 @@ Importing this is light; the networks are in `_embedding`.
 
 from __future__ import annotations
 
-import copy
 from abc import abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -99,18 +98,25 @@ class EpisodicAdapter(NetworkState, EmbeddingAdapter):
     def meta_fit(self, episodes: EpisodeSource, *, validation: EpisodeSource, budget: Budget, context: Context) -> None:
         import torch
 
-        from benchbench.methods.fewshot._reporting import Reporter
+        from benchbench.methods.fewshot._meta_training import MetaTraining
         from benchbench.methods.fewshot._supply import Supply, shuffled
 
         rng, shape = context.rng(self.card.name, "episodes"), self.episode_shape(self.task)
         n_way = min(shape.n_way, episodes.n_classes)
         supply = Supply(episodes, context.device)
-        reporter = Reporter(self, validation, n_reports=self.n_reports, budget=budget)
         optimiser = torch.optim.Adam(self.parameters(), lr=self.learning_rate)
         step = self.halve_after or budget.iterations + 1
         schedule = torch.optim.lr_scheduler.StepLR(optimiser, step, gamma=0.5)
-        best, kept = float("-inf"), None
-        for iteration in range(1, budget.iterations + 1):
+        training = MetaTraining(
+            self,
+            validation,
+            budget=budget,
+            rng=rng,
+            parts=[self._network, optimiser, schedule],
+            selects=self._network,
+            n_reports=self.n_reports,
+        )
+        for iteration in training.iterations():
             support_x, support_y, query_x, query_y = supply.sample(
                 rng, n_way=n_way, k_shot=shape.k_shot, n_query=shape.n_query, n_tasks=shape.n_tasks
             )
@@ -129,12 +135,8 @@ class EpisodicAdapter(NetworkState, EmbeddingAdapter):
                 torch.nn.utils.clip_grad_norm_(self._network.parameters(), self.clip_norm)
             optimiser.step()
             schedule.step()
-            score = reporter.after(iteration, loss.item())
-            # later wins ties: validation accuracy saturates near 1 on Omniglot
-            if score is not None and score >= best:
-                best, kept = score, copy.deepcopy(self._network.state_dict())
-        if kept is not None:
-            self._network.load_state_dict(kept)
+            training.after(iteration, loss.item())
+        training.finish()
 
     def embed(self, x: NDArray[np.float32]) -> NDArray[np.float32]:
         import torch

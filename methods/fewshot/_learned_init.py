@@ -121,7 +121,7 @@ class LearnedInitialisation(InitialisationAdapter):
         import torch
 
         from benchbench.methods.fewshot._gradient import meta_gradient
-        from benchbench.methods.fewshot._reporting import Reporter
+        from benchbench.methods.fewshot._meta_training import MetaTraining
         from benchbench.methods.fewshot._supply import Supply
 
         task, rng = self.task, context.rng(self.card.name, "episodes")
@@ -130,10 +130,12 @@ class LearnedInitialisation(InitialisationAdapter):
         n_query = self.train_queries or task.k_shot
         n_tasks = self.value("meta_batch")
         supply = Supply(episodes, context.device)
-        reporter = Reporter(self, validation, n_reports=N_REPORTS, budget=budget)
         learnt = [*self._params, *self._rates]
         optimiser = torch.optim.Adam(self.groups(), lr=self.meta_rate)
-        for iteration in range(1, budget.iterations + 1):
+        training = MetaTraining(
+            self, validation, budget=budget, rng=rng, parts=[*learnt, optimiser], n_reports=N_REPORTS
+        )
+        for iteration in training.iterations():
             batch = supply.sample(rng, n_way=task.n_way, k_shot=task.k_shot, n_query=n_query, n_tasks=n_tasks)
             grads, loss = meta_gradient(
                 self._network,
@@ -146,7 +148,7 @@ class LearnedInitialisation(InitialisationAdapter):
             for param, grad in zip(learnt, grads, strict=True):
                 param.grad = grad
             optimiser.step()
-            reporter.after(iteration, loss)
+            training.after(iteration, loss)
 
     def state(self) -> dict[str, NDArray[Any]]:
         return {str(i): p.detach().cpu().numpy() for i, p in enumerate([*self._params, *self._rates])}

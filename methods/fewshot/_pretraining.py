@@ -5,7 +5,6 @@ Importing this is light; heads and losses are in `_heads` and `_comparisons`.
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -94,25 +93,31 @@ class PretrainedAdapter(NetworkState, EmbeddingAdapter):
     def meta_fit(self, episodes: EpisodeSource, *, validation: EpisodeSource, budget: Budget, context: Context) -> None:
         import torch
 
-        from benchbench.methods.fewshot._reporting import Reporter
+        from benchbench.methods.fewshot._meta_training import MetaTraining
 
         rng = context.rng(self.card.name, "images")
-        shape = {"n_way": VALIDATION_WAY, "k_shot": VALIDATION_SHOT}
-        reporter = Reporter(self, validation, n_reports=self.n_reports, budget=budget, **shape)
         loss_of, more = self.objective(episodes)
+        more = list(more)
         optimiser = torch.optim.Adam([*self._network.parameters(), *more], lr=self.learning_rate)
-        best, kept = float("-inf"), None
-        for iteration in range(1, budget.iterations + 1):
+        training = MetaTraining(
+            self,
+            validation,
+            budget=budget,
+            rng=rng,
+            parts=[self._network, *more, optimiser],
+            selects=self._network if self.keeps_best else None,
+            n_reports=self.n_reports,
+            n_way=VALIDATION_WAY,
+            k_shot=VALIDATION_SHOT,
+        )
+        for iteration in training.iterations():
             self._network.train()
             loss = loss_of(rng)
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()
-            score = reporter.after(iteration, loss.item())
-            if self.keeps_best and score is not None and score >= best:
-                best, kept = score, copy.deepcopy(self._network.state_dict())
-        if kept is not None:
-            self._network.load_state_dict(kept)
+            training.after(iteration, loss.item())
+        training.finish()
         self.calibrate(episodes)
 
     def embed(self, x: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -55,7 +55,7 @@ class Reporter:
         self._adapter = adapter
         self._last = budget.iterations
         self._every = max(1, -(-budget.iterations // n_reports))
-        self._losses: list[float] = []
+        self.losses: list[float] = []
         way, shot = n_way or info.n_way, k_shot or info.k_shot
         if info.kind == "regression":
             n_query, n_tasks = info.n_query, 100
@@ -69,16 +69,16 @@ class Reporter:
 
     def after(self, iteration: int, loss: float) -> float | None:
         """Take note of an iteration's training loss; return the validation score if this iteration was reported."""
-        self._losses.append(loss)
+        self.losses.append(loss)
         if iteration % self._every and iteration != self._last:
             return None
         scores = self.scores()
         n, mean = len(scores), float(scores.mean())
         name = "val_accuracy" if self._adapter.task.kind == "classification" else "val_neg_mse"
         ci95 = (_T[n - 5] if n - 5 < len(_T) else 1.96 + 2.5 / n) * float(scores.std(ddof=1)) / n**0.5
-        metrics = {"train_loss": float(np.mean(self._losses)), name: mean, f"{name}_ci95": ci95}
+        metrics = {"train_loss": float(np.mean(self.losses)), name: mean, f"{name}_ci95": ci95}
         self._adapter.context.report(iteration, **metrics)
-        self._losses.clear()
+        self.losses.clear()
         return mean
 
     def scores(self) -> NDArray[np.float64]:

@@ -113,7 +113,7 @@ class Reptile(InitialisationAdapter):
         import torch
 
         from benchbench.methods.fewshot._gradient import chunks, expand
-        from benchbench.methods.fewshot._reporting import Reporter
+        from benchbench.methods.fewshot._meta_training import MetaTraining
         from benchbench.methods.fewshot._supply import Supply, shuffled
 
         if base_preset(budget.preset) == "quick" and self.task.kind == "classification":
@@ -122,8 +122,16 @@ class Reptile(InitialisationAdapter):
         rate, size, n_steps = self.value("inner_rate"), self.value("inner_batch"), self.value("train_steps")
         n_shots, n_tasks = self.value("train_shots"), self.value("meta_batch")
         supply = Supply(episodes, context.device)
-        reporter = Reporter(self, validation, n_reports=N_REPORTS, budget=budget, max_episodes=VALIDATION_EPISODES)
-        for iteration in range(1, budget.iterations + 1):
+        training = MetaTraining(
+            self,
+            validation,
+            budget=budget,
+            rng=rng,
+            parts=self._params,
+            n_reports=N_REPORTS,
+            max_episodes=VALIDATION_EPISODES,
+        )
+        for iteration in training.iterations():
             # the contract wants a query: it is one of the shots
             support_x, support_y, query_x, query_y = supply.sample(
                 rng, n_way=task.n_way, k_shot=n_shots - 1, n_query=1, n_tasks=n_tasks
@@ -141,7 +149,7 @@ class Reptile(InitialisationAdapter):
             epsilon = self.meta_step * (1 - (iteration - 1) / budget.iterations)
             for param, summed in zip(self._params, total, strict=True):
                 param.lerp_(summed / n_tasks, epsilon)
-            reporter.after(iteration, loss)
+            training.after(iteration, loss)
 
     def state(self) -> dict[str, NDArray[Any]]:
         import numpy as np

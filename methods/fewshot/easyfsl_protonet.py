@@ -78,16 +78,23 @@ class EasyFSLProtoNet(FewShotAdapter):
         import torch
         import torch.nn.functional as F
 
-        from benchbench.methods.fewshot._reporting import Reporter
+        from benchbench.methods.fewshot._meta_training import MetaTraining
         from benchbench.methods.fewshot._supply import Supply
 
         rng, n_way = context.rng(ProtoNet.card.name, "episodes"), min(self.train_way, episodes.n_classes)
         supply = Supply(episodes, context.device)
-        reporter = Reporter(self, validation, n_reports=ProtoNet.n_reports, budget=budget)
         optimiser = torch.optim.Adam(self.model.parameters(), lr=self.learning_rate)
         schedule = torch.optim.lr_scheduler.StepLR(optimiser, ProtoNet.halve_after or 1, gamma=0.5)
-        best, kept = float("-inf"), None
-        for iteration in range(1, budget.iterations + 1):
+        training = MetaTraining(
+            self,
+            validation,
+            budget=budget,
+            rng=rng,
+            parts=[self.model, optimiser, schedule],
+            selects=self.model,
+            n_reports=ProtoNet.n_reports,
+        )
+        for iteration in training.iterations():
             support_x, support_y, query_x, query_y = supply.sample(
                 rng, n_way=n_way, k_shot=self.task.k_shot, n_query=self.train_queries
             )
@@ -98,12 +105,8 @@ class EasyFSLProtoNet(FewShotAdapter):
             loss.backward()
             optimiser.step()
             schedule.step()
-            score = reporter.after(iteration, loss.item())
-            # later wins ties, as in `protonet`
-            if score is not None and score >= best:
-                best, kept = score, copy.deepcopy(self.model.state_dict())
-        if kept is not None:
-            self.model.load_state_dict(kept)
+            training.after(iteration, loss.item())
+        training.finish()
 
     def adapt(self, support: Support) -> Predictor:
         import torch

@@ -82,16 +82,17 @@ class Learn2LearnMAML(FewShotAdapter):
     def meta_fit(self, episodes: EpisodeSource, *, validation: EpisodeSource, budget: Budget, context: Context) -> None:
         import torch
 
-        from benchbench.methods.fewshot._reporting import Reporter
+        from benchbench.methods.fewshot._meta_training import MetaTraining
         from benchbench.methods.fewshot._supply import Supply
 
         self._settings = MAML.settings_at(budget.preset, self.task)
         self.learner.lr = self._value("inner_rate")
         task, rng, n_tasks = self.task, context.rng(MAML.card.name, "episodes"), self._value("meta_batch")
         supply = Supply(episodes, context.device)
-        reporter = Reporter(self, validation, n_reports=N_REPORTS, budget=budget)
         optimiser = torch.optim.Adam(self.learner.parameters(), lr=self.meta_rate)
-        for iteration in range(1, budget.iterations + 1):
+        parts = [self.learner, optimiser]
+        training = MetaTraining(self, validation, budget=budget, rng=rng, parts=parts, n_reports=N_REPORTS)
+        for iteration in training.iterations():
             batch = supply.sample(
                 rng, n_way=task.n_way, k_shot=task.k_shot, n_query=self.train_queries or task.k_shot, n_tasks=n_tasks
             )
@@ -104,7 +105,7 @@ class Learn2LearnMAML(FewShotAdapter):
                 loss.backward()
                 total += loss.item()
             optimiser.step()
-            reporter.after(iteration, total)
+            training.after(iteration, total)
 
     def adapt(self, support: Support) -> Predictor:
         import torch

@@ -18,7 +18,6 @@ gates from 0.05, gradients clipped to norm 1.
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, ClassVar
 
@@ -130,7 +129,7 @@ class MetaLSTM(NetworkState, SideBySideAdapter):
         import torch
 
         from benchbench.methods.fewshot._meta_lstm import task_slices
-        from benchbench.methods.fewshot._reporting import Reporter
+        from benchbench.methods.fewshot._meta_training import MetaTraining
         from benchbench.methods.fewshot._supply import Supply
 
         task, rng = self.task, context.rng("meta_lstm", "episodes")
@@ -141,10 +140,17 @@ class MetaLSTM(NetworkState, SideBySideAdapter):
             self._network.n_steps.fill_(STEPS)
         clip_norm = REGRESSION_CLIP_NORM if is_regression else CLIP_NORM
         supply = Supply(episodes, context.device)
-        reporter = Reporter(self, validation, n_reports=N_REPORTS, budget=budget)
         optimiser = torch.optim.Adam(self._network.parameters(), lr=self.meta_rate)
-        best, kept = float("-inf"), None
-        for iteration in range(1, budget.iterations + 1):
+        training = MetaTraining(
+            self,
+            validation,
+            budget=budget,
+            rng=rng,
+            parts=[self._network, optimiser],
+            selects=self._network,
+            n_reports=N_REPORTS,
+        )
+        for iteration in training.iterations():
             batch = supply.sample(rng, n_way=task.n_way, k_shot=task.k_shot, n_query=n_query, n_tasks=n_tasks)
             optimiser.zero_grad()
             loss = 0.0
@@ -154,11 +160,8 @@ class MetaLSTM(NetworkState, SideBySideAdapter):
                 loss += part_loss.item()
             torch.nn.utils.clip_grad_norm_(self._network.parameters(), clip_norm)
             optimiser.step()
-            score = reporter.after(iteration, loss)
-            if score is not None and score >= best:
-                best, kept = score, copy.deepcopy(self._network.state_dict())
-        if kept is not None:
-            self._network.load_state_dict(kept)
+            training.after(iteration, loss)
+        training.finish()
 
     def slices(self, support_x: NDArray[np.float32], query_x: NDArray[np.float32]) -> Iterable[slice]:
         from benchbench.methods.fewshot._meta_lstm import task_slices

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from benchbench import artefacts
+from benchbench.checkpoints import Checkpoint, CheckpointFile
 from benchbench.errors import InputError
 from benchbench.protocols.base import PhaseClock
 
@@ -22,7 +23,7 @@ def keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     made = []
     for method, seed in (("proto", 0), ("proto", 1), ("siam", 0)):
         made_of = {"method": method, "seed": seed, "preset": "quick", "iterations": 9, "training_key": {"shot": 5}}
-        artefacts.obtain(method, made_of, lambda: trained, PhaseClock())
+        artefacts.obtain(method, made_of, lambda _: trained, PhaseClock())
         made.append(artefacts.key_of(made_of))
     return made
 
@@ -39,10 +40,36 @@ def test_list(bench: Callable[..., str], keys: list[str]) -> None:
 
 def test_a_damaged_one_is_listed_and_can_be_removed(bench: Callable[..., str], keys: list[str]) -> None:
     entry = next(e for e in artefacts.entries() if e.key == keys[2])
-    (entry.folder / "manifest.json").write_text("{")
+    (entry.path / "manifest.json").write_text("{")
     assert "cannot be read" in bench("artefacts", "list")
     bench("artefacts", "remove", keys[2])
     assert {e.key for e in artefacts.entries()} == set(keys[:2])
+
+
+def test_an_unfinished_training_is_listed_and_can_be_removed(bench: Callable[..., str], keys: list[str]) -> None:
+    made_of = {"method": "proto", "seed": 2, "preset": "paper", "iterations": 900, "training_key": {"shot": 5}}
+
+    def interrupted(unfinished: CheckpointFile | None) -> artefacts.Trained:
+        assert unfinished is not None
+        unfinished.write(Checkpoint(payload=bytes(2**20), seconds=34.0, curve=()))
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        artefacts.obtain("proto", made_of, interrupted, PhaseClock())
+    key = artefacts.key_of(made_of)
+    (line,) = (line for line in bench("artefacts", "list").splitlines() if line.startswith(key[:10]))
+    assert "34.0 s" in line
+    assert "unfinished" in line
+    rows = {r["artefact"]: r for r in json.loads(bench("artefacts", "list", "--format", "json"))}
+    assert [k for k, r in rows.items() if r["unfinished"]] == [key]
+    assert "removed 1 artefacts, 1.0 MiB" in bench("artefacts", "remove", key)
+    assert {e.key for e in artefacts.entries()} == set(keys)
+    assert not list(tmp_files(rows[key]["path"]))
+
+
+def tmp_files(path: str) -> list[Path]:
+    """Return the checkpoint and what was written on the way to it."""
+    return [p for p in Path(path).parent.iterdir() if "unfinished" in p.name]
 
 
 def test_remove(bench: Callable[..., str], keys: list[str]) -> None:

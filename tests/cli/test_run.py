@@ -18,6 +18,8 @@ from typing import Any
 import pytest
 
 from benchbench.execution import limits
+from benchbench.paths import cache_dir
+from benchbench.registry import get_loader
 
 BENCH = [sys.executable, "-P", "-m", "benchbench"]
 
@@ -246,6 +248,34 @@ def test_ctrl_c_on_a_terminal_records_what_has_ended(folder: Path) -> None:
     assert len(counted(folder)) == len(set(counted(folder))) == 12
     states = json.loads(bench(folder, "runs", "--format", "json").stdout)
     assert sorted(r["state"] for r in states) == ["finished", "interrupted"]
+
+
+def test_an_interrupted_training_goes_on_with_the_same_command(folder: Path) -> None:
+    get_loader("glyphs").prepare({"way": 5, "shot": 1, "query": 3}, lambda line: None)
+    (folder / "cache").mkdir()
+    (folder / "cache" / "glyphs").symlink_to(cache_dir() / "glyphs")
+    letters = '[[tasks]]\nname = "letters"\nloader = "glyphs"\noptions = { way = 5, shot = 1, query = 3 }\n'
+    (folder / "tiny.toml").write_text(SUITE + letters)
+    environment = {"BENCHBENCH_CACHE": str(folder / "cache"), "BENCHBENCH_CHECKPOINT_SECONDS": "0"}
+    more = ["--task", "letters", "--iterations", "20"]
+    arguments = run_arguments("--method", "sharing(iteration_sleeps=0.2)", *more)
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen(
+            [*BENCH, *arguments], cwd=folder, stderr=log, start_new_session=True, env={**os.environ, **environment}
+        )
+    until = time.monotonic() + 100
+    while not list(folder.glob("cache/artefacts/sharing/*.unfinished")) and time.monotonic() < until:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(timeout=60) == 130
+    assert "the same command runs the rest, 1 of its trainings from a checkpoint on" in (folder / "log").read_text()
+    bench(folder, *arguments, **environment)
+    ((_, _, attempt_id, _),) = attempts(folder)
+    shown = json.loads(bench(folder, "show", attempt_id, "--format", "json").stdout)
+    assert 0.2 <= shown["metrics"]["continued_seconds"] < shown["phases"]["meta_fit"]
+    whole = run_arguments("--method", "sharing", *more, "--db", "whole.duckdb")
+    board = json.loads(bench(folder, *whole, "--format", "json", **environment).stdout)
+    assert [row["score"] for row in board if row["task"] == "letters"] == [shown["score"]]
 
 
 @pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM])

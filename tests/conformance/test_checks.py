@@ -37,6 +37,9 @@ def statuses(method: str, *only: str) -> dict[str, str]:
         ("shares_too_much", "check_shared_training_is_sound"),
         ("forgets_half", "check_shared_training_is_sound"),
         ("state_of_objects", "check_shared_training_is_sound"),
+        ("begins_anew", "check_training_continues_to_the_same_end"),
+        ("forgets_its_sum", "check_training_continues_to_the_same_end"),
+        ("forgets_its_random_state", "check_training_continues_to_the_same_end"),
         ("embeds_together", "check_images_are_embedded_alone"),
         ("two_paths", "check_embedding_once_changes_nothing"),
         ("computes", "check_constructor_only_stores"),
@@ -48,14 +51,17 @@ def test_each_broken_promise_is_caught_by_its_check(method: str, check: str) -> 
     assert statuses("honest", check)[check] in ("passed", "skipped")
 
 
-@pytest.mark.parametrize("method", ["honest", "honest_sharing", "honest_embedding", "declared_order"])
+@pytest.mark.parametrize(
+    "method", ["honest", "honest_sharing", "honest_checkpoints", "honest_embedding", "declared_order"]
+)
 def test_an_honest_method_passes_everything(method: str) -> None:
     results = list(run_checks(get_method(method)))
     bad = {r.check: r.message for r in results if r.is_bad}
     assert bad == {}
     assert {r.check for r in results} == set(check_names("fewshot"))
     concerned = {
-        "check_shared_training_is_sound": method == "honest_sharing",
+        "check_shared_training_is_sound": method in ("honest_sharing", "honest_checkpoints"),
+        "check_training_continues_to_the_same_end": method == "honest_checkpoints",
         "check_images_are_embedded_alone": method == "honest_embedding",
         "check_embedding_once_changes_nothing": method == "honest_embedding",
         "check_support_order_does_not_matter": method != "declared_order",

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,8 @@ import numpy as np
 import pytest
 
 from benchbench import artefacts
-from benchbench.errors import ProtocolViolation
+from benchbench.checkpoints import interval_seconds
+from benchbench.errors import InputError, ProtocolViolation
 from benchbench.execution import limits, supervisor
 from benchbench.paths import cache_dir
 from benchbench.protocols.base import PhaseClock
@@ -36,6 +37,8 @@ def cache_of_module(tmp_path_factory: pytest.TempPathFactory, zygotes: None) -> 
     (folder / "glyphs").symlink_to(cache_dir() / "glyphs")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("BENCHBENCH_CACHE", str(folder))
+        # every iteration leaves a checkpoint
+        patch.setenv("BENCHBENCH_CHECKPOINT_SECONDS", "0")
         # zygotes keep the environment that they were started with
         supervisor.abort_all()
         yield folder
@@ -162,7 +165,7 @@ def forge(folder: Path) -> None:
 def test_a_damaged_artefact_is_made_again(cache: Path, tmp_path: Path, request_of: Any, damage: Any) -> None:
     (first,) = run(request_of(A))
     (entry,) = artefacts.entries()
-    damage(entry.folder)
+    damage(entry.path)
     (second,) = run(request_of(A))
     assert "training again" in second["log_tail"]
     assert "shared_seconds" not in second["metrics"]
@@ -170,7 +173,7 @@ def test_a_damaged_artefact_is_made_again(cache: Path, tmp_path: Path, request_o
     (third,) = run(request_of(A))
     assert third["metrics"]["shared_seconds"] == third["phases"]["meta_fit"]
     assert n_trained(tmp_path) == 2
-    assert sorted(p.name for p in entry.folder.parent.iterdir()) == [entry.key, f"{entry.key}.lock"]
+    assert sorted(p.name for p in entry.path.parent.iterdir()) == [entry.key, f"{entry.key}.lock"]
 
 
 def start(request: dict[str, Any]) -> tuple[threading.Thread, list[dict[str, Any]]]:
@@ -208,6 +211,111 @@ def test_if_the_trial_that_trains_is_killed_the_next_one_trains(cache: Path, tmp
     assert entry.problem == ""
 
 
+def test_a_training_that_was_interrupted_is_continued_to_the_same_end(
+    cache: Path, tmp_path: Path, request_of: Any
+) -> None:
+    (whole,) = run(request_of(A, iterations=20, shares=False))
+    (tmp_path / "log").unlink()
+    slow = request_of(A, iterations=20, params={"iteration_sleeps": 0.1})
+    # the worker is lost, as by Ctrl-C or kill -9: nobody has an outcome
+    first, of_first = start(slow)
+    wait_for(lambda: [e for e in artefacts.entries() if e.seconds > 0.5])
+    (zygote,) = supervisor._busy
+    zygote.interrupt()
+    first.join(20)
+    assert of_first[0]["outcome"] == "infra"
+    (unfinished,) = artefacts.entries()
+    assert (unfinished.is_unfinished, unfinished.made_of["iterations"]) == (True, 20)
+    assert 0.5 < unfinished.seconds < 2
+    (second,) = run(slow)
+    assert n_trained(tmp_path) == 2
+    assert f"interrupted after {unfinished.seconds:.1f} s and is continued" in second["log_tail"]
+    assert second["unit_scores"] == whole["unit_scores"]
+    # what the first process spent stands on the row, and in the curve, once
+    assert second["metrics"]["continued_seconds"] == unfinished.seconds
+    assert 2 < second["phases"]["meta_fit"] < unfinished.seconds + second["wall_seconds"]
+    assert [p[0] for p in curve(second)] == [i for i in range(1, 21) for _ in range(2)]
+    seconds = [p[1] for p in curve(second)]
+    assert seconds == sorted(seconds)
+    (entry,) = artefacts.entries()
+    assert (entry.is_unfinished, entry.seconds) == (False, second["phases"]["meta_fit"])
+    assert not list(entry.path.parent.glob("*unfinished*"))
+    (third,) = run(slow)
+    assert third["metrics"]["shared_seconds"] == entry.seconds
+    assert "continued_seconds" not in third["metrics"]
+
+
+@pytest.mark.parametrize(
+    ("outcome", "change", "limits_"),
+    [
+        ("failed", {"fails": True}, {}),
+        ("timeout", {"first_sleeps": 600}, {"time_limit_seconds": 2}),
+    ],
+)
+def test_a_trial_that_ends_badly_leaves_no_checkpoint(
+    cache: Path, tmp_path: Path, request_of: Any, outcome: str, change: dict[str, Any], limits_: dict[str, Any]
+) -> None:
+    request = request_of(A, iterations=5, params=change, **limits_)
+    found = supervisor.execute(request)
+    assert found["outcome"] == outcome
+    assert len(curve(found)) == 10
+    assert list(artefacts.entries()) == []
+    assert [p.name for p in (cache / "artefacts" / "sharing").iterdir() if "unfinished" in p.name] == []
+    (again,) = run(request)
+    assert "continued_seconds" not in again["metrics"]
+
+
+def test_the_time_before_an_interruption_counts_against_the_limit(cache: Path, tmp_path: Path, request_of: Any) -> None:
+    request = request_of(A, iterations=40, params={"iteration_sleeps": 0.1}, time_limit_seconds=3)
+    first, _ = start(request)
+    wait_for(lambda: [e for e in artefacts.entries() if e.seconds > 1.5])
+    (zygote,) = supervisor._busy
+    zygote.interrupt()
+    first.join(20)
+    outcome = supervisor.execute(request)
+    assert outcome["outcome"] == "timeout"
+    assert (
+        "the trial, with the time before it was interrupted, was stopped at its limit of 3 s"
+        in outcome["error_message"]
+    )
+    assert outcome["wall_seconds"] < 2.5
+    # the limit is used up, so there is nothing to continue
+    assert list(artefacts.entries()) == []
+
+
+@pytest.mark.parametrize("damage", [lambda data: data[:-1], lambda data: b"", lambda data: b"x" + data])
+def test_a_damaged_checkpoint_is_not_continued(
+    cache: Path, tmp_path: Path, request_of: Any, damage: Callable[[bytes], bytes]
+) -> None:
+    request = request_of(A, iterations=20, params={"iteration_sleeps": 0.1})
+    first, _ = start(request)
+    wait_for(lambda: list(artefacts.entries()))
+    (zygote,) = supervisor._busy
+    zygote.interrupt()
+    first.join(20)
+    (entry,) = artefacts.entries()
+    entry.path.write_bytes(damage(entry.path.read_bytes()))
+    (entry,) = artefacts.entries()
+    assert "is not what was written" in entry.problem
+    (found,) = run(request)
+    assert "is not what was written; training begins anew" in found["log_tail"]
+    assert "continued_seconds" not in found["metrics"]
+    assert [p[0] for p in curve(found)] == [i for i in range(1, 21) for _ in range(2)]
+
+
+@pytest.mark.parametrize(("given", "expected"), [("", 60.0), ("0", 0.0), ("2.5", 2.5)])
+def test_interval_of_checkpoints(monkeypatch: pytest.MonkeyPatch, given: str, expected: float) -> None:
+    monkeypatch.setenv("BENCHBENCH_CHECKPOINT_SECONDS", given)
+    assert interval_seconds() == expected
+
+
+@pytest.mark.parametrize("given", ["often", "-1", "nan"])
+def test_an_interval_that_is_none(monkeypatch: pytest.MonkeyPatch, given: str) -> None:
+    monkeypatch.setenv("BENCHBENCH_CHECKPOINT_SECONDS", given)
+    with pytest.raises(InputError, match=f"is '{given}', expected seconds"):
+        interval_seconds()
+
+
 def test_a_trial_that_waits_ends_at_its_own_limit(cache: Path, tmp_path: Path, request_of: Any) -> None:
     params = {"first_sleeps": 4}
     maker, of_maker = start(request_of(A, params=params))
@@ -227,7 +335,7 @@ from benchbench import artefacts
 from benchbench.protocols.base import PhaseClock
 artefacts._sync = lambda folder: os.kill(os.getpid(), 9)
 trained = artefacts.Trained(state={"x": numpy.ones(9)}, seconds=1.0, curve=())
-artefacts.obtain("m", {"a": 1}, lambda: trained, PhaseClock())
+artefacts.obtain("m", {"a": 1}, lambda _: trained, PhaseClock())
 """
     done = subprocess.run([sys.executable, "-P", "-c", script], check=False, env=dict(os.environ))
     assert done.returncode == -signal.SIGKILL
@@ -235,7 +343,7 @@ artefacts.obtain("m", {"a": 1}, lambda: trained, PhaseClock())
     names = sorted(p.name[:5] for p in (tmp_path / "artefacts" / "m").iterdir())
     assert [n for n in names if n == ".tmp-"] == [".tmp-"]
     trained = artefacts.Trained(state={"x": np.ones(9)}, seconds=1.0, curve=())
-    _, is_shared = artefacts.obtain("m", {"a": 1}, lambda: trained, PhaseClock())
+    _, is_shared = artefacts.obtain("m", {"a": 1}, lambda _: trained, PhaseClock())
     assert not is_shared
     assert not list((tmp_path / "artefacts" / "m").glob(".tmp-*"))
     (entry,) = artefacts.entries()
@@ -261,8 +369,8 @@ def test_arrays_of_every_kind_come_back_as_they_were(tmp_path: Path, monkeypatch
         "a/b": np.array(["x", "yz"]),
     }
     trained = artefacts.Trained(state=state, seconds=2.0, curve=((1, 0.5, "loss", float("nan")),))
-    first, _ = artefacts.obtain("m", {}, lambda: trained, PhaseClock())
-    second, is_shared = artefacts.obtain("m", {}, lambda: pytest.fail("trained twice"), PhaseClock())
+    first, _ = artefacts.obtain("m", {}, lambda _: trained, PhaseClock())
+    second, is_shared = artefacts.obtain("m", {}, lambda _: pytest.fail("trained twice"), PhaseClock())
     assert is_shared
     for found in (first.state, second.state):
         assert found.keys() == state.keys()
@@ -272,7 +380,7 @@ def test_arrays_of_every_kind_come_back_as_they_were(tmp_path: Path, monkeypatch
     assert second.seconds == 2.0
     assert second.curve[0][:3] == (1, 0.5, "loss")
     with pytest.raises(ProtocolViolation, match="by name, got list"):
-        artefacts.obtain("m", {"a": 2}, lambda: artefacts.Trained(state=[], seconds=0.0, curve=()), PhaseClock())  # type: ignore[arg-type]
+        artefacts.obtain("m", {"a": 2}, lambda _: artefacts.Trained(state=[], seconds=0.0, curve=()), PhaseClock())  # type: ignore[arg-type]
 
 
 def test_a_cache_that_cannot_be_written_costs_sharing_and_nothing_else(
@@ -289,7 +397,7 @@ def test_removing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BENCHBENCH_CACHE", str(tmp_path))
     trained = artefacts.Trained(state={"x": np.ones(1000)}, seconds=2.0, curve=())
     for i in range(2):
-        artefacts.obtain("m", {"i": i}, lambda: trained, PhaseClock())
+        artefacts.obtain("m", {"i": i}, lambda _: trained, PhaseClock())
     first, second = artefacts.entries()
     assert first.n_bytes > 8000
     artefacts.remove(first)

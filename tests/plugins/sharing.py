@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from pathlib import Path
 from typing import Any, ClassVar
@@ -24,10 +25,20 @@ class Sharing(FewShotAdapter):
         iterations={"quick": 2, "standard": 2, "paper": 2},
     )
 
-    def __init__(self, *, log: str = "", first_sleeps: float = 0.0, bad_state: str = "") -> None:
+    def __init__(
+        self,
+        *,
+        log: str = "",
+        first_sleeps: float = 0.0,
+        bad_state: str = "",
+        iteration_sleeps: float = 0.0,
+        fails: bool = False,
+    ) -> None:
         self.log = log
         self.first_sleeps = first_sleeps
         self.bad_state = bad_state
+        self.iteration_sleeps = iteration_sleeps
+        self.fails = fails
 
     def training_key(self, task: Any) -> Any:
         return {}
@@ -41,10 +52,19 @@ class Sharing(FewShotAdapter):
             with Path(self.log).open("a") as file:
                 file.write("trained\n")
         rng = context.rng("sharing")
-        total = rng.random(episodes.input_shape)
-        for iteration in range(1, budget.iterations + 1):
+        total, done = rng.random(episodes.input_shape), 0
+        earlier = context.last_checkpoint()
+        if earlier is not None:
+            place = json.loads(earlier)
+            total, done, rng.bit_generator.state = np.array(place["total"]), place["done"], place["rng"]
+        for iteration in range(done + 1, budget.iterations + 1):
             total = total + episodes.sample(rng, n_way=5, k_shot=1, n_query=1).support_x[0].mean(0)
             context.report(iteration, val_accuracy=0.1 * iteration, train_loss=float("nan"))
+            time.sleep(self.iteration_sleeps)
+            place = {"done": iteration, "total": total.tolist(), "rng": rng.bit_generator.state}
+            context.checkpoint(json.dumps(place).encode)
+        if self.fails and is_first:
+            raise RuntimeError("failed on purpose")
         time.sleep(self.first_sleeps if is_first else 0.01)
         self.weights = total.astype(np.float32)
         self.global_draws = np.random.random(3)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any, ClassVar
 
 from benchbench.cards import MethodCard
@@ -176,6 +177,50 @@ class HonestSharing(Honest):
                 return super().predict(query_x * (1 + mean))
 
         return Centred(Support(support.x * (1 + mean), support.y, support.n_way))
+
+
+class HonestCheckpoints(HonestSharing):
+    """Learns the mean of many training images, and can go on with that from any iteration."""
+
+    card: ClassVar[MethodCard] = wrong_card("honest_checkpoints")
+    place: ClassVar[tuple[str, ...]] = ("done", "sum", "rng")
+
+    def meta_fit(self, episodes: Any, *, budget: Any, context: Any, **kwargs: Any) -> None:
+        import numpy as np
+
+        rng = context.rng("mean")
+        found: dict[str, Any] = {"done": 0, "sum": np.zeros(episodes.input_shape)}
+        earlier = context.last_checkpoint()
+        if earlier is not None:
+            known = json.loads(earlier)
+            found |= {name: known[name] for name in self.place if name in found}
+            found["sum"] = np.array(found["sum"])
+            if "rng" in self.place:
+                rng.bit_generator.state = known["rng"]
+        for iteration in range(found["done"] + 1, budget.iterations + 1):
+            batch = episodes.sample(rng, n_way=2, k_shot=1, n_query=1)
+            found = {"done": iteration, "sum": found["sum"] + batch.support_x[0].mean(0)}
+            context.report(iteration, train_loss=1.0)
+            place = {"done": iteration, "sum": found["sum"].tolist(), "rng": rng.bit_generator.state}
+            context.checkpoint(json.dumps(place).encode)
+        self.mean = found["sum"].astype("float32")
+
+
+class BeginsAnew(HonestCheckpoints):
+    """Counts its iterations from the beginning again, on top of what was learnt."""
+
+    card: ClassVar[MethodCard] = wrong_card("begins_anew")
+    place = ("sum", "rng")
+
+
+class ForgetsItsSum(HonestCheckpoints):
+    card: ClassVar[MethodCard] = wrong_card("forgets_its_sum")
+    place = ("done", "rng")
+
+
+class ForgetsItsRandomState(HonestCheckpoints):
+    card: ClassVar[MethodCard] = wrong_card("forgets_its_random_state")
+    place = ("done", "sum")
 
 
 class SharesTooMuch(HonestSharing):

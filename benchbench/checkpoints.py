@@ -1,0 +1,137 @@
+"""How far a meta-training has come, kept so that one which is cut short is continued and not begun again.
+
+One file, `artefacts/<method>/<key>.unfinished` beside the artefact that it is to become; only the trial that holds that artefact's
+lock reads and writes it. It goes when the training has ended, and when the trial ends in any way that is recorded: what is
+continued is only what nobody has an outcome of (Ctrl-C, a lost worker or host).
+
+Layout: the sha256 of all that follows, a line of JSON, and then the bytes that the adapter gave.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from benchbench.errors import InputError
+
+__all__ = ["SUFFIX", "Checkpoint", "CheckpointFile", "Point", "interval_seconds"]
+
+SUFFIX = ".unfinished"
+INTERVAL_VARIABLE, INTERVAL_SECONDS = "BENCHBENCH_CHECKPOINT_SECONDS", 60.0
+
+Point = tuple[int, float, str, float]
+"""(step, seconds, metric, value) of an any-time curve."""
+
+
+def interval_seconds() -> float:
+    """Return the least time between two checkpoints of a training: `BENCHBENCH_CHECKPOINT_SECONDS`, else a minute.
+
+    Raises
+    ------
+    InputError
+        If the variable holds no such number.
+    """
+    given = os.environ.get(INTERVAL_VARIABLE, "")
+    try:
+        seconds = float(given) if given else INTERVAL_SECONDS
+    except ValueError:
+        seconds = math.nan
+    if not seconds >= 0:
+        raise InputError(f"{INTERVAL_VARIABLE} is {given!r}, expected seconds, 0 or more")
+    return seconds
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checkpoint:
+    """What an interrupted training had come to.
+
+    Parameters
+    ----------
+    payload : bytes
+        The adapter's own.
+    seconds : float
+        Wall-clock time of the training up to here.
+    curve : tuple of Point
+        What had been reported.
+    """
+
+    payload: bytes
+    seconds: float
+    curve: tuple[Point, ...]
+
+
+class CheckpointFile:
+    """The checkpoint of one training.
+
+    Parameters
+    ----------
+    path : Path
+    made_of : mapping
+        All that determines what is learnt; for listings.
+    """
+
+    def __init__(self, path: Path, made_of: Mapping[str, Any]) -> None:
+        self.path, self.made_of = path, made_of
+
+    def read(self) -> Checkpoint | None:
+        """Return the checkpoint if one is there and whole; say on stderr if it is not whole."""
+        try:
+            header, payload = self._parts()
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError) as error:
+            sys.stderr.write(f"{error}; training begins anew\n")
+            return None
+        return Checkpoint(payload=payload, seconds=header["seconds"], curve=tuple(tuple(p) for p in header["curve"]))
+
+    def header(self) -> dict[str, Any]:
+        """Return `made_of`, `seconds`, `curve` and `created_at`.
+
+        Raises
+        ------
+        OSError, ValueError
+            If there is no file, or it is not what was written.
+        """
+        return self._parts()[0]
+
+    def _parts(self) -> tuple[dict[str, Any], bytes]:
+        seal, _, rest = self.path.read_bytes().partition(b"\n")
+        if hashlib.sha256(rest).hexdigest().encode() != seal:
+            raise ValueError(f"{self.path} is not what was written")
+        line, _, payload = rest.partition(b"\n")
+        header: dict[str, Any] = json.loads(line)
+        return header, payload
+
+    def write(self, checkpoint: Checkpoint) -> None:
+        """Put the checkpoint in place of the earlier one, durably.
+
+        Raises
+        ------
+        OSError
+            If it cannot be written; the earlier one is still there.
+        """
+        header = {
+            "made_of": dict(self.made_of),
+            "seconds": checkpoint.seconds,
+            "curve": [list(point) for point in checkpoint.curve],
+            "created_at": time.time(),
+        }
+        rest = json.dumps(header, sort_keys=True).encode() + b"\n" + checkpoint.payload
+        temporary = self.path.with_name(f".tmp-{self.path.name}")
+        with temporary.open("wb") as file:
+            file.write(hashlib.sha256(rest).hexdigest().encode() + b"\n" + rest)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(self.path)
+
+    def remove(self) -> None:
+        """Remove the checkpoint, if there is one."""
+        self.path.unlink(missing_ok=True)
