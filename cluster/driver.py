@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import queue
 import time
+import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -73,6 +74,8 @@ class Driver:
         Data that each worker makes ready, and must find equal, before it gets trials.
     on_start : callable, optional
         Told of each trial that is handed to a worker.
+    on_progress : callable, optional
+        Told now and then, by trial id, how much of a trial is done, and of how much.
     """
 
     def __init__(
@@ -86,13 +89,16 @@ class Driver:
         max_tries: int = 3,
         prepare: Sequence[tuple[str, dict[str, Any], str]] = (),
         on_start: Callable[[Running], None] | None = None,
+        on_progress: Callable[[str, float, float], None] | None = None,
     ) -> None:
         self.client = client
         self.device = device
         self.source_hashes, self.track, self.protocol_version = source_hashes, track, protocol_version
         self.max_tries = max_tries
         self.prepare = list(prepare)
-        self.on_start = on_start
+        self.on_start, self.on_progress = on_start, on_progress
+        self._run = uuid.uuid4().hex
+        self._events: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
         self.slots: list[_Slot] = []
         self._addresses: set[str] = set()
         self._done: queue.SimpleQueue[_Slot] = queue.SimpleQueue()
@@ -118,16 +124,28 @@ class Driver:
         stream = iter(trials)
         self._watch(must_have=True)
         has_more = True
+        self.client.subscribe_topic(worker_side.PROGRESS_TOPIC, lambda event: self._events.put(event[1]))
         while True:
             if has_more or self._again:
                 has_more = self._fill(stream, has_more)
             if not has_more and not self._again and not any(slot.batch for slot in self.slots):
+                self.client.unsubscribe_topic(worker_side.PROGRESS_TOPIC)
                 return
-            yield self._collect()
+            finished = self._collect()
+            self._tell_progress()
+            yield finished
             if time.monotonic() >= self._next_watch:
                 lost = self._watch()
                 if lost:
                     yield lost
+
+    def _tell_progress(self) -> None:
+        """Pass on what workers have said of trials that still run."""
+        running = {r.trial.trial_id for r in self.running()}
+        while not self._events.empty():
+            event = self._events.get()
+            if self.on_progress is not None and event["run"] == self._run and event["trial_id"] in running:
+                self.on_progress(event["trial_id"], event["done"], event["total"])
 
     def abort(self) -> None:
         """End the trials that run on the workers; used when the client gives up."""
@@ -171,6 +189,7 @@ class Driver:
         slot.future = self.client.submit(
             worker_side.run_batch,
             [_request(r.trial, self.device) for r in batch],
+            self._run,
             workers=[slot.address],
             allow_other_workers=False,
             pure=False,
@@ -312,6 +331,7 @@ def _request(trial: PlannedTrial, device: str) -> dict[str, Any]:
     spec["budget"] = asdict(trial.spec.budget)
     return {
         "spec": spec,
+        "trial_id": trial.trial_id,
         "fingerprint": trial.fingerprint,
         "preload": list(trial.preload),
         "visible_gpus": "" if device == "cpu" else None,

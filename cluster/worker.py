@@ -5,18 +5,42 @@ from __future__ import annotations
 import functools
 import os
 import socket
+from collections.abc import Callable
 from typing import Any
 
 import benchbench
 from benchbench.execution import supervisor
 from benchbench.provenance import hardware_class
 
-__all__ = ["abort", "facts", "prepare", "run_batch"]
+__all__ = ["PROGRESS_TOPIC", "abort", "facts", "prepare", "run_batch"]
 
 
-def run_batch(requests: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Run trials one after the other and return an outcome for each."""
-    return [supervisor.execute(request) | _here() for request in requests]
+# of Dask's events: one for all runs, since the scheduler keeps the last events of each topic for good
+PROGRESS_TOPIC = "benchbench-progress"
+
+
+def run_batch(requests: list[dict[str, Any]], run: str) -> list[dict[str, Any]]:
+    """Run trials one after the other and return an outcome for each.
+
+    Parameters
+    ----------
+    requests : list of dict
+        As of `supervisor.execute`, and with `trial_id`.
+    run : str
+        Named in what is said of their progress, so that another client's is told from one's own.
+    """
+    return [supervisor.execute(request, _teller(run, request["trial_id"])) | _here() for request in requests]
+
+
+def _teller(run: str, trial_id: str) -> Callable[[float, float], None]:
+    from distributed import get_worker
+
+    worker = get_worker()
+
+    def tell(done: float, total: float) -> None:
+        worker.log_event(PROGRESS_TOPIC, {"run": run, "trial_id": trial_id, "done": done, "total": total})
+
+    return tell
 
 
 @functools.lru_cache(maxsize=1)

@@ -14,7 +14,39 @@ from benchbench.records import Attempt
 __all__ = ["LiveProgress", "PlainProgress", "Progress", "make_progress"]
 
 # plain output says no more often than this how far it is
-PLAIN_SECONDS = 30.0
+PLAIN_SECONDS, PLAIN_SHARE = 30.0, 0.02
+PLAIN_TRIALS = 4
+
+
+@dataclass(slots=True)
+class RunningTrial:
+    """A trial on a worker, and what it said of its progress: first, since it may have gone on from a checkpoint, and last."""
+
+    method: str
+    task: str
+    since: float
+    first: tuple[float, float] | None = None
+    last: tuple[float, float] | None = None
+
+    def advance(self, share: float) -> None:
+        """Note the share of the trial that is done."""
+        self.last = (time.monotonic(), share)
+        self.first = self.first or self.last
+
+    def elapsed(self) -> float:
+        """Return the seconds since it was handed over."""
+        return time.monotonic() - self.since
+
+    def seconds_left(self) -> float | None:
+        """Estimate from its own pace; None if it has said too little."""
+        if self.first is None or self.last is None or self.last[1] <= self.first[1]:
+            return None
+        (began, start), (now, share) = self.first, self.last
+        return max(0.0, (now - began) * (1 - share) / (share - start) - (time.monotonic() - now))
+
+    def __str__(self) -> str:
+        share = f"{100 * self.last[1]:.0f} %, " if self.last is not None else ""
+        return f"{self.method} on {self.task} ({share}{duration(self.elapsed())})"
 
 
 @dataclass(slots=True)
@@ -29,11 +61,16 @@ class Tally:
     seconds_by_method: dict[str, list[float]] = field(default_factory=dict)
     waiting: Counter[str] = field(default_factory=Counter)
     scores: dict[tuple[str, str], list[float]] = field(default_factory=dict)
-    running: dict[str, tuple[str, str, float]] = field(default_factory=dict)
+    running: dict[str, RunningTrial] = field(default_factory=dict)
 
     def start(self, trial_id: str, method: str, task: str) -> None:
         """Note that a trial was handed to a worker."""
-        self.running[trial_id] = (method, task, time.monotonic())
+        self.running[trial_id] = RunningTrial(method, task, time.monotonic())
+
+    def advance(self, trial_id: str, done: float, total: float) -> None:
+        """Note how far a trial is."""
+        if trial_id in self.running and total > 0:
+            self.running[trial_id].advance(min(1.0, done / total))
 
     def finish(self, attempt: Attempt, is_final: bool) -> None:
         """Note what came of a try."""
@@ -48,20 +85,30 @@ class Tally:
             self.scores.setdefault((attempt.method, attempt.task), []).append(attempt.score)
 
     def seconds_left(self) -> float | None:
-        """Estimate the time to the end from what trials of each method took; None before the first has ended."""
-        if not self.n_done:
+        """Estimate the time to the end; None as long as nothing is known.
+
+        A trial that runs goes by its own pace if it says how far it is. Others take what trials of their method took, or are about
+        to take, or else all trials.
+        """
+        paces = {id_: trial.seconds_left() for id_, trial in self.running.items()}
+        by_method = {method: list(times) for method, times in self.seconds_by_method.items()}
+        for id_, trial in self.running.items():
+            left = paces[id_]
+            if left is not None and trial.method not in self.seconds_by_method:
+                by_method.setdefault(trial.method, []).append(trial.elapsed() + left)
+        known = [s for times in by_method.values() for s in times]
+        if not known:
             return None
-        known = [s for times in self.seconds_by_method.values() for s in times]
+        means = {method: sum(times) / len(times) for method, times in by_method.items()}
         mean = sum(known) / len(known)
-        total = 0.0
-        for method, count in self.waiting.items():
-            times = self.seconds_by_method.get(method)
-            total += max(count, 0) * (sum(times) / len(times) if times else mean)
-        now = time.monotonic()
-        for method, _, since in self.running.values():
-            times = self.seconds_by_method.get(method, known)
-            total -= min(now - since, sum(times) / len(times))
-        return max(0.0, total) / max(1, self.n_slots)
+        own = [
+            max(0.0, means.get(trial.method, mean) - trial.elapsed()) if left is None else left
+            for trial, left in zip(self.running.values(), paces.values(), strict=True)
+        ]
+        not_begun = self.waiting - Counter(trial.method for trial in self.running.values())
+        total = sum(own) + sum(count * means.get(method, mean) for method, count in not_begun.items())
+        # a trial cannot be shared out
+        return max(total / max(1, self.n_slots), *own, 0.0)
 
     @property
     def n_failed(self) -> int:
@@ -89,7 +136,7 @@ class Progress:
     """Keeps the tally and shows nothing (`--quiet`)."""
 
     def __init__(self, n_trials: int, n_slots: int, waiting: Counter[str]) -> None:
-        self.tally = Tally(n_trials, n_slots, waiting=waiting)
+        self.tally = Tally(n_trials, n_slots, started=time.monotonic(), waiting=waiting)
 
     def __enter__(self) -> Self:
         return self
@@ -102,6 +149,10 @@ class Progress:
     def start(self, trial_id: str, method: str, task: str) -> None:
         """A trial was handed to a worker."""
         self.tally.start(trial_id, method, task)
+
+    def advance(self, trial_id: str, done: float, total: float) -> None:
+        """A trial said how far it is."""
+        self.tally.advance(trial_id, done, total)
 
     def finish(self, attempt: Attempt, is_final: bool) -> None:
         """A try ended."""
@@ -130,9 +181,12 @@ class PlainProgress(Progress):
 
     def tick(self) -> None:
         """Print how far the run is, at intervals."""
-        if time.monotonic() >= self.next_line:
-            self.next_line = time.monotonic() + PLAIN_SECONDS
-            self._print(self.tally.line())
+        now = time.monotonic()
+        if now >= self.next_line:
+            # a log of hours needs no line in every half minute
+            self.next_line = now + max(PLAIN_SECONDS, PLAIN_SHARE * (now - self.tally.started))
+            trials = [str(trial) for trial in self.tally.running.values() if trial.last is not None]
+            self._print("; ".join([self.tally.line(), *trials[:PLAIN_TRIALS]]))
 
     def close(self) -> None:
         """Print how far the run came."""
@@ -187,7 +241,7 @@ class LiveProgress(Progress):
 
         tally = self.tally
         now = time.monotonic()
-        running = [f"{m} on {t} ({now - since:.0f} s)" for m, t, since in tally.running.values()]
+        running = [str(trial) for trial in tally.running.values()]
         bar = Table.grid()  # a bar alone ends without a new line
         bar.add_row(
             ProgressBar(total=max(tally.n_trials, 1), completed=tally.n_done, width=min(60, self.console.width))

@@ -285,6 +285,7 @@ class Session:
             protocol_version=get_protocol(request.suite.track).PROTOCOL_VERSION,
             prepare=[(t.loader, dict(t.options), get_loader(t.loader).fingerprint(t.options)) for t in request.tasks],
             on_start=started,
+            on_progress=progress.advance,
         )
         with progress:
             try:

@@ -83,6 +83,8 @@ class Context:
         `time.monotonic()` at which the trial is stopped from outside.
     sink : callable
         Receives `(step, seconds, metric, value)` for each reported value.
+    teller : callable
+        Receives how much is done, and of how much.
     limiter : callable
         Receives `(what, seconds, deadline)` when a part of the trial gets a limit of its own, and None when it has ended.
     shares_training : bool
@@ -101,6 +103,7 @@ class Context:
     scratch: Path
     deadline: float
     sink: Callable[[int, float, str, float], None] | None = None
+    teller: Callable[[float, float], None] | None = None
     limiter: Callable[[tuple[str, float, float] | None], None] | None = None
     shares_training: bool = False
     earlier: bytes | None = None
@@ -177,6 +180,11 @@ class Context:
             seconds = self.elapsed()
             for name, value in metrics.items():
                 self.sink(int(step), seconds, name, float(value))
+
+    def progress(self, done: float, total: float) -> None:
+        """Say how far the trial is, for who watches: `progress(iteration, n_iterations)`; call it as often as you like."""
+        if self.teller is not None:
+            self.teller(done, total)
 
     def replay(self, points: Iterable[tuple[int, float, str, float]]) -> None:
         """Send points that were recorded earlier, with their own seconds; for the harness."""

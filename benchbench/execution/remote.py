@@ -204,7 +204,7 @@ class Remote:
         if self._interpreter is None:
             self._start()
         assert self._interpreter is not None
-        return self._interpreter.ask(what, arguments, self._replay, on_request)
+        return self._interpreter.ask(what, arguments, self._hear, on_request)
 
     def close(self) -> None:
         """Let the adapter close, within `CLOSE_SECONDS`, and end its interpreter."""
@@ -227,9 +227,15 @@ class Remote:
             self._interpreter.stop()
             self._interpreter = None
 
-    def _replay(self, point: list[Any]) -> None:
+    def _hear(self, message: dict[str, Any]) -> None:
+        """Pass on what the adapter reports, or how far it is."""
         assert self.context is not None
-        self.context.replay([(int(point[0]), float(point[1]), str(point[2]), float(point[3]))])
+        if "point" in message:
+            step, seconds, metric, value = message["point"]
+            self.context.replay([(int(step), float(seconds), str(metric), float(value))])
+        else:
+            done, total = message["progress"]
+            self.context.progress(float(done), float(total))
 
     def _start(self) -> None:
         # the harness has set the trial's threads here already
@@ -243,7 +249,7 @@ class Remote:
             "name": self.entry.cls.__qualname__,
             "params": self.params,
         }
-        self._interpreter.ask("hello", {"protocol": shim.PROTOCOL, "adapter": adapter}, self._replay)
+        self._interpreter.ask("hello", {"protocol": shim.PROTOCOL, "adapter": adapter}, self._hear)
         self.start_seconds += time.perf_counter() - started
 
 
@@ -403,17 +409,17 @@ class _Interpreter:
         self,
         what: str,
         arguments: dict[str, Any],
-        on_point: Callable[[list[Any]], None],
+        hear: Callable[[dict[str, Any]], None],
         on_request: Answer | None = None,
     ) -> Any:
-        """Send a command and return its answer; points that come before it are passed on, requests answered."""
+        """Send a command and return its answer; points and progress that come before it are passed on, requests answered."""
         self._socket.settimeout(self.patience)
         try:
             wire.send(self._socket, {"do": what, **arguments})
             message = wire.receive(self._socket)
             while message is not None and not message.keys() & {"ok", "error"}:
-                if "point" in message:
-                    on_point(message["point"])
+                if message.keys() & {"point", "progress"}:
+                    hear(message)
                 elif on_request is not None:
                     wire.send(self._socket, on_request(message["request"]))
                 else:

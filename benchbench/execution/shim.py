@@ -11,14 +11,17 @@ import importlib.util
 import os
 import socket
 import sys
+import time
 import traceback
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-PROTOCOL = 3
+PROTOCOL = 4
 """Version of the messages; both ends must have the same."""
+
+PROGRESS_SECONDS = 2.0
 
 
 def main() -> None:
@@ -52,6 +55,7 @@ class Server:
 
     def __init__(self, sock: socket.socket, wire: Any) -> None:
         self.sock, self.wire = sock, wire
+        self.next_progress = 0.0
 
     def do(self, command: str, arguments: dict[str, Any]) -> Any:
         """Do what a command says and return its answer, which is plain data."""
@@ -82,7 +86,7 @@ class Server:
     def context(self, plain: dict[str, Any]) -> Any:
         """Return the adapter's context; the deadline is of the clock that all processes of a host share."""
         plain["scratch"] = Path(plain["scratch"])
-        return import_module("benchbench.contracts.context").Context(**plain, sink=self._point)
+        return import_module("benchbench.contracts.context").Context(**plain, sink=self._point, teller=self._progress)
 
     def request(self, asked: dict[str, Any]) -> Any:
         """Ask the harness for something in the middle of a command, and return its answer."""
@@ -95,6 +99,12 @@ class Server:
 
     def _point(self, step: int, seconds: float, metric: str, value: float) -> None:
         self.wire.send(self.sock, {"point": [step, seconds, metric, value]})
+
+    def _progress(self, done: float, total: float) -> None:
+        now = time.monotonic()
+        if now >= self.next_progress:
+            self.next_progress = now + PROGRESS_SECONDS
+            self.wire.send(self.sock, {"progress": [float(done), float(total)]})
 
 
 def _add_package(name: str, folder: Path) -> None:

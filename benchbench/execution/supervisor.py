@@ -10,6 +10,7 @@ import tempfile
 import threading
 import time
 import uuid
+from collections.abc import Callable
 from typing import Any
 
 from benchbench.errors import BenchbenchError, EnvironmentBuildError
@@ -30,6 +31,9 @@ THREAD_VARIABLES = (
     "VECLIB_MAXIMUM_THREADS",
     "NUMEXPR_NUM_THREADS",
 )
+
+
+OnProgress = Callable[[float, float], None]
 
 
 class ZygoteLostError(Exception):
@@ -78,8 +82,8 @@ class Zygote:
         mine.settimeout(START_SECONDS)
         self._expect(START_SECONDS)
 
-    def execute(self, request: dict[str, Any]) -> dict[str, Any]:
-        """Run one trial and return its outcome.
+    def execute(self, request: dict[str, Any], on_progress: OnProgress | None = None) -> dict[str, Any]:
+        """Run one trial and return its outcome; parameters as of the function `execute`.
 
         Raises
         ------
@@ -92,12 +96,19 @@ class Zygote:
         except OSError as error:
             self.close()
             raise ZygoteLostError(f"the trial's zygote is gone ({error})") from error
-        return self._expect(budget["time_limit_seconds"] + budget["grace_seconds"] + MARGIN_SECONDS)
+        return self._expect(budget["time_limit_seconds"] + budget["grace_seconds"] + MARGIN_SECONDS, on_progress)
 
-    def _expect(self, seconds: float) -> dict[str, Any]:
-        self._socket.settimeout(seconds)
+    def _expect(self, seconds: float, on_progress: OnProgress | None = None) -> dict[str, Any]:
+        """Return the next message that is no word of progress."""
+        until = time.monotonic() + seconds
         try:
-            message = wire.receive(self._socket)
+            while True:
+                self._socket.settimeout(max(0.001, until - time.monotonic()))
+                message = wire.receive(self._socket)
+                if message is None or "progress" not in message:
+                    break
+                if on_progress is not None:
+                    on_progress(*message["progress"])
         except (OSError, ValueError) as error:
             self.close()
             raise ZygoteLostError(f"the trial's zygote does not answer: {error}") from error
@@ -142,7 +153,7 @@ _busy: set[Zygote] = set()
 _lock = threading.Lock()
 
 
-def execute(request: dict[str, Any]) -> dict[str, Any]:
+def execute(request: dict[str, Any], on_progress: OnProgress | None = None) -> dict[str, Any]:
     """Run one trial in a child of a zygote of this process; never raises for what a trial does.
 
     Parameters
@@ -150,6 +161,8 @@ def execute(request: dict[str, Any]) -> dict[str, Any]:
     request : dict
         `spec` (a trial specification as plain data), `fingerprint` (of the task), `preload` (modules), and optionally
         `visible_gpus` (for CUDA_VISIBLE_DEVICES) and `shares_training` (false: the trial trains for itself).
+    on_progress : callable, optional
+        Told now and then how much of the trial is done, and of how much.
 
     Returns
     -------
@@ -169,7 +182,7 @@ def execute(request: dict[str, Any]) -> dict[str, Any]:
         return _without_trial("infra", error, started_at, started)
     try:
         zygote = _take(tuple(request["preload"]))
-        outcome = zygote.execute(request)
+        outcome = zygote.execute(request, on_progress)
         _give_back(zygote)
         return outcome
     except (ZygoteLostError, OSError) as error:

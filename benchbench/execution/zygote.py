@@ -204,17 +204,23 @@ class Trial:
                 return True  # one read a turn, so that a flood of output cannot starve the limits
             if len(self.report) < MAX_REPORT_BYTES:
                 self.report += data
-                self._look_for_limits()
+                self._take_notice()
 
-    def _look_for_limits(self) -> None:
-        """Take over what the child has said of limits in the lines that have come since the last look."""
+    def _take_notice(self) -> None:
+        """Take over what the child has said of limits since the last look, and pass on how far it is."""
         end = self.report.rfind(b"\n") + 1
-        if end > self.looked_at and self.report.find(b'"limit"', self.looked_at, end) >= 0:
+        if end > self.looked_at and any(
+            self.report.find(w, self.looked_at, end) >= 0 for w in (b'"limit"', b'"progress"')
+        ):
+            progress = None
             for line in self.report[self.looked_at : end].split(b"\n"):
-                message = _parse(line)
-                if message is not None and "limit" in message:
+                message = _parse(line) or {}
+                if "limit" in message:
                     found = message["limit"]
                     self.part = (str(found[0]), float(found[1]), float(found[2])) if found else None
+                progress = message.get("progress", progress)
+            if progress is not None:
+                wire.send(self.sock, {"progress": progress})
         self.looked_at = max(self.looked_at, end)
 
     def _drain(self) -> None:

@@ -148,6 +148,7 @@ def optimise(
                 break
             found.seconds, number, suggestion, evaluation = heapq.heappop(pending)
             _end(found, suggestion, evaluation, context)
+            context.progress(found.spent, budget.evaluations)
             if adapter.records_evaluations:
                 _record(number, suggestion, evaluation, context)
             started = perf_counter()

@@ -85,6 +85,7 @@ class MetaTraining:
         score = self._reporter.after(iteration, loss)
         if self._selects is not None and score is not None and score >= self._best:
             self._best, self._kept = score, copy.deepcopy(self._selects.state_dict())
+        self._context.progress(iteration, self._n_iterations)
         self._context.checkpoint(lambda: self._checkpoint(iteration))
 
     def finish(self) -> None:

@@ -65,6 +65,13 @@ def land(tmp_path: Path) -> Land:
     return make
 
 
+@pytest.fixture
+def ended() -> Callable[..., Attempt]:
+    """Make attempts, each by the fields that matter."""
+    numbers = itertools.count()
+    return lambda **changes: _attempt(next(numbers), **changes)
+
+
 def _attempt(number: int, *, scores: list[float] | None = None, iterations: int = 0, **changes: Any) -> Attempt:
     values: dict[str, Any] = {
         "attempt_id": content_hash(["attempt", number]),

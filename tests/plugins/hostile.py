@@ -62,6 +62,17 @@ class Sleeper(Noop):
             pass
 
 
+class Pacer(Noop):
+    """Says at every step how far it is."""
+
+    card: ClassVar[MethodCard] = hostile_card("pacer")
+
+    def meta_fit(self, episodes: Any, *, context: Any, **kwargs: Any) -> None:
+        for step in range(50):
+            time.sleep(0.1)
+            context.progress(step + 1, 50)
+
+
 class Reporter(Noop):
     """Reports two points, then sleeps for ever."""
 

@@ -42,6 +42,7 @@ class WrappedEpisodes(FewShotAdapter):
             context.report(i, **{f"sum{j}": float(part.sum(dtype=np.float64)) for j, part in enumerate(parts)})
             # what is drawn afterwards shows where the generator stands
             context.report(i, next=float(rng.random()), n_classes=source.n_classes, n_labels=source.n_labels)
+            context.progress(i + 1, budget.iterations)
         if self.how == "images":
             x, y = episodes.sample_images(rng, 5)
             context.report(9, image=float(x.sum(dtype=np.float64)), label=float(y.sum()), next=float(rng.random()))
