@@ -134,7 +134,8 @@ def _request(
         if value <= 0 and key != "iterations":
             raise InputError(f"{key} must be above 0, got {value}")
         # an overridden budget is another budget: its results stand on a board of their own
-        name += f",{key}={value:g}"
+        if getattr(preset, key) != value:
+            name += f",{key}={value:g}"
     preset = dataclasses.replace(preset, **chosen)
     problem = preset.problem()
     if problem:

@@ -235,10 +235,12 @@ def leaderboard(
     wanted_tasks, wanted_methods = set(tasks), set(methods)
     everybody = [c for c in cells if not wanted_tasks or c.task in wanted_tasks]
     cells = [c for c in everybody if (not wanted_methods or c.method in wanted_methods) and (keep is None or keep(c))]
+    # as `bench run --preset NAME --threads N` names it
+    names_of_preset = {preset, f"{preset},threads={threads}"} if preset else {c.group.preset for c in cells}
     fitting = [
         c
         for c in cells
-        if c.group.preset == (preset or c.group.preset)
+        if c.group.preset in names_of_preset
         and c.group.device == (device or c.group.device)
         and c.group.threads == (threads or c.group.threads)
     ]

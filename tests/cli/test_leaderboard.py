@@ -92,6 +92,20 @@ def test_presets_are_never_mixed_and_the_other_is_named(bench: Bench, suite_file
     assert "--preset long --device cpu --threads 1" in none
 
 
+def test_the_options_of_a_run_with_other_threads_find_its_board(bench: Bench, suite_file: Path, land: Land) -> None:
+    db = land({"scores": [0.5, 0.5], "threads": 2}, {"preset": "quick,threads=1", "scores": [0.9, 0.9]})
+    for options, score in (
+        (["--preset", "quick"], 0.5),
+        (["--preset", "quick", "--threads", "2"], 0.5),
+        (["--preset", "quick", "--threads", "1"], 0.9),
+        (["--preset", "quick,threads=1"], 0.9),
+    ):
+        assert board(bench, suite_file, db, *options)["maml", "letters"]["score"] == score
+    assert "No results" in bench(
+        "leaderboard", "--suite", suite_file, "--db", db, "--preset", "quick", "--threads", "4"
+    )
+
+
 def test_failures_are_imputed_shown_and_counted(bench: Bench, suite_file: Path, land: Land) -> None:
     db = land({"outcome": "timeout"}, {"method": "pixel_nn", "scores": [0.1, 0.3]}, {"method": "protonet"})
     row = board(bench, suite_file, db)["maml", "letters"]

@@ -161,6 +161,16 @@ def test_rerun(folder: Path) -> None:
     assert len(attempts(folder)) == 5
 
 
+def test_an_override_by_what_the_preset_says_anyway_is_no_other_budget(folder: Path) -> None:
+    def presets(*options: str) -> set[str]:
+        done = bench(folder, *run_arguments("--dry-run", "--method", "noop", "--format", "json", *options))
+        return {trial["budget"]["preset"] for trial in json.loads(done.stdout)}
+
+    assert presets("--threads", "1", "--time-limit", "30", "--test-units", "3") == {"quick"}
+    assert presets("--threads", "2", "--test-units", "3") == {"quick,threads=2"}
+    assert presets("--iterations", "5") == {"quick,iterations=5"}
+
+
 def test_dry_run_writes_nothing(folder: Path) -> None:
     done = bench(folder, *run_arguments("--dry-run", "--method", "noop"))
     assert "2 trials to run, 0 recorded already" in done.stdout

@@ -176,6 +176,58 @@ def test_order_does_not_matter(
     np.testing.assert_allclose(shuffled, plain[:, q], atol=atol)
 
 
+class Interrupted(Exception):
+    pass
+
+
+@pytest.mark.parametrize("name", LEARNING)
+def test_training_that_goes_on_from_a_checkpoint_is_the_same_to_the_bit(
+    name: str, blobs: Any, blob_task: TaskInfo, make_context: Callable[..., Context], fit: Any
+) -> None:
+    kept: list[bytes] = []
+
+    def keep(make: Callable[[], bytes]) -> None:
+        kept.append(make())
+        if len(kept) == 2:
+            raise Interrupted
+
+    whole = fitted(name, blob_task, blobs, make_context(), fit)
+    with pytest.raises(Interrupted):
+        fitted(name, blob_task, blobs, make_context(keeper=keep), fit)
+    steps: list[int] = []
+    context = make_context(earlier=kept[-1], sink=lambda step, *_: steps.append(step))
+    continued = fitted(name, blob_task, blobs, context, fit)
+    assert set(steps) == {3}
+    expected, found = whole.state(), continued.state()
+    assert expected.keys() == found.keys()
+    for part, values in expected.items():
+        np.testing.assert_array_equal(found[part], values, err_msg=part)
+
+
+def test_the_curve_of_continued_training_averages_the_losses_before_the_interruption_too(
+    blobs: Any, blob_task: TaskInfo, make_context: Callable[..., Context], fit: Any
+) -> None:
+    """Ten iterations are reported in pairs; the interruption falls between the two of a pair."""
+    curves: dict[str, list[Any]] = {"whole": [], "continued": []}
+    kept: list[bytes] = []
+
+    def keep(make: Callable[[], bytes]) -> None:
+        kept.append(make())
+        if len(kept) == 3:
+            raise Interrupted
+
+    def sink(name: str) -> Callable[..., None]:
+        return lambda step, _, metric, value: curves[name].append((step, metric, value))
+
+    fitted("relation", blob_task, blobs, make_context(sink=sink("whole")), fit, iterations=10)
+    with pytest.raises(Interrupted):
+        context = make_context(sink=sink("continued"), keeper=keep)
+        fitted("relation", blob_task, blobs, context, fit, iterations=10)
+    context = make_context(sink=sink("continued"), earlier=kept[-1])
+    fitted("relation", blob_task, blobs, context, fit, iterations=10)
+    assert curves["continued"] == curves["whole"]
+
+
 @pytest.mark.parametrize("name", BUILT_IN)
 def test_iterations_for_every_preset(name: str, blob_task: TaskInfo) -> None:
     cls = get_method(name).cls
