@@ -23,14 +23,14 @@ import sys
 import tempfile
 import time
 import zipfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchbench.checkpoints import SUFFIX, CheckpointFile, Point
-from benchbench.errors import ProtocolViolation
+from benchbench.errors import ClusterError, DataMissingError, ProtocolViolation
 from benchbench.locking import try_lock, unlock, wait_for_lock
 from benchbench.paths import cache_dir
 from benchbench.spec import content_hash
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
     from benchbench.protocols.base import PhaseClock
 
-__all__ = ["Entry", "Point", "Trained", "entries", "key_of", "obtain", "pack", "remove", "unpack"]
+__all__ = ["Entry", "Point", "Trained", "entries", "has_unfinished", "key_of", "obtain", "pack", "remove", "unpack"]
 
 FORMAT = 1
 """Version of the layout; raised when older folders can no longer be read."""
@@ -132,12 +132,19 @@ def obtain(
         if found is not None:
             return found, True
         unfinished = CheckpointFile(_unfinished(folder), made_of) if is_locked else None
-        trained = train(unfinished)
-        with clock.phase("save"):
-            packed = pack(trained.state)
+        try:
+            trained = train(unfinished)
+            with clock.phase("save"):
+                packed = pack(trained.state)
+                if unfinished is not None and _keep(folder, method, made_of, trained, packed):
+                    unfinished.remove()
+        except (ClusterError, DataMissingError):
+            raise  # tried again by itself
+        except BaseException:
+            # here, while nobody else can go on from it
             if unfinished is not None:
-                _keep(folder, method, made_of, trained, packed)
                 unfinished.remove()
+            raise
         return Trained(state=unpack(packed), seconds=trained.seconds, curve=trained.curve), False
 
 
@@ -163,9 +170,20 @@ def entries() -> Iterator[Entry]:
     yield from sorted(found, key=lambda e: (e.method, e.created_at, e.key))
 
 
+def has_unfinished(methods: Collection[str], since: float) -> bool:
+    """Tell whether a training of one of these methods left a checkpoint after `since` (seconds of `time.time`)."""
+    for path in _root().glob(f"*/*{SUFFIX}"):
+        try:
+            if path.parent.name in methods and path.stat().st_mtime >= since:
+                return True
+        except FileNotFoundError:
+            continue  # its training has ended
+    return False
+
+
 def remove(entry: Entry) -> None:
     """Remove an artefact; trials that have read it go on, later ones train anew."""
-    _unfinished(entry.path.with_name(entry.key)).unlink(missing_ok=True)
+    CheckpointFile(_unfinished(entry.path.with_name(entry.key)), {}).remove()
     if entry.is_unfinished:
         return
     # renamed first: a folder under its own name is complete at all times
@@ -261,8 +279,8 @@ def _manifest_hash(manifest: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(manifest, sort_keys=True).encode()).hexdigest()
 
 
-def _keep(folder: Path, method: str, made_of: Mapping[str, Any], trained: Trained, packed: bytes) -> None:
-    """Write the artefact durably under its name; the lock is held. A cache that is full costs nothing but a line."""
+def _keep(folder: Path, method: str, made_of: Mapping[str, Any], trained: Trained, packed: bytes) -> bool:
+    """Write the artefact durably under its name; the lock is held. A cache that is full costs nothing but a line, and False."""
     manifest = {
         "format": FORMAT,
         "method": method,
@@ -291,6 +309,8 @@ def _keep(folder: Path, method: str, made_of: Mapping[str, Any], trained: Traine
         _say(f"what was learnt cannot be kept: {error}")
         if temporary is not None:
             shutil.rmtree(temporary, ignore_errors=True)
+        return False
+    return True
 
 
 def _write(path: Path, data: bytes) -> None:

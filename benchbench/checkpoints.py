@@ -1,7 +1,7 @@
 """How far a meta-training has come, kept so that one which is cut short is continued and not begun again.
 
 One file, `artefacts/<method>/<key>.unfinished` beside the artefact that it is to become; only the trial that holds that artefact's
-lock reads and writes it. It goes when the training has ended, and when the trial ends in any way that is recorded: what is
+lock reads and writes it. It goes when the training has ended, well or not, and when the trial is stopped at a limit: what is
 continued is only what nobody has an outcome of (Ctrl-C, a lost worker or host).
 
 Layout: the sha256 of all that follows, a line of JSON, and then the bytes that the adapter gave.
@@ -23,6 +23,9 @@ from typing import Any
 from benchbench.errors import InputError
 
 __all__ = ["SUFFIX", "Checkpoint", "CheckpointFile", "Point", "interval_seconds"]
+
+FORMAT = 1
+"""Version of the layout."""
 
 SUFFIX = ".unfinished"
 INTERVAL_VARIABLE, INTERVAL_SECONDS = "BENCHBENCH_CHECKPOINT_SECONDS", 60.0
@@ -88,7 +91,7 @@ class CheckpointFile:
         except FileNotFoundError:
             return None
         except (OSError, ValueError) as error:
-            sys.stderr.write(f"{error}; training begins anew\n")
+            _say(f"{error}; training begins anew")
             return None
         return Checkpoint(payload=payload, seconds=header["seconds"], curve=tuple(tuple(p) for p in header["curve"]))
 
@@ -108,6 +111,8 @@ class CheckpointFile:
             raise ValueError(f"{self.path} is not what was written")
         line, _, payload = rest.partition(b"\n")
         header: dict[str, Any] = json.loads(line)
+        if header.get("format") != FORMAT:
+            raise ValueError(f"{self.path} is of another version of benchbench")
         return header, payload
 
     def write(self, checkpoint: Checkpoint) -> None:
@@ -119,19 +124,40 @@ class CheckpointFile:
             If it cannot be written; the earlier one is still there.
         """
         header = {
+            "format": FORMAT,
             "made_of": dict(self.made_of),
             "seconds": checkpoint.seconds,
             "curve": [list(point) for point in checkpoint.curve],
             "created_at": time.time(),
         }
         rest = json.dumps(header, sort_keys=True).encode() + b"\n" + checkpoint.payload
-        temporary = self.path.with_name(f".tmp-{self.path.name}")
-        with temporary.open("wb") as file:
-            file.write(hashlib.sha256(rest).hexdigest().encode() + b"\n" + rest)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(self.path)
+        try:
+            with self._temporary.open("wb") as file:
+                file.write(hashlib.sha256(rest).hexdigest().encode() + b"\n" + rest)
+                file.flush()
+                os.fsync(file.fileno())
+            self._temporary.replace(self.path)
+        except OSError:
+            self._remove(self._temporary)
+            raise
+
+    @property
+    def _temporary(self) -> Path:
+        return self.path.with_name(f".tmp-{self.path.name}")
 
     def remove(self) -> None:
-        """Remove the checkpoint, if there is one."""
-        self.path.unlink(missing_ok=True)
+        """Remove the checkpoint, if there is one, and what a process left that was killed while it wrote one."""
+        for path in (self.path, self._temporary):
+            self._remove(path)
+
+    def _remove(self, path: Path) -> None:
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            # not worth the trial
+            _say(f"{path} cannot be removed: {error}")
+
+
+def _say(line: str) -> None:
+    """Print for the log of the trial."""
+    sys.stderr.write(f"{line}\n")

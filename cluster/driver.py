@@ -125,19 +125,22 @@ class Driver:
         self._watch(must_have=True)
         has_more = True
         self.client.subscribe_topic(worker_side.PROGRESS_TOPIC, lambda event: self._events.put(event[1]))
-        while True:
-            if has_more or self._again:
-                has_more = self._fill(stream, has_more)
-            if not has_more and not self._again and not any(slot.batch for slot in self.slots):
+        try:
+            while True:
+                if has_more or self._again:
+                    has_more = self._fill(stream, has_more)
+                if not has_more and not self._again and not any(slot.batch for slot in self.slots):
+                    return
+                finished = self._collect()
+                self._tell_progress()
+                yield finished
+                if time.monotonic() >= self._next_watch:
+                    lost = self._watch()
+                    if lost:
+                        yield lost
+        finally:
+            if self.client.status == "running":  # else it has gone with its client
                 self.client.unsubscribe_topic(worker_side.PROGRESS_TOPIC)
-                return
-            finished = self._collect()
-            self._tell_progress()
-            yield finished
-            if time.monotonic() >= self._next_watch:
-                lost = self._watch()
-                if lost:
-                    yield lost
 
     def _tell_progress(self) -> None:
         """Pass on what workers have said of trials that still run."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import heapq
+import math
 import sys
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self, TextIO
@@ -16,6 +18,8 @@ __all__ = ["LiveProgress", "PlainProgress", "Progress", "make_progress"]
 # plain output says no more often than this how far it is
 PLAIN_SECONDS, PLAIN_SHARE = 30.0, 0.02
 PLAIN_TRIALS = 4
+# so many are shared out evenly over the slots, and not one by one
+MANY_TRIALS = 500
 
 
 @dataclass(slots=True)
@@ -29,7 +33,7 @@ class RunningTrial:
     last: tuple[float, float] | None = None
 
     def advance(self, share: float) -> None:
-        """Note the share of the trial that is done."""
+        """Note the share of its work that is done; it may still have to be tested."""
         self.last = (time.monotonic(), share)
         self.first = self.first or self.last
 
@@ -37,15 +41,25 @@ class RunningTrial:
         """Return the seconds since it was handed over."""
         return time.monotonic() - self.since
 
-    def seconds_left(self) -> float | None:
-        """Estimate from its own pace; None if it has said too little."""
+    def whole_seconds(self) -> float | None:
+        """Estimate from its own pace what all of it takes; None if it has said too little."""
         if self.first is None or self.last is None or self.last[1] <= self.first[1]:
             return None
         (began, start), (now, share) = self.first, self.last
-        return max(0.0, (now - began) * (1 - share) / (share - start) - (time.monotonic() - now))
+        return (now - began) / (share - start)
+
+    def seconds_left(self) -> float | None:
+        """Estimate from its own pace what is left of it; None if it has said too little."""
+        whole = self.whole_seconds()
+        if whole is None or self.last is None:
+            return None
+        now, share = self.last
+        return max(0.0, whole * (1 - share) - (time.monotonic() - now))
 
     def __str__(self) -> str:
-        share = f"{100 * self.last[1]:.0f} %, " if self.last is not None else ""
+        share = ""
+        if self.last is not None:
+            share = "100 %, " if self.last[1] >= 1 else f"{min(99, round(100 * self.last[1]))} %, "
         return f"{self.method} on {self.task} ({share}{duration(self.elapsed())})"
 
 
@@ -69,7 +83,7 @@ class Tally:
 
     def advance(self, trial_id: str, done: float, total: float) -> None:
         """Note how far a trial is."""
-        if trial_id in self.running and total > 0:
+        if trial_id in self.running and total > 0 and 0 <= done < math.inf:
             self.running[trial_id].advance(min(1.0, done / total))
 
     def finish(self, attempt: Attempt, is_final: bool) -> None:
@@ -80,7 +94,9 @@ class Tally:
             return
         self.n_done += 1
         self.waiting[attempt.method] -= 1
-        self.seconds_by_method.setdefault(attempt.method, []).append(attempt.wall_seconds)
+        if attempt.outcome not in ("declined", "infra"):  # they say nothing of how long the others take
+            whole = attempt.wall_seconds + attempt.metrics.get("continued_seconds", 0.0)
+            self.seconds_by_method.setdefault(attempt.method, []).append(whole)
         if attempt.score is not None:
             self.scores.setdefault((attempt.method, attempt.task), []).append(attempt.score)
 
@@ -90,25 +106,29 @@ class Tally:
         A trial that runs goes by its own pace if it says how far it is. Others take what trials of their method took, or are about
         to take, or else all trials.
         """
-        paces = {id_: trial.seconds_left() for id_, trial in self.running.items()}
         by_method = {method: list(times) for method, times in self.seconds_by_method.items()}
-        for id_, trial in self.running.items():
-            left = paces[id_]
-            if left is not None and trial.method not in self.seconds_by_method:
-                by_method.setdefault(trial.method, []).append(trial.elapsed() + left)
+        for trial in self.running.values():
+            whole = trial.whole_seconds()
+            if whole is not None:
+                by_method.setdefault(trial.method, []).append(whole)
         known = [s for times in by_method.values() for s in times]
         if not known:
             return None
-        means = {method: sum(times) / len(times) for method, times in by_method.items()}
-        mean = sum(known) / len(known)
-        own = [
-            max(0.0, means.get(trial.method, mean) - trial.elapsed()) if left is None else left
-            for trial, left in zip(self.running.values(), paces.values(), strict=True)
-        ]
+        means: defaultdict[str, float] = defaultdict(lambda: sum(known) / len(known))
+        means.update({method: sum(times) / len(times) for method, times in by_method.items()})
+        # seconds until each slot is free
+        free = [0.0] * (max(1, self.n_slots) - len(self.running))
+        for trial in self.running.values():
+            left = trial.seconds_left()
+            free.append(max(0.0, means[trial.method] - trial.elapsed()) if left is None else left)
         not_begun = self.waiting - Counter(trial.method for trial in self.running.values())
-        total = sum(own) + sum(count * means.get(method, mean) for method, count in not_begun.items())
-        # a trial cannot be shared out
-        return max(total / max(1, self.n_slots), *own, 0.0)
+        if not_begun.total() > MANY_TRIALS:
+            return math.fsum([*free, *(n * means[method] for method, n in not_begun.items())]) / len(free)
+        heapq.heapify(free)
+        for method in sorted(not_begun, key=lambda name: -means[name]):
+            for _ in range(not_begun[method]):
+                heapq.heapreplace(free, free[0] + means[method])
+        return max(free)
 
     @property
     def n_failed(self) -> int:
@@ -186,7 +206,8 @@ class PlainProgress(Progress):
             # a log of hours needs no line in every half minute
             self.next_line = now + max(PLAIN_SECONDS, PLAIN_SHARE * (now - self.tally.started))
             trials = [str(trial) for trial in self.tally.running.values() if trial.last is not None]
-            self._print("; ".join([self.tally.line(), *trials[:PLAIN_TRIALS]]))
+            more = [f"and {len(trials) - PLAIN_TRIALS} more"] if len(trials) > PLAIN_TRIALS else []
+            self._print("; ".join([self.tally.line(), *trials[:PLAIN_TRIALS], *more]))
 
     def close(self) -> None:
         """Print how far the run came."""

@@ -106,7 +106,7 @@ def run(
                 return
             code = session.execute(cluster, workers, n_gpus)
         except KeyboardInterrupt:
-            rest = f"the same command runs the rest{session.unfinished()}"
+            rest = "the same command runs the rest" + session.goes_on()
             session.say(f"interrupted; what has ended is recorded in {store.path}; {rest}")
             raise typer.Exit(130) from None
     session.show_board(format_)
@@ -197,13 +197,13 @@ class Session:
             sys.stderr.write(text + "\n")
             sys.stderr.flush()
 
-    def unfinished(self) -> str:
-        """Say how many trainings of this run left a checkpoint on this machine, if any did."""
-        from benchbench.artefacts import entries
+    def goes_on(self) -> str:
+        """Say that trainings go on where they are, if any left a checkpoint on this machine."""
+        from benchbench.artefacts import has_unfinished
 
         began = time.time() - (time.monotonic() - self.started)
-        n = sum(entry.is_unfinished and entry.created_at >= began for entry in entries())
-        return f", {n} of its trainings from a checkpoint on" if n else ""
+        names = {m.entry.name for m in self.request.methods}
+        return ", and goes on with trainings from their last checkpoints" if has_unfinished(names, began) else ""
 
     def prepare(self) -> None:
         """Make the data ready; says what it does where that takes time."""

@@ -93,8 +93,8 @@ class Context:
         The last checkpoint of this training, of a process that was interrupted.
     keeper : callable
         Receives the maker of a checkpoint whenever the method offers one.
-    remove_on_failure : callable
-        Receives the path of a file that must not outlive a trial that fails, however it does.
+    names_checkpoint : callable
+        Receives the path of the checkpoint, which must not outlive a trial that is killed for what it did.
     """
 
     seed: int
@@ -108,7 +108,7 @@ class Context:
     shares_training: bool = False
     earlier: bytes | None = None
     keeper: Callable[[Callable[[], bytes]], None] | None = None
-    remove_on_failure: Callable[[Path], None] | None = None
+    names_checkpoint: Callable[[Path], None] | None = None
     started: float = field(default_factory=time.perf_counter)
 
     def rng(self, *names: str | int) -> np.random.Generator:

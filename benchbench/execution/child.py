@@ -125,7 +125,7 @@ def _execute(
             teller=_teller(emit),
             limiter=lambda limit: emit({"limit": limit}),
             shares_training=request.get("shares_training", True),
-            remove_on_failure=lambda path: emit({"remove_on_failure": str(path)}),
+            names_checkpoint=lambda path: emit({"checkpoint": str(path)}),
         )
         found = protocol.run(spec, request["fingerprint"], context, clock)
         outcome = {"outcome": "ok", "metric": found.metric, "unit": found.unit, "metrics": found.metrics}

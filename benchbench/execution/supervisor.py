@@ -101,17 +101,17 @@ class Zygote:
     def _expect(self, seconds: float, on_progress: OnProgress | None = None) -> dict[str, Any]:
         """Return the next message that is no word of progress."""
         until = time.monotonic() + seconds
-        try:
-            while True:
+        while True:
+            try:
                 self._socket.settimeout(max(0.001, until - time.monotonic()))
                 message = wire.receive(self._socket)
-                if message is None or "progress" not in message:
-                    break
-                if on_progress is not None:
-                    on_progress(*message["progress"])
-        except (OSError, ValueError) as error:
-            self.close()
-            raise ZygoteLostError(f"the trial's zygote does not answer: {error}") from error
+            except (OSError, ValueError) as error:
+                self.close()
+                raise ZygoteLostError(f"the trial's zygote does not answer: {error}") from error
+            if message is None or "progress" not in message:
+                break
+            if on_progress is not None:
+                on_progress(*message["progress"])
         if message is None:
             said = f"the trial's zygote ended ({self._wait_code()}); it printed: {self._printed()}"
             self.close()

@@ -22,6 +22,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from benchbench.checkpoints import CheckpointFile
 from benchbench.execution import child, limits, wire
 
 __all__ = ["main"]
@@ -101,6 +102,9 @@ class Trial:
         started_at, started = time.time(), time.monotonic()
         try:
             status = self._run(scratch, started + self.time_limit)
+            if status != 0:
+                # now, while a child that has to be ended still holds its locks
+                self._remove_checkpoint()
         finally:
             left_over = limits.reap(os.getpid(), self.grace if self.stopped else 0.0)
             shutil.rmtree(scratch, ignore_errors=True)
@@ -108,7 +112,6 @@ class Trial:
         os.close(self.report_fd)
         os.close(self.log_fd)
         outcome = self._outcome(status)
-        self._remove_on_failure(outcome["outcome"])
         outcome.update(
             started_at=started_at,
             wall_seconds=time.monotonic() - started,
@@ -219,7 +222,8 @@ class Trial:
                     found = message["limit"]
                     self.part = (str(found[0]), float(found[1]), float(found[2])) if found else None
                 progress = message.get("progress", progress)
-            if progress is not None:
+            # never waits for a worker that reads nothing, as limits would then not be kept
+            if progress is not None and select.select([], [self.sock], [], 0)[1]:
                 wire.send(self.sock, {"progress": progress})
         self.looked_at = max(self.looked_at, end)
 
@@ -256,14 +260,12 @@ class Trial:
             )
         return {"outcome": "crashed", "error_type": name, "error_message": message_text, "curve": curve}
 
-    def _remove_on_failure(self, outcome: str) -> None:
-        """Remove what the child named, unless the trial went well or is tried again by itself."""
-        if outcome in ("ok", "infra"):
-            return
+    def _remove_checkpoint(self) -> None:
+        """Remove the checkpoint that the child named, since it could not do so itself."""
         for line in self.report.split(b"\n"):
-            message = _parse(line) if b'"remove_on_failure"' in line else None
-            if message is not None and "remove_on_failure" in message:
-                Path(message["remove_on_failure"]).unlink(missing_ok=True)
+            message = _parse(line) if b'"checkpoint"' in line else None
+            if message is not None and "checkpoint" in message:
+                CheckpointFile(Path(message["checkpoint"]), {}).remove()
 
     def _log_text(self, left_over: int) -> str:
         text = self.log.decode(errors="replace")

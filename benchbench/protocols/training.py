@@ -86,8 +86,10 @@ def _train(
             context.keeper = _Keeper(unfinished, context, points)
         if earlier is not None:
             before, context.earlier = earlier.seconds, earlier.payload
-            # limits hold for all that a trial takes, in however many pieces
-            context.charge(before, limit_seconds=spec.budget.time_limit_seconds)
+            # limits hold for all that a trial takes, in however many pieces; what it has waited for, it has been charged already
+            context.charge(
+                max(0.0, before - clock.seconds.get("wait", 0.0)), limit_seconds=spec.budget.time_limit_seconds
+            )
             context.replay(earlier.curve)
         context.start_clock(already_seconds=before)
         try:
@@ -95,7 +97,7 @@ def _train(
                 adapter.meta_fit(task.train, validation=task.validation, budget=spec.budget, context=context)
         finally:
             context.keeper = context.earlier = None
-    clock.seconds["meta_fit"] += before
+            clock.seconds["meta_fit"] += before
     return points
 
 
@@ -106,8 +108,8 @@ class _Keeper:
         self._file, self._context, self._points = file, context, points
         self._interval = interval_seconds()
         self._next = time.monotonic() + self._interval
-        if context.remove_on_failure is not None:
-            context.remove_on_failure(file.path)
+        if context.names_checkpoint is not None:
+            context.names_checkpoint(file.path)
 
     def __call__(self, make: Callable[[], bytes]) -> None:
         if time.monotonic() < self._next:

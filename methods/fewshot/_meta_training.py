@@ -47,7 +47,7 @@ class MetaTraining:
     validation : EpisodeSource
     budget : Budget
     rng : numpy Generator
-        What episodes are drawn by. All randomness of the training must come from it.
+        What episodes are drawn by. Other randomness may come from torch's own generators, seeded in `setup`.
     parts : sequence of modules, optimisers, schedules and tensors
         All that an iteration changes and a later one reads. Tensors must be changed in place.
     selects : Module, optional
@@ -97,6 +97,8 @@ class MetaTraining:
         found = {
             "iteration": iteration,
             "rng": self._rng.bit_generator.state,
+            "torch_rng": torch.get_rng_state(),
+            "cuda_rng": torch.cuda.get_rng_state() if self._context.device == "cuda" else None,
             "losses": self._reporter.losses,
             "best": self._best,
             "kept": self._kept,
@@ -111,6 +113,9 @@ class MetaTraining:
         # parts put what is theirs on their device; Adam's counts of steps stay on the CPU
         found = torch.load(io.BytesIO(earlier), map_location="cpu", weights_only=True)
         self._rng.bit_generator.state = found["rng"]
+        torch.set_rng_state(found["torch_rng"])
+        if found["cuda_rng"] is not None:
+            torch.cuda.set_rng_state(found["cuda_rng"])
         self._reporter.losses[:] = found["losses"]
         self._best, self._kept = found["best"], found["kept"]
         for part, state in zip(self._parts, found["parts"], strict=True):

@@ -71,6 +71,58 @@ def test_a_trial_that_goes_on_from_a_checkpoint_is_not_taken_for_a_fast_one(cloc
     assert found.seconds_left() == pytest.approx(50)
 
 
+def test_a_trial_that_went_on_from_a_checkpoint_says_what_a_whole_one_takes(clock: Clock, ended: Ended) -> None:
+    found = tally(clock, maml=3)
+    found.start("a", "maml", "t")
+    found.advance("a", 0.95, 1)
+    clock.now += 60
+    found.advance("a", 0.955, 1)
+    assert found.seconds_left() == pytest.approx(0.045 * 12_000 + 2 * 12_000)
+    found.finish(ended(trial_id="a", wall_seconds=600.0, metrics={"continued_seconds": 11_400.0}), True)
+    assert found.seconds_left() == pytest.approx(2 * 12_000)
+
+
+@pytest.mark.parametrize("outcome", ["declined", "infra"])
+def test_trials_that_did_nothing_say_nothing_of_the_others(clock: Clock, ended: Ended, outcome: str) -> None:
+    found = tally(clock, maml=2)
+    found.start("a", "maml", "one")
+    found.finish(ended(trial_id="a", wall_seconds=0.1, outcome=outcome), True)
+    assert found.seconds_left() is None
+    found.start("b", "maml", "two")
+    found.advance("b", 0, 10)
+    clock.now += 10
+    found.advance("b", 1, 10)
+    assert found.seconds_left() == pytest.approx(90)
+
+
+def test_a_trial_that_waits_is_not_shared_out_either(clock: Clock, ended: Ended) -> None:
+    found = tally(clock, n_slots=8, protonet=9, maml=1)
+    found.finish(ended(trial_id="a", method="maml", wall_seconds=1000.0), False)
+    found.seconds_by_method["maml"] = [1000.0]
+    for i in range(8):
+        found.start(str(i), "protonet", "t")
+        found.advance(str(i), 0, 10)
+    clock.now += 100
+    for i in range(8):
+        found.advance(str(i), 5, 10)
+    assert found.seconds_left() == pytest.approx(100 + 1000)
+
+
+def test_thousands_of_trials_are_shared_out_evenly(clock: Clock, ended: Ended) -> None:
+    found = tally(clock, n_slots=4, maml=10_001)
+    found.start("a", "maml", "t")
+    found.finish(ended(trial_id="a", wall_seconds=2.0), True)
+    assert found.seconds_left() == pytest.approx(5000)
+
+
+@pytest.mark.parametrize("share", [float("nan"), float("inf"), -1.0])
+def test_nonsense_is_not_noted(clock: Clock, share: float) -> None:
+    found = tally(clock, maml=1)
+    found.start("a", "maml", "t")
+    found.advance("a", share, 1.0)
+    assert found.running["a"].last is None
+
+
 def test_those_that_wait_take_what_those_of_their_method_take(clock: Clock, ended: Ended) -> None:
     found = tally(clock, maml=3, protonet=2)
     found.start("a", "maml", "t")

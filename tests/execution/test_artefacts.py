@@ -19,8 +19,8 @@ import numpy as np
 import pytest
 
 from benchbench import artefacts
-from benchbench.checkpoints import interval_seconds
-from benchbench.errors import InputError, ProtocolViolation
+from benchbench.checkpoints import Checkpoint, CheckpointFile, interval_seconds
+from benchbench.errors import ClusterError, InputError, ProtocolViolation
 from benchbench.execution import limits, supervisor
 from benchbench.paths import cache_dir
 from benchbench.protocols.base import PhaseClock
@@ -281,6 +281,82 @@ def test_the_time_before_an_interruption_counts_against_the_limit(cache: Path, t
     assert outcome["wall_seconds"] < 2.5
     # the limit is used up, so there is nothing to continue
     assert list(artefacts.entries()) == []
+
+
+def test_what_a_trial_waited_for_is_not_charged_to_it_again(cache: Path, tmp_path: Path, request_of: Any) -> None:
+    params = {"iteration_sleeps": 0.1}
+    maker, of_maker = start(request_of(A, iterations=30, params=params, time_limit_seconds=4))
+    wait_for(lambda: n_trained(tmp_path) == 1)
+    (zygote,) = supervisor._busy
+    waiter, of_waiter = start(request_of(B, iterations=30, params=params, time_limit_seconds=4))
+    wait_for(lambda: [e for e in artefacts.entries() if e.seconds > 1.8])
+    zygote.interrupt()
+    maker.join(20)
+    waiter.join(20)
+    assert of_maker[0]["outcome"] == "infra"
+    assert of_waiter[0]["outcome"] == "ok", of_waiter[0]["error_message"]
+    assert of_waiter[0]["metrics"]["continued_seconds"] > 1.8
+    assert of_waiter[0]["phases"]["wait"] > 1.5
+
+
+def test_a_checkpoint_that_can_be_neither_written_nor_removed_costs_the_trial_nothing(
+    cache: Path, tmp_path: Path, request_of: Any
+) -> None:
+    request = request_of(A)
+    run(request)
+    (entry,) = artefacts.entries()
+    artefacts.remove(entry)
+    in_the_way = entry.path.with_name(f"{entry.key}.unfinished")
+    (in_the_way / "something").mkdir(parents=True)
+    (found,) = run(request)
+    assert "how far training has come cannot be kept" in found["log_tail"]
+    assert "cannot be removed" in found["log_tail"]
+    request = request_of(A, params={"first_sleeps": 600}, time_limit_seconds=1)
+    (tmp_path / "log").unlink()
+    in_the_way = in_the_way.with_name(
+        f"{artefacts.key_of(entry.made_of | {'params': dict(request['spec']['params'])})}.unfinished"
+    )
+    (in_the_way / "something").mkdir(parents=True)
+    assert supervisor.execute(request)["outcome"] == "timeout"
+
+
+def test_a_process_that_is_killed_while_it_writes_a_checkpoint_leaves_nothing_for_good(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BENCHBENCH_CACHE", str(tmp_path))
+    script = """
+import os
+from benchbench import artefacts, checkpoints
+from benchbench.protocols.base import PhaseClock
+checkpoints.os.fsync = lambda handle: os.kill(os.getpid(), 9)
+def train(unfinished):
+    unfinished.write(checkpoints.Checkpoint(payload=bytes(1000), seconds=1.0, curve=()))
+artefacts.obtain("m", {"a": 1}, train, PhaseClock())
+"""
+    done = subprocess.run([sys.executable, "-P", "-c", script], check=False, env=dict(os.environ))
+    assert done.returncode == -signal.SIGKILL
+    assert [p.name[:5] for p in (tmp_path / "artefacts" / "m").iterdir() if "unfinished" in p.name] == [".tmp-"]
+    assert list(artefacts.entries()) == []
+    trained = artefacts.Trained(state={"x": np.ones(9)}, seconds=1.0, curve=())
+    artefacts.obtain("m", {"a": 1}, lambda _: trained, PhaseClock())
+    assert not [p for p in (tmp_path / "artefacts" / "m").iterdir() if "unfinished" in p.name]
+
+
+@pytest.mark.parametrize("error", [ClusterError("gone"), RuntimeError("failed")])
+def test_only_what_is_tried_again_leaves_a_checkpoint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    """It is removed while the lock is still held, so that no trial that waits goes on from it."""
+    monkeypatch.setenv("BENCHBENCH_CACHE", str(tmp_path))
+
+    def train(unfinished: CheckpointFile | None) -> artefacts.Trained:
+        assert unfinished is not None
+        unfinished.write(Checkpoint(payload=b"x", seconds=1.0, curve=()))
+        raise error
+
+    with pytest.raises(type(error)):
+        artefacts.obtain("m", {"a": 1}, train, PhaseClock())
+    assert len(list(artefacts.entries())) == isinstance(error, ClusterError)
 
 
 @pytest.mark.parametrize("damage", [lambda data: data[:-1], lambda data: b"", lambda data: b"x" + data])

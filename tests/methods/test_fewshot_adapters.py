@@ -204,6 +204,27 @@ def test_training_that_goes_on_from_a_checkpoint_is_the_same_to_the_bit(
         np.testing.assert_array_equal(found[part], values, err_msg=part)
 
 
+def test_names_that_labels_are_given_in_training_go_on_too(
+    make_blobs: Any, make_context: Callable[..., Context], fit: Any
+) -> None:
+    """Beyond five ways MANN draws them from torch's generator."""
+    task = TaskInfo(name="ten", kind="classification", n_way=10, k_shot=1, n_query=10, input_shape=(1, 16, 16))
+    blobs = make_blobs(n_classes=20)
+    kept: list[bytes] = []
+
+    def keep(make: Callable[[], bytes]) -> None:
+        kept.append(make())
+        if len(kept) == 2:
+            raise Interrupted
+
+    whole = fitted("mann", task, blobs, make_context(), fit, iterations=4)
+    with pytest.raises(Interrupted):
+        fitted("mann", task, blobs, make_context(keeper=keep), fit, iterations=4)
+    continued = fitted("mann", task, blobs, make_context(earlier=kept[-1]), fit, iterations=4)
+    for part, values in whole.state().items():
+        np.testing.assert_array_equal(continued.state()[part], values, err_msg=part)
+
+
 def test_the_curve_of_continued_training_averages_the_losses_before_the_interruption_too(
     blobs: Any, blob_task: TaskInfo, make_context: Callable[..., Context], fit: Any
 ) -> None:
