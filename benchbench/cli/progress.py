@@ -24,11 +24,15 @@ MANY_TRIALS = 500
 
 @dataclass(slots=True)
 class RunningTrial:
-    """A trial on a worker, and what it said of its progress: first, since it may have gone on from a checkpoint, and last."""
+    """A trial on a worker, and what it said of its progress: first, since it may have gone on from a checkpoint, and last.
+
+    `allowed` are the seconds that its training is given, if it is given a time.
+    """
 
     method: str
     task: str
     since: float
+    allowed: float | None = None
     first: tuple[float, float] | None = None
     last: tuple[float, float] | None = None
 
@@ -77,9 +81,9 @@ class Tally:
     scores: dict[tuple[str, str], list[float]] = field(default_factory=dict)
     running: dict[str, RunningTrial] = field(default_factory=dict)
 
-    def start(self, trial_id: str, method: str, task: str) -> None:
+    def start(self, trial_id: str, method: str, task: str, allowed: float | None = None) -> None:
         """Note that a trial was handed to a worker."""
-        self.running[trial_id] = RunningTrial(method, task, time.monotonic())
+        self.running[trial_id] = RunningTrial(method, task, time.monotonic(), allowed)
 
     def advance(self, trial_id: str, done: float, total: float) -> None:
         """Note how far a trial is."""
@@ -104,11 +108,13 @@ class Tally:
         """Estimate the time to the end; None as long as nothing is known.
 
         A trial that runs goes by its own pace if it says how far it is. Others take what trials of their method took, or are about
-        to take, or else all trials.
+        to take, or may; or else what all trials take.
         """
         by_method = {method: list(times) for method, times in self.seconds_by_method.items()}
         for trial in self.running.values():
             whole = trial.whole_seconds()
+            if whole is None and trial.method not in self.seconds_by_method:
+                whole = trial.allowed
             if whole is not None:
                 by_method.setdefault(trial.method, []).append(whole)
         known = [s for times in by_method.values() for s in times]
@@ -166,9 +172,9 @@ class Progress:
     ) -> None:
         self.close()
 
-    def start(self, trial_id: str, method: str, task: str) -> None:
-        """A trial was handed to a worker."""
-        self.tally.start(trial_id, method, task)
+    def start(self, trial_id: str, method: str, task: str, allowed: float | None = None) -> None:
+        """A trial was handed to a worker; its training may be given a time in seconds."""
+        self.tally.start(trial_id, method, task, allowed)
 
     def advance(self, trial_id: str, done: float, total: float) -> None:
         """A trial said how far it is."""

@@ -276,7 +276,7 @@ class Session:
 
         def started(running: Running) -> None:
             spec = running.trial.spec
-            progress.start(running.trial.trial_id, spec.method, spec.task)
+            progress.start(running.trial.trial_id, spec.method, spec.task, spec.budget.fit_seconds)
 
         driver = Driver(
             client,

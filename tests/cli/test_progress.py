@@ -108,6 +108,18 @@ def test_a_trial_that_waits_is_not_shared_out_either(clock: Clock, ended: Ended)
     assert found.seconds_left() == pytest.approx(100 + 1000)
 
 
+def test_trials_that_are_given_a_time_take_it_until_one_has_ended(clock: Clock, ended: Ended) -> None:
+    found = tally(clock, tpot=2, forest=2)
+    found.start("a", "tpot", "t", 3600.0)
+    clock.now += 600
+    assert found.seconds_left() == pytest.approx(3000 + 3 * 3600)
+    found.finish(ended(trial_id="a", method="tpot", wall_seconds=3700.0), True)
+    found.start("b", "forest", "t", 3600.0)
+    found.finish(ended(trial_id="b", method="forest", wall_seconds=20.0), True)
+    found.start("c", "forest", "t", 3600.0)
+    assert found.seconds_left() == pytest.approx(20 + 3700)
+
+
 def test_thousands_of_trials_are_shared_out_evenly(clock: Clock, ended: Ended) -> None:
     found = tally(clock, n_slots=4, maml=10_001)
     found.start("a", "maml", "t")
