@@ -84,7 +84,7 @@ GROUP BY ALL
 
 # orderings are of methods with default parameters
 _ORDERED = f"""
-SELECT task, task_fingerprint, method, seed, outcome, error_message, unit, coalesce(scores, [])
+SELECT task, task_fingerprint, method, seed, outcome, error_message, coalesce(metric, ''), unit, coalesce(scores, [])
 FROM counted LEFT JOIN unit_scores USING (attempt_key)
 WHERE params_json = '{{}}' AND {IN_GROUP}
     AND list_contains(CAST($7 AS VARCHAR[]), method)

@@ -45,7 +45,7 @@ def orderings(
     format_: Annotated[str, typer.Option("--format", help="table, markdown, json or csv.")] = "table",
 ) -> None:
     """Check the orderings of a suite's file on the results; exit with 3 if one is violated or not shown."""
-    from benchbench.stats.orderings import VERDICTS
+    from benchbench.stats.orderings import VERDICTS, over_tasks
     from benchbench.suite_files import find_suite
 
     check_format(format_, ("table", "markdown", "md", "json", "csv"))
@@ -59,11 +59,12 @@ def orderings(
     if board.group is None:
         raise no_results(spec, board)
     found = _check(spec, store, board, board.group, None if seeds is None else _seeds(seeds))
+    over = sorted(over_tasks(found), key=lambda f: VERDICTS.index(f.verdict))
     found = sorted(found, key=lambda f: VERDICTS.index(f.verdict))
     if format_ in ("json", "csv"):
-        _print_records(spec, board.group, found, format_)
+        _print_records(spec, board.group, [*found, *over], format_)
     else:
-        _print_findings(spec, board, board.group, found, is_markdown=format_ != "table", lists_all=strict)
+        _print_findings(spec, board, board.group, found, over, is_markdown=format_ != "table", lists_all=strict)
     bad = ("violated", "not shown", "missing") if strict else ("violated", "not shown")
     n_bad = sum(f.verdict in bad for f in found)
     if n_bad:
@@ -109,9 +110,10 @@ def _print_records(spec: SuiteSpec, group: Group, found: Sequence[Finding], form
     if format_ == "json":
         print_json(records)
         return
-    writer = csv.DictWriter(sys.stdout, fieldnames=list(records[0]), lineterminator="\n")
+    names = [name for name in records[0] if name != "by_seed"]
+    writer = csv.DictWriter(sys.stdout, fieldnames=names, lineterminator="\n", extrasaction="ignore")
     writer.writeheader()
-    writer.writerows(records)
+    writer.writerows(r | {"over": " ".join(f.over)} for r, f in zip(records, found, strict=True))
 
 
 _HEADERS = (
@@ -132,25 +134,32 @@ _EXPENDABLE = ("n", "second", "first", "± seeds", "notes", "seeds won")
 
 
 def _print_findings(
-    spec: SuiteSpec, board: Board, group: Group, found: Sequence[Finding], *, is_markdown: bool, lists_all: bool
+    spec: SuiteSpec,
+    board: Board,
+    group: Group,
+    found: Sequence[Finding],
+    over: Sequence[Finding],
+    *,
+    is_markdown: bool,
+    lists_all: bool,
 ) -> None:
     # of a suite that was run in part, hundreds of lines would say so
     listed = [f for f in found if lists_all or not f.was_not_run]
-    rows = [_cells(f) for f in listed]
-    shown = columns_that_fit(_HEADERS, rows, _EXPENDABLE, None if is_markdown else terminal_width())
-    names, cells = [_HEADERS[i] for i in shown], [[row[i] for i in shown] for row in rows]
-    right = [i for i, name in enumerate(names) if name not in ("verdict", "ordering", "task", "notes")]
     title = f"{spec.title} (suite {spec.name} {group.suite_version}): orderings known from the literature"
     facts = group.in_words()
     sys.stdout.write(f"## {title}\n\n{facts}\n\n" if is_markdown else f"{title}\n{facts}\n\n")
-    if rows:
-        if is_markdown:
-            sys.stdout.write(markdown_table(names, cells, right))
-        else:
-            print_table(names, cells, right)
-        sys.stdout.write("\n")
+    if listed:
+        _print_table(listed, is_markdown=is_markdown)
     sys.stdout.write(_summary(found) + ("\n\n" if is_markdown else "\n"))
+    if over:
+        sys.stdout.write("### Over several tasks\n\n" if is_markdown else "\nover several tasks\n")
+        _print_table(over, is_markdown=is_markdown)
+        sys.stdout.write(_summary(over) + ("\n\n" if is_markdown else "\n"))
     lines = _legend(spec, board, found)
+    if over:
+        lines.append(
+            "over several tasks: the mean of the tasks' differences, each with the same weight; of no weight for the exit code"
+        )
     if len(listed) < len(found):
         tasks = len({f.task for f in found if f.was_not_run})
         lines.insert(
@@ -159,6 +168,18 @@ def _print_findings(
             "a method was not run there; --strict lists them, and fails on them",
         )
     print_lines(lines)
+
+
+def _print_table(found: Sequence[Finding], *, is_markdown: bool) -> None:
+    rows = [_cells(f) for f in found]
+    shown = columns_that_fit(_HEADERS, rows, _EXPENDABLE, None if is_markdown else terminal_width())
+    names, cells = [_HEADERS[i] for i in shown], [[row[i] for i in shown] for row in rows]
+    right = [i for i, name in enumerate(names) if name not in ("verdict", "ordering", "task", "notes")]
+    if is_markdown:
+        sys.stdout.write(markdown_table(names, cells, right))
+    else:
+        print_table(names, cells, right)
+    sys.stdout.write("\n")
 
 
 def _summary(found: Sequence[Finding]) -> str:
@@ -172,7 +193,7 @@ def _cells(found: Finding) -> list[str]:
     return [
         f.verdict,
         f.label,
-        f.task,
+        f.task if f.task is not None else f"{len(f.over)} tasks",
         _number(f.above_score),
         _number(f.below_score),
         "" if f.difference is None else f"{f.difference:+.4f}",

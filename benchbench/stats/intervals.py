@@ -23,7 +23,7 @@ class Estimate:
 
 
 @lru_cache(maxsize=1024)
-def t_quantile(degrees: int, level: float = 0.975) -> float:
+def t_quantile(degrees: float, level: float = 0.975) -> float:
     """Return the quantile of Student's t distribution."""
     # scipy.special alone imports in a fraction of the time of scipy.stats
     from scipy.special import stdtrit

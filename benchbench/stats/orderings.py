@@ -5,15 +5,15 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from benchbench.stats.intervals import Estimate, estimate
+from benchbench.stats.intervals import Estimate, estimate, t_quantile
 
 if TYPE_CHECKING:
     from benchbench.suite_files import OrderingSpec
 
-__all__ = ["VERDICTS", "Finding", "Paired", "Trial", "check_orderings", "paired"]
+__all__ = ["VERDICTS", "Finding", "Paired", "Trial", "check_orderings", "over_tasks", "paired"]
 
 VERDICTS = ("violated", "not shown", "missing", "declined", "holds")
 """In the order in which they matter to a reader."""
@@ -29,6 +29,7 @@ class Trial:
     seed: int
     outcome: str
     error_message: str
+    metric: str
     unit: str
     unit_scores: tuple[float, ...]
 
@@ -45,25 +46,29 @@ class Paired:
         Over the seeds' mean differences; without an interval if there is one seed.
     n_won : int
         Seeds with a mean difference above 0.
+    by_seed : tuple of float
+        Those differences.
     """
 
     units: Estimate
     seeds: Estimate
     n_won: int
+    by_seed: tuple[float, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """One ordering of two methods on one task, and what results say of it.
+    """One ordering of two methods on one task, or over several, and what results say of it.
 
     `difference` is `above`'s score minus `below`'s, over the seeds that both have. `ci95` is the half-width of its interval over
-    `n` paired units, which the verdict rests on; `seed_ci95` that over the mean differences of `n_seeds` seeds. `was_not_run`:
-    missing for no other reason than that nobody ran one of the two, or both.
+    `n` paired units, which the verdict rests on; `seed_ci95` that over the mean differences of `n_seeds` seeds, `by_seed`.
+    `was_not_run`: missing for no other reason than that nobody ran one of the two, or both. Over several tasks `task` is None and
+    `over` names them.
     """
 
     above: str
     below: str
-    task: str
+    task: str | None
     at_least: bool
     why: str
     verdict: str = ""
@@ -78,6 +83,9 @@ class Finding:
     seeds_won: int = 0
     n_seeds: int = 0
     was_not_run: bool = False
+    metric: str = ""
+    by_seed: Mapping[int, float] = field(default_factory=dict)
+    over: tuple[str, ...] = ()
 
     @property
     def label(self) -> str:
@@ -105,7 +113,8 @@ def paired(above: Sequence[Sequence[float]], below: Sequence[Sequence[float]]) -
     table = [[a - b for a, b in zip(*rows, strict=True)] for rows in zip(above, below, strict=True)]
     by_unit = [math.fsum(column) / len(column) for column in zip(*table, strict=True)]
     by_seed = [math.fsum(row) / len(row) for row in table]
-    return Paired(units=estimate(by_unit), seeds=estimate(by_seed), n_won=sum(mean > 0 for mean in by_seed))
+    n_won = sum(mean > 0 for mean in by_seed)
+    return Paired(units=estimate(by_unit), seeds=estimate(by_seed), n_won=n_won, by_seed=tuple(by_seed))
 
 
 def check_orderings(orderings: Iterable[OrderingSpec], trials: Iterable[Trial], tasks: Sequence[str]) -> list[Finding]:
@@ -180,6 +189,51 @@ def _find(plain: Finding, above: Mapping[int, Trial], below: Mapping[int, Trial]
         seed_ci95=result.seeds.ci95,
         seeds_won=result.n_won,
         n_seeds=len(seeds),
+        metric=ended[0][seeds[0]].metric,
+        by_seed=dict(zip(seeds, result.by_seed, strict=True)),
+    )
+
+
+def over_tasks(findings: Iterable[Finding]) -> list[Finding]:
+    """Return one finding more for each ordering that was measured on several tasks of one metric: on their mean.
+
+    Units of different tasks are independent, so the variances of the tasks' differences add; degrees of freedom by Welch and
+    Satterthwaite. Each task weighs the same. Tasks with one unit are left out.
+    """
+    groups: dict[tuple[str, str, bool, str, str], list[Finding]] = defaultdict(list)
+    for f in findings:
+        if f.difference is not None and f.ci95 is not None:
+            groups[f.above, f.below, f.at_least, f.why, f.metric].append(f)
+    return [_mean_of(found) for found in groups.values() if len(found) > 1]
+
+
+def _mean_of(found: Sequence[Finding]) -> Finding:
+    k = len(found)
+    # of each task's difference
+    variances = [((f.ci95 or 0.0) / t_quantile(f.n - 1)) ** 2 for f in found]
+    total = math.fsum(variances)
+    degrees = math.fsum(v**2 / (f.n - 1) for v, f in zip(variances, found, strict=True))
+    ci95 = t_quantile(total**2 / degrees) * math.sqrt(total) / k if degrees else 0.0
+    units = Estimate(math.fsum(f.difference or 0.0 for f in found) / k, ci95, sum(f.n for f in found))
+    shared = sorted(set.intersection(*(set(f.by_seed) for f in found)))
+    by_seed = {seed: math.fsum(f.by_seed[seed] for f in found) / k for seed in shared}
+    seeds = estimate(list(by_seed.values())) if shared else None
+    left = sorted({seed for f in found for seed in f.by_seed} - set(shared))
+    return replace(
+        found[0],
+        task=None,
+        over=tuple(f.task for f in found if f.task is not None),
+        verdict=_verdict(units, at_least=found[0].at_least),
+        reason=f"seeds {', '.join(map(str, left))} not on all tasks" if left else "",
+        above_score=math.fsum(f.above_score or 0.0 for f in found) / k,
+        below_score=math.fsum(f.below_score or 0.0 for f in found) / k,
+        difference=units.mean,
+        ci95=units.ci95,
+        n=units.n,
+        seed_ci95=seeds.ci95 if seeds is not None else None,
+        seeds_won=sum(value > 0 for value in by_seed.values()),
+        n_seeds=len(shared),
+        by_seed=by_seed,
     )
 
 

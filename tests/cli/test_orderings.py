@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -87,6 +88,32 @@ def test_what_holds(bench: Bench, ordered: Path, land: Land) -> None:
     assert "3 of 3 hold, 0 not shown, 0 violated, 0 missing\n" in text
     assert "reptile ≥ maml" in text
     assert "± seeds" not in text
+
+
+def test_over_several_tasks(bench: Bench, suite_file: Path, land: Land) -> None:
+    suite_file.write_text(suite_file.read_text() + '[[orderings]]\nabove = ["maml"]\nbelow = ["pixel_nn"]\n')
+    near = [s + d for s, d in zip(PIXELS, (0.01, -0.02, 0.03, 0.0), strict=True)]
+    db = land(
+        {"scores": MAML},
+        {"method": "pixel_nn", "scores": PIXELS},
+        {"scores": near, "task": "waves"},
+        {"method": "pixel_nn", "scores": PIXELS, "task": "waves"},
+    )
+    options = ["orderings", "--suite", suite_file, "--db", db]
+    # a task that does not show it is still what the exit code goes by
+    records = json.loads(bench(*options, "--format", "json", raises=GateFailed))
+    assert [(r["task"], r["over"], r["verdict"]) for r in records] == [
+        ("waves", [], "not shown"),
+        ("letters", [], "holds"),
+        (None, ["letters", "waves"], "holds"),
+    ]
+    assert records[2]["difference"] == pytest.approx(sum(r["difference"] for r in records[:2]) / 2)
+    text = bench(*options, raises=GateFailed)
+    assert "1 of 2 hold, 1 not shown" in text
+    assert re.search(r"over several tasks\n.*\n.*\nholds +maml > pixel_nn +2 tasks .*\n\n1 of 1 hold", text)
+    rows = list(csv.DictReader(io.StringIO(bench(*options, "--format", "csv", raises=GateFailed))))
+    assert [row["task"] for row in rows] == ["waves", "letters", ""]
+    assert "### Over several tasks\n\n| verdict" in bench(*options, "--format", "md", raises=GateFailed)
 
 
 def test_not_shown_and_violated_fail_and_stand_first(bench: Bench, ordered: Path, land: Land) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from scipy import stats
 
-from benchbench.stats.orderings import VERDICTS, Finding, Trial, check_orderings, paired
+from benchbench.stats.orderings import VERDICTS, Finding, Trial, check_orderings, over_tasks, paired
 from benchbench.suite_files import OrderingSpec
 
 
@@ -19,7 +19,8 @@ def episodes(shift: float, n: int = 200, seed: int = 1) -> list[float]:
 
 def trial(method: str, scores: list[float] | None = None, **more: Any) -> Trial:
     values: dict[str, Any] = {"task": "t", "fingerprint": "f", "seed": 0, "outcome": "ok", "error_message": ""}
-    return Trial(method=method, unit="episode", unit_scores=tuple(scores or ()), **{**values, **more})
+    values |= {"metric": "accuracy", "unit": "episode", "unit_scores": tuple(scores or ())}
+    return Trial(method=method, **{**values, **more})
 
 
 def check(*trials: Trial, at_least: bool = False) -> Finding:
@@ -108,6 +109,63 @@ def test_only_seeds_that_both_have_are_paired_and_the_others_said() -> None:
 def test_what_is_missing_is_said(trials: list[Trial], verdict: str, reason: str) -> None:
     found = check(*trials)
     assert (found.verdict, found.reason, found.difference) == (verdict, reason, None)
+
+
+def test_over_two_tasks_it_is_the_interval_of_welch() -> None:
+    """The mean of x and -y is half their difference, so scipy's test of two samples of unequal variance knows its interval."""
+    rng = random.Random(1)
+    x, y = [rng.gauss(0.05, 0.1) for _ in range(40)], [rng.gauss(-0.02, 0.3) for _ in range(25)]
+    trials = [
+        trial("a", x),
+        trial("b", [0.0] * 40),
+        trial("a", [-v for v in y], task="u"),
+        trial("b", [0.0] * 25, task="u"),
+    ]
+    found = check_orderings([OrderingSpec(above=("a",), below=("b",))], trials, ["t", "u"])
+    (over,) = over_tasks(found)
+    low, high = stats.ttest_ind(x, y, equal_var=False).confidence_interval(0.95)
+    assert over.difference == pytest.approx((low + high) / 4)
+    assert over.ci95 == pytest.approx((high - low) / 4)
+    assert (over.task, over.over, over.n, over.n_seeds, over.seed_ci95) == (None, ("t", "u"), 65, 1, None)
+
+
+def test_over_tasks_a_difference_may_show_that_no_task_shows() -> None:
+    rng = random.Random(3)
+    trials = []
+    for task in ("t", "u", "v"):
+        for seed in (0, 1, 2):
+            trials += [
+                trial("a", [rng.gauss(0.03, 0.1) for _ in range(40)], task=task, seed=seed),
+                trial("b", [0.0] * 40, task=task, seed=seed),
+            ]
+    found = check_orderings([OrderingSpec(above=("a",), below=("b",))], trials, ["t", "u", "v"])
+    (over,) = over_tasks(found)
+    assert [f.verdict for f in found].count("not shown") >= 1
+    assert over.verdict == "holds"
+    assert (over.n_seeds, over.seeds_won) == (3, 3)
+    by_seed = [sum(f.by_seed[seed] for f in found) / 3 for seed in (0, 1, 2)]
+    low, high = stats.ttest_1samp(by_seed, 0).confidence_interval(0.95)
+    assert over.seed_ci95 == pytest.approx((high - low) / 2)
+
+
+def test_metrics_are_not_mixed_and_one_task_is_no_mean() -> None:
+    both = [("a", 0.1), ("b", 0.0)]
+    trials = [trial(m, [s, s + 0.1, s + 0.3], task=task) for task in ("t", "u") for m, s in both]
+    trials += [trial(m, [s - 5, s - 4], task="w", metric="neg_mse") for m, s in both]
+    trials += [trial("a", [0.5], task="one"), trial("b", [0.4], task="one")]
+    found = check_orderings([OrderingSpec(above=("a",), below=("b",))], trials, ["t", "u", "w", "one"])
+    (over,) = over_tasks(found)
+    assert (over.over, over.metric) == (("t", "u"), "accuracy")
+    # the same in every episode: nothing is left to doubt
+    assert (over.difference, over.ci95, over.verdict) == (pytest.approx(0.1), pytest.approx(0.0), "holds")
+    assert over_tasks(found[2:]) == []
+
+
+def test_seeds_that_not_all_tasks_have_are_said() -> None:
+    trials = [trial(m, [s, s + 0.1, s - 0.1], task="t", seed=i) for m, s in (("a", 0.9), ("b", 0.5)) for i in (0, 1)]
+    trials += [trial(m, [s, s + 0.1, s - 0.1], task="u", seed=i) for m, s in (("a", 0.9), ("b", 0.5)) for i in (1, 2)]
+    (over,) = over_tasks(check_orderings([OrderingSpec(above=("a",), below=("b",))], trials, ["t", "u"]))
+    assert (over.n_seeds, over.reason) == (1, "seeds 0, 2 not on all tasks")
 
 
 def test_every_pair_and_task_is_listed() -> None:
