@@ -148,7 +148,7 @@ def optimise(
                 break
             found.seconds, number, suggestion, evaluation = heapq.heappop(pending)
             _end(found, suggestion, evaluation, context)
-            by_clock = found.seconds / budget.seconds if budget.seconds is not None else 0.0
+            by_clock = found.seconds / budget.seconds if budget.seconds else 0.0
             context.progress(max(found.spent / budget.evaluations, by_clock), 1.0)
             if adapter.records_evaluations:
                 _record(number, suggestion, evaluation, context)
