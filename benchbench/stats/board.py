@@ -244,6 +244,7 @@ def leaderboard(
         and c.group.device == (device or c.group.device)
         and c.group.threads == (threads or c.group.threads)
     ]
+    fitting = [c for c in fitting if c.group.preset == preset] or fitting
     if not fitting:
         return Board(
             group=None,
