@@ -104,6 +104,9 @@ def test_the_options_of_a_run_with_other_threads_find_its_board(bench: Bench, su
     assert "No results" in bench(
         "leaderboard", "--suite", suite_file, "--db", db, "--preset", "quick", "--threads", "4"
     )
+    # the plain name comes first, though the other is newer
+    land({"scores": [0.7, 0.7]}, {"preset": "quick,threads=1", "scores": [0.9, 0.9], "seed": 1})
+    assert board(bench, suite_file, db, "--preset", "quick", "--threads", "1")["maml", "letters"]["score"] == 0.7
 
 
 def test_failures_are_imputed_shown_and_counted(bench: Bench, suite_file: Path, land: Land) -> None:
