@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from benchbench.cli.common import FormatOption, TasksOption, check_format, print_json, print_table, split_list
-from benchbench.cli.progress import duration
 from benchbench.cli.run import interruptible
+from benchbench.cli.tally import duration
 from benchbench.errors import BenchbenchError, DataMissingError, InputError
 
 if TYPE_CHECKING:

@@ -8,8 +8,9 @@ from collections.abc import Callable
 
 import pytest
 
-from benchbench.cli import progress
-from benchbench.cli.progress import PlainProgress, Tally
+from benchbench.cli import progress, tally
+from benchbench.cli.progress import PlainProgress
+from benchbench.cli.tally import Tally
 from benchbench.records import Attempt
 
 Ended = Callable[..., Attempt]
@@ -28,16 +29,17 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     made = Clock()
-    monkeypatch.setattr(progress, "time", made)
+    for module in (progress, tally):
+        monkeypatch.setattr(module, "time", made)
     return made
 
 
-def tally(clock: Clock, n_slots: int = 1, **waiting: int) -> Tally:
+def begun(clock: Clock, n_slots: int = 1, **waiting: int) -> Tally:
     return Tally(sum(waiting.values()), n_slots, started=clock.now, waiting=Counter(waiting))
 
 
 def test_nothing_is_known_before_anything_was_said(clock: Clock) -> None:
-    found = tally(clock, maml=2)
+    found = begun(clock, maml=2)
     assert found.seconds_left() is None
     found.start("a", "maml", "t")
     clock.now += 100
@@ -48,7 +50,7 @@ def test_nothing_is_known_before_anything_was_said(clock: Clock) -> None:
 
 
 def test_a_trial_that_runs_goes_by_its_own_pace(clock: Clock) -> None:
-    found = tally(clock, maml=1)
+    found = begun(clock, maml=1)
     found.start("a", "maml", "t")
     clock.now += 10  # data are loaded
     found.advance("a", 0, 1000)
@@ -63,7 +65,7 @@ def test_a_trial_that_runs_goes_by_its_own_pace(clock: Clock) -> None:
 
 
 def test_a_trial_that_goes_on_from_a_checkpoint_is_not_taken_for_a_fast_one(clock: Clock) -> None:
-    found = tally(clock, maml=1)
+    found = begun(clock, maml=1)
     found.start("a", "maml", "t")
     found.advance("a", 900, 1000)
     clock.now += 50
@@ -72,7 +74,7 @@ def test_a_trial_that_goes_on_from_a_checkpoint_is_not_taken_for_a_fast_one(cloc
 
 
 def test_a_trial_that_went_on_from_a_checkpoint_says_what_a_whole_one_takes(clock: Clock, ended: Ended) -> None:
-    found = tally(clock, maml=3)
+    found = begun(clock, maml=3)
     found.start("a", "maml", "t")
     found.advance("a", 0.95, 1)
     clock.now += 60
@@ -84,7 +86,7 @@ def test_a_trial_that_went_on_from_a_checkpoint_says_what_a_whole_one_takes(cloc
 
 @pytest.mark.parametrize("outcome", ["declined", "infra"])
 def test_trials_that_did_nothing_say_nothing_of_the_others(clock: Clock, ended: Ended, outcome: str) -> None:
-    found = tally(clock, maml=2)
+    found = begun(clock, maml=2)
     found.start("a", "maml", "one")
     found.finish(ended(trial_id="a", wall_seconds=0.1, outcome=outcome), True)
     assert found.seconds_left() is None
@@ -96,7 +98,7 @@ def test_trials_that_did_nothing_say_nothing_of_the_others(clock: Clock, ended: 
 
 
 def test_a_trial_that_waits_is_not_shared_out_either(clock: Clock, ended: Ended) -> None:
-    found = tally(clock, n_slots=8, protonet=9, maml=1)
+    found = begun(clock, n_slots=8, protonet=9, maml=1)
     found.finish(ended(trial_id="a", method="maml", wall_seconds=1000.0), False)
     found.seconds_by_method["maml"] = [1000.0]
     for i in range(8):
@@ -109,7 +111,7 @@ def test_a_trial_that_waits_is_not_shared_out_either(clock: Clock, ended: Ended)
 
 
 def test_trials_that_are_given_a_time_take_it_until_one_has_ended(clock: Clock, ended: Ended) -> None:
-    found = tally(clock, tpot=2, forest=2)
+    found = begun(clock, tpot=2, forest=2)
     found.start("a", "tpot", "t", 3600.0)
     clock.now += 600
     assert found.seconds_left() == pytest.approx(3000 + 3 * 3600)
@@ -121,7 +123,7 @@ def test_trials_that_are_given_a_time_take_it_until_one_has_ended(clock: Clock, 
 
 
 def test_thousands_of_trials_are_shared_out_evenly(clock: Clock, ended: Ended) -> None:
-    found = tally(clock, n_slots=4, maml=10_001)
+    found = begun(clock, n_slots=4, maml=10_001)
     found.start("a", "maml", "t")
     found.finish(ended(trial_id="a", wall_seconds=2.0), True)
     assert found.seconds_left() == pytest.approx(5000)
@@ -129,14 +131,14 @@ def test_thousands_of_trials_are_shared_out_evenly(clock: Clock, ended: Ended) -
 
 @pytest.mark.parametrize("share", [float("nan"), float("inf"), -1.0])
 def test_nonsense_is_not_noted(clock: Clock, share: float) -> None:
-    found = tally(clock, maml=1)
+    found = begun(clock, maml=1)
     found.start("a", "maml", "t")
     found.advance("a", share, 1.0)
     assert found.running["a"].last is None
 
 
 def test_those_that_wait_take_what_those_of_their_method_take(clock: Clock, ended: Ended) -> None:
-    found = tally(clock, maml=3, protonet=2)
+    found = begun(clock, maml=3, protonet=2)
     found.start("a", "maml", "t")
     found.advance("a", 0, 10)
     clock.now += 20
@@ -152,7 +154,7 @@ def test_those_that_wait_take_what_those_of_their_method_take(clock: Clock, ende
 
 
 def test_slots_share_trials_but_not_a_trial(clock: Clock) -> None:
-    found = tally(clock, n_slots=2, maml=1, protonet=1)
+    found = begun(clock, n_slots=2, maml=1, protonet=1)
     for id_, method in (("a", "maml"), ("b", "protonet")):
         found.start(id_, method, "t")
         found.advance(id_, 0, 10)
@@ -163,7 +165,7 @@ def test_slots_share_trials_but_not_a_trial(clock: Clock) -> None:
 
 
 def test_tries_that_are_repeated_are_still_to_come(clock: Clock, ended: Ended) -> None:
-    found = tally(clock, maml=1)
+    found = begun(clock, maml=1)
     found.start("a", "maml", "t")
     found.finish(ended(trial_id="a", wall_seconds=5.0, outcome="infra"), False)
     found.start("a", "maml", "t")

@@ -1,0 +1,152 @@
+"""What is known of a run so far, and how long it still takes."""
+
+from __future__ import annotations
+
+import heapq
+import math
+import time
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field
+
+from benchbench.records import Attempt
+
+__all__ = ["RunningTrial", "Tally", "duration"]
+
+# so many are shared out evenly over the slots, and not one by one
+MANY_TRIALS = 500
+
+
+@dataclass(slots=True)
+class RunningTrial:
+    """A trial on a worker, and what it said of its progress: first, since it may have gone on from a checkpoint, and last.
+
+    `allowed` are the seconds that its training is given, if it is given a time.
+    """
+
+    method: str
+    task: str
+    since: float
+    allowed: float | None = None
+    first: tuple[float, float] | None = None
+    last: tuple[float, float] | None = None
+
+    def advance(self, share: float) -> None:
+        """Note the share of its work that is done; it may still have to be tested."""
+        self.last = (time.monotonic(), share)
+        self.first = self.first or self.last
+
+    def elapsed(self) -> float:
+        """Return the seconds since it was handed over."""
+        return time.monotonic() - self.since
+
+    def whole_seconds(self) -> float | None:
+        """Estimate from its own pace what all of it takes; None if it has said too little."""
+        if self.first is None or self.last is None or self.last[1] <= self.first[1]:
+            return None
+        (began, start), (now, share) = self.first, self.last
+        return (now - began) / (share - start)
+
+    def seconds_left(self) -> float | None:
+        """Estimate from its own pace what is left of it; None if it has said too little."""
+        whole = self.whole_seconds()
+        if whole is None or self.last is None:
+            return None
+        now, share = self.last
+        return max(0.0, whole * (1 - share) - (time.monotonic() - now))
+
+    def __str__(self) -> str:
+        share = ""
+        if self.last is not None:
+            share = "100 %, " if self.last[1] >= 1 else f"{min(99, round(100 * self.last[1]))} %, "
+        return f"{self.method} on {self.task} ({share}{duration(self.elapsed())})"
+
+
+@dataclass(slots=True)
+class Tally:
+    """What is known of a run so far."""
+
+    n_trials: int
+    n_slots: int = 1
+    n_done: int = 0
+    outcomes: Counter[str] = field(default_factory=Counter)
+    started: float = field(default_factory=time.monotonic)
+    seconds_by_method: dict[str, list[float]] = field(default_factory=dict)
+    waiting: Counter[str] = field(default_factory=Counter)
+    scores: dict[tuple[str, str], list[float]] = field(default_factory=dict)
+    running: dict[str, RunningTrial] = field(default_factory=dict)
+
+    def start(self, trial_id: str, method: str, task: str, allowed: float | None = None) -> None:
+        """Note that a trial was handed to a worker."""
+        self.running[trial_id] = RunningTrial(method, task, time.monotonic(), allowed)
+
+    def advance(self, trial_id: str, done: float, total: float) -> None:
+        """Note how far a trial is."""
+        if trial_id in self.running and total > 0 and 0 <= done < math.inf:
+            self.running[trial_id].advance(min(1.0, done / total))
+
+    def finish(self, attempt: Attempt, is_final: bool) -> None:
+        """Note what came of a try."""
+        self.running.pop(attempt.trial_id, None)
+        self.outcomes[attempt.outcome] += 1
+        if not is_final:
+            return
+        self.n_done += 1
+        self.waiting[attempt.method] -= 1
+        if attempt.outcome not in ("declined", "infra"):  # they say nothing of how long the others take
+            whole = attempt.wall_seconds + attempt.metrics.get("continued_seconds", 0.0)
+            self.seconds_by_method.setdefault(attempt.method, []).append(whole)
+        if attempt.score is not None:
+            self.scores.setdefault((attempt.method, attempt.task), []).append(attempt.score)
+
+    def seconds_left(self) -> float | None:
+        """Estimate the time to the end; None as long as nothing is known.
+
+        A trial that runs goes by its own pace if it says how far it is. Others take what trials of their method took, or are about
+        to take, or may; or else what all trials take.
+        """
+        by_method = {method: list(times) for method, times in self.seconds_by_method.items()}
+        for trial in self.running.values():
+            whole = trial.whole_seconds()
+            if whole is None and trial.method not in self.seconds_by_method:
+                whole = trial.allowed
+            if whole is not None:
+                by_method.setdefault(trial.method, []).append(whole)
+        known = [s for times in by_method.values() for s in times]
+        if not known:
+            return None
+        means: defaultdict[str, float] = defaultdict(lambda: sum(known) / len(known))
+        means.update({method: sum(times) / len(times) for method, times in by_method.items()})
+        # seconds until each slot is free
+        free = [0.0] * (max(1, self.n_slots) - len(self.running))
+        for trial in self.running.values():
+            left = trial.seconds_left()
+            free.append(max(0.0, means[trial.method] - trial.elapsed()) if left is None else left)
+        not_begun = self.waiting - Counter(trial.method for trial in self.running.values())
+        if not_begun.total() > MANY_TRIALS:
+            return math.fsum([*free, *(n * means[method] for method, n in not_begun.items())]) / len(free)
+        heapq.heapify(free)
+        for method in sorted(not_begun, key=lambda name: -means[name]):
+            for _ in range(not_begun[method]):
+                heapq.heapreplace(free, free[0] + means[method])
+        return max(free)
+
+    @property
+    def n_failed(self) -> int:
+        """Tries that ended neither well nor by being declined."""
+        return sum(n for outcome, n in self.outcomes.items() if outcome not in ("ok", "declined"))
+
+    def line(self) -> str:
+        """Say in one line how far the run is."""
+        left = self.seconds_left()
+        eta = "" if left is None or self.n_done == self.n_trials else f", about {duration(left)} left"
+        failed = f", {self.n_failed} failed" if self.n_failed else ""
+        return f"{self.n_done}/{self.n_trials} trials done, {len(self.running)} running{failed}{eta}"
+
+
+def duration(seconds: float) -> str:
+    """Return "42 s", "3 min 05 s" or "2 h 10 min"."""
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    if seconds < 3600:
+        return f"{seconds // 60:.0f} min {seconds % 60:02.0f} s"
+    return f"{seconds // 3600:.0f} h {seconds % 3600 // 60:02.0f} min"
