@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Budget", "Context", "base_preset", "fit_limit_seconds"]
 
+PROGRESS_SECONDS = 2.0
+
 FIT_GRACE_SECONDS = 10.0
 FIT_GRACE_SHARE = 0.1
 
@@ -110,6 +112,7 @@ class Context:
     keeper: Callable[[Callable[[], bytes]], None] | None = None
     names_checkpoint: Callable[[Path], None] | None = None
     started: float = field(default_factory=time.perf_counter)
+    next_progress: float = 0.0
 
     def rng(self, *names: str | int) -> np.random.Generator:
         """Return numpy's generator for a named stream of the trial's seed."""
@@ -182,9 +185,16 @@ class Context:
                 self.sink(int(step), seconds, name, float(value))
 
     def progress(self, done: float, total: float) -> None:
-        """Say how far the trial is, for who watches: `progress(iteration, n_iterations)`; call it as often as you like."""
-        if self.teller is not None:
-            self.teller(done, total)
+        """Say how far the trial is, for who watches: `progress(iteration, n_iterations)`.
+
+        It is passed on once in `PROGRESS_SECONDS`, so call it as often as you like.
+        """
+        if self.teller is None:
+            return
+        now = time.monotonic()
+        if now >= self.next_progress:
+            self.next_progress = now + PROGRESS_SECONDS
+            self.teller(float(done), float(total))
 
     def replay(self, points: Iterable[tuple[int, float, str, float]]) -> None:
         """Send points that were recorded earlier, with their own seconds; for the harness."""

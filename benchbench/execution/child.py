@@ -10,7 +10,6 @@ import resource
 import signal
 import sys
 import tempfile
-import time
 import traceback
 from collections.abc import Callable, Mapping
 from importlib import import_module
@@ -25,9 +24,6 @@ from benchbench.spec import TrialSpec
 __all__ = ["remember", "remember_versions", "run"]
 
 _versions: dict[str, str] = {}
-
-# between two words of how far the trial is
-PROGRESS_SECONDS = 2.0
 
 # top-level modules whose distribution has another name
 DISTRIBUTIONS = {
@@ -88,20 +84,6 @@ def _emitter(report_fd: int) -> Callable[[dict[str, Any]], None]:
     return emit
 
 
-def _teller(emit: Callable[[dict[str, Any]], None]) -> Callable[[float, float], None]:
-    """Return what passes progress on, once in a while."""
-    next_time = 0.0
-
-    def tell(done: float, total: float) -> None:
-        nonlocal next_time
-        now = time.monotonic()
-        if now >= next_time:
-            next_time = now + PROGRESS_SECONDS
-            emit({"progress": [float(done), float(total)]})
-
-    return tell
-
-
 def _execute(
     request: dict[str, Any], scratch: Path, deadline: float, emit: Callable[[dict[str, Any]], None]
 ) -> dict[str, Any]:
@@ -122,7 +104,7 @@ def _execute(
             scratch=scratch,
             deadline=deadline,
             sink=lambda step, seconds, metric, value: emit({"point": [step, seconds, metric, value]}),
-            teller=_teller(emit),
+            teller=lambda done, total: emit({"progress": [done, total]}),
             limiter=lambda limit: emit({"limit": limit}),
             shares_training=request.get("shares_training", True),
             names_checkpoint=lambda path: emit({"checkpoint": str(path)}),

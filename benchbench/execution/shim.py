@@ -11,7 +11,6 @@ import importlib.util
 import os
 import socket
 import sys
-import time
 import traceback
 from importlib import import_module
 from pathlib import Path
@@ -20,8 +19,6 @@ from typing import Any
 
 PROTOCOL = 4
 """Version of the messages; both ends must have the same."""
-
-PROGRESS_SECONDS = 2.0
 
 
 def main() -> None:
@@ -55,7 +52,6 @@ class Server:
 
     def __init__(self, sock: socket.socket, wire: Any) -> None:
         self.sock, self.wire = sock, wire
-        self.next_progress = 0.0
 
     def do(self, command: str, arguments: dict[str, Any]) -> Any:
         """Do what a command says and return its answer, which is plain data."""
@@ -101,10 +97,7 @@ class Server:
         self.wire.send(self.sock, {"point": [step, seconds, metric, value]})
 
     def _progress(self, done: float, total: float) -> None:
-        now = time.monotonic()
-        if now >= self.next_progress:
-            self.next_progress = now + PROGRESS_SECONDS
-            self.wire.send(self.sock, {"progress": [float(done), float(total)]})
+        self.wire.send(self.sock, {"progress": [done, total]})
 
 
 def _add_package(name: str, folder: Path) -> None:

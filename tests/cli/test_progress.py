@@ -97,9 +97,8 @@ def test_trials_that_did_nothing_say_nothing_of_the_others(clock: Clock, ended: 
     assert found.seconds_left() == pytest.approx(90)
 
 
-def test_a_trial_that_waits_is_not_shared_out_either(clock: Clock, ended: Ended) -> None:
+def test_a_trial_that_waits_is_not_shared_out_either(clock: Clock) -> None:
     found = begun(clock, n_slots=8, protonet=9, maml=1)
-    found.finish(ended(trial_id="a", method="maml", wall_seconds=1000.0), False)
     found.seconds_by_method["maml"] = [1000.0]
     for i in range(8):
         found.start(str(i), "protonet", "t")

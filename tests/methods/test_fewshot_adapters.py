@@ -180,6 +180,18 @@ class Interrupted(Exception):
     pass
 
 
+def interrupted_at(n: int) -> tuple[list[bytes], Callable[[Callable[[], bytes]], None]]:
+    """Return the checkpoints that will have been kept, and what keeps them and interrupts training at the n-th."""
+    kept: list[bytes] = []
+
+    def keep(make: Callable[[], bytes]) -> None:
+        kept.append(make())
+        if len(kept) == n:
+            raise Interrupted
+
+    return kept, keep
+
+
 @pytest.mark.parametrize("name", LEARNING)
 def test_training_that_goes_on_from_a_checkpoint_is_the_same_to_the_bit(
     name: str,
@@ -192,13 +204,7 @@ def test_training_that_goes_on_from_a_checkpoint_is_the_same_to_the_bit(
     if "test_steps" in inspect.signature(get_method(name).cls).parameters:
         # of validation, which is most of the time
         monkeypatch.setitem(PARAMS, name, PARAMS[name] | {"test_steps": 2})
-    kept: list[bytes] = []
-
-    def keep(make: Callable[[], bytes]) -> None:
-        kept.append(make())
-        if len(kept) == 2:
-            raise Interrupted
-
+    kept, keep = interrupted_at(2)
     whole = fitted(name, blob_task, blobs, make_context(), fit)
     with pytest.raises(Interrupted):
         fitted(name, blob_task, blobs, make_context(keeper=keep), fit)
@@ -218,13 +224,7 @@ def test_names_that_labels_are_given_in_training_go_on_too(
     """Beyond five ways MANN draws them from torch's generator."""
     task = TaskInfo(name="ten", kind="classification", n_way=10, k_shot=1, n_query=10, input_shape=(1, 16, 16))
     blobs = make_blobs(n_classes=20)
-    kept: list[bytes] = []
-
-    def keep(make: Callable[[], bytes]) -> None:
-        kept.append(make())
-        if len(kept) == 2:
-            raise Interrupted
-
+    kept, keep = interrupted_at(2)
     whole = fitted("mann", task, blobs, make_context(), fit, iterations=4)
     with pytest.raises(Interrupted):
         fitted("mann", task, blobs, make_context(keeper=keep), fit, iterations=4)
@@ -238,12 +238,7 @@ def test_the_curve_of_continued_training_averages_the_losses_before_the_interrup
 ) -> None:
     """Ten iterations are reported in pairs; the interruption falls between the two of a pair."""
     curves: dict[str, list[Any]] = {"whole": [], "continued": []}
-    kept: list[bytes] = []
-
-    def keep(make: Callable[[], bytes]) -> None:
-        kept.append(make())
-        if len(kept) == 3:
-            raise Interrupted
+    kept, keep = interrupted_at(3)
 
     def sink(name: str) -> Callable[..., None]:
         return lambda step, _, metric, value: curves[name].append((step, metric, value))
