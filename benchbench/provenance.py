@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import hashlib
+import importlib.util
 import os
 import shutil
 import socket
@@ -13,7 +15,7 @@ from typing import Any
 import benchbench
 from benchbench.spec import content_hash
 
-__all__ = ["environment_hash", "git_state", "gpu_names", "hardware", "hardware_class", "user_name"]
+__all__ = ["code_hash", "environment_hash", "git_state", "gpu_names", "hardware", "hardware_class", "user_name"]
 
 
 @functools.lru_cache(maxsize=1)
@@ -75,6 +77,20 @@ def hardware_class() -> str:
     if facts["gpus"]:
         parts.append(f"{len(facts['gpus'])} x {facts['gpus'][0]}")
     return ", ".join(parts)
+
+
+def code_hash(*names: str) -> str:
+    """Return the hash of the sources of modules and packages (without the packages in them), as their files are now."""
+    digest = hashlib.sha256()
+    for name in names:
+        spec = importlib.util.find_spec(name)
+        if spec is None or spec.origin is None:
+            raise ModuleNotFoundError(f"no source of {name}")
+        folders = spec.submodule_search_locations or ()
+        files = [file for folder in folders for file in Path(folder).glob("*.py")]
+        for file in sorted(files) or [Path(spec.origin)]:
+            digest.update(f"{name}/{file.name}\x00".encode() + file.read_bytes() + b"\x00")
+    return digest.hexdigest()[:16]
 
 
 def environment_hash(versions: dict[str, str]) -> str:

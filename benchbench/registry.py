@@ -26,6 +26,7 @@ from typing import Any
 from benchbench.cards import TRACKS, MethodCard
 from benchbench.contracts.loading import TaskLoader
 from benchbench.errors import BenchbenchError, InputError, UnknownNameError
+from benchbench.provenance import code_hash
 
 __all__ = [
     "BrokenPlugin",
@@ -176,13 +177,7 @@ def harness_hash() -> str:
     It keeps what was learnt with one state of that code from being taken over by another; the protocol's version, which
     decides whether results may be compared, is raised by hand.
     """
-    digest = hashlib.sha256()
-    for name in ("benchbench.contracts", "benchbench.protocols", "benchbench.suites", "benchbench.seeding"):
-        module = importlib.import_module(name)
-        files = [Path(file) for folder in getattr(module, "__path__", ()) for file in Path(folder).glob("*.py")]
-        for file in sorted(files) or [Path(str(module.__file__))]:
-            digest.update(f"{name}/{file.name}\x00".encode() + file.read_bytes() + b"\x00")
-    return digest.hexdigest()[:16]
+    return code_hash("benchbench.contracts", "benchbench.protocols", "benchbench.suites", "benchbench.seeding")
 
 
 @functools.lru_cache(maxsize=4)

@@ -301,6 +301,11 @@ class Driver:
             return f"has benchbench {found['version']}, this client {__version__}; install the same version on both"
         if found["protocol_version"] != self.protocol_version:
             return f"has protocol {found['protocol_version']}, this client {self.protocol_version}; install the same code on both"
+        if found.get("harness") != worker_side.worker_hash():
+            return (
+                f"has another state of benchbench {__version__}'s own code ({found.get('harness')}; here"
+                f" {worker_side.worker_hash()}); install the same code on both, then restart the worker"
+            )
         for name, source in self.source_hashes.items():
             if found["source_hashes"].get(name) != source:
                 return (

@@ -10,9 +10,11 @@ from typing import Any
 
 import benchbench
 from benchbench.execution import supervisor
-from benchbench.provenance import hardware_class
+from benchbench.provenance import code_hash, hardware_class
+from benchbench.registry import harness_hash
+from benchbench.spec import content_hash
 
-__all__ = ["PROGRESS_TOPIC", "abort", "facts", "prepare", "run_batch"]
+__all__ = ["PROGRESS_TOPIC", "abort", "facts", "prepare", "run_batch", "worker_hash"]
 
 
 # of Dask's events: one for all runs, since the scheduler keeps the last events of each topic for good
@@ -48,6 +50,16 @@ def _here() -> dict[str, Any]:
     return {"host": socket.gethostname(), "hardware_class": hardware_class(), "worker_pid": os.getpid()}
 
 
+@functools.lru_cache(maxsize=1)
+def worker_hash() -> str:
+    """Hash of the code that runs trials, but for the methods: the harness, and execution around it.
+
+    A worker keeps what it was when its first client came, as it keeps the modules that it then imported.
+    """
+    around = ("execution", "artefacts", "checkpoints", "registry", "spec", "cluster.worker")
+    return content_hash([harness_hash(), code_hash(*(f"benchbench.{name}" for name in around))], 16)
+
+
 def facts(methods: list[str], track: str) -> dict[str, Any]:
     """Return what the client compares with itself before it trusts this worker with trials."""
     from benchbench.errors import BenchbenchError
@@ -63,6 +75,7 @@ def facts(methods: list[str], track: str) -> dict[str, Any]:
     return {
         "version": benchbench.__version__,
         "protocol_version": get_protocol(track).PROTOCOL_VERSION,
+        "harness": worker_hash(),
         "source_hashes": hashes,
         "gpus": os.environ.get("CUDA_VISIBLE_DEVICES", ""),
         **_here(),

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from benchbench.cluster import worker
 from benchbench.cluster.backends import connect, embedded, resolve_device
 from benchbench.cluster.driver import Driver, Finished
 from benchbench.cluster.plan import PlannedTrial
@@ -164,6 +165,15 @@ def test_workers_with_other_sources_are_refused(two_workers: Any) -> None:
 def test_workers_of_another_version_are_refused(two_workers: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("benchbench.cluster.driver.__version__", "99.0")
     with pytest.raises(UnmeetableRequestError, match=r"has benchbench .*, this client 99\.0"):
+        finish(driver(two_workers), planned("noop", 1))
+
+
+def test_workers_with_another_harness_of_the_same_version_are_refused(
+    two_workers: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert set(two_workers.run(worker.worker_hash).values()) == {worker.worker_hash()}
+    monkeypatch.setattr(worker, "worker_hash", lambda: "of another day")
+    with pytest.raises(UnmeetableRequestError, match=r"own code .*restart the worker"):
         finish(driver(two_workers), planned("noop", 1))
 
 
