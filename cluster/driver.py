@@ -75,7 +75,7 @@ class Driver:
     on_start : callable, optional
         Told of each trial that is handed to a worker.
     on_progress : callable, optional
-        Told now and then, by trial id, how much of a trial is done, and of how much.
+        Told now and then, by trial id, how much of a trial is done, of how much, and of what part.
     """
 
     def __init__(
@@ -89,7 +89,7 @@ class Driver:
         max_tries: int = 3,
         prepare: Sequence[tuple[str, dict[str, Any], str]] = (),
         on_start: Callable[[Running], None] | None = None,
-        on_progress: Callable[[str, float, float], None] | None = None,
+        on_progress: Callable[[str, float, float, str], None] | None = None,
     ) -> None:
         self.client = client
         self.device = device
@@ -148,7 +148,7 @@ class Driver:
         while not self._events.empty():
             event = self._events.get()
             if self.on_progress is not None and event["run"] == self._run and event["trial_id"] in running:
-                self.on_progress(event["trial_id"], event["done"], event["total"])
+                self.on_progress(event["trial_id"], event["done"], event["total"], event["part"])
 
     def abort(self) -> None:
         """End the trials that run on the workers; used when the client gives up."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import os
 import socket
-from collections.abc import Callable
 from typing import Any
 
 import benchbench
@@ -34,13 +33,14 @@ def run_batch(requests: list[dict[str, Any]], run: str) -> list[dict[str, Any]]:
     return [supervisor.execute(request, _teller(run, request["trial_id"])) | _here() for request in requests]
 
 
-def _teller(run: str, trial_id: str) -> Callable[[float, float], None]:
+def _teller(run: str, trial_id: str) -> supervisor.OnProgress:
     from distributed import get_worker
 
     worker = get_worker()
 
-    def tell(done: float, total: float) -> None:
-        worker.log_event(PROGRESS_TOPIC, {"run": run, "trial_id": trial_id, "done": done, "total": total})
+    def tell(done: float, total: float, part: str) -> None:
+        event = {"run": run, "trial_id": trial_id, "done": done, "total": total, "part": part}
+        worker.log_event(PROGRESS_TOPIC, event)
 
     return tell
 

@@ -36,9 +36,9 @@ class Progress:
         """A trial was handed to a worker; its training may be given a time in seconds."""
         self.tally.start(trial_id, method, task, allowed)
 
-    def advance(self, trial_id: str, done: float, total: float) -> None:
-        """A trial said how far it is."""
-        self.tally.advance(trial_id, done, total)
+    def advance(self, trial_id: str, done: float, total: float, part: str = "") -> None:
+        """A trial said how far it is, in which part of its work."""
+        self.tally.advance(trial_id, done, total, part)
 
     def finish(self, attempt: Attempt, is_final: bool) -> None:
         """A try ended."""

@@ -20,6 +20,9 @@ MANY_TRIALS = 500
 class RunningTrial:
     """A trial on a worker, and what it said of its progress: first, since it may have gone on from a checkpoint, and last.
 
+    A trial may have parts, as training and testing; `first` and `last` are of the last one that it named, `before` are the seconds
+    that those before it took.
+
     `allowed` are the seconds that its training is given, if it is given a time.
     """
 
@@ -29,9 +32,15 @@ class RunningTrial:
     allowed: float | None = None
     first: tuple[float, float] | None = None
     last: tuple[float, float] | None = None
+    part: str = ""
+    before: float = 0.0
 
-    def advance(self, share: float) -> None:
-        """Note the share of its work that is done; it may still have to be tested."""
+    def advance(self, share: float, part: str = "") -> None:
+        """Note the share that is done, of its training or of another part of its work."""
+        if part != self.part:
+            # training that went on from a checkpoint took longer than this process has seen
+            self.before = max(self.elapsed(), self._part_seconds() or 0.0)
+            self.part, self.first = part, None
         self.last = (time.monotonic(), share)
         self.first = self.first or self.last
 
@@ -40,7 +49,11 @@ class RunningTrial:
         return time.monotonic() - self.since
 
     def whole_seconds(self) -> float | None:
-        """Estimate from its own pace what all of it takes; None if it has said too little."""
+        """Estimate from its own pace what all of it takes; None if it has said too little. Parts to come are not counted."""
+        of_part = self._part_seconds()
+        return (self.before or None) if of_part is None else self.before + of_part
+
+    def _part_seconds(self) -> float | None:
         if self.first is None or self.last is None or self.last[1] <= self.first[1]:
             return None
         (began, start), (now, share) = self.first, self.last
@@ -48,16 +61,17 @@ class RunningTrial:
 
     def seconds_left(self) -> float | None:
         """Estimate from its own pace what is left of it; None if it has said too little."""
-        whole = self.whole_seconds()
-        if whole is None or self.last is None:
-            return None
+        of_part = self._part_seconds()
+        if of_part is None or self.last is None:
+            return 0.0 if self.part else None  # the last part is the shorter one
         now, share = self.last
-        return max(0.0, whole * (1 - share) - (time.monotonic() - now))
+        return max(0.0, of_part * (1 - share) - (time.monotonic() - now))
 
     def __str__(self) -> str:
         share = ""
         if self.last is not None:
-            share = "100 %, " if self.last[1] >= 1 else f"{min(99, round(100 * self.last[1]))} %, "
+            done = "100 %" if self.last[1] >= 1 else f"{min(99, round(100 * self.last[1]))} %"
+            share = f"{self.part} {done}, ".lstrip()
         return f"{self.method} on {self.task} ({share}{duration(self.elapsed())})"
 
 
@@ -79,10 +93,10 @@ class Tally:
         """Note that a trial was handed to a worker."""
         self.running[trial_id] = RunningTrial(method, task, time.monotonic(), allowed)
 
-    def advance(self, trial_id: str, done: float, total: float) -> None:
-        """Note how far a trial is."""
+    def advance(self, trial_id: str, done: float, total: float, part: str = "") -> None:
+        """Note how far a trial is, in which part of its work."""
         if trial_id in self.running and total > 0 and 0 <= done < math.inf:
-            self.running[trial_id].advance(min(1.0, done / total))
+            self.running[trial_id].advance(min(1.0, done / total), part)
 
     def finish(self, attempt: Attempt, is_final: bool) -> None:
         """Note what came of a try."""
@@ -138,15 +152,16 @@ class Tally:
     def line(self) -> str:
         """Say in one line how far the run is."""
         left = self.seconds_left()
-        eta = "" if left is None or self.n_done == self.n_trials else f", about {duration(left)} left"
+        eta = "" if left is None or left < 0.5 or self.n_done == self.n_trials else f", about {duration(left)} left"
         failed = f", {self.n_failed} failed" if self.n_failed else ""
         return f"{self.n_done}/{self.n_trials} trials done, {len(self.running)} running{failed}{eta}"
 
 
 def duration(seconds: float) -> str:
     """Return "42 s", "3 min 05 s" or "2 h 10 min"."""
-    if seconds < 60:
-        return f"{seconds:.0f} s"
-    if seconds < 3600:
-        return f"{seconds // 60:.0f} min {seconds % 60:02.0f} s"
-    return f"{seconds // 3600:.0f} h {seconds % 3600 // 60:02.0f} min"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02} min"

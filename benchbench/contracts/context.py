@@ -86,7 +86,7 @@ class Context:
     sink : callable
         Receives `(step, seconds, metric, value)` for each reported value.
     teller : callable
-        Receives how much is done, and of how much.
+        Receives how much is done, of how much, and of what part of the trial.
     limiter : callable
         Receives `(what, seconds, deadline)` when a part of the trial gets a limit of its own, and None when it has ended.
     shares_training : bool
@@ -105,7 +105,7 @@ class Context:
     scratch: Path
     deadline: float
     sink: Callable[[int, float, str, float], None] | None = None
-    teller: Callable[[float, float], None] | None = None
+    teller: Callable[[float, float, str], None] | None = None
     limiter: Callable[[tuple[str, float, float] | None], None] | None = None
     shares_training: bool = False
     earlier: bytes | None = None
@@ -113,6 +113,7 @@ class Context:
     names_checkpoint: Callable[[Path], None] | None = None
     started: float = field(default_factory=time.perf_counter)
     next_progress: float = 0.0
+    progress_part: str = ""
 
     def rng(self, *names: str | int) -> np.random.Generator:
         """Return numpy's generator for a named stream of the trial's seed."""
@@ -184,17 +185,18 @@ class Context:
             for name, value in metrics.items():
                 self.sink(int(step), seconds, name, float(value))
 
-    def progress(self, done: float, total: float) -> None:
+    def progress(self, done: float, total: float, part: str = "") -> None:
         """Say how far the trial is, for who watches: `progress(iteration, n_iterations)`.
 
-        It is passed on once in `PROGRESS_SECONDS`, so call it as often as you like.
+        It is passed on once in `PROGRESS_SECONDS`, so call it as often as you like. Methods have one part, which they need not name;
+        the harness calls what comes after it "testing".
         """
         if self.teller is None:
             return
         now = time.monotonic()
-        if now >= self.next_progress:
-            self.next_progress = now + PROGRESS_SECONDS
-            self.teller(float(done), float(total))
+        if now >= self.next_progress or part != self.progress_part:
+            self.next_progress, self.progress_part = now + PROGRESS_SECONDS, part
+            self.teller(float(done), float(total), part)
 
     def replay(self, points: Iterable[tuple[int, float, str, float]]) -> None:
         """Send points that were recorded earlier, with their own seconds; for the harness."""

@@ -104,7 +104,7 @@ def _execute(
             scratch=scratch,
             deadline=deadline,
             sink=lambda step, seconds, metric, value: emit({"point": [step, seconds, metric, value]}),
-            teller=lambda done, total: emit({"progress": [done, total]}),
+            teller=lambda *how_far: emit({"progress": how_far}),
             limiter=lambda limit: emit({"limit": limit}),
             shares_training=request.get("shares_training", True),
             names_checkpoint=lambda path: emit({"checkpoint": str(path)}),

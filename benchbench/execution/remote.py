@@ -234,8 +234,8 @@ class Remote:
             step, seconds, metric, value = message["point"]
             self.context.replay([(int(step), float(seconds), str(metric), float(value))])
         else:
-            done, total = message["progress"]
-            self.context.progress(float(done), float(total))
+            done, total, part = message["progress"]
+            self.context.progress(float(done), float(total), str(part))
 
     def _start(self) -> None:
         # the harness has set the trial's threads here already

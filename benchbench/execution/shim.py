@@ -96,8 +96,8 @@ class Server:
     def _point(self, step: int, seconds: float, metric: str, value: float) -> None:
         self.wire.send(self.sock, {"point": [step, seconds, metric, value]})
 
-    def _progress(self, done: float, total: float) -> None:
-        self.wire.send(self.sock, {"progress": [done, total]})
+    def _progress(self, *how_far: float | str) -> None:
+        self.wire.send(self.sock, {"progress": how_far})
 
 
 def _add_package(name: str, folder: Path) -> None:

@@ -33,7 +33,7 @@ THREAD_VARIABLES = (
 )
 
 
-OnProgress = Callable[[float, float], None]
+OnProgress = Callable[[float, float, str], None]
 
 
 class ZygoteLostError(Exception):

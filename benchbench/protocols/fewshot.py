@@ -74,20 +74,26 @@ def run(spec: TrialSpec, fingerprint: str, context: Context, clock: PhaseClock) 
         with clock.phase("import"):
             adapter.setup(task.info, context)
         adapter, metrics = meta_train(spec, PROTOCOL_VERSION, loader, adapter, task, context, clock)
-        return score_episodes(spec, task, adapter, metrics | adapter.metrics(), clock)
+        return score_episodes(spec, task, adapter, metrics | adapter.metrics(), clock, context)
     finally:
         with clock.phase("close"):
             adapter.close()
 
 
 def score_episodes(
-    spec: TrialSpec, task: FewShotTask, adapter: FewShotAdapter, metrics: dict[str, float], clock: PhaseClock
+    spec: TrialSpec,
+    task: FewShotTask,
+    adapter: FewShotAdapter,
+    metrics: dict[str, float],
+    clock: PhaseClock,
+    context: Context,
 ) -> ProtocolResult:
     """Score a trained adapter on the task's test episodes; `metrics` are put beside the scores."""
     scores: list[float] = []
     losses: list[float] = []
     predict = Predict(adapter, task.info, clock)
     for batch in test_episodes(task, spec.budget.test_units):
+        context.progress(len(scores), spec.budget.test_units, "testing")
         predictions = predict(batch)
         with clock.phase("score"):
             batch_scores, batch_losses = score_batch(predictions, batch.query_y, task.info)

@@ -32,9 +32,9 @@ FEW_WAYS: Mapping[str, Any] = {
 }
 MANY_WAYS: Mapping[str, Any] = {**FEW_WAYS, "inner_rate": 5e-4, "inner_batch": 20, "train_steps": 10}
 REGRESSION: Mapping[str, Any] = {**FEW_WAYS, "inner_rate": 1e-2, "test_steps": 32}
-# at test every step sees the whole support set; as many steps as see each image as often as the paper's mini-batches do would
-# be 10 at 5 shots
-MANY_SHOTS_STEPS = 15
+# at test every step sees the whole support set; as many steps as see each image as often as the paper's 50 mini-batches do would be
+# 20 at 5 ways and 5 shots (of 10 images), and are 10 at 20 ways and 5 shots (of 20 images)
+MANY_SHOTS_STEPS, MANY_WAYS_AND_SHOTS_STEPS = 15, 10
 MAX_FEW_SHOTS = 2
 BETA2 = 0.999
 # with the usual 1e-8, parameters whose gradient is nothing but rounding move as fast as all others: predictions then depended on
@@ -106,7 +106,7 @@ class Reptile(InitialisationAdapter):
     def settings(cls, task: TaskInfo) -> dict[str, Any]:
         found = super().settings(task)
         if task.kind == "classification" and task.k_shot > MAX_FEW_SHOTS:
-            found["test_steps"] = MANY_SHOTS_STEPS
+            found["test_steps"] = MANY_SHOTS_STEPS if task.n_way <= MAX_FEW_WAYS else MANY_WAYS_AND_SHOTS_STEPS
         return found
 
     def meta_fit(self, episodes: EpisodeSource, *, validation: EpisodeSource, budget: Budget, context: Context) -> None:

@@ -61,7 +61,7 @@ def test_a_trial_that_runs_goes_by_its_own_pace(clock: Clock) -> None:
     assert found.seconds_left() == pytest.approx(240)
     clock.now += 1000  # it has slowed down, and says no more
     assert found.seconds_left() == 0
-    assert found.line() == "0/1 trials done, 1 running, about 0 s left"
+    assert found.line() == "0/1 trials done, 1 running"
 
 
 def test_a_trial_that_goes_on_from_a_checkpoint_is_not_taken_for_a_fast_one(clock: Clock) -> None:
@@ -82,6 +82,33 @@ def test_a_trial_that_went_on_from_a_checkpoint_says_what_a_whole_one_takes(cloc
     assert found.seconds_left() == pytest.approx(0.045 * 12_000 + 2 * 12_000)
     found.finish(ended(trial_id="a", wall_seconds=600.0, metrics={"continued_seconds": 11_400.0}), True)
     assert found.seconds_left() == pytest.approx(2 * 12_000)
+
+
+def test_testing_has_a_pace_of_its_own(clock: Clock) -> None:
+    found = begun(clock, maml=2)
+    found.start("a", "maml", "t")
+    found.advance("a", 0, 10)
+    clock.now += 90
+    found.advance("a", 9, 10)
+    assert found.seconds_left() == pytest.approx(10 + 100)
+    clock.now += 10
+    found.advance("a", 0, 300, "testing")
+    assert found.seconds_left() == pytest.approx(100), "nothing is known of testing; the second trains as long"
+    assert str(found.running["a"]) == "maml on t (testing 0 %, 1 min 40 s)"
+    clock.now += 10
+    found.advance("a", 150, 300, "testing")
+    assert found.seconds_left() == pytest.approx(10 + 120)
+    assert str(found.running["a"]) == "maml on t (testing 50 %, 1 min 50 s)"
+
+
+def test_a_training_that_went_on_counts_whole_while_it_is_tested(clock: Clock) -> None:
+    found = begun(clock, maml=2)
+    found.start("a", "maml", "t")
+    found.advance("a", 900, 1000)
+    clock.now += 100
+    found.advance("a", 1000, 1000)
+    found.advance("a", 0, 300, "testing")
+    assert found.seconds_left() == pytest.approx(1000)
 
 
 @pytest.mark.parametrize("outcome", ["declined", "infra"])
@@ -190,3 +217,18 @@ def test_plain_lines_come_less_often_the_longer_it_takes(clock: Clock) -> None:
     assert lines[0] == "0/1 trials done, 1 running, about 11 h 06 min left; maml on omniglot-maml-5w1s (0 %, 30 s)"
     assert "maml on omniglot-maml-5w1s (" in lines[-1]
     assert 80 < len(lines) < 250
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0.2, "0 s"),
+        (59.4, "59 s"),
+        (59.7, "1 min 00 s"),
+        (539.9, "9 min 00 s"),
+        (3599.8, "1 h 00 min"),
+        (7800, "2 h 10 min"),
+    ],
+)
+def test_durations_round_up_to_the_next_unit(seconds: float, text: str) -> None:
+    assert tally.duration(seconds) == text

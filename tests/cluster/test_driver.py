@@ -88,18 +88,19 @@ def test_every_trial_comes_back_once(two_workers: Any) -> None:
 
 
 def test_how_far_trials_are_is_told_to_the_client_that_runs_them(two_workers: Any) -> None:
-    told: list[tuple[str, float, float]] = []
+    told: list[tuple[str, float, float, str]] = []
     trials = planned("pacer", 2)
     found = driver(two_workers, on_progress=lambda *what: told.append(what))
     # another client runs the same trial
-    found._events.put({"run": "another", "trial_id": trials[0].trial_id, "done": 1, "total": 7})
+    found._events.put({"run": "another", "trial_id": trials[0].trial_id, "done": 1, "total": 7, "part": ""})
     assert len(finish(found, trials)) == 2
     for trial in trials:
-        steps = [done for trial_id, done, _ in told if trial_id == trial.trial_id]
+        assert [part for trial_id, _, _, part in told if trial_id == trial.trial_id][-1] == "testing"
+        steps = [done for trial_id, done, _, part in told if trial_id == trial.trial_id and not part]
         # once in two seconds, of the fifty times that it was said
         assert 2 <= len(steps) <= 4
         assert steps == sorted(set(steps))
-    assert {total for _, _, total in told} == {50.0}
+    assert {total for _, _, total, part in told if not part} == {50.0}
 
 
 def test_hostile_trials_among_good_ones(two_workers: Any) -> None:

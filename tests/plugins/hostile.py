@@ -72,6 +72,10 @@ class Pacer(Noop):
             time.sleep(0.1)
             context.progress(step + 1, 50)
 
+    def adapt(self, support: Any) -> Predictor:
+        time.sleep(0.7)
+        return super().adapt(support)
+
 
 class Reporter(Noop):
     """Reports two points, then sleeps for ever."""
