@@ -84,7 +84,11 @@ def adapt(
         features = features.detach()
     for _ in range(n_steps):
         kept, moving = fast[:first], fast[first:]
-        leaves = [p.detach().requires_grad_() for p in moving] if mode != "second_order" else moving
+        if mode == "second_order":
+            # views: a head made of prototypes comes from the body, but an inner step takes it for a parameter of its own
+            leaves = [p.view_as(p) for p in moving]
+        else:
+            leaves = [p.detach().requires_grad_() for p in moving]
         outputs = (
             network.head(leaves, features) if head_only and features is not None else network.forward(leaves, x)[0]
         )

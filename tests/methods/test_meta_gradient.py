@@ -123,8 +123,10 @@ def _variant_reference(
             means = torch.stack([n[support_y == c].mean(0) for c in range(N_WAY)])
             fast += [2 * means.T / N_FEATURES**0.5, -(means**2).sum(1) / N_FEATURES**0.5]
         for _ in range(n_steps):
-            moving = fast[-2:] if variant == "head_only" else fast
-            grads = torch.autograd.grad(_one_loss(fast, support_x, support_y), moving, create_graph=True)
+            # an inner step differentiates by each parameter alone, also by a head that was made from the body
+            leaves = [p.view_as(p) for p in fast]
+            moving = leaves[-2:] if variant == "head_only" else leaves
+            grads = torch.autograd.grad(_one_loss(leaves, support_x, support_y), moving, create_graph=True)
             size = alphas if variant == "rates" else [RATE] * len(moving)
             moved = [p - r * g for p, r, g in zip(moving, size, grads, strict=True)]
             fast = [*fast[: len(fast) - len(moved)], *moved]
@@ -137,6 +139,23 @@ def _variant_reference(
 
 
 N_FEATURES = 16 * 4
+
+
+@pytest.mark.parametrize("n_steps", [1, 3])
+@pytest.mark.parametrize("variant", ["plain", "head_only", "prototype_head"])
+def test_meta_training_takes_the_steps_of_the_test(variant: str, n_steps: int) -> None:
+    network, params, (support_x, support_y, _, _) = SETTINGS["omniglot"]()
+    inner: dict[str, Any] = {"n_steps": n_steps, "rate": RATE} | ({} if variant == "plain" else {variant: True})
+    if variant == "prototype_head":
+        params = params[:-2]
+    stacked = expand([p.clone().requires_grad_() for p in params], len(support_x))
+    found = {
+        mode: adapt(network, stacked, support_x, support_y, mode=mode, **inner)
+        for mode in ("second_order", "first_order", "detached")
+    }
+    for mode in ("second_order", "first_order"):
+        for a, b in zip(found[mode], found["detached"], strict=True):
+            torch.testing.assert_close(a.detach(), b, rtol=1e-12, atol=1e-14)
 
 
 @pytest.mark.parametrize("n_steps", [1, 3])
