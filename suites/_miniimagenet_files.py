@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import csv
 import os
+import warnings
 from abc import ABC, abstractmethod
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
@@ -34,7 +35,11 @@ if TYPE_CHECKING:
 __all__ = ["Layout", "find_layout"]
 
 ENDINGS = (".jpg", ".jpeg", ".png")
+# other decoders of Pillow's run other programs, or are seldom looked at
+FORMATS = ("JPEG", "PNG")
 MOST_THREADS = 8
+# a file of some kilobytes may claim gigabytes; ImageNet's largest have 20 million
+MOST_PIXELS = 40_000_000
 
 WANTED = """\
 miniImageNet is not in {folder}, and may not be downloaded by a program. Put one of these there (see docs/data.md), or set \
@@ -171,9 +176,14 @@ def _rows(path: Path) -> list[tuple[str, str]]:
             rows = csv.DictReader(file)
             if not {"filename", "label"} <= set(rows.fieldnames or ()):
                 raise InputError(f"{path} has the columns {rows.fieldnames}, expected filename,label")
-            return [(row["filename"] or "", row["label"] or "") for row in rows]
+            found = [(row["filename"] or "", row["label"] or "") for row in rows]
     except (OSError, ValueError, csv.Error) as error:
         raise InputError(f"{path} cannot be read: {error}") from error
+    for number, names in enumerate(found, 2):
+        # the list comes from somewhere else, and must not name files outside the folder
+        if any(name in ("", ".", "..") or Path(name).name != name for name in names):
+            raise InputError(f"{path}, row {number}: expected a file's name and a label without folders, got {names!r}")
+    return found
 
 
 def _decode(
@@ -203,9 +213,16 @@ def _read_image(path: Path, side: int) -> NDArray[np.uint8]:
     from PIL import Image
 
     try:
-        with Image.open(path) as image:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            image = Image.open(path, formats=FORMATS)
+        with image:
+            if image.width * image.height > MOST_PIXELS:
+                raise InputError(
+                    f"{path} has {image.width:,} x {image.height:,} pixels, expected at most {MOST_PIXELS:,}"
+                )
             coloured = image.convert("RGB")
-    except (OSError, ValueError, SyntaxError) as error:
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise InputError(f"{path} cannot be read as an image: {error}") from error
     if coloured.size != (side, side):
         coloured = coloured.resize((side, side), Image.Resampling.LANCZOS)

@@ -202,9 +202,13 @@ def _read_part(part: Part, progress: Progress) -> NDArray[np.bool_]:
             )
         return images
     path = _find(f"{part.name}.zip")
-    if path is None or file_sha256(path) != part.sha256:
+    if path is None:
         path = _download_folder() / f"{part.name}.zip"
         retrieve(part.url, path, part.sha256, progress, _hint("Omniglot's archives", f"{part.name}.zip"))
+    elif (sha256 := file_sha256(path)) != part.sha256:
+        raise DataMissingError(
+            f"{path} is not Omniglot's archive (sha256 {sha256[:12]}..., expected {part.sha256[:12]}...); remove it to download it"
+        )
     progress(f"omniglot: decoding {path}")
     images = _decode(path, part)
     if array_hash(images) != part.content:

@@ -21,7 +21,7 @@ from benchbench.errors import BenchbenchError, ClusterError, DataMissingError
 from benchbench.protocols.base import Declined, PhaseClock, get_protocol
 from benchbench.spec import TrialSpec
 
-__all__ = ["remember", "remember_versions", "run"]
+__all__ = ["remember", "remember_versions", "run", "set_device", "set_threads"]
 
 _versions: dict[str, str] = {}
 
@@ -94,6 +94,7 @@ def _execute(
     try:
         spec = TrialSpec.from_dict(request["spec"])
         set_threads(spec.budget.threads)
+        set_device(spec.device)
         # conformance probes come with a runner of their own
         protocol = import_module(request["runner"]) if "runner" in request else get_protocol(spec.track)
         timed = protocol.TIMED_PHASES
@@ -162,6 +163,24 @@ def set_threads(n_threads: int) -> None:
         from threadpoolctl import threadpool_limits
 
         threadpool_limits(n_threads)
+
+
+def set_device(device: str) -> None:
+    """Have a GPU compute the same each time, and in float32 where float32 is said; call it before CUDA starts.
+
+    Left to itself, cuDNN picks algorithms that add in any order, and rounds the inputs of float32 convolutions to 10 bits (TF32).
+    """
+    if device != "cuda":
+        return
+    os.environ["CUBLAS_WORKSPACE_CONFIG"] = ":4096:8"
+    os.environ["NVIDIA_TF32_OVERRIDE"] = "0"  # also for an environment of its own, which has a torch of its own
+    if "torch" in sys.modules:
+        import torch
+
+        torch.backends.cudnn.deterministic = True
+        torch.backends.cudnn.benchmark = False
+        torch.backends.cudnn.allow_tf32 = False
+        torch.backends.cuda.matmul.allow_tf32 = False
 
 
 def remember_versions() -> None:

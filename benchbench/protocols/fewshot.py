@@ -39,8 +39,8 @@ PROTOCOL_VERSION = "fewshot/2"
 TIMED_PHASES = ("meta_fit", "adapt", "predict")
 PRELOAD = ("numpy", "torch", "torch._dynamo")
 
-# test episodes are handed to batched methods in chunks of at most this many bytes of input
-CHUNK_BYTES = 16 * 2**20
+# test episodes are handed to batched methods in chunks of at most this many bytes of input; a GPU is fast only with many at once
+CHUNK_BYTES, CUDA_CHUNK_BYTES = 16 * 2**20, 128 * 2**20
 ROW_SUM_TOLERANCE = 1e-3
 
 
@@ -92,7 +92,8 @@ def score_episodes(
     scores: list[float] = []
     losses: list[float] = []
     predict = Predict(adapter, task.info, clock)
-    for batch in test_episodes(task, spec.budget.test_units):
+    chunk_bytes = CUDA_CHUNK_BYTES if spec.device == "cuda" else CHUNK_BYTES
+    for batch in test_episodes(task, spec.budget.test_units, chunk_bytes):
         context.progress(len(scores), spec.budget.test_units, "testing")
         predictions = predict(batch)
         with clock.phase("score"):
@@ -104,14 +105,14 @@ def score_episodes(
     return ProtocolResult(metric=task.metric, unit="episode", unit_scores=scores, metrics=metrics)
 
 
-def test_episodes(task: FewShotTask, n_episodes: int) -> Iterator[EpisodeBatch]:
-    """Yield the first `n_episodes` test episodes of the task, in chunks of bounded size."""
+def test_episodes(task: FewShotTask, n_episodes: int, chunk_bytes: int | None = None) -> Iterator[EpisodeBatch]:
+    """Yield the first `n_episodes` test episodes of the task, in chunks of bounded size, by default `CHUNK_BYTES`."""
     import numpy as np
 
     info = task.info
     queries_a_class = info.n_query // info.n_way
     size = 4 * int(np.prod(info.input_shape)) * (info.n_way * info.k_shot + info.n_query)
-    chunk = max(1, min(n_episodes, CHUNK_BYTES // size))
+    chunk = max(1, min(n_episodes, (chunk_bytes or CHUNK_BYTES) // size))
     for first in range(0, n_episodes, chunk):
         episodes = []
         for index in range(first, min(first + chunk, n_episodes)):

@@ -22,6 +22,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from benchbench.methods.fewshot._convolution import Convolution
+from benchbench.methods.fewshot._episodic import is_colour
 from benchbench.methods.fewshot._normalisation import NormaliseReLU
 
 if TYPE_CHECKING:
@@ -52,11 +53,19 @@ class Network(Protocol):
         """Return outputs (n_tasks, n, n_outputs) of features; reads the last two parameters, weight and bias."""
 
 
+GREY_FILTERS, COLOUR_FILTERS = 64, 32
+
+
 def make_network(task: TaskInfo, *, pools: bool = False) -> Network:
-    """Return the convolutional network for images and the perceptron for vectors, with an output a class or target."""
+    """Return the convolutional network for images and the perceptron for vectors, with an output a class or target.
+
+    Photographs get half the filters, as in the experiments of Ravi & Larochelle and of Finn et al. on miniImageNet.
+    """
     n_outputs = task.n_outputs if task.kind == "regression" else task.n_way
     if len(task.input_shape) == 3:
-        return ConvNet((task.input_shape[0], task.input_shape[1], task.input_shape[2]), n_outputs, pools=pools)
+        channels, height, width = task.input_shape
+        n_filters = COLOUR_FILTERS if is_colour(task) else GREY_FILTERS
+        return ConvNet((channels, height, width), n_outputs, n_filters=n_filters, pools=pools)
     return MLP(math.prod(task.input_shape), n_outputs)
 
 
@@ -79,7 +88,7 @@ class ConvNet:
 
     input_shape: tuple[int, int, int]
     n_outputs: int
-    n_filters: int = 64
+    n_filters: int = GREY_FILTERS
     n_layers: int = 4
     pools: bool = False
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from benchbench.contracts.context import Budget, Context
     from benchbench.methods.fewshot._embedding import EpisodicNetwork
 
-__all__ = ["SMALLEST_IMAGE", "EpisodeShape", "EpisodicAdapter", "too_small", "validation_queries"]
+__all__ = ["SMALLEST_IMAGE", "EpisodeShape", "EpisodicAdapter", "is_colour", "too_small", "validation_queries"]
 
 # four poolings of 2 leave nothing of a smaller image
 SMALLEST_IMAGE = 16
@@ -44,6 +44,11 @@ class EpisodeShape:
     k_shot: int
     n_query: int
     n_tasks: int = 1
+
+
+def is_colour(task: TaskInfo) -> bool:
+    """Whether the inputs are photographs, for which papers have the settings of their experiments on miniImageNet."""
+    return len(task.input_shape) == 3 and task.input_shape[0] == 3
 
 
 def too_small(task: TaskInfo) -> str | None:

@@ -6,6 +6,7 @@ Shapes as in `_backbones`: parameters `(n_tasks, ...)`, inputs `(n_tasks, n, *in
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -23,11 +24,11 @@ CPU_CHUNK_VALUES = 80 * 784
 CUDA_CHUNK_VALUES = 4096 * 784
 
 
-def chunks(x: Tensor) -> Iterator[slice]:
-    """Yield slices of tasks whose inputs `x` (n_tasks, n, *input) are together small enough to be fast."""
-    limit = CUDA_CHUNK_VALUES if x.is_cuda else CPU_CHUNK_VALUES
-    size = max(1, limit // max(1, x[0].numel()))
-    for first in range(0, x.shape[0], size):
+def chunks(shape: Sequence[int], device: torch.device | str) -> Iterator[slice]:
+    """Yield slices of tasks whose inputs (n_tasks, n, *input) are together small enough to be fast on a device."""
+    limit = CUDA_CHUNK_VALUES if torch.device(device).type == "cuda" else CPU_CHUNK_VALUES
+    size = max(1, limit // max(1, math.prod(shape[1:])))
+    for first in range(0, shape[0], size):
         yield slice(first, first + size)
 
 
@@ -84,11 +85,8 @@ def adapt(
         features = features.detach()
     for _ in range(n_steps):
         kept, moving = fast[:first], fast[first:]
-        if mode == "second_order":
-            # views: a head made of prototypes comes from the body, but an inner step takes it for a parameter of its own
-            leaves = [p.view_as(p) for p in moving]
-        else:
-            leaves = [p.detach().requires_grad_() for p in moving]
+        # views: a head made of prototypes comes from the body, but an inner step takes it for a parameter of its own
+        leaves = [p.view_as(p) if mode == "second_order" else p.detach().requires_grad_() for p in moving]
         outputs = (
             network.head(leaves, features) if head_only and features is not None else network.forward(leaves, x)[0]
         )
@@ -150,7 +148,7 @@ def meta_gradient(
     learnt = [*params, *(rates or ())]
     total = [torch.zeros_like(p) for p in learnt]
     loss = 0.0
-    for part in chunks(episodes[0]):
+    for part in chunks(episodes[0].shape, episodes[0].device):
         support_x, support_y, query_x, query_y = (e[part] for e in episodes)
         roots = [p.detach().requires_grad_() for p in learnt]
         stacked = expand(roots, support_x.shape[0])
@@ -159,7 +157,7 @@ def meta_gradient(
         fast = adapt(network, stacked[: len(params)], support_x, support_y, **inner)
         # queries may be many more than the support: they go in slices of their own, whose graphs are freed one by one
         by_fast: list[Sequence[Tensor]] = []
-        for few in chunks(query_x):
+        for few in chunks(query_x.shape, query_x.device):
             leaves = [p.detach()[few].requires_grad_() for p in fast]
             outputs = query_outputs(network, leaves, support_x[few], query_x[few], is_inductive=is_inductive)
             few_loss = task_losses(outputs, query_y[few]).sum() / n_tasks

@@ -10,17 +10,27 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from benchbench.contracts.context import Budget, Context, base_preset
 from benchbench.contracts.fewshot import EpisodeSource, TaskInfo
+from benchbench.methods.fewshot._episodic import is_colour
 from benchbench.methods.fewshot._side_by_side import MAX_FEW_WAYS, InitialisationAdapter
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Generator, Tensor
 
-__all__ = ["FEW_WAYS", "MANY_WAYS", "QUICK_MANY_WAYS", "REGRESSION", "LearnedInitialisation"]
+__all__ = ["COLOUR", "FEW_WAYS", "MANY_WAYS", "QUICK_MANY_WAYS", "REGRESSION", "LearnedInitialisation"]
 
 # the paper's appendix A: up to 10 ways, more ways, and the sinusoid of section 5.1
 FEW_WAYS: Mapping[str, Any] = {"meta_batch": 32, "inner_rate": 0.4, "train_steps": 1, "test_steps": 3}
 MANY_WAYS: Mapping[str, Any] = {"meta_batch": 16, "inner_rate": 0.1, "train_steps": 5, "test_steps": 5}
+# the same appendix for miniImageNet; with more than one shot a meta-batch has two tasks
+COLOUR: Mapping[str, Any] = {
+    "meta_batch": 4,
+    "inner_rate": 0.01,
+    "train_steps": 5,
+    "test_steps": 10,
+    "train_queries": 15,
+}
+MANY_SHOTS_META_BATCH = 2
 REGRESSION: Mapping[str, Any] = {"meta_batch": 25, "inner_rate": 0.01, "train_steps": 1, "test_steps": 10}
 # tasks a meta-batch of images at the quick preset: with so few images to train on in all, many small updates do better than a
 # few of the paper's size (glyphs-5w5s, 100 test episodes: 66.5 % after 350 updates with 2 tasks, 52.3 % after 90 with 8, for
@@ -48,7 +58,7 @@ class LearnedInitialisation(InitialisationAdapter):
     train_steps, test_steps : int, optional
         Inner steps in meta-training and at test.
     train_queries : int, optional
-        Queries a class in meta-training; by default as many as shots.
+        Queries a class in meta-training; by default as many as shots, and 15 of photographs.
     pools : bool
         Whether the head sees the mean over positions.
     """
@@ -58,6 +68,7 @@ class LearnedInitialisation(InitialisationAdapter):
     prototype_head: ClassVar[bool] = False
     few_ways: ClassVar[Mapping[str, Any]] = FEW_WAYS
     many_ways: ClassVar[Mapping[str, Any]] = MANY_WAYS
+    colour: ClassVar[Mapping[str, Any]] = COLOUR
     regression: ClassVar[Mapping[str, Any]] = REGRESSION
     quick_many_ways: ClassVar[Mapping[str, Any]] = {}
     """What the quick preset changes in meta-training beyond `MAX_FEW_WAYS`; nothing that is needed at test."""
@@ -91,7 +102,16 @@ class LearnedInitialisation(InitialisationAdapter):
             return super().iterations(preset, task)
         most, work = ITERATIONS[preset]
         n_steps = cls.settings_at(preset, task)["train_steps"]
-        return max(1, int(cls.speed * min(most, work // (task.n_way * task.k_shot * n_steps))))
+        n = min(most, work // (task.n_way * task.k_shot * n_steps))
+        # photographs have more pixels, and more queries
+        return max(1, int(cls.speed * (n // 2 if is_colour(task) and preset == "quick" else n)))
+
+    @classmethod
+    def settings(cls, task: TaskInfo) -> dict[str, Any]:
+        found = {"train_queries": task.k_shot, **super().settings(task)}
+        if is_colour(task) and task.k_shot > 1:
+            found["meta_batch"] = min(found["meta_batch"], MANY_SHOTS_META_BATCH)
+        return found
 
     @classmethod
     def settings_at(cls, preset: str, task: TaskInfo) -> dict[str, Any]:
@@ -127,7 +147,7 @@ class LearnedInitialisation(InitialisationAdapter):
         task, rng = self.task, context.rng(self.card.name, "episodes")
         self._settings = self.settings_at(budget.preset, task)
         inner = self._inner("train_steps", self.mode)
-        n_query = self.train_queries or task.k_shot
+        n_query = self.value("train_queries")
         n_tasks = self.value("meta_batch")
         supply = Supply(episodes, context.device)
         learnt = [*self._params, *self._rates]

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from benchbench.contracts.fewshot import FewShotAdapter, Predictor, Support, TaskInfo
-from benchbench.methods.fewshot._episodic import validation_queries
+from benchbench.methods.fewshot._episodic import is_colour, validation_queries
 
 if TYPE_CHECKING:
     import numpy as np
@@ -54,11 +54,9 @@ class SideBySideAdapter(FewShotAdapter):
 
     def slices(self, support_x: NDArray[np.float32], query_x: NDArray[np.float32]) -> Iterable[slice]:
         """Yield slices of tasks that are fast, and fit into memory, side by side."""
-        import torch
-
         from benchbench.methods.fewshot._gradient import chunks
 
-        return chunks(torch.as_tensor(query_x))
+        return chunks(query_x.shape, self.context.device)
 
     def training_key(self, task: TaskInfo) -> Mapping[str, Any] | None:
         key = {"way": task.n_way, "shot": task.k_shot, "validation_queries": validation_queries(task)}
@@ -113,6 +111,7 @@ class InitialisationAdapter(SideBySideAdapter):
     few_ways: ClassVar[Mapping[str, Any]]
     """The paper's settings up to `MAX_FEW_WAYS`, and so on."""
     many_ways: ClassVar[Mapping[str, Any]]
+    colour: ClassVar[Mapping[str, Any]]
     regression: ClassVar[Mapping[str, Any]]
     pools: bool = False
     _network: Network
@@ -137,6 +136,8 @@ class InitialisationAdapter(SideBySideAdapter):
         """Return what parameters that were not given are, by name."""
         if task.kind == "regression":
             return dict(cls.regression)
+        if is_colour(task):
+            return dict(cls.colour)
         return dict(cls.few_ways if task.n_way <= MAX_FEW_WAYS else cls.many_ways)
 
     def value(self, name: str) -> Any:

@@ -87,7 +87,8 @@ class Supply:
             torch.as_tensor(part, device=self._device) for part in (drawn.classes, drawn.items, drawn.turns)
         )
         images = resident[classes[:, :, None], items]
-        for turn in (1, 2, 3):
+        # images that are not turned need not be square
+        for turn in (1, 2, 3) if drawn.turns.any() else ():
             turned = torch.rot90(images, turn, (3, 4))
             images = torch.where((turns == turn).view(*turns.shape, *[1] * (images.dim() - 2)), turned, images)
         x = images.float().mul_(1 / 255)

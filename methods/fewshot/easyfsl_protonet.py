@@ -16,7 +16,7 @@ from benchbench.contracts.context import Budget, Context
 from benchbench.contracts.fewshot import EpisodeSource, FewShotAdapter, Predictor, Support, TaskInfo
 from benchbench.methods.fewshot._episodic import too_small
 from benchbench.methods.fewshot._peers import skip_init
-from benchbench.methods.fewshot.protonet import ProtoNet
+from benchbench.methods.fewshot.protonet import ProtoNet, training_shape
 
 if TYPE_CHECKING:
     import numpy as np
@@ -48,8 +48,8 @@ class EasyFSLProtoNet(FewShotAdapter):
         self,
         *,
         learning_rate: float = 1e-3,
-        train_way: int = 60,
-        train_queries: int = 5,
+        train_way: int | None = None,
+        train_queries: int | None = None,
         precision: str | None = None,
     ) -> None:
         self.learning_rate, self.train_way = learning_rate, train_way
@@ -81,7 +81,8 @@ class EasyFSLProtoNet(FewShotAdapter):
         from benchbench.methods.fewshot._meta_training import MetaTraining
         from benchbench.methods.fewshot._supply import Supply
 
-        rng, n_way = context.rng(ProtoNet.card.name, "episodes"), min(self.train_way, episodes.n_classes)
+        rng = context.rng(ProtoNet.card.name, "episodes")
+        shape = training_shape(self.task, self.train_way, self.train_queries)
         supply = Supply(episodes, context.device)
         optimiser = torch.optim.Adam(self.model.parameters(), lr=self.learning_rate)
         schedule = torch.optim.lr_scheduler.StepLR(optimiser, ProtoNet.halve_after or 1, gamma=0.5)
@@ -96,7 +97,7 @@ class EasyFSLProtoNet(FewShotAdapter):
         )
         for iteration in training.iterations():
             support_x, support_y, query_x, query_y = supply.sample(
-                rng, n_way=n_way, k_shot=self.task.k_shot, n_query=self.train_queries
+                rng, n_way=min(shape.n_way, episodes.n_classes), k_shot=shape.k_shot, n_query=shape.n_query
             )
             self.model.train()
             self.model.process_support_set(support_x[0], support_y[0])

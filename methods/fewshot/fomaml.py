@@ -3,8 +3,8 @@
 Finn, Abbeel & Levine 2017, arXiv:1703.03400, section 5.2. The meta-gradient is that of the query loss at the adapted parameters;
 no second derivatives, hence cheaper. Transductive, as `maml`.
 
-What differs: up to 10 ways three inner steps of 0.1 in place of one of 0.4, because after one long step the first-order gradient
-says little: on validation episodes of glyphs-5w1s at the quick preset 65 % against 47 %. What else differs is said in `maml`.
+What differs: on drawings, up to 10 ways, three inner steps of 0.1 in place of one of 0.4, because after one long step the first-order
+gradient says little: on validation episodes of glyphs-5w1s at the quick preset 65 % against 47 %. What else differs is said in `maml`.
 """
 
 from __future__ import annotations
@@ -29,7 +29,10 @@ class FirstOrderMAML(LearnedInitialisation):
         paper="Finn, Abbeel & Levine 2017, ICML",
         url="https://arxiv.org/abs/1703.03400",
         year=2017,
-        differs="three inner steps of 0.1, not one of 0.4; head on all positions, from zero; quick: meta-batches of 2",
+        differs=(
+            "three inner steps of 0.1, not one of 0.4; head on all positions, from zero; photographs: strides, no pooling;"
+            " quick: meta-batches of 2"
+        ),
         family="gradient",
         tasks=("classification", "regression"),
         transductive=True,

@@ -83,12 +83,11 @@ class FromScratch(FewShotAdapter):
         self, support_x: NDArray[np.float32], support_y: NDArray[Any], query_x: NDArray[np.float32]
     ) -> NDArray[np.floating[Any]]:
         import numpy as np
-        import torch
 
         from benchbench.methods.fewshot._gradient import chunks
 
         found = []
-        for part in chunks(torch.from_numpy(support_x)):
+        for part in chunks(support_x.shape, self.context.device):
             params, moments = self._train(support_x[part], support_y[part])
             found.append(_outputs(self._network, params, moments, query_x[part], self.task.kind))
         return np.concatenate(found)

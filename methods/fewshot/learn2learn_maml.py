@@ -94,7 +94,7 @@ class Learn2LearnMAML(FewShotAdapter):
         training = MetaTraining(self, validation, budget=budget, rng=rng, parts=parts, n_reports=N_REPORTS)
         for iteration in training.iterations():
             batch = supply.sample(
-                rng, n_way=task.n_way, k_shot=task.k_shot, n_query=self.train_queries or task.k_shot, n_tasks=n_tasks
+                rng, n_way=task.n_way, k_shot=task.k_shot, n_query=self._value("train_queries"), n_tasks=n_tasks
             )
             optimiser.zero_grad()
             total = 0.0
@@ -159,10 +159,11 @@ def _network(task: TaskInfo, generator: Any) -> nn.Module:
     """Return the network of `maml`, `_backbones.ConvNet`, as a module of torch with the initial values that it draws."""
     from torch import nn
 
-    from benchbench.methods.fewshot._backbones import ConvNet
+    from benchbench.methods.fewshot._backbones import ConvNet, make_network
 
     channels, height, width = task.input_shape
-    model = ConvNet((channels, height, width), task.n_way)
+    model = make_network(task)
+    assert isinstance(model, ConvNet)
     drawn = model.init(generator)
     layers: list[nn.Module] = []
     for i in range(model.n_layers):

@@ -6,9 +6,10 @@ one-hot label. The parameters that do best on validation episodes are kept.
 
 What differs: cosines are multiplied by `scale` before the softmax, since their own range of 2 leaves it nearly flat: 45 episodes
 on letters gave 53.1 % of validation queries with 1, 73.4 with 10, 77.0 with 30; 90 episodes 83.5 with 10 and 88.0 with 30.
-Training episodes have 60 ways and 5 queries a class, as ProtoNet's, whatever the test episodes; the paper's have the test's
-ways. Full context embeddings (an LSTM over the support set) are left out: the paper's Omniglot figures are without. Adam at 1e-3,
-halved every 2,000 episodes (the paper doesn't say). Convolutions are in bfloat16 where the CPU has it (`precision`).
+Training episodes of drawings have 60 ways and 5 queries a class, as ProtoNet's, whatever the test episodes; the paper's have the
+test's ways, as those of photographs have here, with 15 queries. Full context embeddings (an LSTM over the support set) are left out:
+the paper's Omniglot figures are without. Adam at 1e-3, halved every 2,000 episodes (the paper doesn't say). Convolutions are in
+bfloat16 where the CPU has it (`precision`).
 """
 
 from __future__ import annotations
@@ -17,12 +18,15 @@ from typing import TYPE_CHECKING, ClassVar
 
 from benchbench.cards import MethodCard
 from benchbench.contracts.fewshot import TaskInfo
-from benchbench.methods.fewshot._episodic import EpisodeShape, EpisodicAdapter
+from benchbench.methods.fewshot._episodic import EpisodeShape, EpisodicAdapter, is_colour
 
 if TYPE_CHECKING:
     from benchbench.methods.fewshot._embedding import EpisodicNetwork
 
 __all__ = ["MatchingNet"]
+
+# of training episodes: ProtoNet's on Omniglot, and Ravi & Larochelle's on miniImageNet
+GREY_WAYS, GREY_QUERIES, COLOUR_QUERIES = 60, 5, 15
 
 
 class MatchingNet(EpisodicAdapter):
@@ -33,8 +37,8 @@ class MatchingNet(EpisodicAdapter):
     learning_rate : float
     scale : float
         What cosines are multiplied by before the softmax; 1 is the paper's.
-    train_way, train_queries : int
-        Ways, and queries a class, of training episodes.
+    train_way, train_queries : int, optional
+        Ways, and queries a class, of training episodes; see above.
     precision : str, optional
         None means bfloat16 where the CPU has it, float32 elsewhere.
     """
@@ -47,7 +51,7 @@ class MatchingNet(EpisodicAdapter):
         paper="Vinyals, Blundell, Lillicrap, Kavukcuoglu & Wierstra 2016, NeurIPS",
         url="https://arxiv.org/abs/1606.04080",
         year=2016,
-        differs="cosines scaled before the softmax; 60-way training episodes; no full context embeddings; bfloat16 convolutions"
+        differs="cosines scaled before the softmax; 60-way training episodes of drawings; no full context embeddings; bfloat16 convolutions"
         " where the CPU has them",
         family="metric",
         tasks=("classification",),
@@ -71,8 +75,8 @@ class MatchingNet(EpisodicAdapter):
         *,
         learning_rate: float = 1e-3,
         scale: float = 30.0,
-        train_way: int = 60,
-        train_queries: int = 5,
+        train_way: int | None = None,
+        train_queries: int | None = None,
         precision: str | None = None,
     ) -> None:
         self.learning_rate = learning_rate
@@ -84,8 +88,11 @@ class MatchingNet(EpisodicAdapter):
     @classmethod
     def iterations(cls, preset: str, task: TaskInfo) -> int:
         n = super().iterations(preset, task)
-        # an episode costs as many times more as it has more images; the quick preset has to end in half a minute
-        return max(1, n * 6 // (5 + task.k_shot)) if preset == "quick" else n
+        if preset != "quick":
+            return n
+        # an episode costs as many times more as it has more images, and the quick preset has to end in half a minute; in some minutes
+        # with photographs, which have more pixels as well
+        return max(1, n * 6 // (5 + task.k_shot) // (2 if is_colour(task) else 1))
 
     def build(self, task: TaskInfo) -> EpisodicNetwork:
         from benchbench.methods.fewshot._comparisons import CosineAttention
@@ -95,4 +102,5 @@ class MatchingNet(EpisodicAdapter):
         return CosineAttention(task.input_shape[0], scale=self.scale, precision=precision)
 
     def episode_shape(self, task: TaskInfo) -> EpisodeShape:
-        return EpisodeShape(n_way=self.train_way, k_shot=task.k_shot, n_query=self.train_queries)
+        way, n_query = (task.n_way, COLOUR_QUERIES) if is_colour(task) else (GREY_WAYS, GREY_QUERIES)
+        return EpisodeShape(n_way=self.train_way or way, k_shot=task.k_shot, n_query=self.train_queries or n_query)

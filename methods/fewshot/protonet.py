@@ -1,9 +1,9 @@
 """Prototypical networks: a query belongs to the class whose mean support embedding is nearest.
 
 Snell, Swersky & Zemel 2017, arXiv:1703.05175. Conv4-64 with max-pooling, squared Euclidean distance, trained with more ways
-than it is tested with: 60 ways and 5 queries a class, Adam at 1e-3, halved every 2,000 episodes. As in the paper's code,
-batch norm uses its running statistics at test, so a query's prediction doesn't depend on the others (inductive), and the
-parameters that do best on validation episodes are kept.
+than it is tested with: 60 ways and 5 queries a class, on photographs 30 ways (20 with 5 shots) and 15 queries. Adam at 1e-3, halved
+every 2,000 episodes. As in the paper's code, batch norm uses its running statistics at test, so a query's prediction doesn't depend on
+the others (inductive), and the parameters that do best on validation episodes are kept.
 
 What differs: convolutions in bfloat16 where the CPU has instructions for it (`precision`), which cost no accuracy that could
 be measured; with it scores repeat exactly on one kind of CPU only. Validation uses few episodes. The paper trains on
@@ -16,16 +16,23 @@ from typing import TYPE_CHECKING, ClassVar
 
 from benchbench.cards import MethodCard
 from benchbench.contracts.fewshot import TaskInfo
-from benchbench.methods.fewshot._episodic import EpisodeShape, EpisodicAdapter
+from benchbench.methods.fewshot._episodic import EpisodeShape, EpisodicAdapter, is_colour
 
 if TYPE_CHECKING:
     from benchbench.methods.fewshot._embedding import EpisodicNetwork
 
-__all__ = ["ProtoNet"]
+__all__ = ["ProtoNet", "training_shape"]
+
+# of training episodes: on Omniglot, and on miniImageNet by shots (sections 3.1 and 3.2)
+GREY_WAYS, GREY_QUERIES = 60, 5
+COLOUR_WAYS, OTHER_COLOUR_WAYS, COLOUR_QUERIES = {1: 30, 5: 20}, 20, 15
 
 
 class ProtoNet(EpisodicAdapter):
-    """Prototypical networks; `precision` None means bfloat16 where the CPU has it, float32 elsewhere."""
+    """Prototypical networks; `precision` None means bfloat16 where the CPU has it, float32 elsewhere.
+
+    Ways of training episodes and queries a class are the paper's unless given.
+    """
 
     card: ClassVar[MethodCard] = MethodCard(
         name="protonet",
@@ -55,8 +62,8 @@ class ProtoNet(EpisodicAdapter):
         self,
         *,
         learning_rate: float = 1e-3,
-        train_way: int = 60,
-        train_queries: int = 5,
+        train_way: int | None = None,
+        train_queries: int | None = None,
         precision: str | None = None,
     ) -> None:
         self.learning_rate = learning_rate
@@ -67,8 +74,11 @@ class ProtoNet(EpisodicAdapter):
     @classmethod
     def iterations(cls, preset: str, task: TaskInfo) -> int:
         n = super().iterations(preset, task)
-        # an episode costs as many times more as it has more images; the quick preset has to end in half a minute
-        return max(1, n * 6 // (5 + task.k_shot)) if preset == "quick" else n
+        if preset != "quick":
+            return n
+        # an episode costs as many times more as it has more images, and the quick preset has to end in half a minute; in some minutes
+        # with photographs, which have more pixels as well
+        return max(1, n * 6 // (5 + task.k_shot) // (2 if is_colour(task) else 1))
 
     def build(self, task: TaskInfo) -> EpisodicNetwork:
         from benchbench.methods.fewshot._embedding import Prototypes, choose_precision
@@ -76,4 +86,13 @@ class ProtoNet(EpisodicAdapter):
         return Prototypes(task.input_shape[0], precision=self.precision or choose_precision(self.context.device))
 
     def episode_shape(self, task: TaskInfo) -> EpisodeShape:
-        return EpisodeShape(n_way=self.train_way, k_shot=task.k_shot, n_query=self.train_queries)
+        return training_shape(task, self.train_way, self.train_queries)
+
+
+def training_shape(task: TaskInfo, way: int | None, queries: int | None) -> EpisodeShape:
+    """Return the shape of training episodes, the paper's but for what is given."""
+    if is_colour(task):
+        ways, n_query = COLOUR_WAYS.get(task.k_shot, OTHER_COLOUR_WAYS), COLOUR_QUERIES
+    else:
+        ways, n_query = GREY_WAYS, GREY_QUERIES
+    return EpisodeShape(n_way=way or ways, k_shot=task.k_shot, n_query=queries or n_query)

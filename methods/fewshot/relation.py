@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from benchbench.cards import MethodCard
 from benchbench.contracts.fewshot import TaskInfo
-from benchbench.methods.fewshot._episodic import EpisodeShape, EpisodicAdapter
+from benchbench.methods.fewshot._episodic import EpisodeShape, EpisodicAdapter, is_colour
 
 if TYPE_CHECKING:
     from benchbench.methods.fewshot._embedding import EpisodicNetwork
@@ -98,5 +98,5 @@ class RelationNet(EpisodicAdapter):
 
     def episode_shape(self, task: TaskInfo) -> EpisodeShape:
         way = self.train_way or task.n_way
-        papers = COLOUR_QUERIES.get(task.k_shot) if task.input_shape[0] == 3 else GREY_QUERIES.get((way, task.k_shot))
+        papers = COLOUR_QUERIES.get(task.k_shot) if is_colour(task) else GREY_QUERIES.get((way, task.k_shot))
         return EpisodeShape(n_way=way, k_shot=task.k_shot, n_query=self.train_queries or papers or OTHER_QUERIES)

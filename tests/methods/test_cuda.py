@@ -12,6 +12,7 @@ import torch
 
 from benchbench.contracts.context import Budget, Context
 from benchbench.contracts.fewshot import TaskInfo
+from benchbench.execution.child import set_device
 from benchbench.registry import create_method, get_method, methods
 from benchbench.suites._pools import ImagePool
 
@@ -21,19 +22,32 @@ NAMES = sorted(
     if entry.card.track == "fewshot" and entry.module.startswith("benchbench.methods.") and not entry.card.requirements
 )
 
+# of meta-training on the CPU, after which predictions are far from uniform
+ITERATIONS = {"baseline_pp": 100, "mann": 100, "relation": 100}
+OTHERS = 30
+
 pytestmark = [
     pytest.mark.gpu,
     pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here"),
 ]
 
 
-def _predictions(name: str, device: str, pool: ImagePool, task: TaskInfo, iterations: int) -> Any:
+def _adapter(name: str, device: str, task: TaskInfo) -> Any:
     params = {"precision": "float32"} if "precision" in vars(create_method(name, {})) else {}
     adapter = create_method(name, params)
     context = Context(seed=0, device=device, threads=1, scratch=Path(), deadline=time.monotonic() + 600)
     adapter.setup(task, context)
+    return adapter
+
+
+def _train(name: str, device: str, pool: ImagePool, task: TaskInfo, iterations: int) -> Any:
+    adapter = _adapter(name, device, task)
     budget = Budget(preset="quick", iterations=iterations)
-    adapter.meta_fit(pool, validation=pool, budget=budget, context=context)
+    adapter.meta_fit(pool, validation=pool, budget=budget, context=adapter.context)
+    return adapter
+
+
+def _predict(adapter: Any, pool: ImagePool, task: TaskInfo) -> Any:
     batch = pool.sample(np.random.default_rng(5), n_way=task.n_way, k_shot=task.k_shot, n_query=3, n_tasks=4)
     return adapter.predict_episodes(batch.support_x, batch.support_y, batch.query_x)
 
@@ -45,19 +59,38 @@ def pool() -> ImagePool:
     return ImagePool((patterns + noise).astype(np.uint8))
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_untrained_predictions_agree(name: str, pool: ImagePool) -> None:
-    task = TaskInfo(name="t", kind="classification", n_way=5, k_shot=1, n_query=15, input_shape=(1, 28, 28))
-    on_cpu, on_gpu = (_predictions(name, device, pool, task, 0) for device in ("cpu", "cuda"))
+TASK = TaskInfo(name="t", kind="classification", n_way=5, k_shot=1, n_query=15, input_shape=(1, 28, 28))
+LEARNS = [name for name in NAMES if get_method(name).card.iterations["paper"] > 0]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _as_in_a_trial() -> None:
+    set_device("cuda")
+
+
+@pytest.mark.parametrize("name", sorted(set(NAMES) - set(LEARNS)))
+def test_predictions_agree(name: str, pool: ImagePool) -> None:
+    on_cpu, on_gpu = (_predict(_adapter(name, device, TASK), pool, TASK) for device in ("cpu", "cuda"))
     np.testing.assert_allclose(on_gpu, on_cpu, atol=5e-3)
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if get_method(name).card.iterations["paper"] > 0])
-def test_learns_on_the_device(name: str, pool: ImagePool) -> None:
-    """Few iterations change the predictions, and memory on the device was used."""
-    task = TaskInfo(name="t", kind="classification", n_way=5, k_shot=1, n_query=15, input_shape=(1, 28, 28))
+@pytest.mark.parametrize("name", LEARNS)
+def test_predictions_of_what_was_learnt_agree(name: str, pool: ImagePool) -> None:
+    """What was learnt on the CPU answers on the GPU as it does there. Before training most methods say 0.2 of everything."""
+    on_cpu = _train(name, "cpu", pool, TASK, ITERATIONS.get(name, OTHERS))
+    on_gpu = _adapter(name, "cuda", TASK)
+    on_gpu.load_state(on_cpu.state())
+    expected = _predict(on_cpu, pool, TASK)
+    assert np.abs(expected - 0.2).max() > 0.1, "nothing was learnt that could differ"
+    np.testing.assert_allclose(_predict(on_gpu, pool, TASK), expected, atol=5e-3)
+
+
+@pytest.mark.parametrize("name", LEARNS)
+def test_training_repeats_to_the_bit(name: str, pool: ImagePool) -> None:
+    """With the same seed on the same GPU, and memory on the device was used."""
     torch.cuda.reset_peak_memory_stats()
-    before, after = (_predictions(name, "cuda", pool, task, n) for n in (0, 5))
-    assert np.isfinite(after).all()
-    assert not np.allclose(before, after)
+    first, second = (_predict(_train(name, "cuda", pool, TASK, 5), pool, TASK) for _ in range(2))
+    assert np.isfinite(first).all()
     assert torch.cuda.max_memory_allocated() > 2**20
+    assert not np.allclose(first, _predict(_train(name, "cuda", pool, TASK, 0), pool, TASK)), "nothing was learnt"
+    np.testing.assert_array_equal(first, second)

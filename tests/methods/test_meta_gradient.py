@@ -203,7 +203,7 @@ def test_tasks_may_be_split_into_chunks(setting: str, monkeypatch: pytest.Monkey
     inner: dict[str, Any] = {"rate": RATE, "n_steps": 2, "mode": "second_order"}
     whole, loss = meta_gradient(network, params, episodes, **inner)
     monkeypatch.setattr(_gradient, "CPU_CHUNK_VALUES", 2 * episodes[0][0].numel())
-    assert len(list(_gradient.chunks(episodes[0]))) == 2
+    assert len(list(_gradient.chunks(episodes[0].shape, "cpu"))) == 2
     parts, parts_loss = meta_gradient(network, params, episodes, **inner)
     assert parts_loss == pytest.approx(loss, rel=1e-12)
     assert max(_relative(parts, whole)) < 1e-10
@@ -221,7 +221,7 @@ def test_either_convolution_equals_plain_autograd(
     monkeypatch.setattr(_convolution, "BLOCK_VALUES", 1)
     monkeypatch.setattr(_normalisation, "PIECE_VALUES", 1000)
     monkeypatch.setattr(_gradient, "CPU_CHUNK_VALUES", 2 * episodes[0][0].numel())
-    assert len(list(_gradient.chunks(episodes[2][:2]))) == 2
+    assert len(list(_gradient.chunks(episodes[2][:2].shape, "cpu"))) == 2
     inner: dict[str, Any] = {"rate": RATE, "n_steps": 2, "mode": "second_order", "is_inductive": is_inductive}
     found, _ = meta_gradient(network, params, episodes, **inner)
     expected = _variant_reference("is_inductive" if is_inductive else "", params, [], episodes, 2)

@@ -31,6 +31,15 @@ def test_resident_episodes_are_the_sampled_ones(pool: ImagePool) -> None:
         torch.testing.assert_close(one, other, rtol=1e-6, atol=1e-7)
 
 
+def test_resident_images_need_not_be_square() -> None:
+    pool = ImagePool(np.random.default_rng(0).integers(0, 256, (9, 6, 10, 7), dtype=np.uint8))
+    plain, resident = (
+        Supply(pool, "cpu", resident=where).sample(np.random.default_rng(1), n_way=4, k_shot=2, n_query=3, n_tasks=5)
+        for where in (False, True)
+    )
+    torch.testing.assert_close(plain[0], resident[0], rtol=1e-6, atol=1e-7)
+
+
 def test_resident_images_are_the_sampled_ones(pool: ImagePool) -> None:
     plain = Supply(pool, "cpu").sample_images(np.random.default_rng(1), 30)
     resident = Supply(pool, "cpu", resident=True).sample_images(np.random.default_rng(1), 30)

@@ -3,6 +3,8 @@ from __future__ import annotations
 import csv
 import os
 import pickle
+import struct
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -290,6 +292,52 @@ def test_wrong_lists_and_images(folder: Path, split: Split, loader: TaskLoader) 
         loader.prepare(OPTIONS, print)
     (folder / "train.csv").write_bytes(b"filename,label\n\xff\xfe,a\n")
     with pytest.raises(InputError, match=r"train.csv cannot be read"):
+        loader.prepare(OPTIONS, print)
+
+
+@pytest.mark.parametrize("name", ["../elsewhere.jpg", "/etc/hostname", "deeper/n01.jpg", "..", ""])
+@pytest.mark.parametrize("row", ["{name},a\n", "a.jpg,{name}\n"])
+def test_lists_name_no_files_outside_the_folder(
+    folder: Path, split: Split, loader: TaskLoader, name: str, row: str
+) -> None:
+    write_lists(folder, split)
+    (folder / "train.csv").write_text("filename,label\n" + row.format(name=name))
+    with pytest.raises(InputError, match=r"train.csv, row 2: expected a file's name and a label without folders"):
+        loader.prepare(OPTIONS, print)
+
+
+def test_only_jpeg_and_png_are_decoded(
+    folder: Path, split: Split, loader: TaskLoader, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Pillow has Ghostscript draw PostScript, whatever the file's name ends in."""
+    (tmp_path / "bin").mkdir()
+    ghostscript = tmp_path / "bin" / "gs"
+    ghostscript.write_text(f"#!/bin/sh\ntouch {tmp_path}/was_run\n")
+    ghostscript.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"), prepend=":")
+    write_lists(folder, split)
+    image = next((folder / "images").iterdir())
+    image.write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 84 84\n%%EndComments\nshowpage\n%%EOF\n")
+    with pytest.raises(InputError, match=f"{image.name} cannot be read as an image"):
+        loader.prepare(OPTIONS, print)
+    assert not (tmp_path / "was_run").exists()
+
+
+@pytest.mark.parametrize("side", [7_000, 10_000, 20_000])
+def test_images_that_claim_too_many_pixels_are_refused(
+    folder: Path, split: Split, loader: TaskLoader, side: int
+) -> None:
+    write_lists(folder, split)
+    image = next((folder / "images").iterdir())
+
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+    header = struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0)
+    image.write_bytes(
+        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"0")) + chunk(b"IEND", b"")
+    )
+    with pytest.raises(InputError, match=rf"{image.name} .*pixels"):
         loader.prepare(OPTIONS, print)
 
 

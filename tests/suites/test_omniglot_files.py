@@ -188,9 +188,14 @@ def test_a_wrong_hash_keeps_nothing(world: World, monkeypatch: pytest.MonkeyPatc
     assert list(world.folder.iterdir()) == []
 
 
-def test_a_damaged_archive_on_disk_is_replaced(world: World) -> None:
+def test_a_damaged_archive_on_disk_is_refused_and_kept(world: World) -> None:
     world.folder.mkdir(parents=True)
-    (world.folder / "images_background.zip").write_bytes(b"half of it")
+    archive = world.folder / "images_background.zip"
+    archive.write_bytes(b"half of it")
+    with pytest.raises(DataMissingError, match=r"is not Omniglot's archive .*; remove it to download it"):
+        read_characters(world.say)
+    assert archive.read_bytes() == b"half of it"
+    archive.unlink()
     assert np.array_equal(read_characters(world.say), all_ink(world))
 
 
@@ -273,6 +278,7 @@ def test_other_decoded_content_is_said_and_makes_another_fingerprint(
     content = archive("images_background", other["images_background"], 1)
     world.server.files["/images_background.zip"] = content
     world.change(monkeypatch, sha256=hashlib.sha256(content).hexdigest())
+    (world.folder / "images_background.zip").unlink()
     monkeypatch.setenv("BENCHBENCH_CACHE", str(tmp_path / "other"))
     loader.prepare(VINYALS, world.say)
     assert any("not comparable" in line for line in world.lines)

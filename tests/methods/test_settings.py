@@ -1,0 +1,68 @@
+"""What methods take from their papers by default: on drawings those of Omniglot, on photographs those of miniImageNet."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from benchbench.contracts.fewshot import TaskInfo
+from benchbench.methods.fewshot._episodic import EpisodeShape
+from benchbench.methods.fewshot._learned_init import LearnedInitialisation
+from benchbench.methods.fewshot._reptile import Reptile
+from benchbench.methods.fewshot.anil import ANIL
+from benchbench.methods.fewshot.fomaml import FirstOrderMAML
+from benchbench.methods.fewshot.matching import MatchingNet
+from benchbench.methods.fewshot.meta_sgd import MetaSGD
+from benchbench.methods.fewshot.proto_maml import ProtoMAML
+from benchbench.methods.fewshot.protonet import ProtoNet
+from benchbench.methods.fewshot.relation import RelationNet
+
+
+def task(way: int, shot: int, colour: bool) -> TaskInfo:
+    shape = (3, 84, 84) if colour else (1, 28, 28)
+    return TaskInfo(
+        name="t", kind="classification", n_way=way, k_shot=shot, n_query=15 * way if colour else way, input_shape=shape
+    )
+
+
+@pytest.mark.parametrize(
+    ("method", "way", "shot", "colour", "expected"),
+    [
+        (ProtoNet, 5, 1, False, (60, 1, 5)),
+        (ProtoNet, 20, 5, False, (60, 5, 5)),
+        (ProtoNet, 5, 1, True, (30, 1, 15)),
+        (ProtoNet, 5, 5, True, (20, 5, 15)),
+        (MatchingNet, 5, 1, False, (60, 1, 5)),
+        (MatchingNet, 5, 5, True, (5, 5, 15)),
+        (RelationNet, 5, 1, True, (5, 1, 15)),
+        (RelationNet, 5, 5, True, (5, 5, 10)),
+    ],
+)
+def test_training_episodes(method: Any, way: int, shot: int, colour: bool, expected: tuple[int, int, int]) -> None:
+    n_way, k_shot, n_query = expected
+    found = method().episode_shape(task(way, shot, colour))
+    assert found == EpisodeShape(n_way=n_way, k_shot=k_shot, n_query=n_query)
+
+
+@pytest.mark.parametrize(
+    ("method", "way", "shot", "colour", "expected"),
+    [
+        (LearnedInitialisation, 5, 1, False, {"meta_batch": 32, "inner_rate": 0.4, "train_steps": 1, "test_steps": 3}),
+        (LearnedInitialisation, 5, 5, True, {"meta_batch": 2, "inner_rate": 0.01, "train_steps": 5, "test_steps": 10}),
+        (FirstOrderMAML, 5, 1, False, {"inner_rate": 0.1, "train_steps": 3, "train_queries": 1}),
+        (FirstOrderMAML, 5, 1, True, {"inner_rate": 0.01, "train_steps": 5, "train_queries": 15}),
+        (ANIL, 5, 1, True, {"meta_batch": 4, "inner_rate": 0.01, "train_steps": 5, "test_steps": 10}),
+        (MetaSGD, 20, 1, False, {"inner_rate": 0.4, "train_steps": 1, "test_steps": 1}),
+        (MetaSGD, 5, 1, True, {"inner_rate": 0.01, "train_steps": 1, "test_steps": 1, "train_queries": 15}),
+        (ProtoMAML, 5, 1, False, {"inner_rate": 0.01, "train_steps": 1}),
+        (ProtoMAML, 5, 1, True, {"inner_rate": 0.01, "train_steps": 5}),
+        (Reptile, 5, 1, False, {"inner_batch": 10, "train_steps": 5, "train_shots": 10, "test_steps": 50}),
+        (Reptile, 5, 5, False, {"test_steps": 15}),
+        (Reptile, 20, 5, False, {"inner_batch": 20, "train_steps": 10, "inner_rate": 5e-4, "test_steps": 10}),
+        (Reptile, 5, 1, True, {"inner_batch": 10, "train_steps": 8, "train_shots": 15, "test_steps": 50}),
+    ],
+)
+def test_gradient_steps(method: Any, way: int, shot: int, colour: bool, expected: dict[str, Any]) -> None:
+    found = method.settings(task(way, shot, colour))
+    assert {name: found[name] for name in expected} == expected
