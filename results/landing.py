@@ -116,7 +116,7 @@ def list_landed(folder: Path) -> list[Landed]:
     """Return the landing files, oldest first; an absent folder holds none. Names that are not ours have version 0."""
     try:
         names = sorted(entry.name for entry in os.scandir(folder) if entry.name.endswith(".parquet"))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return []
     found = []
     for name in names:

@@ -55,10 +55,18 @@ class Store(Readable):
         The DuckDB file. Landing files and locks live in ``<path>.landing/``.
     wait_seconds : float
         How long to wait for others who use the file before giving up.
+
+    Raises
+    ------
+    InputError
+        If the path has no name, like "" or "/".
     """
 
     def __init__(self, path: str | os.PathLike[str], *, wait_seconds: float = 15.0) -> None:
         self.path = Path(path).expanduser()
+        if not self.path.name:
+            given = f"{str(path)!r}{', which is the current folder' if str(path) in ('', '.') else ''}"
+            raise InputError(f"got {given} as results database; give the path of a file, like results.duckdb")
         self.landing = self.path.with_name(self.path.name + ".landing")
         self.wait_seconds = wait_seconds
 
@@ -219,12 +227,9 @@ class Store(Readable):
         StoreError
             If others keep it in use, or it is newer than this code.
         """
+        if not self.exists():
+            raise self._missing()
         landed = landing.list_landed(self.landing)
-        if not landed and not self.path.is_file():
-            what = "is a folder" if self.path.is_dir() else "does not exist"
-            raise InputError(
-                f"the results database {self.path} {what}; make one with `bench run`, or name another with --db"
-            )
         con = connect()
         try:
             # first what has landed, then the file: whatever is folded in between is then seen twice rather than never
@@ -255,8 +260,32 @@ class Store(Readable):
         check_version(con, self.path)
 
     def exists(self) -> bool:
-        """Whether anything was ever recorded here."""
-        return self.path.is_file() or bool(landing.list_landed(self.landing))
+        """Whether anything was ever recorded here.
+
+        Raises
+        ------
+        InputError
+            If the path cannot be looked at.
+        """
+        try:
+            return self.path.is_file() or bool(landing.list_landed(self.landing))
+        except OSError as error:
+            raise InputError(f"cannot read the results database {self.path}: {error.strerror or error}") from error
+
+    def _missing(self) -> InputError:
+        """Return the error that says what there is in place of a database."""
+        above = next((folder for folder in self.path.parents if folder.exists()), self.path.parent)
+        if self.path.is_dir():
+            what = "is a folder"
+        elif self.path.exists():
+            what = "is not a regular file"
+        elif above.is_file():
+            what = f"does not exist: {above} is a file, not a folder"
+        else:
+            what = "does not exist"
+        return InputError(
+            f"the results database {self.path} {what}; make one with `bench run`, or name another with --db"
+        )
 
 
 class StoreInUse(StoreError):

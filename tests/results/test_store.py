@@ -276,6 +276,19 @@ def test_reading_what_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="is a folder"):
         Store(tmp_path).runs()
     assert list(tmp_path.iterdir()) == []
+    (tmp_path / "file").write_text("x")
+    below = Store(tmp_path / "file" / "results.duckdb")
+    with pytest.raises(InputError, match=r"does not exist: .*file is a file, not a folder; make one"):
+        below.runs()
+    assert not below.exists()
+    with pytest.raises(InputError, match="File name too long"):
+        Store(tmp_path / ("x" * 300)).runs()
+
+
+@pytest.mark.parametrize("path", ["", ".", "/"])
+def test_a_path_that_names_no_file(path: str) -> None:
+    with pytest.raises(InputError, match=r"give the path of a file, like results\.duckdb"):
+        Store(path)
 
 
 def test_writing_where_nothing_can_be_written(tmp_path: Path) -> None:
