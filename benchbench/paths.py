@@ -5,7 +5,10 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-__all__ = ["cache_dir", "data_dir", "default_db"]
+__all__ = ["DEFAULT_DB", "cache_dir", "data_dir", "default_db"]
+
+DEFAULT_DB = Path(".benchbench") / "benchbench.duckdb"
+"""The results database under the current folder; commands that read take its absence for "no results yet"."""
 
 
 def _user_cache() -> Path:
@@ -28,4 +31,4 @@ def cache_dir() -> Path:
 def default_db() -> Path:
     """The results database: `BENCHBENCH_DB`, else `.benchbench/benchbench.duckdb` under the current folder."""
     chosen = os.environ.get("BENCHBENCH_DB")
-    return Path(chosen).expanduser() if chosen else Path(".benchbench") / "benchbench.duckdb"
+    return Path(chosen).expanduser() if chosen else DEFAULT_DB

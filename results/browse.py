@@ -77,17 +77,22 @@ def state_of(store: Store) -> State:
         facts: State = (found.st_mtime_ns, found.st_size, found.st_ino)
     except OSError:
         facts = (0, 0, 0)
-    return (str(store.path), *facts, *(one.path.name for one in list_landed(store.landing)))
+    try:
+        landed = [one.path.name for one in list_landed(store.landing)]
+    except OSError:
+        # `trouble_with` says so
+        landed = []
+    return (str(store.path), *facts, *landed)
 
 
 def trouble_with(store: Store) -> Trouble | None:
     """Return why there is nothing to show, or None."""
-    if not store.exists():
-        return Trouble(
-            kind="absent",
-            message=f"There is no results database at {store.path}; `bench run` makes one on its first use.",
-        )
     try:
+        if not store.is_recorded():
+            return Trouble(
+                kind="absent",
+                message=f"There is no results database at {store.path}; `bench run` makes one on its first use.",
+            )
         with store.reading() as con:
             row = con.execute("SELECT EXISTS (FROM attempts), EXISTS (FROM runs)").fetchone()
     except StoreInUse as error:

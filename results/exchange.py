@@ -85,7 +85,7 @@ def open_results(path: Path) -> Readable:
     if path.is_dir():
         return Export(path)
     store = Store(path)
-    if not store.exists():
+    if not store.is_recorded():
         raise InputError(
             f"there are no results at {path}; expected a database or a folder made by `bench results export`"
         )

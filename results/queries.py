@@ -66,7 +66,17 @@ class Readable(ABC):
 
     @abstractmethod
     def exists(self) -> bool:
-        """Whether there is anything to read."""
+        """Whether there is anything to read.
+
+        Raises
+        ------
+        InputError
+            If there is not, and that can only be a mistake.
+        """
+
+    def is_recorded(self) -> bool:
+        """Whether anything was ever recorded here; asked by those who are about to make it."""
+        return self.exists()
 
     def board_attempts(self, suite: str | None = None) -> list[dict[str, Any]]:
         """Return the attempts that count: one a trial, with the columns `BOARD_COLUMNS`; of all suites if none is named."""
@@ -100,7 +110,7 @@ class Readable(ABC):
         include_failed : bool
             Whether a trial counts as done whose newest attempt neither ended well nor was declined.
         """
-        if not self.exists():
+        if not self.is_recorded():
             return set()
         done = "" if include_failed else " HAVING arg_max(outcome, started_at) IN ('ok', 'declined')"
         keys = "trial_id, adapter_source_hash, task_fingerprint, protocol_version"
@@ -112,7 +122,7 @@ class Readable(ABC):
 
     def next_try(self, trial_id: str) -> int:
         """Return the number that the next try of a trial gets, counted from 1 over all runs."""
-        if not self.exists():
+        if not self.is_recorded():
             return 1
         with self.reading() as con:
             row = con.execute("SELECT count(*) + 1 FROM attempts WHERE trial_id = $1", [trial_id]).fetchone()

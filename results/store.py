@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchbench.errors import InputError, StoreError
+from benchbench.paths import DEFAULT_DB
 from benchbench.records import Attempt, RunRecord
 from benchbench.results import fold, landing, locks
 from benchbench.results.migrations import check_version, migrate
@@ -227,7 +228,7 @@ class Store(Readable):
         StoreError
             If others keep it in use, or it is newer than this code.
         """
-        if not self.exists():
+        if not self.is_recorded():
             raise self._missing()
         landed = landing.list_landed(self.landing)
         con = connect()
@@ -260,6 +261,20 @@ class Store(Readable):
         check_version(con, self.path)
 
     def exists(self) -> bool:
+        """Whether there is anything to read; only the default database may be missing, and that only as long as nothing is there.
+
+        Raises
+        ------
+        InputError
+            If another path holds no database, or the path cannot be looked at.
+        """
+        if self.is_recorded():
+            return True
+        if self.path != DEFAULT_DB or self.path.exists():
+            raise self._missing()
+        return False
+
+    def is_recorded(self) -> bool:
         """Whether anything was ever recorded here.
 
         Raises

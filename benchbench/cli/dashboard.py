@@ -43,9 +43,12 @@ def dashboard(
     ),
 ) -> None:
     """Browse results: leaderboards, comparisons, methods, tasks, curves, runs."""
-    path = db_path(db).resolve()
-    if path.is_dir():
-        raise InputError(f"{path} is a folder; give the path of a database file, like {path}/results.duckdb")
+    from benchbench.results.store import Store
+
+    store = Store(db_path(db))
+    # only to refuse a wrong path: the default database may come while the dashboard is open
+    store.exists()
+    path = store.path.resolve()
     check_free(host, port)
     if not is_loopback(host):
         sys.stderr.write(

@@ -26,7 +26,7 @@ def runs(
     check_format(format_)
     store = Store(db_path(db))
     if run is None:
-        _list_runs(store.runs(limit), format_)
+        _list_runs(store.runs(limit) if store.exists() else [], format_)
         return
     known = [r["run_id"] for r in store.runs()]
     found = [r for r in known if r.startswith(run)]

@@ -27,6 +27,7 @@ def test_it_listens_on_this_machine_alone_and_asks_nobody(
 ) -> None:
     started: list[Any] = []
     monkeypatch.setattr(os, "execve", lambda *arguments: started.append(arguments))
+    Store(tmp_path / "results.duckdb").open_for_writing()
     bench("dashboard", "--db", tmp_path / "results.duckdb", "--port", free_port())
     ((program, command, environment),) = started
     assert program == sys.executable
@@ -84,6 +85,7 @@ def test_a_port_that_is_taken_and_a_host_that_is_none(bench: Bench, tmp_path: Pa
     with pytest.raises(InputError, match="no address of this machine"):
         dashboard.check_free("no such host.invalid", port)
     bench("dashboard", "--db", tmp_path, raises=InputError)
+    bench("dashboard", "--db", tmp_path / "mistyped.duckdb", raises=InputError)
 
 
 def free_port() -> int:

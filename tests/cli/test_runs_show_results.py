@@ -140,3 +140,53 @@ def test_a_missing_database_or_export_is_bad_input_without_traceback(arguments: 
     assert done.stderr.startswith("error: ")
     assert "Traceback" not in done.stderr
     assert not (tmp_path / "no.duckdb").exists()
+
+
+READERS = [
+    ["runs"],
+    ["show", "ab"],
+    ["leaderboard", "--suite", "smoke"],
+    ["leaderboard", "--suite", "all"],
+    ["plot", "curves", "--suite", "smoke", "--format", "json"],
+    ["compare-methods", "maml", "protonet", "--suite", "smoke"],
+    ["anytime", "--suite", "hpo"],
+    ["published", "--suite", "omniglot"],
+    ["orderings", "--suite", "fewshot"],
+    ["publish", "site"],
+    ["results", "export", "export"],
+    ["dashboard"],
+]
+
+
+@pytest.mark.parametrize("arguments", READERS, ids=" ".join)
+def test_a_named_path_without_a_database_is_bad_input_of_every_command_that_reads(
+    arguments: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("text").write_text("x")
+    Path("folder").mkdir()
+    wanted = {
+        "": "give the path of a file",
+        "/": "give the path of a file",
+        "folder": "the results database folder is a folder; ",
+        "mistyped.duckdb": "the results database mistyped.duckdb does not exist; ",
+        "text/results.duckdb": "the results database text/results.duckdb does not exist: text is a file, not a folder; ",
+    }
+    for db, message in wanted.items():
+        error = bench(*arguments, "--db", db).exception
+        assert isinstance(error, InputError), (db, error)
+        assert message in str(error)
+    monkeypatch.setenv("BENCHBENCH_DB", "mistyped.duckdb")
+    assert wanted["mistyped.duckdb"] in str(bench(*arguments).exception)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["folder", "text"]
+
+
+def test_the_default_database_may_not_be_there_yet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert lines_of("leaderboard", "--suite", "smoke") == [
+        "No results of suite smoke yet. Make some: bench run --suite smoke"
+    ]
+    assert lines_of("runs") == ["No runs yet. Make one: bench run --suite fewshot"]
+    assert json.loads(bench("runs", "--format", "json").stdout) == []
+    Path(".benchbench/benchbench.duckdb").mkdir(parents=True)
+    assert "is a folder" in str(bench("leaderboard", "--suite", "smoke").exception)

@@ -280,7 +280,7 @@ def test_reading_what_is_not_there(tmp_path: Path) -> None:
     below = Store(tmp_path / "file" / "results.duckdb")
     with pytest.raises(InputError, match=r"does not exist: .*file is a file, not a folder; make one"):
         below.runs()
-    assert not below.exists()
+    assert not below.is_recorded()
     with pytest.raises(InputError, match="File name too long"):
         Store(tmp_path / ("x" * 300)).runs()
 
