@@ -210,7 +210,7 @@ class Store(Readable):
         part = self.path.with_name(f".{self.path.name}.{uuid.uuid4().hex[:8]}.part")
         con = connect()
         try:
-            con.execute(f"ATTACH {fold.quoted(str(part))} AS store")
+            con.execute(f"ATTACH {fold.quoted(str(part.absolute()))} AS store (TYPE duckdb)")
             fold.create_tables(con, "store")
         finally:
             con.close()
@@ -315,10 +315,11 @@ class StoreInUse(StoreError):
 
 
 def connect() -> duckdb.DuckDBPyConnection:
-    """Return a connection to nothing but memory, which fetches no extension from anywhere."""
+    """Return a connection to nothing but memory, which fetches and loads no extension from anywhere."""
     import duckdb
 
-    return duckdb.connect(":memory:", config={"autoinstall_known_extensions": "false"})
+    off = {"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"}
+    return duckdb.connect(":memory:", config=off)
 
 
 def attach(con: duckdb.DuckDBPyConnection, path: Path, *, read_only: bool, deadline: float) -> None:
@@ -334,10 +335,12 @@ def attach(con: duckdb.DuckDBPyConnection, path: Path, *, read_only: bool, deadl
     import duckdb
 
     began, pause = time.monotonic(), 0.005
-    mode = " (READ_ONLY)" if read_only else ""
+    # the type, or DuckDB looks for an extension that reads what it finds (SQLite); absolute, or it takes the name for something
+    # else than a file (`:memory:`, `md:x`)
+    mode = "TYPE duckdb, READ_ONLY" if read_only else "TYPE duckdb"
     while True:
         try:
-            con.execute(f"ATTACH {fold.quoted(str(path))} AS store{mode}")
+            con.execute(f"ATTACH {fold.quoted(str(path.absolute()))} AS store ({mode})")
             return
         except duckdb.Error as error:
             text = str(error).splitlines()[0]

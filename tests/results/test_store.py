@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import logging
 import math
 import os
+import sqlite3
 from pathlib import Path
 from typing import Any
 
@@ -308,15 +310,33 @@ def test_writing_to_a_folder_without_permission(tmp_path: Path) -> None:
 
 def test_files_that_are_no_results(tmp_path: Path) -> None:
     text, other = tmp_path / "text.duckdb", tmp_path / "other.duckdb"
+    empty, lite = tmp_path / "empty.duckdb", tmp_path / "lite.duckdb"
     text.write_text("hello\n" * 1000)
+    empty.touch()
+    with contextlib.closing(sqlite3.connect(lite)) as con, con:
+        con.execute("CREATE TABLE attempts (attempt_id TEXT)")
     duckdb.connect(str(other)).close()
-    for path, message in ((text, "is not a DuckDB database"), (other, "not one of benchbench results")):
+    foreign = dict.fromkeys((text, empty, lite), "is not a DuckDB database") | {other: "not one of benchbench results"}
+    for path, message in foreign.items():
         content = path.read_bytes()
         with pytest.raises(InputError, match=message):
             Store(path).open_for_writing()
         with pytest.raises(InputError, match=message):
             Store(path).runs()
         assert path.read_bytes() == content
+
+
+@pytest.mark.parametrize("name", [":memory:", "md:results", "sqlite:results"])
+def test_names_that_mean_something_else_to_duckdb(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, make_attempt: Any
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    store = Store(name)
+    store.open_for_writing()
+    store.land_attempts([make_attempt(1)])
+    store.ingest()
+    assert Path(name).is_file()
+    assert len(Store(name).done_keys("tiny")) == 1
 
 
 def test_the_landing_folder_may_vanish(store: Store, make_attempt: Any) -> None:
