@@ -34,7 +34,7 @@ def version_of(con: duckdb.DuckDBPyConnection, path: Path) -> int:
         row = None
     if row is None or not str(row[0]).isdigit():
         raise InputError(
-            f"{path} is a DuckDB database, but not one of benchbench results; choose another file with --db PATH"
+            f"{path} is a DuckDB database, but not one of benchbench results; give the path of a results database"
         )
     return int(row[0])
 

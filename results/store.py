@@ -345,7 +345,7 @@ def attach(con: duckdb.DuckDBPyConnection, path: Path, *, read_only: bool, deadl
         except duckdb.Error as error:
             text = str(error).splitlines()[0]
             if "not a valid DuckDB database" in text:
-                raise InputError(f"{path} is not a DuckDB database; choose another file with --db PATH") from error
+                raise InputError(f"{path} is not a DuckDB database; give the path of a results database") from error
             if not ("set lock" in text or isinstance(error, duckdb.ResourceInUseException)):
                 raise StoreError(f"cannot open {path}: {text}") from error
             if time.monotonic() >= deadline:

@@ -142,6 +142,18 @@ def test_a_missing_database_or_export_is_bad_input_without_traceback(arguments: 
     assert not (tmp_path / "no.duckdb").exists()
 
 
+def test_a_foreign_file_is_refused_in_words_that_fit_commands_without_db(db: Path, tmp_path: Path) -> None:
+    (tmp_path / "text.duckdb").write_text("hello")
+    for arguments in (
+        ["compare", tmp_path / "text.duckdb", db],
+        ["results", "merge", tmp_path / "text.duckdb", "--db", db],
+    ):
+        error = bench(*arguments).exception
+        assert isinstance(error, InputError)
+        assert "text.duckdb is not a DuckDB database; give the path of a results database" in str(error)
+        assert "--db" not in str(error)
+
+
 READERS = [
     ["runs"],
     ["show", "ab"],
