@@ -19,7 +19,8 @@ from benchbench.errors import InputError, StoreError
 from benchbench.paths import DEFAULT_DB
 from benchbench.records import Attempt, RunRecord
 from benchbench.results import fold, landing, locks
-from benchbench.results.migrations import check_version, migrate
+from benchbench.results.landing import VERSION
+from benchbench.results.migrations import check_version, migrate, version_of
 from benchbench.results.queries import Readable
 
 if TYPE_CHECKING:
@@ -85,6 +86,7 @@ class Store(Readable):
             raise InputError(
                 f"{self.path} is a folder; give the path of a database file, like {self.path}/results.duckdb"
             )
+        self._refuse_foreign()
         try:
             self.landing.mkdir(parents=True, exist_ok=True)
             probe = self.landing / f".{uuid.uuid4().hex}.part"
@@ -96,6 +98,25 @@ class Store(Readable):
             ) from error
         with self._attached(self.wait_seconds):
             pass
+
+    def _refuse_foreign(self) -> None:
+        """Refuse a file that is no database of ours, or of a newer benchbench, before a landing folder is made beside it."""
+        try:
+            if self.landing.is_dir() or not self.path.exists():
+                return
+            if not self.path.is_file():
+                raise InputError(f"{self.path} is not a regular file; give the path of a database file")
+        except OSError as error:
+            raise InputError(
+                f"cannot write results to {self.path}: {error.strerror or error}; choose another place with --db PATH"
+            ) from error
+        con = connect()
+        try:
+            attach(con, self.path, read_only=True, deadline=time.monotonic() + self.wait_seconds)
+            if version_of(con, self.path) > VERSION:
+                check_version(con, self.path)
+        finally:
+            con.close()
 
     def land_attempts(self, attempts: Sequence[Attempt]) -> None:
         """Make a batch of attempts durable; they are safe, and seen by readers, when this returns.

@@ -324,6 +324,10 @@ def test_files_that_are_no_results(tmp_path: Path) -> None:
         with pytest.raises(InputError, match=message):
             Store(path).runs()
         assert path.read_bytes() == content
+    # nothing is made beside a file that is refused
+    assert {p for p in tmp_path.iterdir() if p.suffix != ".duckdb"} == set()
+    with pytest.raises(InputError, match="is not a regular file"):
+        Store(os.devnull).open_for_writing()
 
 
 @pytest.mark.parametrize("name", [":memory:", "md:results", "sqlite:results"])
