@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from benchbench.cli.common import DbOption, FormatOption, check_format, db_path, print_json
+from benchbench.errors import InputError, UnknownNameError
 
 if TYPE_CHECKING:
     from benchbench.results.exchange import ImportReport
@@ -28,7 +29,6 @@ def results_export(
     format_: FormatOption = "table",
 ) -> None:
     """Write results to a folder of Parquet files that `bench results import` reads anywhere."""
-    from benchbench.errors import UnknownNameError
     from benchbench.results.exchange import export_results
     from benchbench.results.store import Store
 
@@ -61,7 +61,6 @@ def results_import(
     format_: FormatOption = "table",
 ) -> None:
     """Add exported or published results to the database; what is known already is ignored."""
-    from benchbench.errors import InputError
     from benchbench.results.exchange import import_results
     from benchbench.results.store import Store
 
@@ -72,12 +71,23 @@ def results_import(
             raise InputError(
                 f"--{given[0]} is for published results; say which: --from amlb, aslib, long or metadataset"
             )
+        for path in paths:
+            _refuse_file(path)
         _report([(path, import_results(store, path)) for path in paths], store.path, format_)
         return
     if not suite or not source:
         lacking = "--suite NAME" if not suite else "--source ADDRESS_OR_CITATION"
         raise InputError(f"published results need a suite of their own and their source; add {lacking}")
     _import_published(store, paths, from_, suite, source, track, metric, format_)
+
+
+def _refuse_file(path: Path) -> None:
+    """Raise `InputError` for a file: an export is a folder, and of published results the format must be said."""
+    if path.is_file():
+        raise InputError(
+            f"{path} is a file, not the folder of an export; of published results say the format with --from amlb, aslib, long or"
+            f" metadataset, and --suite and --source; a database is added with: bench results merge {path}"
+        )
 
 
 def _import_published(

@@ -117,6 +117,19 @@ def test_results_travel(db: Path, tmp_path: Path) -> None:
     assert lines_of("runs", "--db", other) == lines_of("runs", "--db", db)
 
 
+def test_a_file_to_import_needs_a_format(db: Path, tmp_path: Path) -> None:
+    (tmp_path / "ok.csv").write_text("method,task,score\n")
+    other = tmp_path / "other.duckdb"
+    for path in (tmp_path / "ok.csv", db):
+        error = bench("results", "import", path, "--db", other).exception
+        assert isinstance(error, InputError)
+        assert f"{path} is a file, not the folder of an export; of published results say the format with --from" in str(
+            error
+        )
+        assert f"bench results merge {path}" in str(error)
+    assert not other.exists()
+
+
 def test_export_of_an_unknown_suite(db: Path, tmp_path: Path) -> None:
     error = bench("results", "export", tmp_path / "e", "--suite", "tinny", "--db", db).exception
     assert isinstance(error, UnknownNameError)
