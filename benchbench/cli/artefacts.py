@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from benchbench.cli.common import FormatOption, check_format, print_json, print_table, split_list
-from benchbench.errors import InputError
+from benchbench.errors import InputError, UnknownNameError
 
 __all__ = ["artefacts_list", "artefacts_remove"]
 
@@ -51,8 +51,13 @@ def artefacts_remove(
     """Remove artefacts, so that the next trial trains anew."""
     from benchbench.artefacts import remove
 
-    if sum(map(bool, (keys, method, all_))) != 1:
+    given = [
+        what for what, is_given in (("names of artefacts", keys), ("--method", method), ("--all", all_)) if is_given
+    ]
+    if not given:
         raise InputError("say what to remove: names of artefacts, or --method, or --all")
+    if len(given) > 1:
+        raise InputError(f"{' and '.join(given)} exclude each other; give one of them")
     found = _chosen(method)
     if keys:
         unknown = [key for key in keys if sum(entry.key.startswith(key) for entry in found) != 1]
@@ -67,10 +72,25 @@ def artefacts_remove(
 
 
 def _chosen(methods: list[str] | None) -> list[Any]:
-    from benchbench.artefacts import entries
+    """Return the artefacts of those methods, or all.
 
-    names = split_list(methods)
-    return [entry for entry in entries() if not names or entry.method in names]
+    Raises
+    ------
+    UnknownNameError
+        If there is neither a method of that name nor an artefact of one: those of methods that are gone can be removed, too.
+    """
+    from benchbench.artefacts import entries
+    from benchbench.registry import methods as known_methods
+
+    names, found = split_list(methods), list(entries())
+    if methods and not names:
+        raise InputError("--method names no method; list them with: bench list methods")
+    if unknown := set(names) - {entry.method for entry in found}:
+        known = {*known_methods(), *(entry.method for entry in found)}
+        for name in names:
+            if name in unknown - known:
+                raise UnknownNameError("method", name, known, "List them with: bench list methods")
+    return [entry for entry in found if not names or entry.method in names]
 
 
 def _row(entry: Any) -> dict[str, Any]:

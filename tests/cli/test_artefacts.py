@@ -8,9 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 from benchbench import artefacts
 from benchbench.checkpoints import Checkpoint, CheckpointFile
+from benchbench.cli.main import app
 from benchbench.errors import ClusterError, InputError
 from benchbench.protocols.base import PhaseClock
 
@@ -80,7 +82,25 @@ def test_remove(bench: Callable[..., str], keys: list[str]) -> None:
     assert bench("artefacts", "list").startswith("No artefacts")
 
 
-def test_nothing_is_removed_by_mistake(bench: Callable[..., str], keys: list[str]) -> None:
-    for arguments in ([], [keys[0], "--all"], ["no such"], ["--all", "--method", "proto"]):
-        bench("artefacts", "remove", *arguments, raises=InputError)
+def refusal(*arguments: str) -> str:
+    error = CliRunner().invoke(app, ["artefacts", *arguments]).exception
+    assert isinstance(error, InputError)
+    return str(error)
+
+
+def test_nothing_is_removed_by_mistake(keys: list[str]) -> None:
+    assert "say what to remove" in refusal("remove")
+    assert "names of artefacts and --all exclude each other" in refusal("remove", keys[0], "--all")
+    assert "--method and --all exclude each other" in refusal("remove", "--all", "--method", "proto")
+    assert "not the beginning of exactly one artefact" in refusal("remove", "no such")
+    assert "--method names no method" in refusal("remove", "--method", "")
+    assert len(list(artefacts.entries())) == 3
+
+
+def test_a_method_that_never_was_is_bad_input(bench: Callable[..., str], keys: list[str]) -> None:
+    for command in ("list", "remove"):
+        # of the methods that are installed, and of those there are artefacts of
+        assert "unknown method 'protnet'; did you mean 'protonet'" in refusal(command, "--method", "protnet")
+        assert "did you mean 'siam'" in refusal(command, "--method", "proto,siaam")
+    assert "removed 0 artefacts" in bench("artefacts", "remove", "--method", "protonet")
     assert len(list(artefacts.entries())) == 3
