@@ -158,11 +158,13 @@ def test_tasks_and_methods_restrict_the_board(bench: Bench, suite_file: Path, la
     assert {m for m, _ in board(bench, suite_file, db, "--method", "pixel_nn")} == {"pixel_nn"}
 
 
-def test_no_results_yet(bench: Bench, suite_file: Path, tmp_path: Path) -> None:
-    db = tmp_path / "none.duckdb"
-    assert json.loads(bench("leaderboard", "--suite", suite_file, "--db", db, "--format", "json")) == []
-    assert "bench run --suite pair" in bench("leaderboard", "--suite", suite_file, "--db", db)
-    assert not db.exists()
+def test_no_results_yet(bench: Bench, suite_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert json.loads(bench("leaderboard", "--suite", suite_file, "--format", "json")) == []
+    assert "bench run --suite pair" in bench("leaderboard", "--suite", suite_file)
+    assert not (tmp_path / ".benchbench").exists()
+    # a path that was named is most likely mistyped
+    bench("leaderboard", "--suite", suite_file, "--db", tmp_path / "none.duckdb", raises=InputError)
 
 
 @pytest.mark.parametrize(
@@ -184,6 +186,7 @@ def test_wrong_input(
 def test_errors_of_the_command_itself(suite_file: Path, tmp_path: Path, what: str) -> None:
     rubbish = tmp_path / "rubbish.duckdb"
     rubbish.write_text("this is no database, though it is long enough to be one\n" * 100)
+    Store(tmp_path / "x.duckdb").open_for_writing()
     suite, db = ("fewshoot", tmp_path / "x.duckdb") if what == "suite" else (str(suite_file), rubbish)
     done = subprocess.run(
         [sys.executable, "-P", "-m", "benchbench", "leaderboard", "--suite", suite, "--db", str(db)],
