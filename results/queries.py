@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchbench.errors import InputError
 from benchbench.records import OUTCOMES
+from benchbench.stats.intervals import estimate_of_summary
 
 if TYPE_CHECKING:
     import duckdb
@@ -155,14 +156,25 @@ class Readable(ABC):
         return rows
 
     def attempts_of_run(self, run_id: str) -> list[dict[str, Any]]:
-        """Return the attempts of one run in the order they began, short: id, task, method, outcome, score, error, seconds."""
+        """Return the attempts of one run in the order they began, short: id, task, method, outcome, score, error, seconds.
+
+        `ci95` is the half-width of the score's 95 % interval over the units of this attempt, None where it cannot be known.
+        """
         with self.reading() as con:
-            return dicts(
+            rows = dicts(
                 con,
-                "SELECT attempt_id, task, method, params_json AS params, seed, try_number, outcome, metric, score, seconds,"
-                " error_type, error_message FROM attempts WHERE run_id = $1 ORDER BY started_at, attempt_id",
+                "SELECT attempt_id, task, method, params_json AS params, seed, try_number, outcome, metric, score, score_sd,"
+                " n_units, unit, seconds, error_type, error_message FROM attempts WHERE run_id = $1"
+                " ORDER BY started_at, attempt_id",
                 [run_id],
             )
+        for row in rows:
+            row["params"] = json.loads(row["params"])
+            deviation = row.pop("score_sd")
+            row["ci95"] = (
+                None if row["score"] is None else estimate_of_summary(row["score"], deviation, row["n_units"]).ci95
+            )
+        return rows
 
     def attempt(self, prefix: str) -> dict[str, Any]:
         """Return everything that is recorded of the attempt whose id begins with `prefix`.

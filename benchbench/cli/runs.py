@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 import time
 from typing import Annotated, Any
@@ -12,6 +13,11 @@ from benchbench.cli.common import DbOption, FormatOption, check_format, db_path,
 from benchbench.errors import InputError
 
 __all__ = ["runs"]
+
+_HEADERS = ["attempt", "method", "task", "seed", "try", "outcome", "metric", "score", "± 95 %", "n", "seconds", "error"]
+# what a narrow terminal goes without, the first first
+_EXPENDABLE = ("try", "seconds", "seed")
+ROOM_FOR_ERRORS = 24
 
 
 def runs(
@@ -37,13 +43,23 @@ def runs(
     if format_ == "json":
         print_json(rows)
         return
-    headers = ["attempt", "method", "task", "seed", "try", "outcome", "score", "seconds", "error"]
+    _print_attempts(rows)
+
+
+def _print_attempts(rows: list[dict[str, Any]]) -> None:
     cells = [_attempt_cells(r) for r in rows]
-    used = sum(max(len(row[i]) for row in [headers, *cells]) + 2 for i in range(8))
-    room = max(_columns() - used, 24)
+    widths = [max(len(row[i]) for row in [_HEADERS, *cells]) + 2 for i in range(len(_HEADERS) - 1)]
+    shown = list(range(len(widths)))
+    for name in _EXPENDABLE:
+        if sum(widths[i] for i in shown) + ROOM_FOR_ERRORS <= _columns():
+            break
+        shown.remove(_HEADERS.index(name))
+    room = max(_columns() - sum(widths[i] for i in shown), ROOM_FOR_ERRORS)
     for row in cells:
-        row[8] = row[8] if len(row[8]) <= room else row[8][: room - 3] + "..."
-    print_table(headers, cells, right=(3, 4, 6, 7))
+        row[-1] = row[-1] if len(row[-1]) <= room else row[-1][: room - 3] + "..."
+    shown.append(len(widths))
+    right = [at for at, i in enumerate(shown) if _HEADERS[i] in ("seed", "try", "score", "± 95 %", "n", "seconds")]
+    print_table([_HEADERS[i] for i in shown], [[row[i] for i in shown] for row in cells], right)
 
 
 def _list_runs(rows: list[dict[str, Any]], format_: str) -> None:
@@ -85,16 +101,24 @@ def _run_cells(row: dict[str, Any]) -> list[str]:
 def _attempt_cells(row: dict[str, Any]) -> list[str]:
     from benchbench.stats.labels import method_label
 
+    half_width = row["ci95"]
     lines = f"{row['error_type']}: {row['error_message']}".removeprefix(": ").strip().splitlines()
     text = lines[0] if lines else ""
     return [
         row["attempt_id"][:10],
-        method_label(row["method"], row["params"]),
+        method_label(row["method"], json.dumps(row["params"])),
         row["task"],
         str(row["seed"]),
         str(row["try_number"]),
         row["outcome"],
+        row["metric"],
         "" if row["score"] is None else f"{row['score']:.4f}",
+        "" if half_width is None else f"{half_width:.4f}",
+        "" if row["score"] is None or not row["n_units"] else _units(row["n_units"], row["unit"]),
         f"{row['seconds']:.1f}",
         text,
     ]
+
+
+def _units(n: int, unit: str) -> str:
+    return f"{n:,} {unit}{'' if n == 1 else 's'}".rstrip() if unit else f"{n:,}"

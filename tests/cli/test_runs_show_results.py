@@ -23,7 +23,7 @@ def attempt(attempt_id: str, **changes: Any) -> Attempt:
         "suite_version": "1", "track": "fewshot", "task": "letters", "task_fingerprint": "f", "protocol_version": "1",
         "method": "maml", "params": {"lr": 0.5}, "transductive": False, "seed": 3, "preset": "quick", "budget": {"test_units": 2},
         "threads": 1, "device": "cpu", "outcome": "ok", "metric": "accuracy", "score": 0.75, "unit": "episode",
-        "n_units": 2, "unit_scores": [0.5, 1.0], "curve": [CurvePoint(10, 1.5, "loss", float("nan"))],
+        "score_sd": 0.125**0.5, "n_units": 2, "unit_scores": [0.5, 1.0], "curve": [CurvePoint(10, 1.5, "loss", float("nan"))],
         "phases": {"adapt": 0.125}, "environment": {"torch": "2.13.0"}, "environment_hash": "e", "started_at": 60.0,
     }  # fmt: skip
     return Attempt(**{**values, **changes})
@@ -76,8 +76,38 @@ def test_the_attempts_of_a_run(db: Path) -> None:
     failed = next(line for line in lines if "broken" in line)
     assert "ValueError: no" in failed
     assert "way" not in failed
+    scored = next(line for line in lines if "maml" in line)
+    # of the units 0.5 and 1.0: Student's t of one degree of freedom, 12.7062, times 0.353553 / sqrt(2)
+    assert scored.split()[1:] == [
+        "maml(lr=0.5)",
+        "letters",
+        "3",
+        "1",
+        "ok",
+        "accuracy",
+        "0.7500",
+        "3.1766",
+        "2",
+        "episodes",
+        "0.0",
+    ]
+    assert lines[0].split()[6:] == ["metric", "score", "±", "95", "%", "n", "seconds", "error"]
+    rows = {r["method"]: r for r in json.loads(bench("runs", "20260101", "--db", db, "--format", "json").stdout)}
+    assert rows["maml"]["params"] == {"lr": 0.5}
+    assert (rows["maml"]["metric"], rows["maml"]["n_units"], rows["maml"]["unit"]) == ("accuracy", 2, "episode")
+    assert rows["maml"]["ci95"] == pytest.approx(3.1766, abs=1e-4)
+    assert (rows["broken"]["params"], rows["broken"]["ci95"]) == ({}, None)
     assert isinstance(bench("runs", "2026", "--db", db).exception, InputError)
     assert isinstance(bench("runs", "x", "--db", db).exception, InputError)
+
+
+def test_a_narrow_terminal_goes_without_columns_but_never_without_the_metric(
+    db: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("benchbench.cli.runs._columns", lambda: 80)
+    lines = lines_of("runs", "20260101", "--db", db)
+    assert lines[0].split()[:5] == ["attempt", "method", "task", "outcome", "metric"]
+    assert any("accuracy" in line and "2 episodes" in line for line in lines)
 
 
 def test_show_says_everything(db: Path) -> None:
