@@ -32,7 +32,9 @@ LIBRARIES = ("scikit-learn", "numpy", "ConfigSpace")
 
 
 def tabulate(
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the tables, TASK.parquet each.")],
+    out: Annotated[
+        Path, typer.Option("--out", "-o", help="Folder for the tables, TASK.parquet each; made if need be.")
+    ],
     suite: SuiteOption = "hpo-live",
     task: TasksOption = None,
     configs: Annotated[int, typer.Option("--configs", min=1, help="Configurations of the design.")] = 512,
@@ -60,18 +62,18 @@ def tabulate(
             f"suite {spec.name!r} is of track {spec.track!r}; only problems of track 'hpo' can be tabulated"
         )
     out = out.expanduser()
-    if not out.is_dir():
-        raise InputError(f"no folder {out}: make it first")
     design = design or _first_design(spec.track)
     names = split_list(task)
     tasks = [spec.task(name) for name in names] if names else list(spec.tasks)
+    requests = [_request(spec, one, design, configs, time_limit) for one in tasks]
+    _make_folder(out)
     store = Store(db.expanduser() if db is not None else _default_db(spec))
     store.open_for_writing()
     code = 0
     with interruptible():
-        for one in tasks:
+        for one, request in zip(tasks, requests, strict=True):
             session = Session(
-                _request(spec, one, design, configs, time_limit),
+                request,
                 store,
                 quiet=quiet,
                 rerun="none",
@@ -90,6 +92,21 @@ def tabulate(
             )
     if code:
         raise typer.Exit(code)
+
+
+def _make_folder(path: Path) -> None:
+    """Make the folder before anything is evaluated, unless it is there.
+
+    Raises
+    ------
+    InputError
+        If it cannot be made.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        why = "it is a file" if path.is_file() else error.strerror or error
+        raise InputError(f"cannot write tables to {path}: {why}; name another folder with -o") from error
 
 
 def _first_design(track: str) -> str:

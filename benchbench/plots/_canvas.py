@@ -98,14 +98,15 @@ def check_target(path: Path) -> Path:
     Raises
     ------
     InputError
-        On an ending that is none of `ENDINGS`, or a folder that is not there.
+        On an ending that is none of `ENDINGS`, or where no folder can be; one that is merely missing is made by `write_figure`.
     """
     if path.suffix.lower() not in ENDINGS:
         raise InputError(f"cannot write a figure to {str(path)!r}: its name must end in {', '.join(ENDINGS)}")
     if path.is_dir():
         raise InputError(f"cannot write a figure to {path}: it is a folder")
-    if not path.parent.is_dir():
-        raise InputError(f"cannot write a figure to {path}: the folder {path.parent} does not exist")
+    above = next((folder for folder in path.parents if folder.exists()), path.parent)
+    if not above.is_dir():
+        raise InputError(f"cannot write a figure to {path}: {above} is not a folder")
     return path
 
 
@@ -128,6 +129,7 @@ def write_figure(figure: Figure, path: Path) -> None:
     """
     image = figure_bytes(figure, check_target(path).suffix.lower().removeprefix("."))
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(image)
     except OSError as error:
         raise InputError(f"cannot write a figure to {path}: {error.strerror or error}") from error

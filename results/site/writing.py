@@ -20,8 +20,9 @@ def check_folder(folder: Path) -> None:
     """Raise `InputError` unless a site may be written to the folder: it is not there, empty, or holds a site and nothing else."""
     if folder.is_symlink():
         raise InputError(f"cannot publish to {folder}: it is a link; name the folder itself")
-    if not folder.parent.is_dir():
-        raise InputError(f"cannot publish to {folder}: the folder {folder.parent} does not exist")
+    above = next((one for one in folder.parents if one.exists()), folder.parent)
+    if not above.is_dir():
+        raise InputError(f"cannot publish to {folder}: {above} is not a folder")
     if not folder.exists():
         return
     if not folder.is_dir():

@@ -266,7 +266,7 @@ def test_eighteen_methods_look_different(
         (["curvs", "-o", "x.png"], UnknownNameError, "did you mean 'curves'"),
         (["curves"], InputError, "-o FILE"),
         (["curves", "-o", "x.gif"], InputError, "must end in .png, .svg, .pdf"),
-        (["curves", "-o", "no_such_folder/x.png"], InputError, "does not exist"),
+        (["curves", "-o", "pair.toml/new/x.png"], InputError, "pair.toml is not a folder"),
         (["curves", "-o", "x.png", "--preset", "paper"], InputError, "there are:\n- 1 trial"),
         (["pareto", "-o", "x.png", "--task", "leters"], UnknownNameError, "did you mean 'letters'"),
         (["pareto", "-o", "x.png", "--method", "mamel"], UnknownNameError, "did you mean 'maml'"),
@@ -309,3 +309,10 @@ def test_a_file_that_cannot_be_written(bench: Bench, suite_file: Path, land: Lan
     db = land(trained([0.3]))
     bench("plot", "curves", "--suite", suite_file, "--db", db, "-o", tmp_path / "folder.png", raises=InputError)
     bench("plot", "curves", "--suite", suite_file, "--db", db, "-o", Path("/proc/x.png"), raises=InputError)
+    bench("plot", "curves", "--suite", suite_file, "--db", db, "-o", Path("/proc/new/x.png"), raises=InputError)
+
+
+def test_the_folder_of_a_figure_is_made(bench: Bench, suite_file: Path, land: Land, tmp_path: Path) -> None:
+    out = tmp_path / "new" / "deep" / "x.svg"
+    bench("plot", "curves", "--suite", suite_file, "--db", land(trained([0.3])), "-o", out)
+    assert out.read_bytes().startswith(b"<?xml")

@@ -191,7 +191,8 @@ def test_a_folder_of_somebody_else_is_never_touched(
         (tmp_path / "real").mkdir()
         site.symlink_to(tmp_path / "real")
     else:
-        site = tmp_path / "no" / "site"
+        (tmp_path / "no").write_text("mine")
+        site = tmp_path / "no" / "deeper" / "site"
     before = contents(site) if site.is_dir() else None
     bench("publish", site, "--suite", suite_file, "--db", db, raises=InputError)
     assert (contents(site) if site.is_dir() else None) == before
@@ -202,6 +203,9 @@ def test_a_site_is_replaced_as_a_whole(bench: Bench, suite_file: Path, land: Lan
     db, site = land(*ROWS), tmp_path / "site"
     site.mkdir()  # an empty folder will do
     publish(bench, suite_file, db, site)
+    # as will one whose parents are not there yet
+    publish(bench, suite_file, db, tmp_path / "new" / "deep" / "site")
+    assert contents(tmp_path / "new" / "deep" / "site") == contents(site)
     assert (site / "methods/pixel_nn.html").is_file()
     publish(bench, suite_file, db, site, "--method", "maml,protonet")
     assert not (site / "methods/pixel_nn.html").exists()

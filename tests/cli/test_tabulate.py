@@ -56,22 +56,8 @@ def test_from_a_live_problem_to_a_comparison(tmp_path: Path, monkeypatch: pytest
     options = '{ family = "neighbours", table = "iris", folds = 2 }'
     live = tmp_path / "small-live.toml"
     live.write_text(SUITE.format(name="small-live", loader="live", options=options, more=""))
+    # not there yet: it is made
     tables = tmp_path / "hpo-tables"
-    done = bench(
-        "tabulate",
-        "--suite",
-        str(live),
-        "--configs",
-        "40",
-        "-o",
-        str(tables),
-        "--workers",
-        "2",
-        folder=tmp_path,
-        code=2,
-    )
-    assert "make it first" in done.stderr
-    tables.mkdir()
     command = ("tabulate", "--suite", str(live), "--configs", "40", "-o", str(tables), "--workers", "2")
     assert "40 configurations" in bench(*command, folder=tmp_path).stdout
     first = (tables / "tiny.parquet").read_bytes()
@@ -104,3 +90,10 @@ def test_what_cannot_be_tabulated_is_refused(tmp_path: Path) -> None:
     assert "track 'fewshot'" in bench("tabulate", "--suite", "fewshot", "-o", ".", folder=tmp_path, code=2).stderr
     done = bench("tabulate", "--design", "random_search", "-o", ".", folder=tmp_path, code=2)
     assert "is no design" in done.stderr
+    done = bench("tabulate", "--design", "random_search", "-o", "new/tables", folder=tmp_path, code=2)
+    assert not (tmp_path / "new").exists()
+    (tmp_path / "file").write_text("mine")
+    for out, why in (("file", "it is a file"), ("file/tables", "Not a directory")):
+        done = bench("tabulate", "--task", "svm-digits", "-o", out, folder=tmp_path, code=2)
+        assert f"cannot write tables to {out}: {why}; name another folder with -o" in done.stderr
+    assert (tmp_path / "file").read_text() == "mine"
