@@ -67,8 +67,10 @@ class Store(Readable):
     def __init__(self, path: str | os.PathLike[str], *, wait_seconds: float = 15.0) -> None:
         self.path = Path(path).expanduser()
         if not self.path.name:
-            given = f"{str(path)!r}{', which is the current folder' if str(path) in ('', '.') else ''}"
-            raise InputError(f"got {given} as results database; give the path of a file, like results.duckdb")
+            what = "the current folder" if str(path) in ("", ".") else "a folder"
+            raise InputError(
+                f"{str(path)!r} as results database means {what}; give the path of a file, like results.duckdb"
+            )
         self.landing = self.path.with_name(self.path.name + ".landing")
         self.wait_seconds = wait_seconds
 
@@ -339,8 +341,9 @@ def connect() -> duckdb.DuckDBPyConnection:
     """Return a connection to nothing but memory, which fetches and loads no extension from anywhere."""
     import duckdb
 
-    off = {"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"}
-    return duckdb.connect(":memory:", config=off)
+    return duckdb.connect(
+        ":memory:", config={"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"}
+    )
 
 
 def attach(con: duckdb.DuckDBPyConnection, path: Path, *, read_only: bool, deadline: float) -> None:

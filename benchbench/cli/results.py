@@ -82,7 +82,9 @@ def results_import(
 
 
 def _refuse_file(path: Path) -> None:
-    """Raise `InputError` for a file: an export is a folder, and of published results the format must be said."""
+    """Raise `InputError` for a file: an export is a folder, and of published results the format must be said; or for nothing."""
+    if not path.exists():
+        raise InputError(f"{path} does not exist; expected a folder made by `bench results export`")
     if path.is_file():
         raise InputError(
             f"{path} is a file, not the folder of an export; of published results say the format with --from amlb, aslib, long or"

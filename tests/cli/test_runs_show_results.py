@@ -157,6 +157,7 @@ def test_a_file_to_import_needs_a_format(db: Path, tmp_path: Path) -> None:
             error
         )
         assert f"bench results merge {path}" in str(error)
+    assert "none.csv does not exist" in str(bench("results", "import", tmp_path / "none.csv", "--db", other).exception)
     assert not other.exists()
 
 
