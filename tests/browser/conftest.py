@@ -16,6 +16,8 @@ from typing import Any
 
 import pytest
 
+from benchbench.paths import DEFAULT_DB
+
 ROOT = Path(__file__).resolve().parents[2]
 # a database to look at in place of the small one: what docs/images are made of
 OWN_DATABASE = os.environ.get("BENCHBENCH_BROWSER_DB", "")
@@ -75,9 +77,13 @@ def serve(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[Path],
     def start(database: Path) -> Server:
         port = free_port()
         log = tmp_path_factory.mktemp("server") / "log"
+        # only the default database may come while the dashboard is open
+        is_default = database.parts[-2:] == DEFAULT_DB.parts
+        chosen = () if is_default else ("--db", str(database))
         with log.open("w") as out:
             process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "benchbench", "dashboard", "--db", str(database), "--port", str(port)],
+                [sys.executable, "-P", "-m", "benchbench", "dashboard", *chosen, "--port", str(port)],
+                cwd=database.parents[1] if is_default else None,
                 stdout=out,
                 stderr=subprocess.STDOUT,
                 text=True,

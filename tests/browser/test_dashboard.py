@@ -14,6 +14,8 @@ from typing import Any
 
 import pytest
 
+from benchbench.paths import DEFAULT_DB
+
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(280)]
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -175,7 +177,7 @@ def test_the_keyboard_reaches_what_the_mouse_does(tab: Any, server: Any) -> None
 
 def test_the_page_lives_while_results_come_and_go(tab: Any, serve: Callable[[Path], Any], tmp_path: Path) -> None:
     """From no database through a run that writes into it, and a program that locks it, without one reload by the reader."""
-    database = tmp_path / "results.duckdb"
+    database = tmp_path / DEFAULT_DB
     server = serve(database)
     tab.open(server.address)
     assert "No results yet" in tab.text()
