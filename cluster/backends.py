@@ -8,7 +8,9 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from multiprocessing import resource_tracker
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
 
 from benchbench.errors import InputError, UnmeetableRequestError
 from benchbench.provenance import gpu_names
@@ -94,43 +96,75 @@ def embedded(n_workers: int, n_gpus: int) -> Iterator[Client]:
     else:
         workers = {i: {"cls": Nanny, "options": options} for i in range(n_workers)}
     scheduler = {"cls": Scheduler, "options": {**_LOOPBACK, "port": 0}}
-    # workers inherit an ignored SIGINT, so that Ctrl-C reaches the client alone, which ends them in order
+    held = _HeldInterrupts()
     with (
-        _ignored_interrupts(),
+        held,
         SpecCluster(workers=workers, scheduler=scheduler, silence_logs=logging.CRITICAL) as cluster,
         Client(cluster) as client,
-        _restored_interrupts(),
+        held.let_through(),
     ):
         yield client
 
 
-@contextmanager
-def _ignored_interrupts() -> Iterator[None]:
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    _handlers.append(before)
-    try:
-        yield
-    finally:
-        _handlers.pop()
-        signal.signal(signal.SIGINT, before)
+class _HeldInterrupts:
+    """Holds Ctrl-C and SIGTERM back while Dask starts and ends, where it would come apart; they act right after.
 
+    Threads that are started meanwhile block SIGINT, and so do the workers that they start, now or later: Ctrl-C on a terminal goes
+    to the whole group, but must reach the client alone, which ends its workers in order. Off the main thread this does nothing.
+    """
 
-@contextmanager
-def _restored_interrupts() -> Iterator[None]:
-    if threading.current_thread() is not threading.main_thread() or not _handlers:
-        yield
-        return
-    signal.signal(signal.SIGINT, _handlers[-1])
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
+    def __init__(self) -> None:
+        self._handlers: dict[int, Any] = {}
+        self._noted: int | None = None
+        self._has_started = False
 
+    def __enter__(self) -> Self:
+        if threading.current_thread() is threading.main_thread():
+            # what is ignored (nohup) or left to the system stays so
+            found = {sign: signal.getsignal(sign) for sign in (signal.SIGINT, signal.SIGTERM)}
+            self._handlers = {sign: handler for sign, handler in found.items() if callable(handler)}
+            self._hold()
+            # multiprocessing unblocks SIGINT in the thread that starts this, so it must not be the one that starts workers
+            resource_tracker.ensure_running()
+            signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        return self
 
-_handlers: list[Any] = []
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
+    ) -> None:
+        self._release()
+        # a start may fail of the signal itself, if that went to the workers as well; what failed later has more to tell
+        if error is None or not self._has_started:
+            self._act()
+
+    @contextmanager
+    def let_through(self) -> Iterator[None]:
+        """Between start and end: act on what was held back, and at once on what comes."""
+        self._has_started = True
+        self._release()
+        try:
+            self._act()
+            yield
+        finally:
+            self._hold()
+
+    def _hold(self) -> None:
+        for sign in self._handlers:
+            signal.signal(sign, self._note)
+
+    def _note(self, signum: int, frame: object) -> None:
+        self._noted = signum
+
+    def _release(self) -> None:
+        if self._handlers:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+        for sign, handler in self._handlers.items():
+            signal.signal(sign, handler)
+
+    def _act(self) -> None:
+        noted, self._noted = self._noted, None
+        if noted is not None:
+            self._handlers[noted](noted, None)
 
 
 def _visible_gpus() -> list[str]:

@@ -40,8 +40,9 @@ def run(request: dict[str, Any], scratch: str, report_fd: int, log_fd: int, dead
     code = 1
     try:
         os.setsid()
-        # workers of an embedded cluster ignore it, and a method may rely on it
+        # workers of an embedded cluster block it, and a method may rely on it
         signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
         _redirect(log_fd)
         gc.enable()
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))

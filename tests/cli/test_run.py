@@ -314,6 +314,27 @@ def test_an_interrupt_while_data_are_made(folder: Path, sign: signal.Signals) ->
     assert attempts(folder) == []
 
 
+@pytest.mark.parametrize(
+    ("sign", "send"), [(signal.SIGINT, os.kill), (signal.SIGINT, os.killpg), (signal.SIGTERM, os.kill)]
+)
+def test_an_interrupt_while_workers_start(folder: Path, sign: signal.Signals, send: Any) -> None:
+    """It was thrown away, and the run went on to its end; SIGTERM showed the insides of Dask."""
+    process = start(folder, *run_arguments("--method", "sleeper(seconds=5)", "--workers", "2"))
+
+    def has_worker() -> bool:
+        return any(b"spawn_main" in Path(f"/proc/{p}/cmdline").read_bytes() for p in limits.descendants(process.pid))
+
+    until = time.monotonic() + 100
+    while not has_worker() and time.monotonic() < until:
+        time.sleep(0.01)
+    send(process.pid, sign)
+    assert process.wait(timeout=60) == 130
+    (line,) = (folder / "log").read_text().splitlines()
+    assert line.startswith("interrupted; what has ended is recorded in ")
+    assert attempts(folder) == []
+    wait_until_gone(folder)
+
+
 def test_an_interrupt_while_text_is_executed_has_the_same_exit_code(folder: Path) -> None:
     """With -m, Python died of the signal at the end, though the interrupt had been caught and another code chosen."""
     plugin = folder / "plugin.py"

@@ -149,6 +149,28 @@ def test_a_lost_workers_trial_is_infra_and_runs_again() -> None:
         assert len([f for f in done if f.outcome["outcome"] == "ok"]) == 6
 
 
+def test_workers_do_not_hear_the_clients_interrupts_but_their_trials_hear_their_own() -> None:
+    def blocks_interrupts(pid: int) -> bool:
+        (line,) = [li for li in Path(f"/proc/{pid}/status").read_text().splitlines() if li.startswith("SigBlk:")]
+        return bool(int(line.split()[1], 16) >> (signal.SIGINT - 1) & 1)
+
+    with embedded(1, 0) as client:
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+        assert not blocks_interrupts(os.getpid())
+        (first,) = client.run(os.getpid).values()
+        assert blocks_interrupts(first)
+        os.kill(first, signal.SIGKILL)
+        until = time.monotonic() + 60
+        while client.nthreads() and time.monotonic() < until:
+            time.sleep(0.05)
+        client.wait_for_workers(1, timeout=60)
+        (second,) = client.run(os.getpid).values()
+        assert second != first
+        assert blocks_interrupts(second)  # also one that was started in place of another
+        (done,) = finish(driver(client), planned("misbehaving", 1, how="interrupt_self"))
+    assert (done.outcome["outcome"], done.outcome["error_type"]) == ("failed", "KeyboardInterrupt")
+
+
 def test_a_trial_that_always_loses_its_zygote_ends_as_infra(two_workers: Any) -> None:
     done = finish(
         driver(two_workers, max_tries=2), [*planned("misbehaving", 1, how="kill_zygote"), *planned("noop", 5)]

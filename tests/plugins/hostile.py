@@ -148,6 +148,9 @@ class Misbehaving(Noop):
     def do_raise_keyboard_interrupt(self) -> None:
         raise KeyboardInterrupt
 
+    def do_interrupt_self(self) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+
     def do_raise_system_exit(self) -> None:
         sys.exit(0)
 
