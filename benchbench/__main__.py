@@ -1,6 +1,6 @@
 """`python -m benchbench` is the same as `bench`."""
 
-from benchbench.cli.main import main
+from benchbench.cli.start import main
 
 if __name__ == "__main__":
     try:

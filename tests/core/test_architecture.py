@@ -93,6 +93,7 @@ def test_the_core_names_no_method() -> None:
             "import benchbench.cli.main",
             {"torch", "numpy", "pandas", "duckdb", "distributed", "streamlit", "pyarrow", "scipy"},
         ),
+        ("import benchbench.cli.start", {"typer", "dataclasses", "inspect", "benchbench.cli.main"}),
         (
             "from benchbench.registry import methods, loaders; methods(); loaders()",
             {"torch", "numpy", "pandas", "sklearn", "scipy"},
