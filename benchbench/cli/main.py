@@ -1,13 +1,15 @@
 """The entry point of `bench`: registers the commands, turns errors into messages and exit codes.
 
-Exit codes: 0 done, 1 the platform failed, 2 bad input, 3 a gate failed, 130 interrupted (the same command resumes).
+Exit codes: 0 done, 1 the platform failed, 2 bad input, 3 a gate failed, 130 interrupted (the same command resumes), 141 who read the
+output has left.
 """
 
 from __future__ import annotations
 
 import os
 import sys
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, TextIO
 
 import typer
 
@@ -34,9 +36,12 @@ from benchbench.cli import (
     show,
     tabulate,
 )
-from benchbench.errors import BenchbenchError
+from benchbench.errors import BenchbenchError, InputError
 
 __all__ = ["app", "main"]
+
+READER_LEFT = 141
+"""As of what dies of SIGPIPE: not 0, since a gate whose output was cut off has not been seen to pass."""
 
 app = typer.Typer(
     name="bench",
@@ -108,14 +113,54 @@ app.add_typer(env_app, name="env")
 
 def main() -> None:
     """Run the command line and leave with its exit code."""
+    if sys.stderr is None:  # closed: nobody wants the messages
+        sys.stderr = Path(os.devnull).open("w")  # noqa: SIM115
     try:
-        app()
+        code = _run()
     except BenchbenchError as error:
         sys.stderr.write(f"error: {error}\n")
-        sys.exit(error.exit_code)
+        code = error.exit_code
     except KeyboardInterrupt:
-        sys.exit(130)
-    except BrokenPipeError:
-        # the reader (head, less) has left; Python must not complain again when it flushes at exit
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
+        code = 130
+    sys.exit(code)
+
+
+def _run() -> int:
+    """Run the command line and return its exit code.
+
+    Raises
+    ------
+    BenchbenchError
+        What a command says, or that its output has nowhere to go.
+    """
+    out = sys.stdout
+    if out is None:
+        raise InputError("standard output is closed; send it to /dev/null if you do not want it")
+    code = 0
+    try:
+        try:
+            app()
+        except SystemExit as end:
+            code = end.code if isinstance(end.code, int) else int(end.code is not None)
+        if sys.stdout is not out:  # typer silences what is written to a pipe whose reader (head, less) has left
+            raise BrokenPipeError
+        out.flush()
+    except OSError as error:
+        is_gone = isinstance(error, BrokenPipeError)
+        if not is_gone and _is_writable(out):
+            raise
+        # Python must not complain again when it flushes at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), out.fileno())
+        if is_gone:
+            return READER_LEFT
+        raise BenchbenchError(f"cannot write to standard output: {error.strerror}") from error
+    return code
+
+
+def _is_writable(out: TextIO) -> bool:
+    try:
+        out.write("\n")
+        out.flush()
+    except OSError:
+        return False
+    return True

@@ -1,4 +1,4 @@
-"""How `bench` leaves: its exit code, in real processes."""
+"""How `bench` leaves: its exit code and what it says when its output has nowhere to go. Real processes."""
 
 from __future__ import annotations
 
@@ -8,6 +8,43 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+
+import pytest
+
+
+def shell(command: str, folder: Path) -> tuple[int, str]:
+    """Return the exit code of `bench` in the command line, and all that was said on standard error."""
+    script = f'bench() {{ "{sys.executable}" -P -m benchbench "$@"; }}; {command}'
+    done = subprocess.run(["bash", "-c", script], cwd=folder, capture_output=True, text=True, check=False, timeout=120)
+    return done.returncode, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("command", "code", "said"),
+    [
+        ("bench list methods --format json | true; exit ${PIPESTATUS[0]}", 141, ""),
+        ("bench --help | true; exit ${PIPESTATUS[0]}", 141, ""),
+        (
+            "bench list methods > /dev/full",
+            1,
+            "error: cannot write to standard output: No space left on device\n",
+        ),
+        (
+            "bench list methods --format json > /dev/full",
+            1,
+            "error: cannot write to standard output: No space left on device\n",
+        ),
+        (
+            "bench list suites >&-",
+            2,
+            "error: standard output is closed; send it to /dev/null if you do not want it\n",
+        ),
+        ("bench list suites > /dev/null 2>&-", 0, ""),
+        ("bench list suitess 2>&-", 2, ""),
+    ],
+)
+def test_output_that_cannot_be_written(tmp_path: Path, command: str, code: int, said: str) -> None:
+    assert shell(command, tmp_path) == (code, said)
 
 
 def test_an_interrupt_while_modules_are_imported(tmp_path: Path) -> None:
