@@ -8,12 +8,15 @@ from typing import Annotated, Any
 
 import typer
 
-from benchbench.cli.common import FormatOption, check_format, print_json, print_table, split_list
+from benchbench.cli.common import FormatOption, check_format, names_something, print_json, print_table, split_list
 from benchbench.errors import InputError, UnknownNameError
 
 __all__ = ["artefacts_list", "artefacts_remove"]
 
-MethodOption = Annotated[list[str] | None, typer.Option("--method", help="Only of these methods; comma-separated.")]
+MethodOption = Annotated[
+    list[str] | None,
+    typer.Option("--method", help="Only of these methods; comma-separated.", callback=names_something),
+]
 
 
 def artefacts_list(method: MethodOption = None, format_: FormatOption = "table") -> None:

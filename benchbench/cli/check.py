@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from benchbench.cli.common import FormatOption, check_format, print_json, split_list
+from benchbench.cli.common import FormatOption, check_format, names_something, print_json, split_list
 from benchbench.errors import GateFailed
 
 __all__ = ["check"]
@@ -15,7 +15,9 @@ __all__ = ["check"]
 
 def check(
     method: Annotated[list[str], typer.Argument(help="Method names; `all` for every one.")],
-    only: Annotated[list[str] | None, typer.Option("--only", help="Only these checks.")] = None,
+    only: Annotated[
+        list[str] | None, typer.Option("--only", help="Only these checks.", callback=names_something)
+    ] = None,
     format_: FormatOption = "table",
 ) -> None:
     """Run the conformance checks of methods; exit code 3 if one fails."""

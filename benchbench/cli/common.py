@@ -25,10 +25,22 @@ __all__ = [
     "ThreadsOption",
     "check_format",
     "db_path",
+    "names_something",
     "print_json",
     "print_table",
     "split_list",
 ]
+
+
+def names_something(param: typer.CallbackParam, value: list[str] | None) -> list[str] | None:
+    """Refuse an option that is there but names nothing, as with an unset variable: it does not mean everything."""
+    if value and not split_list(value):
+        got = ", ".join(map(repr, value))
+        raise InputError(
+            f"{param.opts[0]} names no {param.name}, got {got}; leave the option out if you do not want to choose"
+        )
+    return value
+
 
 DbOption = Annotated[
     Path | None,
@@ -37,8 +49,10 @@ DbOption = Annotated[
 FormatOption = Annotated[str, typer.Option("--format", help="table or json.")]
 SuiteOption = Annotated[str, typer.Option("--suite", help="Suite name, or a path to a suite's .toml file.")]
 # which of the recorded trials a command shows
-TasksOption = Annotated[list[str] | None, typer.Option("--task", help="Only these tasks.")]
-MethodsOption = Annotated[list[str] | None, typer.Option("--method", help="Only these methods.")]
+TasksOption = Annotated[list[str] | None, typer.Option("--task", help="Only these tasks.", callback=names_something)]
+MethodsOption = Annotated[
+    list[str] | None, typer.Option("--method", help="Only these methods.", callback=names_something)
+]
 PresetOption = Annotated[str | None, typer.Option("--preset", help="Budget; default: that of the newest results.")]
 DeviceOption = Annotated[str | None, typer.Option("--device", help="cpu or cuda.")]
 ThreadsOption = Annotated[int | None, typer.Option("--threads", help="CPU threads a trial.")]

@@ -151,7 +151,7 @@ def _chosen(suite: str | None, task: list[str] | None) -> list[tuple[SuiteSpec, 
     if names and suite is None:
         raise InputError("--task goes with --suite: tasks are named within their suite")
     found = []
-    for name in [suite] if suite else list(list_suites()):
+    for name in list(list_suites()) if suite is None else [suite]:
         spec = find_suite(name)
         tasks = [spec.task(n) for n in names] if names else list(spec.tasks)
         found.append((spec, tasks))

@@ -16,7 +16,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from benchbench.cli.common import DbOption, FormatOption, SuiteOption, check_format, db_path, print_json, split_list
+from benchbench.cli.common import (
+    DbOption,
+    FormatOption,
+    SuiteOption,
+    check_format,
+    db_path,
+    names_something,
+    print_json,
+    split_list,
+)
 from benchbench.errors import ClusterError, InputError
 
 if TYPE_CHECKING:
@@ -34,9 +43,15 @@ def run(
     suite: SuiteOption,
     method: Annotated[
         list[str] | None,
-        typer.Option("--method", help="Methods: name or name(param=value), commas allowed; all for every one."),
+        typer.Option(
+            "--method",
+            help="Methods: name or name(param=value), commas allowed; all for every one.",
+            callback=names_something,
+        ),
     ] = None,
-    task: Annotated[list[str] | None, typer.Option("--task", help="Only these tasks of the suite.")] = None,
+    task: Annotated[
+        list[str] | None, typer.Option("--task", help="Only these tasks of the suite.", callback=names_something)
+    ] = None,
     preset: Annotated[
         str | None,
         typer.Option("--preset", "--profile", help="quick, standard, paper, 1m1c ... as the suite defines them."),
@@ -128,6 +143,8 @@ def _request(
     from benchbench.suite_files import BEST_KNOWN, find_suite
 
     suite = find_suite(suite_name)
+    if preset_name == "":
+        raise InputError(f"--preset names no preset, got ''; those of suite {suite.name!r}: {', '.join(suite.presets)}")
     name, preset = suite.preset(preset_name)
     chosen = {key: value for key, value in overrides.items() if value is not None}
     for key, value in chosen.items():
@@ -153,7 +170,7 @@ def _request(
         preset=preset,
         tasks=tasks,
         methods=choose_methods(suite, split_list(method)),
-        seeds=_seeds(seeds) if seeds else suite.seeds,
+        seeds=suite.seeds if seeds is None else _seeds(seeds),
         device=device,
     )
 
