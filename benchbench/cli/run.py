@@ -53,13 +53,21 @@ def run(
         list[str] | None, typer.Option("--task", help="Only these tasks of the suite.", callback=names_something)
     ] = None,
     preset: Annotated[
-        str | None,
-        typer.Option("--preset", "--profile", help="quick, standard, paper, 1m1c ... as the suite defines them."),
+        list[str] | None,
+        typer.Option(
+            "--preset",
+            "--profile",
+            metavar="<str>",
+            help="quick, standard, paper, 1m1c ... as the suite defines them.",
+        ),
     ] = None,
     seeds: Annotated[
-        str | None,
+        list[str] | None,
         typer.Option(
-            "--seeds", "--folds", help="Seeds (of tasks with splits: folds), like 0,1,2; default: the suite's."
+            "--seeds",
+            "--folds",
+            metavar="<str>",
+            help="Seeds (of tasks with splits: folds), like 0,1,2; default: the suite's.",
         ),
     ] = None,
     workers: Annotated[
@@ -107,7 +115,15 @@ def run(
         "memory_limit_mib": memory_limit,
     }
     found_device, n_gpus = resolve_device(device, gpus, cluster)
-    request = _request(suite, method, task, preset, seeds, found_device, overrides)
+    request = _request(
+        suite,
+        method,
+        task,
+        _only("--preset (or --profile)", preset),
+        _only("--seeds (or --folds)", seeds),
+        found_device,
+        overrides,
+    )
     check_devices(request.methods, found_device if found_device != "auto" else "cpu")
     store = Store(db_path(db))
     if not dry_run:
@@ -173,6 +189,14 @@ def _request(
         seeds=suite.seeds if seeds is None else _seeds(seeds),
         device=device,
     )
+
+
+def _only(option: str, values: list[str] | None) -> str | None:
+    """Return the value of an option that may be given once, under either of its names."""
+    different = list(dict.fromkeys(values or ()))
+    if len(different) > 1:
+        raise InputError(f"{option} is given with different values: {' and '.join(different)}; give one")
+    return different[0] if different else None
 
 
 def _seeds(text: str) -> tuple[int, ...]:

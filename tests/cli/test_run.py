@@ -213,6 +213,11 @@ def test_another_budget_is_another_board(folder: Path) -> None:
         (["leaderboard", "--suite", "tiny.toml", "--task", ""], ["--task names no task"]),
         (["artefacts", "remove", "--method", ""], ["--method names no method"]),
         (["data", "verify", "--suite", ""], ["unknown suite ''"]),
+        (
+            ["run", "--suite", "tiny.toml", "--dry-run", "--seeds", "0", "--folds", "1"],
+            ["--seeds (or --folds) is given with different values: 0 and 1; give one"],
+        ),
+        (["run", "--suite", "tiny.toml", "--dry-run", "--preset", "quick", "--profile", "x"], ["quick and x"]),
         (["leaderboard", "--suite", "nope"], ["unknown suite"]),
         (["leaderboard", "--suite", "tiny.toml", "--format", "xml"], ["expected table, json, csv, md"]),
         (["list", "method"], ["did you mean 'methods'"]),
