@@ -33,10 +33,26 @@ if TYPE_CHECKING:
 
     from benchbench.cluster.plan import PlannedTrial, Request
     from benchbench.results.store import Store
+    from benchbench.suite_files import SuiteSpec
 
 __all__ = ["Session", "interruptible", "run"]
 
 RERUN = ("none", "failed", "all")
+
+OPTION_OF = {
+    "iterations": "--iterations",
+    "test_units": "--test-units",
+    "threads": "--threads",
+    "fit_seconds": "--fit-seconds",
+    "time_limit_seconds": "--time-limit",
+    "memory_limit_mib": "--memory-limit",
+}
+"""The options that override a preset, by the preset's field."""
+
+UNUSED = {"fewshot": ("fit_seconds",), "automl": ("iterations", "test_units"), "hpo": ("test_units", "fit_seconds")}
+"""What trials of a track have no use for; with it, results would stand on a board of their own for nothing."""
+
+MOST = 2**53  # whole numbers are exact as floats up to here
 
 
 def run(
@@ -164,8 +180,7 @@ def _request(
     name, preset = suite.preset(preset_name)
     chosen = {key: value for key, value in overrides.items() if value is not None}
     for key, value in chosen.items():
-        if value <= 0 and key != "iterations":
-            raise InputError(f"{key} must be above 0, got {value}")
+        _check_override(suite, key, value)
         # an overridden budget is another budget: its results stand on a board of their own
         if getattr(preset, key) != value:
             name += f",{key}={value:g}"
@@ -189,6 +204,20 @@ def _request(
         seeds=suite.seeds if seeds is None else _seeds(seeds),
         device=device,
     )
+
+
+def _check_override(suite: SuiteSpec, key: str, value: float) -> None:
+    """Raise `InputError` if the option's value is no budget, or trials of the suite's track have no use for it."""
+    option = OPTION_OF[key]
+    if key in UNUSED.get(suite.track, ()):
+        used = [o for k, o in OPTION_OF.items() if k not in UNUSED[suite.track]]
+        raise InputError(
+            f"{option} changes nothing of suite {suite.name!r}: trials of track {suite.track!r} know only {', '.join(used)}"
+        )
+    least = 0 if key == "iterations" else 1 if isinstance(value, int) else None
+    if not (-MOST < value < MOST and (value > 0 if least is None else value >= least)):
+        kind = "finite number above 0" if least is None else f"whole number from {least} to 2**53 - 1"
+        raise InputError(f"{option} must be a {kind}, got {value}")
 
 
 def _only(option: str, values: list[str] | None) -> str | None:

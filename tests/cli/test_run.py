@@ -218,6 +218,27 @@ def test_another_budget_is_another_board(folder: Path) -> None:
             ["--seeds (or --folds) is given with different values: 0 and 1; give one"],
         ),
         (["run", "--suite", "tiny.toml", "--dry-run", "--preset", "quick", "--profile", "x"], ["quick and x"]),
+        (
+            ["run", "--suite", "tiny.toml", "--dry-run", "--time-limit", "nan"],
+            ["--time-limit must be a finite number above 0, got nan"],
+        ),
+        (
+            ["run", "--suite", "tiny.toml", "--dry-run", "--time-limit", "inf"],
+            ["--time-limit must be a finite number above 0, got inf"],
+        ),
+        (["run", "--suite", "tabular", "--dry-run", "--fit-seconds", "nan"], ["--fit-seconds must be a finite"]),
+        (
+            ["run", "--suite", "tiny.toml", "--dry-run", "--memory-limit", "0"],
+            ["--memory-limit must be a whole number from 1 to 2**53 - 1, got 0"],
+        ),
+        (["run", "--suite", "tiny.toml", "--dry-run", "--iterations", "9" * 400], ["--iterations must be a whole"]),
+        (
+            ["run", "--suite", "tiny.toml", "--dry-run", "--fit-seconds", "5"],
+            ["--fit-seconds changes nothing of suite 'tiny'", "'fewshot' know only --iterations, --test-units"],
+        ),
+        (["run", "--suite", "tabular", "--dry-run", "--test-units", "1"], ["--test-units changes nothing"]),
+        (["run", "--suite", "tabular", "--dry-run", "--iterations", "1"], ["--iterations changes nothing"]),
+        (["run", "--suite", "hpo-synthetic", "--dry-run", "--fit-seconds", "5"], ["--fit-seconds changes nothing"]),
         (["leaderboard", "--suite", "nope"], ["unknown suite"]),
         (["leaderboard", "--suite", "tiny.toml", "--format", "xml"], ["expected table, json, csv, md"]),
         (["list", "method"], ["did you mean 'methods'"]),
