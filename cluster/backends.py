@@ -18,7 +18,7 @@ from benchbench.provenance import gpu_names
 if TYPE_CHECKING:
     from distributed import Client
 
-__all__ = ["connect", "default_workers", "embedded", "resolve_device"]
+__all__ = ["check_workers", "cluster_device", "connect", "default_workers", "embedded", "resolve_device"]
 
 CONNECT_SECONDS = 10
 # nothing of an embedded cluster is reachable from outside, and two of them do not meet on a port
@@ -28,6 +28,14 @@ _LOOPBACK: dict[str, Any] = {"host": "127.0.0.1", "dashboard": False, "dashboard
 def default_workers(threads: int) -> int:
     """Return how many trials of so many threads this machine can run side by side."""
     return max(1, len(os.sched_getaffinity(0)) // threads)
+
+
+def check_workers(workers: int | None, cluster: str | None) -> None:
+    """Raise `InputError` if a number of workers is asked for of a cluster that has its own."""
+    if workers is not None and cluster is not None:
+        raise InputError(
+            f"--workers {workers} sizes the embedded cluster; those of --cluster are started with: dask worker {cluster}"
+        )
 
 
 def resolve_device(device: str, gpus: int | None, cluster: str | None) -> tuple[str, int]:
@@ -195,3 +203,22 @@ def connect(address: str) -> Iterator[Client]:
         ) from error
     with client:
         yield client
+
+
+def cluster_device(client: Client, device: str) -> str:
+    """Return the device that trials will use on the workers of a cluster: with "auto" GPUs, if there are any.
+
+    Raises
+    ------
+    UnmeetableRequestError
+        If there are no workers, or none with a GPU though one is asked for.
+    """
+    workers = client.scheduler_info()["workers"]
+    if not workers:
+        raise UnmeetableRequestError("the cluster has no workers; start some with `dask worker SCHEDULER`")
+    found = "cuda" if any(w.get("resources", {}).get("GPU") for w in workers.values()) else "cpu"
+    if device == "cuda" and found != "cuda":
+        raise UnmeetableRequestError(
+            "no worker has a GPU: start workers with `dask worker SCHEDULER --resources GPU=1`"
+        )
+    return found if device == "auto" else device

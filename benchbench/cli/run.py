@@ -26,7 +26,7 @@ from benchbench.cli.common import (
     print_json,
     split_list,
 )
-from benchbench.errors import ClusterError, InputError
+from benchbench.errors import InputError
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -114,7 +114,7 @@ def run(
 ) -> None:
     """Run methods over a suite; what is already recorded is not run again."""
     from benchbench.checkpoints import interval_seconds
-    from benchbench.cluster.backends import resolve_device
+    from benchbench.cluster.backends import check_workers, resolve_device
     from benchbench.cluster.plan import check_devices
     from benchbench.results.store import Store
 
@@ -130,6 +130,7 @@ def run(
         "time_limit_seconds": time_limit,
         "memory_limit_mib": memory_limit,
     }
+    check_workers(workers, cluster)
     found_device, n_gpus = resolve_device(device, gpus, cluster)
     request = _request(
         suite,
@@ -140,7 +141,8 @@ def run(
         found_device,
         overrides,
     )
-    check_devices(request.methods, found_device if found_device != "auto" else "cpu")
+    if found_device != "auto":  # else the cluster says it
+        check_devices(request.methods, found_device)
     store = Store(db_path(db))
     if not dry_run:
         store.open_for_writing()
@@ -149,7 +151,7 @@ def run(
         try:
             session.prepare()
             if dry_run:
-                session.show_plan(format_)
+                session.show_plan(format_, cluster)
                 return
             code = session.execute(cluster, workers, n_gpus)
         except KeyboardInterrupt:
@@ -294,8 +296,20 @@ class Session:
         self.n_known = len(left_out)
         return found
 
-    def show_plan(self, format_: str) -> None:
-        """Print what would be run."""
+    def _resolve_device(self, client: Client) -> None:
+        from benchbench.cluster.backends import cluster_device
+        from benchbench.cluster.plan import check_devices
+
+        self.request = dataclasses.replace(self.request, device=cluster_device(client, self.request.device))
+        check_devices(self.request.methods, self.request.device)
+
+    def show_plan(self, format_: str, cluster: str | None = None) -> None:
+        """Print what would be run; a cluster is asked what it runs on, since that is part of what is recorded."""
+        from benchbench.cluster.backends import connect
+
+        if cluster is not None:
+            with connect(cluster) as client:
+                self._resolve_device(client)
         trials = self.trials()
         if format_ == "json":
             print_json([t.spec.to_dict() | {"trial_id": t.trial_id} for t in trials])
@@ -321,19 +335,17 @@ class Session:
         else:
             where = connect(cluster)
         with where as client:
-            if self.request.device == "auto":
-                self.request = dataclasses.replace(self.request, device=_cluster_device(client))
+            if cluster is not None:
+                self._resolve_device(client)
             return self._drive(client, self.trials() if trials is None else trials)
 
     def _drive(self, client: Client, trials: list[PlannedTrial]) -> int:
         from benchbench.cli.progress import make_progress
         from benchbench.cluster.driver import Driver, Running
-        from benchbench.cluster.plan import check_devices
         from benchbench.protocols.base import get_protocol
         from benchbench.registry import get_loader
 
         request = self.request
-        check_devices(request.methods, request.device)
         record = self._run_record(len(trials))
         known = f", {self.n_known} recorded already" if self.n_known else ""
         self.say(
@@ -431,10 +443,3 @@ class Session:
             format_=format_,
         )
         self.say(f"took {time.monotonic() - self.started:.1f} s; results are in {self.store.path}")
-
-
-def _cluster_device(client: Client) -> str:
-    workers = client.scheduler_info()["workers"]
-    if not workers:
-        raise ClusterError("the cluster has no workers; start some with `dask worker SCHEDULER`")
-    return "cuda" if any(w.get("resources", {}).get("GPU") for w in workers.values()) else "cpu"

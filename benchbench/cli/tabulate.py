@@ -53,6 +53,7 @@ def tabulate(
     db: DbOption = None,
 ) -> None:
     """Evaluate a design at every fidelity and write it as tables; what is recorded in the database is not evaluated again."""
+    from benchbench.cluster.backends import check_workers
     from benchbench.results.store import Store
     from benchbench.suite_files import find_suite
 
@@ -61,6 +62,7 @@ def tabulate(
         raise InputError(
             f"suite {spec.name!r} is of track {spec.track!r}; only problems of track 'hpo' can be tabulated"
         )
+    check_workers(workers, cluster)
     out = out.expanduser()
     design = design or _first_design(spec.track)
     names = split_list(task)

@@ -200,6 +200,14 @@ def test_another_budget_is_another_board(folder: Path) -> None:
         (["run", "--suite", "tiny.toml", "--device", "cuda"], ["no GPU"]),
         (["run", "--suite", "tiny.toml", "--gpus", "2"], ["this machine shows 0"]),
         (["run", "--suite", "tiny.toml", "--cluster", "tcp://127.0.0.1:1"], ["no Dask scheduler answers"]),
+        (
+            ["run", "--suite", "tiny.toml", "--cluster", "tcp://127.0.0.1:1", "--dry-run"],
+            ["no Dask scheduler answers"],
+        ),
+        (
+            ["run", "--suite", "tiny.toml", "--cluster", "tcp://127.0.0.1:1", "--workers", "2"],
+            ["--workers 2 sizes the embedded cluster", "dask worker tcp://127.0.0.1:1"],
+        ),
         (["run", "--suite", "tiny.toml", "--db", "/proc/x/y.duckdb"], ["cannot write results", "--db PATH"]),
         (["run", "--suite", "tiny.toml", "--db", "tiny.toml"], ["not a DuckDB database"]),
         (["run", "--suite", "malformed.toml"], ["cannot be read as TOML"]),
@@ -466,6 +474,8 @@ def test_a_cluster_started_apart_through_the_command(folder: Path) -> None:
         time.sleep(6)
         done = bench(folder, *run_arguments("--method", "noop", "--cluster", address))
         assert "2/2 trials done" in done.stderr
+        planned = bench(folder, *run_arguments("--method", "noop", "--cluster", address, "--dry-run"))
+        assert planned.stdout == "0 trials to run, 2 recorded already\n"
         refused = bench(folder, *run_arguments("--method", "noop", "--cluster", address, "--device", "cuda"), code=2)
         assert "no worker has a GPU" in refused.stderr
     finally:
