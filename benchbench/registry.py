@@ -26,6 +26,7 @@ from typing import Any
 from benchbench.cards import TRACKS, MethodCard
 from benchbench.contracts.loading import TaskLoader
 from benchbench.errors import BenchbenchError, InputError, UnknownNameError
+from benchbench.parameters import fits
 from benchbench.provenance import code_hash
 
 __all__ = [
@@ -120,7 +121,7 @@ def create_method(name: str, params: Mapping[str, Any]) -> Any:
     Raises
     ------
     InputError
-        If the constructor has no such parameter.
+        If the constructor has no such parameter, or one of another type.
     """
     entry = get_method(name)
     check_params(entry, params)
@@ -128,12 +129,17 @@ def create_method(name: str, params: Mapping[str, Any]) -> Any:
 
 
 def check_params(entry: MethodEntry, params: Mapping[str, Any]) -> None:
-    """Raise `InputError` unless the method's constructor takes all of `params`."""
+    """Raise `InputError` unless the method's constructor takes all of `params`, by name and by type as far as it is annotated."""
     # signature() of a class without a constructor of its own parses text, which costs 5 ms in a new process
-    known = [] if entry.cls.__init__ is object.__init__ else list(inspect.signature(entry.cls).parameters)
-    for param in params:
+    known = {} if entry.cls.__init__ is object.__init__ else inspect.signature(entry.cls).parameters
+    for param, value in params.items():
         if param not in known:
             raise UnknownNameError(f"parameter of method {entry.name!r}:", param, known)
+        annotation, default = known[param].annotation, known[param].default
+        is_default = type(value) is type(default) and value == default
+        if annotation is not inspect.Parameter.empty and not is_default and not fits(value, annotation):
+            expected = annotation if isinstance(annotation, str) else inspect.formatannotation(annotation)
+            raise InputError(f"parameter {param!r} of method {entry.name!r} expects {expected}, got {value!r}")
 
 
 def parse_method(text: str) -> tuple[str, dict[str, Any]]:
