@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
     from benchbench.cluster.plan import PlannedTrial, Request
     from benchbench.results.store import Store
+    from benchbench.spec import TrialSpec
     from benchbench.suite_files import SuiteSpec
 
 __all__ = ["Session", "interruptible", "run"]
@@ -222,6 +223,14 @@ def _check_override(suite: SuiteSpec, key: str, value: float) -> None:
         raise InputError(f"{option} must be a {kind}, got {value}")
 
 
+def _training(spec: TrialSpec) -> str:
+    """Say what a trial may spend on training."""
+    budget = spec.budget
+    if "iterations" not in UNUSED.get(spec.track, ()):
+        return f"{budget.iterations} iterations"
+    return f"{budget.time_limit_seconds if budget.fit_seconds is None else budget.fit_seconds:g} s"
+
+
 def _only(option: str, values: list[str] | None) -> str | None:
     """Return the value of an option that may be given once, under either of its names."""
     different = list(dict.fromkeys(values or ()))
@@ -315,9 +324,7 @@ class Session:
             print_json([t.spec.to_dict() | {"trial_id": t.trial_id} for t in trials])
             return
         for t in trials:
-            print(
-                f"{t.trial_id}  {t.spec.method} on {t.spec.task}, seed {t.spec.seed}, {t.spec.budget.iterations} iterations"
-            )
+            print(f"{t.trial_id}  {t.spec.method} on {t.spec.task}, seed {t.spec.seed}, {_training(t.spec)}")
         print(f"{len(trials)} trials to run, {self.n_known} recorded already")
 
     def execute(self, cluster: str | None, workers: int | None, n_gpus: int) -> int:

@@ -177,6 +177,16 @@ def test_dry_run_writes_nothing(folder: Path) -> None:
     assert not (folder / ".benchbench").exists()
 
 
+def test_dry_run_says_what_training_may_take(folder: Path) -> None:
+    done = bench(folder, *run_arguments("--dry-run", "--method", "noop", "--iterations", "7"))
+    assert "noop on one, seed 0, 7 iterations\n" in done.stdout
+    automl = ["run", "--suite", "tabular", "--method", "linear_model", "--dry-run"]
+    for more, said in (([], "5 s"), (["--fit-seconds", "2.5"], "2.5 s")):
+        lines = bench(folder, *automl, *more).stdout.splitlines()
+        assert len(lines) > 1
+        assert all(line.endswith(f", {said}") for line in lines[:-1])
+
+
 def test_another_budget_is_another_board(folder: Path) -> None:
     bench(folder, *run_arguments("--method", "noop", "--task", "one"))
     done = bench(folder, *run_arguments("--method", "noop", "--task", "one", "--test-units", "7"))
