@@ -24,6 +24,7 @@ from collections.abc import Iterable
 
 __all__ = [
     "BenchbenchError",
+    "BrokenPluginWarning",
     "ClusterError",
     "DataMissingError",
     "EnvironmentBuildError",
@@ -103,6 +104,10 @@ class GateFailed(BenchbenchError):
     """A conformance check or a comparison failed."""
 
     exit_code = 3
+
+
+class BrokenPluginWarning(UserWarning):
+    """A plug-in cannot be imported; the others can be used."""
 
 
 def suggest(name: str, known: Iterable[str]) -> str:

@@ -16,6 +16,7 @@ import inspect
 import os
 import pkgutil
 import sys
+import traceback
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -25,7 +26,7 @@ from typing import Any
 
 from benchbench.cards import TRACKS, MethodCard
 from benchbench.contracts.loading import TaskLoader
-from benchbench.errors import BenchbenchError, InputError, UnknownNameError
+from benchbench.errors import BenchbenchError, BrokenPluginWarning, InputError, UnknownNameError
 from benchbench.parameters import fits
 from benchbench.provenance import code_hash
 
@@ -47,7 +48,7 @@ ENTRY_POINT_GROUP = "benchbench.methods"
 FILES_VARIABLE = "BENCHBENCH_METHODS"
 
 
-class DuplicateNameError(BenchbenchError):
+class DuplicateNameError(InputError):
     """Two adapters claim one name."""
 
 
@@ -197,8 +198,10 @@ def _scan(files: str) -> Mapping[str, MethodEntry]:
         except BenchbenchError:
             raise
         except Exception as error:
-            _broken.append(BrokenPlugin(where, f"{type(error).__name__}: {error}"))
-            warnings.warn(f"method plug-in {where} cannot be imported: {type(error).__name__}: {error}", stacklevel=2)
+            plugin = BrokenPlugin(where, _what_happened(error, where))
+            _broken.append(plugin)
+            message = f"method plug-in {where} cannot be imported: {plugin.error}"
+            warnings.warn(message, BrokenPluginWarning, stacklevel=2)
             continue
         for entry in _entries(loaded):
             other = found.get(entry.name)
@@ -209,6 +212,20 @@ def _scan(files: str) -> Mapping[str, MethodEntry]:
                 )
             found[entry.name] = entry
     return found
+
+
+def _what_happened(error: Exception, where: str) -> str:
+    """Say in one line what went wrong while a plug-in was imported, and on which line of which file."""
+    said = (str(error).splitlines() or [""])[0]
+    if isinstance(error, SyntaxError):
+        file, line, said = error.filename or where, error.lineno, error.msg
+    else:
+        frames = traceback.extract_tb(error.__traceback__)
+        # the plug-in's own last step, not that of a library that it called
+        own = [f for f in frames if f.filename == where] or frames
+        file, line = own[-1].filename, own[-1].lineno
+    place = f"line {line}" if file == where else f"{file}, line {line}"
+    return f"{place}: {type(error).__name__}: {said}"
 
 
 def _entries(loaded: ModuleType | type[Any]) -> Iterator[MethodEntry]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import os
 import socket
+import warnings
 from typing import Any
 
 import benchbench
@@ -62,10 +63,12 @@ def worker_hash() -> str:
 
 def facts(methods: list[str], track: str) -> dict[str, Any]:
     """Return what the client compares with itself before it trusts this worker with trials."""
-    from benchbench.errors import BenchbenchError
+    from benchbench.errors import BenchbenchError, BrokenPluginWarning
     from benchbench.protocols.base import get_protocol
     from benchbench.registry import get_method
 
+    # the client has said it, and is told below of the methods that it needs
+    warnings.simplefilter("ignore", BrokenPluginWarning)
     hashes: dict[str, str] = {}
     for name in methods:
         try:

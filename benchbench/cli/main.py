@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+import warnings
 from pathlib import Path
 from typing import Annotated, TextIO
 
@@ -36,7 +37,7 @@ from benchbench.cli import (
     show,
     tabulate,
 )
-from benchbench.errors import BenchbenchError, InputError
+from benchbench.errors import BenchbenchError, BrokenPluginWarning, InputError
 
 __all__ = ["app", "main"]
 
@@ -115,6 +116,7 @@ def main() -> None:
     """Run the command line and leave with its exit code."""
     if sys.stderr is None:  # closed: nobody wants the messages
         sys.stderr = Path(os.devnull).open("w")  # noqa: SIM115
+    warnings.showwarning = _show_warning
     try:
         code = _run()
     except BenchbenchError as error:
@@ -123,6 +125,22 @@ def main() -> None:
     except KeyboardInterrupt:
         code = 130
     sys.exit(code)
+
+
+def _show_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    """Show what concerns the user's own files in one line, and other warnings as Python does."""
+    out = sys.stderr if file is None else file
+    if issubclass(category, BrokenPluginWarning):
+        out.write(f"warning: {message}\n")
+    else:
+        out.write(warnings.formatwarning(message, category, filename, lineno, line))
 
 
 def _run() -> int:

@@ -133,7 +133,7 @@ def test_duplicate_names_are_refused_naming_both(tmp_path: Path) -> None:
     (tmp_path / "one.py").write_text(source)
     (tmp_path / "two.py").write_text(source)
     done = run_listing(tmp_path)
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert "one.py" in done.stderr
     assert "two.py" in done.stderr
     assert "Traceback" not in done.stderr
@@ -146,6 +146,24 @@ def test_a_broken_plugin_is_shown_and_takes_no_other_with_it(tmp_path: Path) -> 
     assert "protonet" in done.stdout
     assert "not usable" in done.stdout
     assert "does_not_exist" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("source", "what"),
+    [
+        ("import os\n\nimport does_not_exist\n", "line 3: ModuleNotFoundError: No module named 'does_not_exist'"),
+        ("x = 1\nif x\n", "line 2: SyntaxError: expected ':'"),
+        ("import json\njson.loads('{')\n", "line 2: JSONDecodeError: "),
+        ("raise ValueError('a\\nb')\n", "line 1: ValueError: a\n"),
+        ("raise ValueError\n", "line 1: ValueError: \n"),
+    ],
+)
+def test_a_broken_plugin_is_told_in_one_line_with_its_place(tmp_path: Path, source: str, what: str) -> None:
+    (tmp_path / "broken.py").write_text(source)
+    done = run_listing(tmp_path)
+    assert done.stderr.startswith(f"warning: method plug-in {tmp_path / 'broken.py'} cannot be imported: {what}")
+    assert done.stderr.count("\n") == 1
+    assert f"not usable: {tmp_path / 'broken.py'}: {what}" in done.stdout
 
 
 def test_source_hash_covers_what_an_adapter_imports(tmp_path: Path) -> None:
