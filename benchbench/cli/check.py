@@ -39,7 +39,8 @@ def check(
                 rows.append({"method": entry.name, **result.to_dict()})
                 if format_ == "table":
                     where = f" [{result.task}]" if result.task else ""
-                    more = f": {result.message}" if result.message else ""
+                    # the whole message is in the JSON
+                    more = f": {result.message.strip().splitlines()[0]}" if result.message.strip() else ""
                     sys.stdout.write(f"  {result.status:<15} {result.check}{where} ({result.seconds:.1f} s){more}\n")
                     sys.stdout.flush()
     finally:

@@ -16,6 +16,7 @@ __all__ = ["CHECKS"]
 
 HEAVY = ("torch", "numpy", "pandas", "sklearn", "scipy", "matplotlib", "pyarrow", "duckdb")
 PRESETS = ("quick", "standard", "paper")
+LEAST_DOCSTRING = 40
 
 
 def check_card_is_complete(entry: MethodEntry) -> None:
@@ -40,9 +41,12 @@ def check_card_is_complete(entry: MethodEntry) -> None:
 
 def check_docstring_names_the_source(entry: MethodEntry) -> None:
     """The module's docstring says which method it is and what differs from the paper."""
-    text = sys.modules[entry.module].__doc__ or ""
-    if len(text.strip()) < 40:
-        raise CheckFailed("the module needs a docstring: method, paper, what differs from it")
+    text = (sys.modules[entry.module].__doc__ or "").strip()
+    if len(text) < LEAST_DOCSTRING:
+        got = f"its docstring has {len(text)} characters" if text else "it has none"
+        raise CheckFailed(
+            f"the module needs a docstring of at least {LEAST_DOCSTRING} characters: method, paper, what differs from it; {got}"
+        )
     if str(entry.card.year) not in text and entry.card.url not in text:
         raise CheckFailed(f"the module's docstring names neither the year {entry.card.year} nor {entry.card.url}")
 

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -49,6 +50,51 @@ def statuses(method: str, *only: str) -> dict[str, str]:
 def test_each_broken_promise_is_caught_by_its_check(method: str, check: str) -> None:
     assert statuses(method, check) == {check: "failed"}
     assert statuses("honest", check)[check] in ("passed", "skipped")
+
+
+def plugin(folder: Path, docstring: str, setup: str = "pass") -> dict[str, str]:
+    """Write a method `lone` into a file of its own; return the environment in which it is found."""
+    (folder / "lone.py").write_text(
+        f"""{docstring!r}
+from benchbench.cards import MethodCard
+from benchbench.contracts.fewshot import FewShotAdapter
+
+
+class Lone(FewShotAdapter):
+    card = MethodCard(name="lone", track="fewshot", title="t", summary="s", paper="p 2020", url="https://x", year=2020)
+
+    def supports(self, task):
+        {setup}
+
+    def adapt(self, support):
+        raise NotImplementedError
+"""
+    )
+    return {**os.environ, "BENCHBENCH_METHODS": str(folder / "lone.py")}
+
+
+def check_lone(environment: dict[str, str], only: str) -> list[str]:
+    command = [sys.executable, "-P", "-m", "benchbench", "check", "lone", "--only", only]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=240, env=environment)
+    assert done.returncode == 3, done.stderr
+    return done.stdout.splitlines()
+
+
+@pytest.mark.parametrize(
+    ("docstring", "got"), [("Lone, 2020.", "its docstring has 11 characters"), ("", "it has none")]
+)
+def test_a_short_docstring_is_told_what_is_too_short(tmp_path: Path, docstring: str, got: str) -> None:
+    _, line, _ = check_lone(plugin(tmp_path, docstring), "check_docstring_names_the_source")
+    assert "the module needs a docstring of at least 40 characters" in line
+    assert line.endswith(got)
+
+
+def test_an_error_of_several_lines_is_one_line_of_the_table(tmp_path: Path) -> None:
+    environment = plugin(tmp_path, "x", setup="raise ValueError('first\\nsecond')")
+    lines = check_lone(environment, "check_same_seed_same_scores")
+    assert len(lines) >= 3
+    assert any(line.endswith("first") for line in lines[1:-1])
+    assert all(line.startswith("  failed") for line in lines[1:-1])
 
 
 @pytest.mark.parametrize(
