@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from benchbench.conformance import static
 from benchbench.conformance.runner import check_names, run_checks
 from benchbench.errors import InputError, UnknownNameError
 from benchbench.registry import get_method, methods
@@ -50,6 +51,32 @@ def statuses(method: str, *only: str) -> dict[str, str]:
 def test_each_broken_promise_is_caught_by_its_check(method: str, check: str) -> None:
     assert statuses(method, check) == {check: "failed"}
     assert statuses("honest", check)[check] in ("passed", "skipped")
+
+
+@pytest.mark.parametrize("kind", ["static", pytest.param("all", marks=pytest.mark.slow)])
+def test_the_method_shown_to_contributors_passes_its_checks(tmp_path: Path, kind: str) -> None:
+    shown = (Path(__file__).parents[2] / "CONTRIBUTING.md").read_text().split("```python\n")[1].split("```")[0]
+    (tmp_path / "my_method.py").write_text(shown)
+    names = ",".join(check.__name__ for check in static.CHECKS)
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-P",
+            "-m",
+            "benchbench",
+            "check",
+            "my_method",
+            *(["--only", names] if kind == "static" else []),
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=280,
+        env={**os.environ, "BENCHBENCH_METHODS": str(tmp_path / "my_method.py")},
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stderr == ""
+    assert done.stdout.count("  passed  ") >= len(static.CHECKS) - 1  # a loose file's import is not looked at
 
 
 def plugin(folder: Path, docstring: str, setup: str = "pass") -> dict[str, str]:
