@@ -63,6 +63,8 @@ def tabulate(
             f"suite {spec.name!r} is of track {spec.track!r}; only problems of track 'hpo' can be tabulated"
         )
     check_workers(workers, cluster)
+    if not math.isfinite(time_limit):
+        raise InputError(f"--time-limit must be a finite number of seconds, got {time_limit}")
     out = out.expanduser()
     design = design or _first_design(spec.track)
     names = split_list(task)

@@ -88,6 +88,11 @@ def test_from_a_live_problem_to_a_comparison(tmp_path: Path, monkeypatch: pytest
 
 def test_what_cannot_be_tabulated_is_refused(tmp_path: Path) -> None:
     assert "track 'fewshot'" in bench("tabulate", "--suite", "fewshot", "-o", ".", folder=tmp_path, code=2).stderr
+    for more, said in (
+        (["--time-limit", "inf"], "--time-limit must be a finite number of seconds, got inf"),
+        (["--cluster", "tcp://127.0.0.1:1", "--workers", "2"], "--workers 2 sizes the embedded cluster"),
+    ):
+        assert said in bench("tabulate", "-o", ".", *more, folder=tmp_path, code=2).stderr
     done = bench("tabulate", "--design", "random_search", "-o", ".", folder=tmp_path, code=2)
     assert "is no design" in done.stderr
     done = bench("tabulate", "--design", "random_search", "-o", "new/tables", folder=tmp_path, code=2)
