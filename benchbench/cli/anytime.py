@@ -18,11 +18,10 @@ from benchbench.cli.common import (
     check_format,
     db_path,
     print_json,
-    print_table,
     split_list,
 )
 from benchbench.cli.leaderboard import make_board, no_results
-from benchbench.cli.tables import columns_that_fit, markdown_table, print_lines, terminal_width
+from benchbench.cli.tables import markdown_table, print_lines, print_that_fits
 from benchbench.errors import InputError
 
 if TYPE_CHECKING:
@@ -132,9 +131,7 @@ def _print(spec: SuiteSpec, board: Board, found: AnytimeTable, *, is_markdown: b
     if is_markdown:
         sys.stdout.write(markdown_table(HEADERS, rows, right))
     else:
-        shown = columns_that_fit(HEADERS, rows, EXPENDABLE, terminal_width())
-        names = [HEADERS[i] for i in shown]
-        print_table(names, [[row[i] for i in shown] for row in rows], [j for j, i in enumerate(shown) if i in right])
+        print_that_fits(HEADERS, rows, right=right, expendable=EXPENDABLE)
     sys.stdout.write("\n")
     n_tasks, n_seeds = len(found.tasks), len(found.seeds)
     print_lines(

@@ -6,8 +6,7 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from benchbench.cli.common import print_table
-from benchbench.cli.tables import columns_that_fit, print_lines, terminal_width
+from benchbench.cli.tables import print_lines, print_that_fits
 
 if TYPE_CHECKING:
     from benchbench.results.exporters.sheets import Report, Sheet
@@ -15,6 +14,8 @@ if TYPE_CHECKING:
 __all__ = ["FORMATS", "write_reports"]
 
 FORMATS = ("table", "json", "csv", "md", "latex", "html")
+# what places go by, on how much a number rests and whether it was made up: no terminal is too narrow for them
+ESSENTIAL = ("mean_rank", "n", "failed", "notes")
 
 
 def write_reports(reports: Sequence[Report], format_: str) -> None:
@@ -56,8 +57,11 @@ def _imputation(report: Report) -> list[str]:
 
 
 def _print_sheet(sheet: Sheet) -> None:
-    headers, rows = [c.title for c in sheet.columns], sheet.cells()
-    order = sorted((c for c in sheet.columns if c.expendable), key=lambda c: c.expendable)
-    shown = columns_that_fit(headers, rows, [c.title for c in order], terminal_width())
-    right = [j for j, i in enumerate(shown) if sheet.columns[i].is_number]
-    print_table([headers[i] for i in shown], [[row[i] for i in shown] for row in rows], right)
+    order = sorted((c for c in sheet.columns if c.expendable and c.key not in ESSENTIAL), key=lambda c: c.expendable)
+    print_that_fits(
+        [c.title for c in sheet.columns],
+        sheet.cells(),
+        right={i for i, c in enumerate(sheet.columns) if c.is_number},
+        expendable=[c.title for c in order],
+        formats="csv",
+    )

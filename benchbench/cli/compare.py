@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from benchbench.cli.common import FormatOption, check_format, print_json, print_table
-from benchbench.cli.tables import columns_that_fit, print_lines, terminal_width
+from benchbench.cli.common import FormatOption, check_format, print_json
+from benchbench.cli.tables import print_lines, print_that_fits
 from benchbench.errors import GateFailed, InputError
 
 if TYPE_CHECKING:
@@ -55,15 +55,12 @@ def compare(
 
 _HEADERS = ("verdict", "method", "task", "BASE", "HEAD", "HEAD - BASE", "p (Holm)", "n", "seconds")
 # what a narrow terminal goes without, the first first
-_EXPENDABLE = ("n", "seconds", "p (Holm)")
+_EXPENDABLE = ("seconds", "p (Holm)")
 
 
 def _print_verdicts(verdicts: list[Verdict], margin: float, relative: float) -> None:
-    rows = [_cells(v) for v in verdicts]
-    shown = columns_that_fit(_HEADERS, rows, _EXPENDABLE, terminal_width())
-    names = [_HEADERS[i] for i in shown]
-    right = [i for i, name in enumerate(names) if name not in ("verdict", "method", "task")]
-    print_table(names, [[row[i] for i in shown] for row in rows], right)
+    right = {i for i, name in enumerate(_HEADERS) if name not in ("verdict", "method", "task")}
+    print_that_fits(_HEADERS, [_cells(v) for v in verdicts], right=right, expendable=_EXPENDABLE)
     reasons = [f"{v.verdict}: {v.label} on {v.task}: {v.reason}" for v in verdicts if v.reason and v.verdict != "new"]
     counts = Counter(v.verdict for v in verdicts)
     sys.stdout.write("\n" + ", ".join(f"{n} {name}" for name, n in counts.items()) + "\n")

@@ -22,11 +22,10 @@ from benchbench.cli.common import (
     check_format,
     db_path,
     print_json,
-    print_table,
     split_list,
 )
 from benchbench.cli.leaderboard import generated_tasks, make_board, no_results, splits_line
-from benchbench.cli.tables import columns_that_fit, print_lines, terminal_width
+from benchbench.cli.tables import print_lines, print_that_fits
 from benchbench.errors import InputError, UnknownNameError
 
 if TYPE_CHECKING:
@@ -143,7 +142,7 @@ def _facts(suite: SuiteSpec, board: Board) -> dict[str, Any]:
 
 
 HEADERS = ("task", "metric", "A", "B", "A - B", "± 95 %", "n", "scaled", "notes")
-EXPENDABLE = ("metric", "scaled", "notes")
+EXPENDABLE = ("metric", "scaled")
 
 
 def _print(suite: SuiteSpec, board: Board, found: HeadToHead) -> None:
@@ -154,10 +153,8 @@ def _print(suite: SuiteSpec, board: Board, found: HeadToHead) -> None:
     splits = splits_line(suite, board)
     sys.stdout.write(f"{splits}\n" if splits else "")
     sys.stdout.write(f"\nA = {found.a}, B = {found.b}; above 0: A is better\n")
-    rows = [_cells(p) for p in found.tasks]
-    shown = columns_that_fit(HEADERS, rows, EXPENDABLE, terminal_width())
-    right = [j for j, i in enumerate(shown) if HEADERS[i] not in ("task", "metric", "notes")]
-    print_table([HEADERS[i] for i in shown], [[r[i] for i in shown] for r in rows], right)
+    right = {i for i, name in enumerate(HEADERS) if name not in ("task", "metric", "notes")}
+    print_that_fits(HEADERS, [_cells(p) for p in found.tasks], right=right, expendable=EXPENDABLE)
     sys.stdout.write("\nall tasks\n")
     facts = imputation_facts(board)
     print_lines(

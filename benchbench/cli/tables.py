@@ -7,7 +7,10 @@ import sys
 import textwrap
 from collections.abc import Container, Iterable, Sequence
 
-__all__ = ["columns_that_fit", "markdown_table", "print_lines", "terminal_width"]
+__all__ = ["columns_that_fit", "markdown_table", "print_lines", "print_that_fits", "terminal_width"]
+
+# narrower than this a column of words is no longer read
+LEAST_WIDTH = 10
 
 
 def terminal_width() -> int | None:
@@ -35,6 +38,100 @@ def columns_that_fit(
             break
         shown = [i for i in shown if headers[i] != name]
     return shown
+
+
+def print_that_fits(
+    headers: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    *,
+    right: Container[int] = (),
+    expendable: Iterable[str] = (),
+    formats: str = "json",
+) -> None:
+    """Print a table in the width of the terminal; nothing but the expendable columns is ever left out, and a line says which.
+
+    Where that is not enough, columns of words are broken over several lines, and if need be every row stands as a paragraph.
+
+    Parameters
+    ----------
+    headers, rows : the table
+    right : container of int
+        Columns that are flushed right.
+    expendable : iterable of str
+        Headers of the columns that may go, the first to go first.
+    formats : str
+        The format that has every column.
+    """
+    width = terminal_width()
+    everything = columns_that_fit(headers, rows, (), None)
+    shown = columns_that_fit(headers, rows, expendable, width)
+    names = [headers[i] for i in shown]
+    cells = [[row[i] for i in shown] for row in rows]
+    widths = _column_widths([names, *cells], [i not in right for i in shown], width)
+    if widths is None:
+        _print_paragraphs(names, cells, width or 0)
+    else:
+        _print_broken(names, cells, widths, [i in right for i in shown])
+    left_out = [headers[i] for i in everything if i not in shown]
+    if left_out:
+        print_lines([f"left out to fit {width} columns: {', '.join(left_out)}; --format {formats} has all"], mark="")
+
+
+def _column_widths(lines: Sequence[Sequence[str]], is_words: Sequence[bool], width: int | None) -> list[int] | None:
+    """Return the widths of the columns, those of words as narrow as they must be; None if they cannot be narrow enough."""
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    if width is None:
+        return widths
+    # a number is never broken, but "300 episodes" and "mean rank" are two words
+    least = [
+        LEAST_WIDTH if words else max(len(word) for text in column for word in text.split() or [""])
+        for words, column in zip(is_words, zip(*lines, strict=True), strict=True)
+    ]
+    while (over := sum(w + 2 for w in widths) - 2 - width) > 0:
+        spare = [w - low for w, low in zip(widths, least, strict=True)]
+        # words first, the widest of them first
+        i = max(range(len(widths)), key=lambda j: (spare[j] > 0, is_words[j], spare[j]))
+        if spare[i] <= 0:
+            return None
+        others = [w for j, w in enumerate(spare) if is_words[j] == is_words[i] and j != i and w > 0]
+        widths[i] -= max(1, min(over, spare[i] - max(others, default=0)))
+    return widths
+
+
+def _broken(text: str, width: int) -> list[str]:
+    """Break a text into lines, after a space, a comma or before a bracket where it can be."""
+    lines = []
+    while len(text) > width:
+        at = max((i for i in range(1, width + 1) if text[i] in " (" or text[i - 1] in ",-_"), default=width)
+        lines.append(text[:at].rstrip())
+        text = text[at:].lstrip()
+    return [*lines, text]
+
+
+def _print_broken(
+    headers: Sequence[str], rows: Sequence[Sequence[str]], widths: Sequence[int], right: Sequence[bool]
+) -> None:
+    for row in (headers, ["-" * w for w in widths], *rows):
+        parts = [_broken(text, w) for text, w in zip(row, widths, strict=True)]
+        for i in range(max(map(len, parts))):
+            line = [p[i] if i < len(p) else "" for p in parts]
+            flushed = [t.rjust(w) if r else t.ljust(w) for t, w, r in zip(line, widths, right, strict=True)]
+            sys.stdout.write("  ".join(flushed).rstrip() + "\n")
+
+
+def _print_paragraphs(headers: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> None:
+    """Print every row as "place name: header value ± half-width; header value"."""
+    n_names = 2 if headers[0] == "#" else 1
+    for row in rows:
+        parts: list[str] = []
+        for header, cell in zip(headers[n_names:], row[n_names:], strict=True):
+            if header.startswith("±") and parts:
+                parts[-1] += f" ± {cell}" if cell else ""
+            elif cell:
+                parts.append(f"{header} {cell}")
+        text = f"{' '.join(row[:n_names])}: {'; '.join(parts)}"
+        lines = textwrap.wrap(text, max(width, 8), subsequent_indent="   ", break_on_hyphens=False)
+        sys.stdout.write("\n".join(lines) + "\n")
 
 
 def markdown_table(headers: Sequence[str], rows: Sequence[Sequence[str]], right: Container[int]) -> str:
