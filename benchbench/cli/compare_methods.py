@@ -188,6 +188,8 @@ def _cells(pair: TaskPair) -> list[str]:
 
 def _verdict(found: HeadToHead) -> list[str]:
     overall, bayes = found.overall, found.bayes
+    if found.n_pairs and found.n_imputed == found.n_pairs:
+        return ["all pairs are imputed: nothing is compared (--impute none leaves them out)"]
     if overall is None or bayes is None:
         return ["no task on which both have a score: nothing to compare"]
     n = overall.n_tasks
@@ -199,6 +201,11 @@ def _verdict(found: HeadToHead) -> list[str]:
         f"mean difference: {overall.mean_difference:.3f} ({scale}) over {n} task{'' if n == 1 else 's'}{interval}",
         f"A wins {overall.wins}, ties {overall.ties}, loses {overall.losses}",
     ]
+    if found.n_imputed:
+        lines.append(
+            f"warning: {found.n_imputed} of {found.n_pairs} pairs are imputed; all that is said here of all tasks takes them as if they "
+            "had been measured (--impute none leaves them out)"
+        )
     if overall.p is not None:
         lines.append(
             f"Wilcoxon's signed-rank test, two-sided: p = {overall.p:.4g}; matched-pairs rank-biserial correlation "

@@ -275,6 +275,7 @@ def leaderboard(
             noted[note].append(task.name)
     board.notes += [f"{note} on {', '.join(where)}" for note, where in noted.items()]
     rows = _task_rows(chosen, names, board.fills)
+    board.notes += _made_up(rows)
     if imputation == "drop-task":
         board.dropped_tasks = [t for t in names if any(c.n_failed for c in chosen if c.task == t)]
         board.notes += _dropped_notes(chosen, board.dropped_tasks)
@@ -317,6 +318,18 @@ def _dropped_notes(cells: Sequence[Cell], dropped: Sequence[str]) -> list[str]:
         f"drop-task: {task} is not in the whole suite's numbers, since trials failed there of: "
         + ", ".join(sorted({c.label for c in cells if c.task == task and c.n_failed}))
         for task in dropped
+    ]
+
+
+def _made_up(rows: Sequence[Row]) -> list[str]:
+    """Name the methods that have no score but imputed ones: their places are no results."""
+    scored = [r for r in rows if r.score is not None]
+    measured = {r.label for r in scored if r.n_ok}
+    only = sorted({r.label for r in scored if r.n_imputed} - measured)
+    if not only:
+        return []
+    return [
+        f"all imputed, no result: no trial ended well of {', '.join(only)}; place and score are what stands for a failure"
     ]
 
 

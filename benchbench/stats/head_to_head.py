@@ -39,6 +39,8 @@ class TaskPair:
         Mean over the pairs and the half-width of its 95 % interval by Student's t; no interval of one pair, nor with imputed scores.
     n, unit : int, str
         Pairs, and what was paired: seeds or folds, or with one of them its units (episodes).
+    n_imputed : int
+        Pairs of seeds (folds) of which a score, or both, was imputed.
     scaled : float or None
         The difference on the scale of the overall comparison.
     note : str
@@ -53,6 +55,7 @@ class TaskPair:
     ci95: float | None = None
     n: int = 0
     unit: str = ""
+    n_imputed: int = 0
     scaled: float | None = None
     note: str = ""
 
@@ -66,7 +69,8 @@ class HeadToHead:
     """The comparison of two methods; above 0: a is better.
 
     `scale` says on what scores of different tasks are put together: "normalised score", a metric that all tasks have, or "rank"
-    (among all methods of the board, turned round). `overall`, `bayes` and `separation` are None without a common task.
+    (among all methods of the board, turned round). `n_pairs` counts common seeds (folds) over all tasks, `n_imputed` those of which a
+    score was imputed. `overall`, `bayes` and `separation` are None without a common task, and where all pairs are imputed.
     """
 
     a: str
@@ -77,6 +81,8 @@ class HeadToHead:
     overall: TwoComparison | None
     bayes: PosteriorProbabilities | None
     separation: Separation | None
+    n_pairs: int = 0
+    n_imputed: int = 0
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain data."""
@@ -135,16 +141,25 @@ def head_to_head(
     ]
     if rope is None:
         rope = ROPES.get(scale, 0.01 if "accuracy" in scale or "auc" in scale else 0.0)
-    if not is_common.any():
-        return HeadToHead(
-            a=a, b=b, scale=scale, rope=rope, tasks=tuple(pairs), overall=None, bayes=None, separation=None
-        )
-    return HeadToHead(
+    both = ~np.isnan(grid.scores[list(rows)]).any(axis=0)
+    n_pairs, n_imputed = int(both.sum()), sum(p.n_imputed for p in pairs)
+    nothing = HeadToHead(
         a=a,
         b=b,
         scale=scale,
         rope=rope,
         tasks=tuple(pairs),
+        overall=None,
+        bayes=None,
+        separation=None,
+        n_pairs=n_pairs,
+        n_imputed=n_imputed,
+    )
+    # of made-up scores alone there is nothing to win
+    if not is_common.any() or n_imputed == n_pairs:
+        return nothing
+    return replace(
+        nothing,
         overall=compare_two(first, second),
         bayes=bayesian_signed_rank(first - second, rope=rope),
         # of one task nobody knows how much tasks differ
@@ -192,6 +207,7 @@ def _task_pair(
         ci95=None if n_imputed else found.ci95,
         n=found.n,
         unit=unit,
+        n_imputed=n_imputed,
         note=", ".join(notes),
     )
 

@@ -22,5 +22,7 @@ def published_source(protocol_version: str) -> str | None:
 
 
 def share_text(share: float) -> str:
-    """Return a share in per cent, never as "0%" what is not nothing."""
-    return "<1%" if 0 < share < 0.005 else f"{share:.0%}"
+    """Return a share in per cent, never as "0%" what is not nothing, nor as "100%" what is not "all"."""
+    if share == 1:
+        return "all"
+    return "<1%" if 0 < share < 0.005 else ">99%" if 0.995 <= share < 1 else f"{share:.0%}"

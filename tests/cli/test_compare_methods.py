@@ -133,6 +133,30 @@ def test_failures_are_imputed_and_said_and_refusals_are_not(bench: Bench, suite_
     assert (waves["difference"], waves["note"]) == (None, "no score of protonet")
 
 
+def test_where_all_pairs_are_imputed_nothing_is_won(bench: Bench, suite_file: Path, land: Land) -> None:
+    """Guards against a crashed method that "wins" by the score that stands for its failure."""
+    db = land({"outcome": "error"}, {"method": "protonet", "scores": [0.1, 0.1]})
+    found = compare(bench, suite_file, db, "maml", "protonet")
+    assert (found["overall"], found["bayes"], found["separation"]) == (None, None, None)
+    assert (found["n_pairs"], found["n_imputed"]) == (1, 1)
+    text = bench("compare-methods", "maml", "protonet", "--suite", suite_file, "--db", db)
+    assert "all pairs are imputed: nothing is compared" in text
+    assert "A wins" not in text
+    assert "P(" not in text
+
+
+def test_where_some_pairs_are_imputed_the_verdict_says_so(bench: Bench, suite_file: Path, land: Land) -> None:
+    db = land(
+        {"outcome": "error"},
+        {"task": "waves", "scores": [-3.0, -3.0]},
+        {"method": "protonet", "scores": [0.1, 0.1]},
+        {"method": "protonet", "task": "waves", "scores": [-3.5, -3.5]},
+    )
+    text = bench("compare-methods", "maml", "protonet", "--suite", suite_file, "--db", db)
+    assert "A wins 2, ties 0, loses 0" in text
+    assert "warning: 1 of 2 pairs are imputed" in text
+
+
 def test_methods_that_share_no_task(bench: Bench, suite_file: Path, land: Land) -> None:
     db = land({}, {"method": "protonet", "task": "waves", "scores": [-3.0]})
     found = compare(bench, suite_file, db, "maml", "protonet")

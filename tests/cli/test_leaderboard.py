@@ -122,6 +122,23 @@ def test_failures_are_imputed_shown_and_counted(bench: Bench, suite_file: Path, 
     assert with_one["maml", "letters"]["score"] == pytest.approx(0.2)
 
 
+def test_a_method_that_only_failed_is_marked_as_no_result(bench: Bench, suite_file: Path, land: Land) -> None:
+    """Guards against a crashed method that stands above others as if it had been measured."""
+    db = land(
+        {"method": "protonet", "scores": [0.1, 0.1]},
+        {"method": "protonet", "task": "waves", "scores": [-5.0, -5.0]},
+        {"outcome": "error"},
+        {"outcome": "error", "task": "waves"},
+        {"method": "mann", "outcome": "error"},
+        {"method": "mann", "task": "waves", "scores": [-5.5, -5.5]},
+    )
+    for options in ([], ["--stat", "elo"], ["--format", "md"]):
+        text = bench("leaderboard", "--suite", suite_file, "--db", db, *options)
+        (row,) = [line for line in text.replace("|", " ").splitlines() if line.split()[1:2] == ["maml"]][:1]
+        assert "all" in row.split()
+        assert "no trial ended well of maml; place and score" in text
+
+
 def test_the_table_says_what_its_figures_are(bench: Bench, suite_file: Path, land: Land) -> None:
     db = land(
         {"transductive": True},

@@ -190,7 +190,8 @@ def test_what_stands_for_a_failure_where_no_baseline_is_frozen(
     cells = [cell("m", "a", n_failed=1), *(cell(name, "a", value) for name, value in others)]
     board = leaderboard(cells, UNFROZEN)
     assert rows(board, "a")["m"].score == score
-    assert board.notes == [note]
+    made_up = "all imputed, no result: no trial ended well of m; place and score are what stands for a failure"
+    assert board.notes == [note, made_up]
     assert leaderboard(cells[1:], UNFROZEN).notes == []
     assert rows(board, None)["m"].score is None
 
