@@ -43,8 +43,10 @@ def anytime_figure(found: AnytimeTable, *, title: str, caption: Sequence[str]) -
         band = 0.15 if len(order) <= 8 else 0.07
         for row in found.rows:
             spent = [b.spent for b in row.curve]
-            _draw(left, spent, [b.regret for b in row.curve], looks[row.label], band=band, lowest=LOWEST_REGRET)
-            _draw(right, spent, [b.rank for b in row.curve], looks[row.label], band=band, lowest=1.0)
+            regrets, places = [b.regret for b in row.curve], [b.rank for b in row.curve]
+            # a regret above 1 counts as 1 in the curve, and nobody ranks below the last
+            _draw(left, spent, regrets, looks[row.label], band=band, lowest=LOWEST_REGRET, highest=1.0)
+            _draw(right, spent, places, looks[row.label], band=band, lowest=1.0, highest=float(len(order)))
         left.set_yscale("log")
         right.set_ylim(len(order) + 0.2, 0.8)
         for ax, name in ((left, "normalised regret"), (right, "rank (1 = best)")):
@@ -60,8 +62,16 @@ def anytime_figure(found: AnytimeTable, *, title: str, caption: Sequence[str]) -
 
 
 def _draw(
-    ax: Axes, spent: Sequence[float], values: Sequence[Estimate], look: Look, *, band: float, lowest: float
+    ax: Axes,
+    spent: Sequence[float],
+    values: Sequence[Estimate],
+    look: Look,
+    *,
+    band: float,
+    lowest: float,
+    highest: float,
 ) -> None:
+    """Draw a curve and its band, both cut to where the value can be."""
     middle = [max(v.mean, lowest) for v in values]
     every = max(1, len(spent) // 8)
     ax.plot(
@@ -75,5 +85,5 @@ def _draw(
         markevery=every,
     )
     if all(v.ci95 is not None for v in values):
-        low, high = ([max(v.mean + sign * (v.ci95 or 0.0), lowest) for v in values] for sign in (-1, 1))
+        low, high = ([min(max(v.mean + sign * (v.ci95 or 0.0), lowest), highest) for v in values] for sign in (-1, 1))
         ax.fill_between(spent, low, high, color=look.colour, alpha=band, linewidth=0)

@@ -39,7 +39,10 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Statistic:
-    """What a reader needs to know of a statistic: its title, its direction, and between which values it lies."""
+    """What a reader needs to know of a statistic: its title, its direction, and between which values it lies.
+
+    The highest mean rank is the number of methods.
+    """
 
     name: str
     title: str
@@ -329,7 +332,9 @@ def _intervals(
         for n in (int(count) for count in computed.n_tasks)
     ]
     low, high = computed.values + (ends - computed.values) * np.array(stretch)
-    return np.clip(low, kind.lowest, kind.highest), np.clip(high, kind.lowest, kind.highest)
+    # nobody is placed below the last of all methods that have a place
+    highest = float((~np.isnan(computed.values)).sum()) if kind.name == "rank" else kind.highest
+    return np.clip(low, kind.lowest, highest), np.clip(high, kind.lowest, highest)
 
 
 def _normal_quantile(level: float) -> float:

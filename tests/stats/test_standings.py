@@ -179,6 +179,13 @@ def test_intervals_stay_where_the_statistic_can_be() -> None:
     grid = grid_of(np.arange(4)[:, None] / 4 + np.random.default_rng(0).normal(size=(4, 5)) / 8)
     assert all((s.low or 1) >= 1 for s in standings(grid, "rank"))
     assert all((s.low or 0) >= 0 and (s.high or 0) <= 1 for s in standings(grid, "winrate"))
+    # with two tasks the stretch is large: unclipped, upper ends go far beyond the last place, with and without missing scores
+    whole = np.random.default_rng(1).random((6, 2))
+    lacking = np.random.default_rng(1).random((6, 3))
+    lacking[5, 0] = np.nan
+    for scores in (whole, lacking):
+        highs = [s.high or 0 for s in standings(grid_of(scores), "rank")]
+        assert max(highs) == 6
 
 
 def test_the_interval_of_a_mean_is_nearly_students() -> None:
