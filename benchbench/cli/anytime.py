@@ -138,6 +138,7 @@ def _print(spec: SuiteSpec, board: Board, found: AnytimeTable, *, is_markdown: b
         [
             f"at {found.budget:g} evaluations (weighted by fidelity); means over {n_tasks} problem{'s' * (n_tasks != 1)}; "
             f"± is the half-width of a 95 % Student-t interval over {n_seeds} paired seed{'s' * (n_seeds != 1)}, these problems fixed",
+            *([f"± -: all {n_seeds} seeds give the same, which does not make it certain"] if _agreed(found) else []),
             f"regret: 0 = best loss known, 1 = what {spec.scores.baseline} ends with (median), both frozen in the suite file"
             + (f": {spec.scores.measured}" if spec.scores.measured else ""),
             "area: mean regret over the budget, at most 1; before its first incumbent an optimiser counts as the worst "
@@ -150,6 +151,12 @@ def _print(spec: SuiteSpec, board: Board, found: AnytimeTable, *, is_markdown: b
             *(f"left out: {line}" for line in board.left_out),
         ]
     )
+
+
+def _agreed(found: AnytimeTable) -> bool:
+    """Whether some value has no interval, though there are several seeds."""
+    values = [v for r in found.rows for v in (r.rank, r.regret, r.area, r.log_regret_difference) if v is not None]
+    return len(found.seeds) > 1 and any(v.ci95 is None for v in values)
 
 
 def _cells(place: int, row: AnytimeRow) -> list[str]:

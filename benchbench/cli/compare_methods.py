@@ -27,6 +27,7 @@ from benchbench.cli.common import (
 from benchbench.cli.leaderboard import generated_tasks, make_board, no_results, splits_line
 from benchbench.cli.tables import print_lines, print_that_fits
 from benchbench.errors import InputError, UnknownNameError
+from benchbench.stats.intervals import FEW_TASKS
 
 if TYPE_CHECKING:
     from benchbench.results.queries import Readable
@@ -190,7 +191,7 @@ def _verdict(found: HeadToHead) -> list[str]:
     overall, bayes = found.overall, found.bayes
     if found.n_pairs and found.n_imputed == found.n_pairs:
         return ["all pairs are imputed: nothing is compared (--impute none leaves them out)"]
-    if overall is None or bayes is None:
+    if overall is None:
         return ["no task on which both have a score: nothing to compare"]
     n = overall.n_tasks
     interval = ""
@@ -213,10 +214,15 @@ def _verdict(found: HeadToHead) -> list[str]:
         )
         if n < 6:
             lines.append(f"with {n} tasks that test cannot give p < 0.05, whatever the scores")
-    lines.append(
-        f"Bayesian signed-rank test, region of practical equivalence ±{found.rope:g} ({found.scale}): "
-        f"P(A better) = {bayes.p_right:.3f}, P(equivalent) = {bayes.p_rope:.3f}, P(B better) = {bayes.p_left:.3f}"
-    )
+    if bayes is None:
+        lines.append("of one task there is no test and no posterior over tasks: what is known stands in its row")
+    else:
+        lines.append(
+            f"Bayesian signed-rank test, region of practical equivalence ±{found.rope:g} ({found.scale}): "
+            f"P(A better) = {bayes.p_right:.3f}, P(equivalent) = {bayes.p_rope:.3f}, P(B better) = {bayes.p_left:.3f}"
+        )
+        if n < FEW_TASKS:
+            lines.append(f"caution: over {n} tasks interval and posterior say little")
     return [*lines, *_separation(found)]
 
 

@@ -84,6 +84,7 @@ def _draw(
         markersize=3.6,
         markevery=every,
     )
-    if all(v.ci95 is not None for v in values):
+    # where all seeds agree there is no interval, and the band is closed; with one seed there is no band at all
+    if any(v.ci95 is not None for v in values):
         low, high = ([min(max(v.mean + sign * (v.ci95 or 0.0), lowest), highest) for v in values] for sign in (-1, 1))
         ax.fill_between(spent, low, high, color=look.colour, alpha=band, linewidth=0)

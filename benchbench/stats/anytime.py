@@ -78,6 +78,8 @@ class Band:
 class AnytimeRow:
     """An optimiser over the problems compared; means over problems, 95 % intervals over paired seeds (these problems fixed).
 
+    Where all seeds give the same there is no interval: that a few agree does not make a value certain.
+
     Parameters
     ----------
     regret : Estimate
@@ -291,7 +293,10 @@ def _row(
 ) -> AnytimeRow:
     def over_seeds(value: Any) -> Estimate:
         """Return the mean over problems of `value(task, seed)`, with its interval over seeds."""
-        return estimate([math.fsum(value(t, s) for t in tasks) / len(tasks) for s in seeds])
+        values = [math.fsum(value(t, s) for t in tasks) / len(tasks) for s in seeds]
+        found = estimate(values)
+        agree = max(values) - min(values) <= 1e-12 * max(map(abs, values))
+        return Estimate(found.mean, None, found.n) if agree else found
 
     curve = tuple(
         Band(

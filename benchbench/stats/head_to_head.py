@@ -70,7 +70,8 @@ class HeadToHead:
 
     `scale` says on what scores of different tasks are put together: "normalised score", a metric that all tasks have, or "rank"
     (among all methods of the board, turned round). `n_pairs` counts common seeds (folds) over all tasks, `n_imputed` those of which a
-    score was imputed. `overall`, `bayes` and `separation` are None without a common task, and where all pairs are imputed.
+    score was imputed. `overall`, `bayes` and `separation` are None without a common task, and where all pairs are imputed; the latter
+    two also with a single task.
     """
 
     a: str
@@ -161,8 +162,8 @@ def head_to_head(
     return replace(
         nothing,
         overall=compare_two(first, second),
-        bayes=bayesian_signed_rank(first - second, rope=rope),
         # of one task nobody knows how much tasks differ
+        bayes=bayesian_signed_rank(first - second, rope=rope) if is_common.sum() > 1 else None,
         separation=tasks_to_separate(scaled, a, b) if is_common.sum() > 1 else None,
     )
 

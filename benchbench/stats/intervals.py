@@ -7,10 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-__all__ = ["Estimate", "estimate", "estimate_of_summary", "share", "t_quantile"]
+__all__ = ["FEW_TASKS", "Estimate", "estimate", "estimate_of_summary", "share", "t_quantile"]
 
 NORMAL_QUANTILE = 1.959963984540054
 """Of 0.975."""
+FEW_TASKS = 5
+"""With fewer, intervals over tasks were not even tested, and are shown with a word of caution."""
 
 
 @dataclass(frozen=True, slots=True)

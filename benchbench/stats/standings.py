@@ -16,7 +16,7 @@ import numpy as np
 from benchbench.errors import InputError, suggest
 from benchbench.stats.grid import FloatArray, ScoreGrid, State, mean_over_units
 from benchbench.stats.imputation import Imputed
-from benchbench.stats.intervals import t_quantile
+from benchbench.stats.intervals import FEW_TASKS, t_quantile
 from benchbench.stats.pairs import PairCounts, WinMatrix, win_matrix
 from benchbench.stats.ranks import tied_ranks
 from benchbench.stats.ratings import MEAN_RATING, POINTS_PER_UNIT, PRIOR_DRAWS, bradley_terry, elo
@@ -28,6 +28,7 @@ __all__ = [
     "Standing",
     "Statistic",
     "WinMatrix",
+    "few_tasks",
     "improvability",
     "normalised_scores",
     "standings",
@@ -157,6 +158,7 @@ def standings(
     low, high = _intervals(computed, kind, n_bootstrap, seed, level)
     shares = imputed.shares() if imputed is not None else np.zeros(len(table.methods))
     places = _places(computed.values, kind)
+    cautions = () if np.isnan(low).all() else few_tasks(computed.n_all_tasks)
     found = [
         Standing(
             method=method,
@@ -166,11 +168,20 @@ def standings(
             place=_number(places[i]),
             n_tasks=int(computed.n_tasks[i]),
             imputed_share=float(shares[i]),
-            notes=(*computed.notes, *_own_notes(table, i, int(computed.n_tasks[i]))),
+            notes=(*computed.notes, *cautions, *_own_notes(table, i, int(computed.n_tasks[i]))),
         )
         for i, method in enumerate(table.methods)
     ]
     return sorted(found, key=lambda s: (s.place is None, s.place or 0.0, s.method))
+
+
+def few_tasks(n_tasks: int) -> tuple[str, ...]:
+    """Return what must be said of intervals over so few tasks, if anything."""
+    if n_tasks >= FEW_TASKS:
+        return ()
+    return (
+        f"caution: over {n_tasks} tasks intervals say little; a value may be an end of its own, and that two lie apart shows nothing",
+    )
 
 
 def _kind(statistic: str) -> Statistic:

@@ -157,6 +157,22 @@ def test_where_some_pairs_are_imputed_the_verdict_says_so(bench: Bench, suite_fi
     assert "warning: 1 of 2 pairs are imputed" in text
 
 
+def test_one_task_gives_no_posterior_and_few_a_caution(bench: Bench, suite_file: Path, land: Land) -> None:
+    """Guards against a probability of 0.84 from a single pair."""
+    db = land({"scores": [0.6, 0.5]}, {"method": "protonet", "scores": [0.7, 0.8]}, name="one")
+    found = compare(bench, suite_file, db, "maml", "protonet")
+    assert found["overall"]["losses"] == 1
+    assert (found["bayes"], found["separation"]) == (None, None)
+    text = bench("compare-methods", "maml", "protonet", "--suite", suite_file, "--db", db)
+    assert "P(" not in text
+    assert "no posterior" in text
+    rows = [{"scores": [0.6, 0.5]}, {"method": "protonet", "scores": [0.7, 0.8]}]
+    rows += [{**r, "task": "waves", "metric": "neg_mse"} for r in rows]
+    text = bench("compare-methods", "maml", "protonet", "--suite", suite_file, "--db", land(*rows, name="two"))
+    assert "P(B better)" in text
+    assert "caution: over 2 tasks" in text
+
+
 def test_methods_that_share_no_task(bench: Bench, suite_file: Path, land: Land) -> None:
     db = land({}, {"method": "protonet", "task": "waves", "scores": [-3.0]})
     found = compare(bench, suite_file, db, "maml", "protonet")

@@ -210,6 +210,12 @@ def test_by_track_counts_the_tasks_of_all_suites_that_fit(bench: Bench, two_suit
     assert "3 tasks of 2 suites by mean rank" in text
 
 
+def test_a_track_of_few_tasks_is_shown_with_a_caution(bench: Bench, two_suites: list[str], land: Land) -> None:
+    rows = [{"task": task, "method": m} for task in ("letters", "waves") for m in ("maml", "protonet")]
+    text = bench("leaderboard", "--suite", two_suites[0], "--by", "track", "--db", land(*rows))
+    assert text.count("caution: over 2 tasks intervals say little") == 1
+
+
 def test_suites_of_other_protocols_are_not_put_on_one_board(bench: Bench, two_suites: list[str], land: Land) -> None:
     del two_suites
     db = land(*ROWS, {"suite": "other", "task": "digits", "protocol_version": "4"})

@@ -188,6 +188,17 @@ def test_intervals_stay_where_the_statistic_can_be() -> None:
         assert max(highs) == 6
 
 
+@pytest.mark.parametrize(("n_tasks", "is_said"), [(1, False), (2, True), (4, True), (5, False)])
+def test_intervals_over_few_tasks_come_with_a_caution(n_tasks: int, is_said: bool) -> None:
+    grid = grid_of(np.random.default_rng(3).random((3, n_tasks)))
+    for statistic in ("rank", "elo"):
+        cautions = [[n for n in s.notes if "caution" in n] for s in standings(grid, statistic)]
+        assert all(len(own) == is_said for own in cautions)
+        assert not is_said or f"over {n_tasks} tasks" in cautions[0][0]
+    # nothing to be careful about
+    assert not any(s.notes for s in standings(grid, "rank", n_bootstrap=0))
+
+
 def test_the_interval_of_a_mean_is_nearly_students() -> None:
     rng = np.random.default_rng(2)
     scores = rng.normal(size=(3, 9))
