@@ -68,7 +68,13 @@ def compare_methods(
     )
     if not board.rows:
         raise no_results(spec, board)
-    rows = [find_label(name, board) for name in (a, b)]
+    try:
+        rows = [find_label(name, board) for name in (a, b)]
+    except UnknownNameError as error:
+        elsewhere = _elsewhere(spec, store, board, (a, b))
+        if not elsewhere:
+            raise
+        raise InputError(f"{error}\n{elsewhere}") from error
     found = _compare(spec, store, board, rows, rope)
     if format_ == "json":
         print_json(_facts(spec, board) | found.to_dict() | {"notes": board.notes, "left_out": board.left_out})
@@ -105,6 +111,27 @@ def find_label(text: str, board: Board) -> Row:
             if r.method == name and json.loads(r.params) == params:
                 return r
     raise UnknownNameError("method on this board:", text, rows)
+
+
+def _elsewhere(suite: SuiteSpec, store: Readable, board: Board, names: Sequence[str]) -> str:
+    """Say with which options the methods are found that this board has not; empty if there are none."""
+    from benchbench.results.boards import board_cells
+
+    here = {name for r in board.rows for name in (r.method, r.label)}
+    cells = board_cells(store, suite.name)[0]
+    lines = []
+    for name in names:
+        groups = {c.group for c in cells if name in (c.method, c.label)} - {board.group}
+        if name in here or not groups:
+            continue
+        # as few options as tell the boards apart
+        keys = [
+            k for k in ("preset", "device", "threads") if {getattr(g, k) for g in groups} != {getattr(board.group, k)}
+        ]
+        found = sorted({" ".join(f"--{key} {getattr(g, key)}" for key in keys) for g in groups})
+        if keys:
+            lines.append(f"{name} has results on other boards: {' or '.join(found)}")
+    return "; ".join(lines)
 
 
 def _compare(suite: SuiteSpec, store: Readable, board: Board, rows: Sequence[Row], rope: float | None) -> HeadToHead:

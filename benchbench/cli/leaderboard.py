@@ -89,10 +89,15 @@ def leaderboard(
         )
         for spec in find_suites(suite, store)
     ]
+    empty = [(spec, board) for spec, board in boards if not board.rows]
+    if len(empty) == len(boards):
+        # there are results, but the options fit none: as every other command, this one says so as an error
+        for spec, board in empty:
+            if board.left_out:
+                raise no_results(spec, board)
     if format_ not in ("json", "csv"):
-        for spec, board in boards:
-            if not board.rows:
-                _print_empty(spec, board)
+        for spec, board in empty:
+            _print_empty(spec, board)
     found = _reports(store, boards, stat, by)
     if found or format_ in ("json", "csv"):
         write_reports(found, format_)
@@ -164,12 +169,14 @@ def make_board(
     UnknownNameError
         If a method or task has no results, or is not of the suite.
     InputError
-        On a filter that cannot be read, or that nothing passes.
+        On a filter that cannot be read, or that nothing passes, and on a negative number of threads.
     """
     from benchbench.results.boards import board_cells, suite_facts
     from benchbench.results.filters import filter_cells, parse_filters
     from benchbench.stats.board import leaderboard as board_of
 
+    if threads is not None and threads < 0:
+        raise InputError(f"--threads must be 1 or more, got {threads}")
     for name in tasks or ():
         suite.task(name)
     cells, older = board_cells(store, suite.name)

@@ -207,6 +207,20 @@ def test_wrong_names(
     assert says in str(result.exception)
 
 
+def test_a_method_of_another_preset_is_named_with_it(bench: Bench, suite_file: Path, land: Land) -> None:
+    from typer.testing import CliRunner
+
+    from benchbench.cli.main import app
+
+    db = land({"preset": "long"}, {"method": "protonet", "preset": "long"}, {"method": "mann"})
+    command = ["compare-methods", "maml", "protonet", "--suite", str(suite_file), "--db", str(db)]
+    error = CliRunner().invoke(app, command).exception
+    assert isinstance(error, InputError)
+    assert "maml has results on other boards: --preset long;" in str(error)
+    assert "protonet has results on other boards: --preset long" in str(error)
+    bench(*command, "--preset", "long")
+
+
 def test_parameters_may_be_spelt_otherwise(bench: Bench, suite_file: Path, land: Land) -> None:
     db = land({}, {"method": "protonet", "params": {"distance": "cosine", "n_way": 30}})
     found = compare(bench, suite_file, db, "maml", "protonet(n_way=30,distance='cosine')")

@@ -87,9 +87,31 @@ def test_presets_are_never_mixed_and_the_other_is_named(bench: Bench, suite_file
     text = bench("leaderboard", "--suite", suite_file, "--db", db)
     other = "1 trial of suite version 1, protocol 3, preset long, 4 test units, 1 thread, cpu: --preset long"
     assert f"- left out: {other}\n" in text
-    none = bench("leaderboard", "--suite", suite_file, "--db", db, "--preset", "paper")
-    assert "No results of suite pair fit" in none
-    assert "--preset long --device cpu --threads 1" in none
+
+
+@pytest.mark.parametrize("option", [["--preset", "bogus"], ["--device", "tpu"], ["--threads", "7"]])
+def test_options_that_no_result_fits_are_an_error(
+    bench: Bench, suite_file: Path, land: Land, tmp_path: Path, option: list[str]
+) -> None:
+    """Guards against a script that takes a misspelt preset for an empty database."""
+    from typer.testing import CliRunner
+
+    from benchbench.cli.main import app
+
+    db = land({"preset": "long"}, {})
+    for more in ([], ["--format", "json"], ["--stat", "elo"]):
+        command = ["leaderboard", "--suite", str(suite_file), "--db", str(db), *option, *more]
+        error = CliRunner().invoke(app, command).exception
+        assert isinstance(error, InputError)
+        assert "no results of suite pair fit" in str(error)
+        for preset in ("long", "quick"):
+            assert f"--preset {preset} --device cpu --threads 1" in str(error)
+    # a database without results of the suite is none
+    bench("leaderboard", "--suite", suite_file, "--db", tmp_path / "none.duckdb", *option)
+
+
+def test_a_negative_number_of_threads_is_refused(bench: Bench, suite_file: Path, land: Land) -> None:
+    bench("leaderboard", "--suite", suite_file, "--db", land({}), "--threads", "-1", raises=InputError)
 
 
 def test_the_options_of_a_run_with_other_threads_find_its_board(bench: Bench, suite_file: Path, land: Land) -> None:
@@ -101,9 +123,7 @@ def test_the_options_of_a_run_with_other_threads_find_its_board(bench: Bench, su
         (["--preset", "quick,threads=1"], 0.9),
     ):
         assert board(bench, suite_file, db, *options)["maml", "letters"]["score"] == score
-    assert "No results" in bench(
-        "leaderboard", "--suite", suite_file, "--db", db, "--preset", "quick", "--threads", "4"
-    )
+    bench("leaderboard", "--suite", suite_file, "--db", db, "--preset", "quick", "--threads", "4", raises=InputError)
     # the plain name comes first, though the other is newer
     land({"scores": [0.7, 0.7]}, {"preset": "quick,threads=1", "scores": [0.9, 0.9], "seed": 1})
     assert board(bench, suite_file, db, "--preset", "quick", "--threads", "1")["maml", "letters"]["score"] == 0.7
