@@ -3,10 +3,10 @@
 Nichol, Achiam & Schulman 2018, arXiv:1803.02999; the loop and the paper's settings are in `_reptile`. Batch norm uses all queries of
 an episode together (transductive: the paper's better figures; `reptile_inductive` has the others).
 
-What differs: Adam's second moments start afresh on each task. Every step at test sees the whole support set, so that its order
-does not matter: 50 steps up to 2 shots; with more 15, beyond 10 ways 10 (the paper's 50 mini-batches pass 10 and 5 times over 5 shots on
-Omniglot, 30 times on miniImageNet). The head starts at zero. Photographs go through strides, where the paper pools. At the quick preset
-an iteration has 2 tasks, and Adam's rate is 3e-3.
+What differs: Adam's second moments go on from iteration to iteration, not from task to task. Every step at test sees the whole support
+set, so that its order does not matter: 50 steps up to 2 shots; with more 15, beyond 10 ways 10 (the paper's 50 mini-batches pass 10 and 5
+times over 5 shots on Omniglot, 30 times on miniImageNet). The head starts at zero. Photographs go through strides, where the paper pools.
+At the quick preset an iteration has 2 tasks, and Adam's rate is 3e-3.
 """
 
 from __future__ import annotations
@@ -30,7 +30,10 @@ class Reptile(_reptile.Reptile):
         paper="Nichol, Achiam & Schulman 2018",
         url="https://arxiv.org/abs/1803.02999",
         year=2018,
-        differs="Adam's state afresh on each task; whole support sets at test; zero head; photographs: strides; quick: 2 tasks, rate 3e-3",
+        differs=(
+            "Adam's moments go on by iterations, not tasks; whole support sets at test; zero head; photographs: strides; quick: 2 tasks,"
+            " rate 3e-3"
+        ),
         family="gradient",
         tasks=("classification", "regression"),
         transductive=True,

@@ -13,7 +13,7 @@ from benchbench.contracts.context import Budget
 from benchbench.contracts.fewshot import TaskInfo
 from benchbench.methods.fewshot._backbones import MLP
 from benchbench.methods.fewshot._gradient import expand
-from benchbench.methods.fewshot._reptile import EPSILON, _in_one_order, inner_adam
+from benchbench.methods.fewshot._reptile import EPSILON, Adam, _in_one_order, inner_adam
 from benchbench.methods.fewshot._supply import shuffled
 from benchbench.methods.fewshot.reptile import Reptile
 from benchbench.methods.fewshot.reptile_inductive import InductiveReptile
@@ -29,13 +29,42 @@ class _OneWeight:
 def test_two_inner_steps_by_hand() -> None:
     w = torch.tensor([[1.0]], dtype=torch.float64)
     x, y = torch.full((1, 1, 1), 2.0, dtype=torch.float64), torch.full((1, 1, 1), 1.0, dtype=torch.float64)
-    phi, losses = inner_adam(_OneWeight(), [w], [(x, y), (x, y)], 0.1)
+    phi, losses, _ = inner_adam(_OneWeight(), [w], [(x, y), (x, y)], 0.1, Adam([torch.zeros_like(w[0])]))
     # loss (2w - 1)^2, gradient 4 (2w - 1): 4 at w = 1; the first step's second moment is 16 after correction
     first = 1 - 0.1 * 4 / (4 + EPSILON)
     gradient = 4 * (2 * first - 1)
     moment = (0.999 * 0.001 * 16 + 0.001 * gradient**2) / (1 - 0.999**2)
     assert phi[0].item() == pytest.approx(first - 0.1 * gradient / (moment**0.5 + EPSILON), rel=1e-12)
     assert losses.item() == pytest.approx((2 * first - 1) ** 2, rel=1e-12)
+
+
+def fresh(params: list[torch.Tensor]) -> Adam:
+    return Adam([torch.zeros_like(p) for p in params])
+
+
+def test_moments_go_on_from_task_to_task() -> None:
+    """As in the paper's code: the parameters go back to where they were, the optimiser does not."""
+    g = torch.Generator().manual_seed(1)
+    network = MLP(2, 3)
+    params = network.init(g, torch.float64)
+    x, y = torch.randn(7, 1, 6, 2, generator=g), torch.randn(7, 1, 6, 3, generator=g)
+    batches = list(zip(x.double(), y.double(), strict=True))
+    adam = fresh(params)
+    alone = [p.clone().requires_grad_() for p in params]
+    optimiser = torch.optim.Adam(alone, lr=0.01, betas=(0.0, 0.999), eps=EPSILON)
+    for task in (batches[:4], batches[4:]):
+        found, _, squares = inner_adam(network, expand(params, 1), task, 0.01, adam)
+        adam.go_on([after[0] - before for after, before in zip(squares, adam.squares, strict=True)], len(task))
+        with torch.no_grad():
+            for p, start in zip(alone, params, strict=True):
+                p.copy_(start)
+        for one_x, one_y in task:
+            optimiser.zero_grad()
+            h = F.relu(one_x[0] @ alone[0] + alone[1])
+            F.mse_loss(F.relu(h @ alone[2] + alone[3]) @ alone[4] + alone[5], one_y[0]).backward()
+            optimiser.step()
+        for one, other in zip(alone, found, strict=True):
+            torch.testing.assert_close(one.detach(), other[0], rtol=1e-9, atol=1e-12)
 
 
 def test_inner_steps_are_adam_without_momentum_on_each_task_alone() -> None:
@@ -49,7 +78,7 @@ def test_inner_steps_are_adam_without_momentum_on_each_task_alone() -> None:
         )
         for _ in range(5)
     ]
-    found, _ = inner_adam(network, expand(params, 4), batches, 0.01)
+    found, _, _ = inner_adam(network, expand(params, 4), batches, 0.01, fresh(params))
     for task in range(4):
         alone = [p.clone().requires_grad_() for p in params]
         optimiser = torch.optim.Adam(alone, lr=0.01, betas=(0.0, 0.999), eps=EPSILON)
@@ -78,7 +107,7 @@ def test_an_iteration_moves_towards_the_mean_of_the_tasks(blobs: Any, make_conte
     ends = []
     for t in range(2):
         steps = [(x[t : t + 1, i : i + 3], y[t : t + 1, i : i + 3]) for i in (0, 3)]
-        ends.append(inner_adam(adapter._network, expand(before, 1), steps, 1e-3)[0])
+        ends.append(inner_adam(adapter._network, expand(before, 1), steps, 1e-3, fresh(before))[0])
     for old, new, *phi in zip(before, adapter._params, *ends, strict=True):
         torch.testing.assert_close(new, old + 0.25 * ((phi[0][0] + phi[1][0]) / 2 - old), rtol=1e-4, atol=1e-6)
 
@@ -89,7 +118,8 @@ def test_without_transduction_the_support_set_alone_normalises(blobs: Any, make_
     adapter.setup(task, make_context())
     batch = blobs.sample(np.random.default_rng(0), n_way=3, k_shot=2, n_query=3)
     support, labels = _in_one_order(torch.as_tensor(batch.support_x), torch.as_tensor(batch.support_y))
-    fast, _ = inner_adam(adapter._network, expand(adapter._params, 1), [(support, labels)] * 50, 1e-3)
+    batches = [(support, labels)] * 50
+    fast, _, _ = inner_adam(adapter._network, expand(adapter._params, 1), batches, 1e-3, fresh(adapter._params))
     moments = adapter._network.forward(fast, support)[1]
     expected = adapter._network.forward(fast, torch.as_tensor(batch.query_x), moments)[0].softmax(-1)
     found = adapter.predict_episodes(batch.support_x, batch.support_y, batch.query_x)
