@@ -111,7 +111,7 @@ def board_report(suite: SuiteSpec, board: Board) -> Report:
     """
     overall = [r for r in board.rows if r.task is None]
     sheets = []
-    if len({r.task for r in board.rows if r.task}) > 1 and overall:
+    if _n_tasks(board) > 1 and overall:
         sheets.append(_overall_sheet(overall))
     for name in dict.fromkeys(r.task for r in board.rows if r.task is not None):
         own = [r for r in board.rows if r.task == name]
@@ -137,11 +137,15 @@ def task_standings_report(
     sheets, records = [], []
     for task, own in found.items():
         rows = {r.label: r for r in board.rows if r.task == task}
-        metric = next((r.metric for r in rows.values() if r.metric), "no score")
-        sheets.append(standings_sheet(f"{task} ({metric})", statistic, own, rows, 1, task=task))
+        title = _task_title(task, list(rows.values()))
+        sheets.append(standings_sheet(title, statistic, own, rows, 1, task=task))
         records += [_standing_record(suite, board, statistic, s, rows.get(s.method), task) for s in own]
     everybody = [s for own in found.values() for s in own]
     return _report(suite, board, sheets, _standing_legend(suite, board, statistic, everybody, 0), records)
+
+
+def _n_tasks(board: Board) -> int:
+    return len({r.task for r in board.rows if r.task is not None})
 
 
 def _report(
@@ -211,16 +215,21 @@ def _overall_sheet(rows: Sequence[Row]) -> Sheet:
 
 
 def _task_sheet(name: str, rows: Sequence[Row]) -> Sheet:
-    metric = next((r.metric for r in rows if r.metric), "no score")
     best, rule = _bold(rows)
     return Sheet(
-        title=f"{name} ({metric})",
+        title=_task_title(name, rows),
         task=name,
         columns=TASK,
         rows=[_common(r) | {"notes": ", ".join(task_notes(r))} for r in rows],
         best=best,
         best_rule=rule,
     )
+
+
+def _task_title(name: str, rows: Sequence[Row]) -> str:
+    """Return the task with its metric, which only trials that ended well know."""
+    unknown = "all imputed" if any(r.score is not None for r in rows) else "no score"
+    return f"{name} ({next((r.metric for r in rows if r.metric), unknown)})"
 
 
 def _common(row: Row) -> dict[str, Any]:
@@ -304,7 +313,8 @@ def _marks(board: Board) -> list[str]:
 
 
 def interval_lines(rows: Sequence[Row]) -> list[str]:
-    """Say over what the intervals of scores were taken."""
+    """Say over what the intervals of scores were taken, of those that there are."""
+    rows = [r for r in rows if r.ci95 is not None]
     lines = []
     units = sorted({r.unit for r in rows if r.unit not in ("", "seed", "fold")})
     if units:
@@ -322,16 +332,19 @@ def interval_lines(rows: Sequence[Row]) -> list[str]:
 
 
 def _score_lines(suite: SuiteSpec, board: Board) -> list[str]:
+    """Say what the scores of the whole suite are; of one task there is no such table."""
     overall = [r for r in board.rows if r.task is None]
+    if not overall or _n_tasks(board) < 2:
+        return []
     if any(r.score is not None for r in overall):
         how = f"; {suite.scores.measured}" if suite.scores.measured else ""
         return [
             f"whole-suite score: mean over tasks of (score - baseline) / (reference - baseline), "
             f"0 = {suite.scores.baseline}, 1 = {suite.scores.reference}, frozen in the suite file{how}"
         ]
-    if overall and overall[0].n_tasks > 1:
-        return ["no whole-suite score: the suite file holds no frozen scores of its baseline and reference"]
-    return []
+    if board.group is not None and published_source(board.group.protocol_version) is not None:
+        return ["no whole-suite score: published results have no frozen scores of a baseline and a reference"]
+    return ["no whole-suite score: the suite file holds no frozen scores of its baseline and reference"]
 
 
 def board_records(suite: SuiteSpec, board: Board) -> list[dict[str, Any]]:

@@ -267,3 +267,26 @@ def test_splits_that_were_made_here_are_named_by_task(bench: Bench, suite_file: 
     assert {row["task"]: row["generated_splits"] for row in found} == {None: True, "letters": True, "waves": False}
     both = land({"task": "waves", "task_fingerprint": "def"}, name="official")
     assert "generated" not in bench("leaderboard", "--suite", suite_file, "--db", both)
+
+
+def test_notes_are_of_the_tables_shown(bench: Bench, suite_file: Path, land: Land) -> None:
+    """Guards against explaining a score of the whole suite, or a ±, that no table has."""
+    db = land({}, {"task": "waves", "scores": [-3.0, -2.0]}, {"method": "mann", "scores": [0.5]})
+    text = bench("leaderboard", "--suite", suite_file, "--db", db)
+    assert "whole-suite score" in text
+    assert "± is the half-width" in text
+    text = bench("leaderboard", "--suite", suite_file, "--db", db, "--task", "letters", "--method", "mann")
+    assert "0.5000" in text
+    assert "whole-suite score" not in text
+    assert "±" not in text
+
+
+@pytest.mark.parametrize("by", ["suite", "dataset"])
+def test_a_task_on_which_everything_was_imputed_has_scores(bench: Bench, suite_file: Path, land: Land, by: str) -> None:
+    options = [] if by == "suite" else ["--by", "dataset"]
+    db = land({"outcome": "timeout", "metric": ""}, {"method": "mann", "outcome": "declined", "metric": ""})
+    text = bench("leaderboard", "--suite", suite_file, "--db", db, *options)
+    assert "letters (all imputed)" in text
+    assert "0.2000" in text
+    assert "(no score)" not in text
+    assert "letters (no score)" in bench("leaderboard", "--suite", suite_file, "--db", db, "--impute", "none", *options)

@@ -468,6 +468,8 @@ def test_the_command(tmp_path: Path) -> None:
     assert code == 0
     assert "elsewhere" in text
     assert f"published elsewhere: {SOURCE}" in " ".join(text.split())
+    assert "no whole-suite score: published results" in " ".join(text.split())
+    assert "suite file" not in text
     (run,) = Store(db).runs()
     assert "--from long" in run["command"]
     assert str(tmp_path) not in run["command"]
@@ -507,6 +509,8 @@ def test_real_files(data_folder: Path, tmp_path: Path, name: str) -> None:
     code, text = bench("leaderboard", "--suite", suites[0].name, "--stat", "elo", db=store.path)
     assert code == 0, text
     assert f"published elsewhere: {SOURCE}" in " ".join(text.split())
+    assert "no whole-suite score: published results" in " ".join(text.split())
+    assert "suite file" not in text
 
 
 def test_two_published_tables_of_one_source_share_no_board(store: Store, tmp_path: Path) -> None:
