@@ -91,7 +91,7 @@ def test_presets_are_never_mixed_and_the_other_is_named(bench: Bench, suite_file
 
 @pytest.mark.parametrize("option", [["--preset", "bogus"], ["--device", "tpu"], ["--threads", "7"]])
 def test_options_that_no_result_fits_are_an_error(
-    bench: Bench, suite_file: Path, land: Land, tmp_path: Path, option: list[str]
+    bench: Bench, suite_file: Path, land: Land, option: list[str]
 ) -> None:
     """Guards against a script that takes a misspelt preset for an empty database."""
     from typer.testing import CliRunner
@@ -107,7 +107,7 @@ def test_options_that_no_result_fits_are_an_error(
         for preset in ("long", "quick"):
             assert f"--preset {preset} --device cpu --threads 1" in str(error)
     # a database without results of the suite is none
-    bench("leaderboard", "--suite", suite_file, "--db", tmp_path / "none.duckdb", *option)
+    bench("leaderboard", "--suite", suite_file, "--db", land({"suite": "another"}, name="none"), *option)
 
 
 def test_a_negative_number_of_threads_is_refused(bench: Bench, suite_file: Path, land: Land) -> None:
