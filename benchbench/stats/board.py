@@ -14,7 +14,7 @@ from typing import Any
 
 from benchbench.errors import InputError, UnknownNameError
 from benchbench.stats.intervals import Estimate, estimate, estimate_of_summary
-from benchbench.stats.labels import method_label, published_source
+from benchbench.stats.labels import method_label, params_of, published_source
 from benchbench.stats.ranks import mean_ranks, ranks, to_compare
 
 __all__ = ["IMPUTATIONS", "Board", "Cell", "Group", "Row", "SuiteFacts", "TaskFacts", "leaderboard"]
@@ -170,7 +170,7 @@ class Row:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain data."""
-        return asdict(self)
+        return asdict(self) | {"params": params_of(self.params)}
 
 
 @dataclass(slots=True, kw_only=True)

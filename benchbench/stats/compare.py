@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from benchbench.stats.intervals import t_quantile
-from benchbench.stats.labels import method_label
+from benchbench.stats.labels import method_label, params_of
 
 __all__ = ["VERDICTS", "Side", "Verdict", "compare", "holm"]
 
@@ -91,7 +91,7 @@ class Verdict:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain data."""
-        return asdict(self)
+        return asdict(self) | {"params": params_of(self.params)}
 
 
 def compare(

@@ -9,6 +9,7 @@ from typing import Any
 
 from benchbench.stats.board import Board, Row
 from benchbench.stats.intervals import estimate
+from benchbench.stats.labels import params_of
 
 __all__ = ["CurvePanel", "CurveValue", "Line", "SeedCurve", "curve_panels"]
 
@@ -87,7 +88,7 @@ class CurvePanel:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain data."""
-        return asdict(self)
+        return asdict(self) | {"lines": [asdict(one) | {"params": params_of(one.params)} for one in self.lines]}
 
 
 def curve_panels(board: Board, curves: Sequence[SeedCurve]) -> list[CurvePanel]:

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from benchbench.stats.board import Board, Row, SuiteFacts, TaskFacts
+from benchbench.stats.labels import params_of
 
 __all__ = ["CostPanel", "CostPoint", "cost_panels", "front"]
 
@@ -44,7 +45,7 @@ class CostPanel:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain data."""
-        return asdict(self)
+        return asdict(self) | {"points": [asdict(one) | {"params": params_of(one.params)} for one in self.points]}
 
 
 def front(points: Sequence[tuple[float, float]]) -> list[int]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
-__all__ = ["PUBLISHED", "method_label", "published_source"]
+__all__ = ["PUBLISHED", "method_label", "params_of", "published_source"]
 
 PUBLISHED = "published: "
 """The protocol version of imported results is this and their source, so that they never stand beside results measured here."""
@@ -12,8 +13,14 @@ PUBLISHED = "published: "
 
 def method_label(method: str, params: str) -> str:
     """Return ``name`` or ``name(param=value, ...)``, which `bench run --method` understands, of a name and canonical JSON."""
-    values = json.loads(params) if params else {}
+    values = params_of(params)
     return f"{method}({', '.join(f'{key}={value!r}' for key, value in values.items())})" if values else method
+
+
+def params_of(text: str) -> dict[str, Any]:
+    """Return a method's parameters of their canonical JSON, as programs get them; no text is none."""
+    found: dict[str, Any] = json.loads(text) if text else {}
+    return found
 
 
 def published_source(protocol_version: str) -> str | None:

@@ -13,6 +13,7 @@ from benchbench.dashboard.theme import styled
 from benchbench.dashboard.views.common import duration, metric_label, number, percent, plural
 from benchbench.results.standings import board_standings, task_standings
 from benchbench.stats.grid import State
+from benchbench.stats.labels import params_of
 from benchbench.stats.standings import task_ranks, win_matrix
 
 if TYPE_CHECKING:
@@ -252,7 +253,7 @@ def board_records(view: View) -> list[dict[str, Any]]:
                 "statistic": view.statistic,
                 "imputation": data.board.imputation,
                 "method": method,
-                "params": params,
+                "params": params_of(params),
                 "place": s.place,
                 "value": s.value,
                 "low": s.low,

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from benchbench.results.exporters.reports import generated_tasks
+from benchbench.spec import canonical_json
 
 if TYPE_CHECKING:
     from benchbench.dashboard.data import BoardData
@@ -155,7 +156,7 @@ def generated_line(data: BoardData) -> str:
 
 
 def csv_of(records: list[dict[str, Any]]) -> str:
-    """Return records as CSV with a header; empty for none."""
+    """Return records as CSV with a header; empty for none. Lists are joined by semicolons, parameters are JSON."""
     import csv
     import io
 
@@ -165,10 +166,14 @@ def csv_of(records: list[dict[str, Any]]) -> str:
     names = list(dict.fromkeys(name for r in records for name in r))
     writer = csv.DictWriter(text, fieldnames=names, lineterminator="\n")
     writer.writeheader()
-    writer.writerows(
-        {k: "; ".join(map(str, v)) if isinstance(v, list | tuple) else v for k, v in r.items()} for r in records
-    )
+    writer.writerows({k: _plain(v) for k, v in r.items()} for r in records)
     return text.getvalue()
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return canonical_json(value)
+    return "; ".join(map(str, value)) if isinstance(value, list | tuple) else value
 
 
 def json_of(value: Any) -> str:

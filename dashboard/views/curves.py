@@ -10,6 +10,7 @@ from benchbench.dashboard.theme import GREY, log_axis, marks, rgba, styled
 from benchbench.dashboard.views.common import metric_label, number, percent
 from benchbench.errors import InputError
 from benchbench.stats.anytime import AnytimeTable, Incumbents, anytime_table
+from benchbench.stats.labels import params_of
 
 if TYPE_CHECKING:
     from benchbench.dashboard.data import BoardData
@@ -128,7 +129,7 @@ def curve_records(panels: Sequence[CurvePanel]) -> list[dict[str, Any]]:
             "task": panel.task,
             "metric": f"val_{panel.metric}",
             "method": line.method,
-            "params": line.params,
+            "params": params_of(line.params),
             "step": p.step,
             "seconds": p.seconds,
             "value": p.value,

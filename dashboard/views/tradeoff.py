@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from benchbench.dashboard.tables import Cell, Column, Table, badge, link
 from benchbench.dashboard.theme import ACCENT, log_axis, styled
 from benchbench.dashboard.views.common import duration, first_up, metric_label, number
+from benchbench.stats.labels import params_of
 
 if TYPE_CHECKING:
     from benchbench.stats.frontier import CostPanel, CostPoint
@@ -131,7 +132,7 @@ def cost_records(panels: Sequence[CostPanel]) -> list[dict[str, Any]]:
             "task": panel.task,
             "metric": panel.metric,
             "method": p.method,
-            "params": p.params,
+            "params": params_of(p.params),
             "score": p.score,
             "ci95": p.ci95,
             "interval_over": p.unit,

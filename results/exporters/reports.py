@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from benchbench.results.exporters.sheets import Column, Report, Sheet
-from benchbench.stats.labels import published_source, share_text
+from benchbench.stats.labels import params_of, published_source, share_text
 
 if TYPE_CHECKING:
     from benchbench.stats.board import Board, Group, Row
@@ -500,7 +500,7 @@ def _standing_record(
         "n_left_out": board.n_left_out,
         "task": task,
         "method": standing.method if row is None else row.method,
-        "params": "{}" if row is None else row.params,
+        "params": {} if row is None else params_of(row.params),
         "label": standing.method,
         "rank": standing.place,
         "value": standing.value,

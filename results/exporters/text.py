@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from benchbench.results.exporters.sheets import Report, Sheet
+from benchbench.spec import canonical_json
 
 __all__ = ["as_csv", "as_json", "as_latex", "as_markdown", "escape_latex", "escape_markdown"]
 
@@ -20,14 +21,20 @@ def as_json(records: Sequence[Mapping[str, Any]]) -> str:
 
 
 def as_csv(records: Sequence[Mapping[str, Any]]) -> str:
-    """Return records as CSV, unrounded; empty for none. Lists are joined by semicolons."""
+    """Return records as CSV, unrounded; empty for none. Lists are joined by semicolons, parameters are JSON."""
     text = io.StringIO()
     if records:
         writer = csv.DictWriter(text, fieldnames=list(records[0]), lineterminator="\n")
         writer.writeheader()
         for record in records:
-            writer.writerow({k: "; ".join(map(str, v)) if isinstance(v, list) else v for k, v in record.items()})
+            writer.writerow({k: _plain(v) for k, v in record.items()})
     return text.getvalue()
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return canonical_json(value)
+    return "; ".join(map(str, value)) if isinstance(value, list) else value
 
 
 def escape_markdown(text: str) -> str:

@@ -96,6 +96,12 @@ def test_only_one_suite(bench: Bench, land: Land) -> None:
     bench("compare", db, db, "--suite", "nothing", raises=InputError)
 
 
+def test_parameters_are_an_object_in_json(bench: Bench, land: Land) -> None:
+    db = land({"params": {"inner_lr": 0.1}}, {"method": "protonet"})
+    found = verdicts(bench, db, db)
+    assert (found["maml"]["params"], found["protonet"]["params"]) == ({"inner_lr": 0.1}, {})
+
+
 def test_a_side_that_is_not_there(bench: Bench, base: Path, tmp_path: Path) -> None:
     bench("compare", base, tmp_path / "none.duckdb", raises=InputError)
     bench("compare", tmp_path, base, raises=InputError)

@@ -146,6 +146,17 @@ def test_records_say_it_too(bench: Bench, suite_file: Path, land: Land, format_:
         assert wanted | {"generated_splits", "threads", "test_units"} <= set(row)
 
 
+@pytest.mark.parametrize("options", [(), ("--stat", "winrate"), ("--stat", "winrate", "--by", "dataset")])
+def test_parameters_are_an_object_in_json_and_its_text_in_csv(
+    bench: Bench, suite_file: Path, land: Land, options: tuple[str, ...]
+) -> None:
+    command = ("leaderboard", "--suite", suite_file, "--db", land(*ROWS), *options, "--format")
+    found = {json.dumps(r["params"]) for r in json.loads(bench(*command, "json"))}
+    assert found == {"{}", '{"n_way": 30}'}
+    read = {r["params"] for r in csv.DictReader(io.StringIO(bench(*command, "csv")))}
+    assert read == {"{}", '{"n_way":30}'}
+
+
 def test_bold_is_only_for_real_differences(bench: Bench, suite_file: Path, land: Land) -> None:
     clear = land({"scores": [0.9, 0.91, 0.9, 0.91]}, {"method": "pixel_nn", "scores": [0.1, 0.11, 0.1, 0.11]})
     text = bench("leaderboard", "--suite", suite_file, "--db", clear, "--format", "latex")

@@ -77,6 +77,7 @@ def test_a_curve_of_one_seed_is_as_reported(bench: Bench, suite_file: Path, land
         (300, 30.0, 0.6, 0.05),
     ]
     assert (lines["maml"]["unit"], lines["maml"]["fit_seconds"], lines["maml"]["score"]) == ("episode", 31.0, 0.6)
+    assert lines["maml"]["params"] == {}
     assert lines["maml"]["score_ci95"] == pytest.approx(t_quantile(1) * 0.02**0.5 / 2**0.5)
     assert (lines["old"]["unit"], {p["ci95"] for p in lines["old"]["points"]}) == ("", {None})
     assert (lines["pixel_nn"]["is_trained"], lines["pixel_nn"]["points"]) == (False, [])

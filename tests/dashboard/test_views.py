@@ -102,6 +102,9 @@ def test_the_download_says_under_what_conditions(board: data.BoardData) -> None:
     back = list(csv.DictReader(io.StringIO(common.csv_of(records))))
     assert [float(r["value"]) for r in back] == pytest.approx([r["value"] for r in records])
     assert json.loads(common.json_of(records))[0]["method"] == first["method"]
+    # as of `bench leaderboard`: parameters are an object, in CSV its text
+    assert json.loads(common.json_of(records))[0]["params"] == {}
+    assert back[0]["params"] == "{}"
 
 
 @pytest.mark.parametrize(
