@@ -269,7 +269,9 @@ class Session:
     def __init__(self, request: Request, store: Store, *, quiet: bool, rerun: str, started: float) -> None:
         self.request, self.store = request, store
         self.quiet, self.rerun, self.started = quiet, rerun, started
-        self.run_id = f"{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}-{uuid.uuid4().hex[:6]}"
+        # what is recorded agrees with the id: data, environments and workers are part of a run
+        self.began = time.time()
+        self.run_id = f"{time.strftime('%Y%m%d-%H%M%S', time.gmtime(self.began))}-{uuid.uuid4().hex[:6]}"
         self.n_known = 0
 
     def say(self, text: str) -> None:
@@ -426,7 +428,7 @@ class Session:
             suite=self.request.suite.name,
             preset=self.request.preset_name,
             command=shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
-            started_at=time.time(),
+            started_at=self.began,
             n_trials=n_trials,
             user=provenance.user_name(),
             host=facts["host"],

@@ -69,7 +69,7 @@ def _list_runs(rows: list[dict[str, Any]], format_: str) -> None:
     if not rows:
         sys.stdout.write("No runs yet. Make one: bench run --suite fewshot\n")
         return
-    headers = ["run", "suite", "preset", "state", "trials began (UTC)", "trials took", "attempts", "host"]
+    headers = ["run", "suite", "preset", "state", "began (UTC)", "took", "attempts", "host"]
     cells = [_run_cells(r) for r in rows]
     if _columns() < 110:
         # what the id begins with, and what is most often one machine

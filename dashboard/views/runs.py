@@ -37,8 +37,6 @@ __all__ = [
 QUIET_SECONDS = 600.0
 """A run that says "running" and was not heard of for so long may have been killed."""
 
-TIMES = "Of the trials; the run was called earlier, at the time in its name, and first prepared data, environments and workers"
-
 
 def state_text(run: Mapping[str, Any], now: float) -> str:
     """Return the state of a run: a killed one never writes its end, and so still says "running"."""
@@ -72,8 +70,8 @@ def runs_table(rows: Sequence[Mapping[str, Any]], now: float) -> Table:
             Column("State"),
             Column("Attempts", is_number=True),
             Column("Outcomes", is_wide=True),
-            Column("Began", help=TIMES),
-            Column("Took", is_number=True, is_wide=True, help=TIMES),
+            Column("Began"),
+            Column("Took", is_number=True, is_wide=True),
             Column("Machine", is_wide=True),
         ],
     )
@@ -111,8 +109,8 @@ def run_facts(run: Mapping[str, Any]) -> Table:
     rows = [
         ("Command", run["command"]),
         ("Preset", run["preset"]),
-        ("Trials began", clock(run["started_at"])),
-        ("Trials ended", clock(run["ended_at"])),
+        ("Began", clock(run["started_at"])),
+        ("Ended", clock(run["ended_at"])),
         ("Processor", f"{machine.get('cpu', 'unknown')}, {plural(int(machine.get('cores') or 0), 'core')}"),
         ("Memory", f"{machine['memory_mib'] / 1024:,.1f} GiB" if machine.get("memory_mib") else "unknown"),
         ("GPUs", gpus),

@@ -7,6 +7,7 @@ import json
 import os
 import pty
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -117,6 +118,7 @@ def test_a_run_ends_with_a_board_and_the_second_runs_nothing(folder: Path) -> No
     board = json.loads(first.stdout)
     required = {"method", "task", "rank", "score", "ci95", "n", "n_ok", "n_failed", "seconds"}
     assert all(required <= row.keys() for row in board)
+    _check_times_of_the_run(folder, first.stderr)
     assert [(r["method"], r["task"]) for r in board][:2] == [("noop", None), ("declining", None)]
     assert next(r for r in board if r["method"] == "declining" and r["task"] == "one")["n_declined"] == 1
     started = time.monotonic()
@@ -125,6 +127,15 @@ def test_a_run_ends_with_a_board_and_the_second_runs_nothing(folder: Path) -> No
     assert json.loads(second.stdout) == board
     assert "nothing to run: all 4 trials are recorded" in second.stderr
     assert len(attempts(folder)) == 4
+
+
+def _check_times_of_the_run(folder: Path, said: str) -> None:
+    """Guards against a run that is recorded only from when its workers have started, seconds after the time in its name."""
+    (run,) = json.loads(bench(folder, "runs", "--format", "json").stdout)
+    assert time.strftime("%Y%m%d-%H%M%S", time.gmtime(run["started_at"])) == run["run_id"].rsplit("-", 1)[0]
+    found = re.search(r"took ([\d.]+) s;", said)
+    assert found is not None
+    assert 0 < run["ended_at"] - run["started_at"] <= float(found[1]) + 0.1
 
 
 def test_scores_are_the_same_with_one_and_two_workers(folder: Path) -> None:
