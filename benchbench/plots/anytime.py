@@ -9,6 +9,7 @@ import matplotlib as mpl
 from matplotlib.lines import Line2D
 
 from benchbench.plots._canvas import STYLE, Look, canvas, finish, looks_of, settle
+from benchbench.stats.anytime import band_ends
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -84,7 +85,6 @@ def _draw(
         markersize=3.6,
         markevery=every,
     )
-    # where all seeds agree there is no interval, and the band is closed; with one seed there is no band at all
-    if any(v.ci95 is not None for v in values):
-        low, high = ([min(max(v.mean + sign * (v.ci95 or 0.0), lowest), highest) for v in values] for sign in (-1, 1))
-        ax.fill_between(spent, low, high, color=look.colour, alpha=band, linewidth=0)
+    ends = band_ends(values, lowest, highest)
+    if ends is not None:
+        ax.fill_between(spent, *ends, color=look.colour, alpha=band, linewidth=0)

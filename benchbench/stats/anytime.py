@@ -26,6 +26,7 @@ __all__ = [
     "Difference",
     "Incumbents",
     "anytime_table",
+    "band_ends",
     "budgets",
     "log_difference",
 ]
@@ -146,6 +147,26 @@ class Difference:
     def is_clear(self) -> bool:
         """Whether the 95 % interval excludes 0."""
         return self.estimate.ci95 is not None and abs(self.estimate.mean) > self.estimate.ci95
+
+
+def band_ends(values: Sequence[Estimate], lowest: float, highest: float) -> tuple[list[float], list[float]] | None:
+    """Return the lower and the upper ends of a curve's intervals, cut to where the values can be; None without any interval.
+
+    Where all seeds agree there is no interval, and the band is closed.
+
+    Parameters
+    ----------
+    values : sequence of Estimate
+        Regrets or ranks of a curve.
+    lowest, highest : float
+    """
+    if all(v.ci95 is None for v in values):
+        return None
+
+    def cut(value: float) -> float:
+        return min(max(value, lowest), highest)
+
+    return [cut(v.mean - (v.ci95 or 0.0)) for v in values], [cut(v.mean + (v.ci95 or 0.0)) for v in values]
 
 
 def budgets(most: float) -> list[float]:

@@ -9,7 +9,7 @@ from benchbench.dashboard.tables import Cell, Column, Table, link
 from benchbench.dashboard.theme import GREY, log_axis, marks, rgba, styled
 from benchbench.dashboard.views.common import metric_label, number, percent
 from benchbench.errors import InputError
-from benchbench.stats.anytime import AnytimeTable, Incumbents, anytime_table
+from benchbench.stats.anytime import AnytimeTable, Incumbents, anytime_table, band_ends
 from benchbench.stats.labels import params_of
 
 if TYPE_CHECKING:
@@ -179,11 +179,12 @@ def anytime_figure(found: AnytimeTable, what: str, *, log_x: bool, log_y: bool, 
         floor = 1e-8 if what == "regret" and log_y else None
         if floor is not None:
             y = [max(v, floor) for v in y]
-        half = [v.ci95 or 0.0 for v in values]
-        if any(half):
-            # a band may not reach below what a logarithmic axis can show
-            lower = [max(v - h, floor or -1e9, v * 0.05 if log_y else -1e9) for v, h in zip(y, half, strict=True)]
-            upper = [v + h for v, h in zip(y, half, strict=True)]
+        ends = band_ends(values, *((1.0, float(len(found.rows))) if what == "rank" else (floor or 0.0, 1.0)))
+        if ends is not None:
+            lower, upper = ends
+            if floor is not None:
+                # a band may not reach below what a logarithmic axis can show
+                lower = [max(low, v * 0.05) for low, v in zip(lower, y, strict=True)]
             figure.add_scatter(
                 x=[*x, *reversed(x)],
                 y=[*upper, *reversed(lower)],

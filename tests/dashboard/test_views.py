@@ -23,7 +23,7 @@ from benchbench.results import browse
 from benchbench.results.boards import seed_curves, suite_facts
 from benchbench.results.browse import Provenance
 from benchbench.results.store import Store
-from benchbench.stats.anytime import Incumbents
+from benchbench.stats.anytime import Incumbents, anytime_table
 from benchbench.stats.curves import curve_panels
 from benchbench.stats.frontier import cost_panels
 from benchbench.stats.standings import STATISTICS
@@ -201,6 +201,28 @@ def test_curves_of_training(board: data.BoardData, trio: Store) -> None:
     records = curves.curve_records(panels)
     assert len(records) == 3 * 4
     assert records[0]["metric"] == "val_accuracy"
+
+
+@pytest.mark.parametrize("log_y", [False, True])
+def test_bands_stay_where_regret_and_rank_can_be(log_y: bool) -> None:
+    """Guards against bands above the worst rank, below the best, and beyond regrets of 0 and 1."""
+    losses = {"a": [1.0, 8.0, 20.0], "b": [9.0, 2.0, 6.0]}
+    trials = [
+        Incumbents(task="t", label=m, seed=s, budget=4.0, spent=(1.0,), seconds=(1.0,), losses=(loss,))
+        for m, own in losses.items()
+        for s, loss in enumerate(own)
+    ]
+    found = anytime_table(trials, {"t": (0.0, 10.0)}, baseline="a")
+    last = found.rows[0].curve[-1]
+    assert last.rank.mean + (last.rank.ci95 or 0.0) > 2.0
+    assert last.regret.mean - (last.regret.ci95 or 0.0) < 0.0
+    for what, least, most in (("regret", 0.0, 1.0), ("rank", 1.0, 2.0)):
+        figure = curves.anytime_figure(found, what, log_x=True, log_y=log_y, everybody=["a", "b"])
+        bands = [t.y for t in figure.data if t.fill == "toself"]
+        assert len(bands) == 2
+        assert min(map(min, bands)) >= least
+        assert max(map(max, bands)) <= most
+        assert min(map(min, bands)) > 0 or not log_y
 
 
 def test_any_time_curves_need_something_in_common(board: data.BoardData) -> None:
