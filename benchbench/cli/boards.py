@@ -14,8 +14,6 @@ if TYPE_CHECKING:
 __all__ = ["FORMATS", "write_reports"]
 
 FORMATS = ("table", "json", "csv", "md", "latex", "html")
-# what places go by, on how much a number rests and whether it was made up: no terminal is too narrow for them
-ESSENTIAL = ("mean_rank", "n", "failed", "notes")
 
 
 def write_reports(reports: Sequence[Report], format_: str) -> None:
@@ -57,7 +55,7 @@ def _imputation(report: Report) -> list[str]:
 
 
 def _print_sheet(sheet: Sheet) -> None:
-    order = sorted((c for c in sheet.columns if c.expendable and c.key not in ESSENTIAL), key=lambda c: c.expendable)
+    order = sorted((c for c in sheet.columns if c.expendable), key=lambda c: c.expendable)
     print_that_fits(
         [c.title for c in sheet.columns],
         sheet.cells(),

@@ -19,10 +19,9 @@ from benchbench.cli.common import (
     check_format,
     db_path,
     print_json,
-    print_table,
 )
 from benchbench.cli.leaderboard import make_board, no_results
-from benchbench.cli.tables import columns_that_fit, markdown_table, print_lines, terminal_width
+from benchbench.cli.tables import columns_that_fit, markdown_table, print_lines, print_that_fits
 from benchbench.errors import GateFailed, InputError
 
 if TYPE_CHECKING:
@@ -130,7 +129,7 @@ _HEADERS = (
     "notes",
 )
 # what a narrow terminal goes without, the first first
-_EXPENDABLE = ("n", "second", "first", "± seeds", "notes", "seeds won")
+_EXPENDABLE = ("second", "first", "± seeds", "seeds won")
 
 
 def _print_findings(
@@ -172,13 +171,15 @@ def _print_findings(
 
 def _print_table(found: Sequence[Finding], *, is_markdown: bool) -> None:
     rows = [_cells(f) for f in found]
-    shown = columns_that_fit(_HEADERS, rows, _EXPENDABLE, None if is_markdown else terminal_width())
-    names, cells = [_HEADERS[i] for i in shown], [[row[i] for i in shown] for row in rows]
-    right = [i for i, name in enumerate(names) if name not in ("verdict", "ordering", "task", "notes")]
+    right = [i for i, name in enumerate(_HEADERS) if name not in ("verdict", "ordering", "task", "notes")]
     if is_markdown:
-        sys.stdout.write(markdown_table(names, cells, right))
+        shown = columns_that_fit(_HEADERS, rows, (), None)
+        flushed = [at for at, i in enumerate(shown) if i in right]
+        sys.stdout.write(
+            markdown_table([_HEADERS[i] for i in shown], [[row[i] for i in shown] for row in rows], flushed)
+        )
     else:
-        print_table(names, cells, right)
+        print_that_fits(_HEADERS, rows, right=right, expendable=_EXPENDABLE)
     sys.stdout.write("\n")
 
 

@@ -22,11 +22,10 @@ from benchbench.cli.common import (
     check_format,
     db_path,
     print_json,
-    print_table,
     split_list,
 )
 from benchbench.cli.leaderboard import generated_tasks, make_board, no_results
-from benchbench.cli.tables import columns_that_fit, markdown_table, print_lines, terminal_width
+from benchbench.cli.tables import markdown_table, print_lines, print_that_fits
 from benchbench.errors import InputError
 
 if TYPE_CHECKING:
@@ -220,7 +219,7 @@ _LONG = (
     "seconds",
 )
 # what a narrow terminal goes without, the first first
-_EXPENDABLE = ("device", "threads", "n", "seconds", "preset")
+_EXPENDABLE = ("device", "threads", "seconds", "preset")
 
 
 def _long(rows: Sequence[Comparison]) -> list[list[str]]:
@@ -260,13 +259,12 @@ def _print_rows(suite: SuiteSpec, rows: Sequence[Comparison], lines: Sequence[st
     for group, tasks in _groups(rows).items():
         headers, body = _wide(rows, tasks)
         sys.stdout.write(f"\n{group}\n")
-        print_table(headers, body, right=range(1, len(headers)))
+        print_that_fits(headers, body, right=range(1, len(headers)))
     long = _long(rows)
     if long:
-        shown = columns_that_fit(_LONG, long, _EXPENDABLE, terminal_width())
-        right = [i for i, c in enumerate(shown) if _LONG[c] not in ("method", "task", "preset", "device")]
+        right = [i for i, name in enumerate(_LONG) if name not in ("method", "task", "preset", "device")]
         sys.stdout.write("\none by one (difference: measured minus paper, in percentage points)\n")
-        print_table([_LONG[c] for c in shown], [[row[c] for c in shown] for row in long], right)
+        print_that_fits(_LONG, long, right=right, expendable=_EXPENDABLE)
     sys.stdout.write("\n")
     print_lines(_legend(rows, lines))
 

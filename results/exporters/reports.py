@@ -33,27 +33,28 @@ __all__ = [
     "task_standings_report",
 ]
 
+# what places go by, on how much a number rests and whether it was made up: no terminal is too narrow for them
 OVERALL = (
     Column("place", "#", "place"),
     Column("name", "method"),
-    Column("mean_rank", "mean rank", "number", 2, expendable=3),
+    Column("mean_rank", "mean rank", "number", 2),
     Column("score", "score", "number", 3),
     Column("ci95", "± 95 %", "number", 3),
-    Column("n", "n", "count", expendable=1),
+    Column("n", "n", "count"),
     Column("tasks", "tasks", "count"),
     Column("failed", "failed", "count"),
-    Column("seconds", "seconds", "seconds", expendable=2),
-    Column("notes", "notes", expendable=4),
+    Column("seconds", "seconds", "seconds", expendable=1),
+    Column("notes", "notes"),
 )
 TASK = (
     Column("place", "#", "place"),
     Column("name", "method"),
     Column("score", "score", "number", 4),
     Column("ci95", "± 95 %", "number", 4),
-    Column("n", "n", "count", expendable=1),
+    Column("n", "n", "count"),
     Column("failed", "failed", "count"),
-    Column("seconds", "seconds", "seconds", expendable=2),
-    Column("notes", "notes", expendable=4),
+    Column("seconds", "seconds", "seconds", expendable=1),
+    Column("notes", "notes"),
 )
 DIGITS = {"rank": 2, "elo": 0}
 """After the point, by statistic; 3 for others."""
@@ -401,14 +402,14 @@ def standings_sheet(
             else [
                 Column("score", "score", "number", 4),
                 Column("ci95", "± 95 %", "number", 4),
-                Column("n", "n", "count", expendable=1),
+                Column("n", "n", "count"),
             ]
         ),
         *([Column("tasks", "n tasks", "count")] if task is None else []),
         Column("imputed_share", "imputed", "share"),
-        Column("failed", "failed", "count", expendable=2),
-        Column("seconds", "seconds", "seconds", expendable=3),
-        Column("notes", "notes", expendable=4),
+        Column("failed", "failed", "count"),
+        Column("seconds", "seconds", "seconds", expendable=1),
+        Column("notes", "notes"),
     ]
     cells = []
     for s in found:

@@ -96,3 +96,31 @@ def test_a_narrow_comparison_keeps_its_notes(suite_file: Path, failed: Path, wid
     assert max(map(len, table.splitlines())) <= width
     assert "imputed" in table
     assert f"left out to fit {width} columns: metric, scaled" in " ".join(table.split())
+
+
+def test_narrow_orderings_name_the_columns_that_go(suite_file: Path, land: Land) -> None:
+    suite_file.write_text(
+        suite_file.read_text() + '[[orderings]]\nabove = ["maml"]\nbelow = ["pixel_nn"]\ntasks = ["letters"]\n'
+    )
+    db = land({"scores": [0.5, 0.6, 0.6, 0.78]}, {"method": "pixel_nn", "scores": [0.31, 0.39, 0.41, 0.57]})
+    command = ("orderings", "--suite", suite_file, "--db", db)
+    text = on_terminal(70, *command)
+    table = text.split("1 of 1 hold")[0]
+    assert max(map(len, table.split("thread, cpu")[1].splitlines())) <= 70
+    assert "left out to fit 70 columns: first, second, seeds won; --format json has all" in " ".join(table.split())
+    assert "4 episodes" in table
+    assert "left out to fit" not in on_terminal(160, *command)
+
+
+def test_a_narrow_comparison_with_papers_names_the_columns_that_go(land: Land) -> None:
+    row = {"suite": "omniglot", "task": "omniglot-vinyals-5w1s", "iterations": 900, "scores": [0.9, 0.94]}
+    db = land(row, row | {"method": "protonet"})
+    command = ("published", "--suite", "omniglot", "--db", db)
+    text = on_terminal(60, *command)
+    table = text.split("one by one")[1].split("\n", 1)[1].split("\n\n")[0]
+    assert max(map(len, table.splitlines())) <= 60
+    assert "left out to fit 60 columns: preset, threads, device, seconds; --format json has all" in " ".join(
+        table.split()
+    )
+    assert "2 episodes" in " ".join(table.split())
+    assert "left out to fit" not in on_terminal(160, *command)
