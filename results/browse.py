@@ -146,10 +146,10 @@ def provenance(results: Readable, suite: str, group: Group) -> dict[tuple[str, s
 
 
 _RUNS = """
-SELECT runs.*, coalesce(n, 0) AS n_attempts, outcomes, last_sign, n_methods
+SELECT runs.*, coalesce(n, 0) AS n_attempts, outcomes, first_trial, last_sign, n_methods
 FROM runs LEFT JOIN (
-    SELECT run_id, count(*) AS n, histogram(outcome) AS outcomes, max(started_at + wall_seconds) AS last_sign,
-        count(DISTINCT method) AS n_methods
+    SELECT run_id, count(*) AS n, histogram(outcome) AS outcomes, min(started_at) AS first_trial,
+        max(started_at + wall_seconds) AS last_sign, count(DISTINCT method) AS n_methods
     FROM attempts GROUP BY run_id
 ) USING (run_id)
 ORDER BY started_at DESC, run_id LIMIT $1
@@ -159,7 +159,8 @@ ORDER BY started_at DESC, run_id LIMIT $1
 def live_runs(results: Readable, limit: int | None = None) -> list[dict[str, Any]]:
     """Return the runs, newest first, with attempts by outcome and under ``last_sign`` when anything was last heard of them.
 
-    Times are seconds since the epoch. Nobody writes a run's end if it was killed: its state then stays "running".
+    ``first_trial`` is when the first of the attempts that have ended began, None without any. Times are seconds since the epoch.
+    Nobody writes a run's end if it was killed: its state then stays "running".
     """
     with results.reading() as con:
         rows = dicts(con, _RUNS, [limit])

@@ -49,7 +49,8 @@ def progress_text(run: Mapping[str, Any], now: float) -> str:
     """Return how far a run is, and when it may end if it goes on as it did."""
     done, n = run["n_attempts"], run["n_trials"]
     text = f"{done:,} of {plural(n, 'trial')}"
-    took = run["last_sign"] - run["started_at"]
+    # what comes before the first trial is done once
+    took = run["last_sign"] - (run["first_trial"] or run["started_at"])
     if run["state"] == "running" and 0 < done < n and took > 0 and now - run["last_sign"] <= QUIET_SECONDS:
         text += f", about {duration(took / done * (n - done))} left"
     return text

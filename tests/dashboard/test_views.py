@@ -266,6 +266,9 @@ def test_runs_say_when_nothing_was_heard(trio: Store) -> None:
     assert table.records()[0]["Attempts"] == "36/40"
     assert "3 failed" in table.records()[0]["Outcomes"]
     assert "a processor" in render(runs.run_facts(run))
+    # 36 of 40 trials in 90 s: what preparing took before them is not spent again
+    begun = {"started_at": run["first_trial"] - 1000.0, "last_sign": run["first_trial"] + 90.0}
+    assert "about 10 s left" in runs.progress_text(run | begun, run["first_trial"] + 90.0)
 
 
 def test_one_attempt(trio: Store) -> None:
