@@ -293,7 +293,8 @@ class Store(Readable):
         """
         if self.is_recorded():
             return True
-        if self.path != DEFAULT_DB or self.path.exists():
+        # one that appears just now is no other thing
+        if self.path != DEFAULT_DB or (self.path.exists() and not self.path.is_file()):
             raise self._missing()
         return False
 

@@ -83,7 +83,7 @@ def attempts(folder: Path) -> list[tuple[Any, ...]]:
     from benchbench.results.store import Store
 
     store = Store(folder / ".benchbench" / "benchbench.duckdb")
-    if not store.exists():
+    if not store.is_recorded():
         return []
     with store.reading() as con:
         return con.execute("SELECT trial_id, outcome, attempt_id, run_id FROM attempts").fetchall()

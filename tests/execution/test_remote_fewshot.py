@@ -46,10 +46,10 @@ def test_episodes_are_those_that_it_would_draw_itself(
 ) -> None:
     remote = remote_adapter(get_method("wrapped_episodes"), {"how": how})
     try:
-        told: list[tuple[float, float]] = []
+        told: list[tuple[float, float, str]] = []
         found = train(remote, task, make_context, seed=3, teller=lambda *what: told.append(what))
         # how far it is is said once in two seconds
-        assert told == [(1.0, 2.0)]
+        assert told == [(1.0, 2.0, "")]
         assert "executable=" in capfd.readouterr().out
         # nothing is left of what was exchanged
         assert not list(remote.remote._folder.iterdir())
