@@ -20,7 +20,17 @@ if TYPE_CHECKING:
     from benchbench.contracts.context import Budget, Context
     from benchbench.methods.fewshot._embedding import EpisodicNetwork
 
-__all__ = ["SMALLEST_IMAGE", "EpisodeShape", "EpisodicAdapter", "is_colour", "too_small", "validation_queries"]
+__all__ = [
+    "GREY_QUERIES",
+    "GREY_WAYS",
+    "SMALLEST_IMAGE",
+    "EpisodeShape",
+    "EpisodicAdapter",
+    "is_colour",
+    "quick_episodes",
+    "too_small",
+    "validation_queries",
+]
 
 # four poolings of 2 leave nothing of a smaller image
 SMALLEST_IMAGE = 16
@@ -29,6 +39,8 @@ CHUNK_IMAGES = 128
 # support and query rows classified at once
 CHUNK_ROWS = 4096
 MAX_VALIDATION_QUERIES = 5
+# ways, and queries a class, of ProtoNet's training episodes on Omniglot (Snell et al. 2017), for all who train as it does
+GREY_WAYS, GREY_QUERIES = 60, 5
 
 
 def validation_queries(task: TaskInfo) -> int:
@@ -49,6 +61,12 @@ class EpisodeShape:
 def is_colour(task: TaskInfo) -> bool:
     """Whether the inputs are photographs, for which papers have the settings of their experiments on miniImageNet."""
     return len(task.input_shape) == 3 and task.input_shape[0] == 3
+
+
+def quick_episodes(n: int, task: TaskInfo) -> int:
+    """Return how many episodes take as long as `n` of one shot do with `GREY_QUERIES` queries; of photographs, some times as long."""
+    # an episode costs as many times more as it has more images; photographs have more pixels as well
+    return max(1, n * (1 + GREY_QUERIES) // (GREY_QUERIES + task.k_shot) // (2 if is_colour(task) else 1))
 
 
 def too_small(task: TaskInfo) -> str | None:

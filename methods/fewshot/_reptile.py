@@ -193,10 +193,10 @@ class Reptile(InitialisationAdapter):
     def learn(self, x: Tensor, y: Tensor) -> Any:
         from benchbench.methods.fewshot._gradient import expand
 
-        steps = [_in_one_order(x, y)] * self.value("test_steps")
-        return inner_adam(self._network, expand(self._params, len(x)), steps, self.value("inner_rate"), self._adam)[
-            0
-        ], x
+        batches = [_in_one_order(x, y)] * self.value("test_steps")
+        rate = self.value("inner_rate")
+        fast, _, _ = inner_adam(self._network, expand(self._params, len(x)), batches, rate, self._adam)
+        return fast, x
 
 
 def _in_one_order(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:

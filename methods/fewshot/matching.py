@@ -18,15 +18,22 @@ from typing import TYPE_CHECKING, ClassVar
 
 from benchbench.cards import MethodCard
 from benchbench.contracts.fewshot import TaskInfo
-from benchbench.methods.fewshot._episodic import EpisodeShape, EpisodicAdapter, is_colour
+from benchbench.methods.fewshot._episodic import (
+    GREY_QUERIES,
+    GREY_WAYS,
+    EpisodeShape,
+    EpisodicAdapter,
+    is_colour,
+    quick_episodes,
+)
 
 if TYPE_CHECKING:
     from benchbench.methods.fewshot._embedding import EpisodicNetwork
 
 __all__ = ["MatchingNet"]
 
-# of training episodes: ProtoNet's on Omniglot, and Ravi & Larochelle's on miniImageNet
-GREY_WAYS, GREY_QUERIES, COLOUR_QUERIES = 60, 5, 15
+COLOUR_QUERIES = 15
+"""Of a training episode on miniImageNet, as Ravi & Larochelle have it."""
 
 
 class MatchingNet(EpisodicAdapter):
@@ -88,11 +95,7 @@ class MatchingNet(EpisodicAdapter):
     @classmethod
     def iterations(cls, preset: str, task: TaskInfo) -> int:
         n = super().iterations(preset, task)
-        if preset != "quick":
-            return n
-        # an episode costs as many times more as it has more images, and the quick preset has to end in half a minute; in some minutes
-        # with photographs, which have more pixels as well
-        return max(1, n * 6 // (5 + task.k_shot) // (2 if is_colour(task) else 1))
+        return quick_episodes(n, task) if preset == "quick" else n
 
     def build(self, task: TaskInfo) -> EpisodicNetwork:
         from benchbench.methods.fewshot._comparisons import CosineAttention

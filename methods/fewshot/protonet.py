@@ -16,15 +16,21 @@ from typing import TYPE_CHECKING, ClassVar
 
 from benchbench.cards import MethodCard
 from benchbench.contracts.fewshot import TaskInfo
-from benchbench.methods.fewshot._episodic import EpisodeShape, EpisodicAdapter, is_colour
+from benchbench.methods.fewshot._episodic import (
+    GREY_QUERIES,
+    GREY_WAYS,
+    EpisodeShape,
+    EpisodicAdapter,
+    is_colour,
+    quick_episodes,
+)
 
 if TYPE_CHECKING:
     from benchbench.methods.fewshot._embedding import EpisodicNetwork
 
 __all__ = ["ProtoNet", "training_shape"]
 
-# of training episodes: on Omniglot, and on miniImageNet by shots (sections 3.1 and 3.2)
-GREY_WAYS, GREY_QUERIES = 60, 5
+# of training episodes on miniImageNet, by shots (section 3.2)
 COLOUR_WAYS, OTHER_COLOUR_WAYS, COLOUR_QUERIES = {1: 30, 5: 20}, 20, 15
 
 
@@ -74,11 +80,7 @@ class ProtoNet(EpisodicAdapter):
     @classmethod
     def iterations(cls, preset: str, task: TaskInfo) -> int:
         n = super().iterations(preset, task)
-        if preset != "quick":
-            return n
-        # an episode costs as many times more as it has more images, and the quick preset has to end in half a minute; in some minutes
-        # with photographs, which have more pixels as well
-        return max(1, n * 6 // (5 + task.k_shot) // (2 if is_colour(task) else 1))
+        return quick_episodes(n, task) if preset == "quick" else n
 
     def build(self, task: TaskInfo) -> EpisodicNetwork:
         from benchbench.methods.fewshot._embedding import Prototypes, choose_precision

@@ -112,6 +112,41 @@ def test_an_iteration_moves_towards_the_mean_of_the_tasks(blobs: Any, make_conte
         torch.testing.assert_close(new, old + 0.25 * ((phi[0][0] + phi[1][0]) / 2 - old), rtol=1e-4, atol=1e-6)
 
 
+def test_meta_training_hands_its_moments_on(blobs: Any, make_context: Any) -> None:
+    """From iteration to iteration, to the test, and to who takes the state over; by hand, an iteration after the other."""
+    task = TaskInfo(name="t", kind="classification", n_way=3, k_shot=1, n_query=9, input_shape=(1, 16, 16))
+    adapter = Reptile(meta_batch=2, inner_batch=3, train_steps=2, train_shots=4, test_steps=3)
+    context = make_context()
+    adapter.setup(task, context)
+    params, adam = [p.clone() for p in adapter._params], fresh(adapter._params)
+    adapter.meta_fit(blobs, validation=blobs, budget=Budget(preset="tests", iterations=2), context=context)
+    rng = context.rng("reptile", "episodes")
+    for epsilon in (1.0, 0.5):
+        batch = blobs.sample(rng, n_way=3, k_shot=3, n_query=1, n_tasks=2)
+        x = torch.cat([torch.as_tensor(batch.support_x), torch.as_tensor(batch.query_x)], 1)
+        y = torch.cat([torch.as_tensor(batch.support_y), torch.as_tensor(batch.query_y)], 1)
+        x, y = shuffled(rng, x, y)
+        steps = [(x[:, i : i + 3], y[:, i : i + 3]) for i in (0, 3)]
+        phi, _, squares = inner_adam(adapter._network, expand(params, 2), steps, 1e-3, adam)
+        params = [old + epsilon * (new.mean(0) - old) for old, new in zip(params, phi, strict=True)]
+        adam.go_on([(new - old).sum(0) for new, old in zip(squares, adam.squares, strict=True)], 4)
+    assert adapter._adam.steps == 8
+    for found, expected in zip(adapter._adam.squares, adam.squares, strict=True):
+        torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-9)
+    for found, expected in zip(adapter._params, params, strict=True):
+        torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-6)
+    test = blobs.sample(np.random.default_rng(1), n_way=3, k_shot=1, n_query=3)
+    x, y = _in_one_order(torch.as_tensor(test.support_x), torch.as_tensor(test.support_y))
+    fast, _, _ = inner_adam(adapter._network, expand(adapter._params, 1), [(x, y)] * 3, 1e-3, adapter._adam)
+    by_hand = adapter._network.forward(fast, torch.as_tensor(test.query_x))[0].softmax(-1).detach()
+    other = Reptile(meta_batch=2, inner_batch=3, train_steps=2, train_shots=4, test_steps=3)
+    other.setup(task, context)
+    other.load_state(adapter.state())
+    for one in (adapter, other):
+        found = one.predict_episodes(test.support_x, test.support_y, test.query_x)
+        np.testing.assert_allclose(found, by_hand, atol=1e-6)
+
+
 def test_without_transduction_the_support_set_alone_normalises(blobs: Any, make_context: Any) -> None:
     task = TaskInfo(name="t", kind="classification", n_way=3, k_shot=2, n_query=9, input_shape=(1, 16, 16))
     adapter = InductiveReptile()
