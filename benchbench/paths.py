@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-__all__ = ["DEFAULT_DB", "cache_dir", "data_dir", "default_db"]
+__all__ = ["DEFAULT_DB", "cache_dir", "data_dir", "default_db", "nearest_above"]
 
 DEFAULT_DB = Path(".benchbench") / "benchbench.duckdb"
 """The results database under the current folder; commands that read take its absence for "no results yet"."""
@@ -32,3 +32,8 @@ def default_db() -> Path:
     """The results database: `BENCHBENCH_DB`, else `.benchbench/benchbench.duckdb` under the current folder."""
     chosen = os.environ.get("BENCHBENCH_DB")
     return Path(chosen).expanduser() if chosen else DEFAULT_DB
+
+
+def nearest_above(path: Path) -> Path:
+    """Return the nearest of the folders above a path that is there (or the file that stands in its place)."""
+    return next((folder for folder in path.parents if folder.exists()), path.parent)

@@ -18,9 +18,20 @@ from benchbench.provenance import gpu_names
 if TYPE_CHECKING:
     from distributed import Client
 
-__all__ = ["check_workers", "cluster_device", "connect", "default_workers", "embedded", "resolve_device"]
+__all__ = [
+    "NO_GPU",
+    "NO_WORKERS",
+    "check_workers",
+    "cluster_device",
+    "connect",
+    "default_workers",
+    "embedded",
+    "resolve_device",
+]
 
 CONNECT_SECONDS = 10
+NO_WORKERS = "the cluster has no workers; start some with `dask worker SCHEDULER`"
+NO_GPU = "no worker has a GPU: start workers with `dask worker SCHEDULER --resources GPU=1`"
 # nothing of an embedded cluster is reachable from outside, and two of them do not meet on a port
 _LOOPBACK: dict[str, Any] = {"host": "127.0.0.1", "dashboard": False, "dashboard_address": "127.0.0.1:0"}
 
@@ -215,10 +226,8 @@ def cluster_device(client: Client, device: str) -> str:
     """
     workers = client.scheduler_info()["workers"]
     if not workers:
-        raise UnmeetableRequestError("the cluster has no workers; start some with `dask worker SCHEDULER`")
+        raise UnmeetableRequestError(NO_WORKERS)
     found = "cuda" if any(w.get("resources", {}).get("GPU") for w in workers.values()) else "cpu"
     if device == "cuda" and found != "cuda":
-        raise UnmeetableRequestError(
-            "no worker has a GPU: start workers with `dask worker SCHEDULER --resources GPU=1`"
-        )
+        raise UnmeetableRequestError(NO_GPU)
     return found if device == "auto" else device

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchbench import __version__
 from benchbench.cluster import worker as worker_side
+from benchbench.cluster.backends import NO_GPU, NO_WORKERS
 from benchbench.cluster.plan import PlannedTrial
 from benchbench.errors import BenchbenchError, ClusterError, UnmeetableRequestError
 
@@ -265,7 +266,7 @@ class Driver:
         if self.slots:
             self._last_worker = time.monotonic()
         elif must_have:
-            raise UnmeetableRequestError("the cluster has no workers; start some with `dask worker SCHEDULER`")
+            raise UnmeetableRequestError(NO_WORKERS)
         elif time.monotonic() - self._last_worker > NO_WORKERS_SECONDS:
             raise ClusterError(
                 f"no worker was left for {NO_WORKERS_SECONDS:.0f} s; what was recorded is safe, run the same command again"
@@ -288,9 +289,7 @@ class Driver:
                 gpus = int(info.get(address, {}).get("resources", {}).get("GPU", 0))
                 usable[address] = min(threads, gpus) if self.device == "cuda" else threads
         if must_have and self.device == "cuda" and not any(usable.values()):
-            raise UnmeetableRequestError(
-                "no worker has a GPU: start workers with `dask worker SCHEDULER --resources GPU=1`"
-            )
+            raise UnmeetableRequestError(NO_GPU)
         self._prepare([a for a, n in usable.items() if n])
         self.slots += [_Slot(address) for address, n in usable.items() for _ in range(n)]
 

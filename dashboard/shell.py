@@ -14,6 +14,7 @@ from benchbench.dashboard.data import BoardData, Choice, Filters, SuiteData
 from benchbench.dashboard.views import common
 from benchbench.paths import default_db
 from benchbench.results import browse
+from benchbench.results.exporters.text import as_csv
 from benchbench.results.filters import card_tags
 from benchbench.stats.board import IMPUTATIONS
 
@@ -267,7 +268,7 @@ def downloads(page: str, records: Sequence[Mapping[str, Any]], stem: str) -> Non
     rows = [dict(r) for r in records]
     with st.container(horizontal=True):
         for kind, mime, text in (
-            ("CSV", "text/csv", common.csv_of(rows)),
+            ("CSV", "text/csv", as_csv(rows)),
             ("JSON", "application/json", common.json_of(rows)),
         ):
             st.download_button(

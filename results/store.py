@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchbench.errors import InputError, StoreError
-from benchbench.paths import DEFAULT_DB
+from benchbench.paths import DEFAULT_DB, nearest_above
 from benchbench.records import Attempt, RunRecord
 from benchbench.results import fold, landing, locks
 from benchbench.results.landing import VERSION
@@ -313,7 +313,7 @@ class Store(Readable):
 
     def _missing(self) -> InputError:
         """Return the error that says what there is in place of a database."""
-        above = next((folder for folder in self.path.parents if folder.exists()), self.path.parent)
+        above = nearest_above(self.path)
         if self.path.is_dir():
             what = "is a folder"
         elif self.path.exists():

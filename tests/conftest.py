@@ -126,6 +126,24 @@ def plant(method: str) -> Any:
     return found
 
 
+@pytest.fixture
+def unbounded() -> Any:
+    """Make the table of two optimisers whose intervals of rank and regret reach beyond what can be."""
+    from benchbench.stats.anytime import Incumbents, anytime_table
+
+    losses = {"a": [1.0, 8.0, 20.0], "b": [9.0, 2.0, 6.0]}
+    trials = [
+        Incumbents(task="t", label=m, seed=s, budget=4.0, spent=(1.0,), seconds=(1.0,), losses=(loss,))
+        for m, own in losses.items()
+        for s, loss in enumerate(own)
+    ]
+    found = anytime_table(trials, {"t": (0.0, 10.0)}, baseline="a")
+    last = found.rows[0].curve[-1]
+    assert last.rank.mean + (last.rank.ci95 or 0.0) > 2.0
+    assert last.regret.mean - (last.regret.ci95 or 0.0) < 0.0
+    return found
+
+
 @pytest.fixture(scope="session")
 def wrapped() -> Any:
     """The environment of the methods `wrapped` and `wrapped_episodes`."""

@@ -86,8 +86,6 @@ def _chosen(methods: list[str] | None) -> list[Any]:
     from benchbench.registry import methods as known_methods
 
     names, found = split_list(methods), list(entries())
-    if methods and not names:
-        raise InputError("--method names no method; list them with: bench list methods")
     if unknown := set(names) - {entry.method for entry in found}:
         known = {*known_methods(), *(entry.method for entry in found)}
         for name in names:

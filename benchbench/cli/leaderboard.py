@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -238,15 +237,8 @@ def _reports(
     if by == "track":
         from benchbench.results.exporters.tracks import track_report
         from benchbench.results.tracks import track_boards
-        from benchbench.stats.standings import few_tasks
 
-        found = []
-        for one in track_boards(store, boards):
-            report = track_report(one, statistic)
-            n_tasks = len(one.imputed.grid.tasks)
-            cautions = few_tasks(n_tasks) if n_tasks > 1 else ()
-            found.append(replace(report, notes=[*report.notes, *cautions]))
-        return found
+        return [track_report(one, statistic) for one in track_boards(store, boards)]
     found = []
     for suite, board in boards:
         imputed = board_grid(store, suite.name, board)

@@ -50,9 +50,6 @@ OPTION_OF = {
 }
 """The options that override a preset, by the preset's field."""
 
-UNUSED = {"fewshot": ("fit_seconds",), "automl": ("iterations", "test_units"), "hpo": ("test_units", "fit_seconds")}
-"""What trials of a track have no use for; with it, results would stand on a board of their own for nothing."""
-
 MOST = 2**53  # whole numbers are exact as floats up to here
 
 
@@ -211,9 +208,12 @@ def _request(
 
 def _check_override(suite: SuiteSpec, key: str, value: float) -> None:
     """Raise `InputError` if the option's value is no budget, or trials of the suite's track have no use for it."""
+    from benchbench.protocols.base import get_protocol
+
     option = OPTION_OF[key]
-    if key in UNUSED.get(suite.track, ()):
-        used = [o for k, o in OPTION_OF.items() if k not in UNUSED[suite.track]]
+    unused = get_protocol(suite.track).UNUSED_BUDGET
+    if key in unused:
+        used = [o for k, o in OPTION_OF.items() if k not in unused]
         raise InputError(
             f"{option} changes nothing of suite {suite.name!r}: trials of track {suite.track!r} know only {', '.join(used)}"
         )
@@ -225,8 +225,10 @@ def _check_override(suite: SuiteSpec, key: str, value: float) -> None:
 
 def _training(spec: TrialSpec) -> str:
     """Say what a trial may spend on training."""
+    from benchbench.protocols.base import get_protocol
+
     budget = spec.budget
-    if "iterations" not in UNUSED.get(spec.track, ()):
+    if "iterations" not in get_protocol(spec.track).UNUSED_BUDGET:
         return f"{budget.iterations} iterations"
     return f"{budget.time_limit_seconds if budget.fit_seconds is None else budget.fit_seconds:g} s"
 

@@ -47,17 +47,16 @@ def runs(
 
 
 def _print_attempts(rows: list[dict[str, Any]]) -> None:
+    from benchbench.cli.tables import narrowed
+
     cells = [_attempt_cells(r) for r in rows]
-    widths = [max(len(row[i]) for row in [_HEADERS, *cells]) + 2 for i in range(len(_HEADERS) - 1)]
-    shown = list(range(len(widths)))
-    for name in _EXPENDABLE:
-        if sum(widths[i] for i in shown) + ROOM_FOR_ERRORS <= _columns():
-            break
-        shown.remove(_HEADERS.index(name))
-    room = max(_columns() - sum(widths[i] for i in shown), ROOM_FOR_ERRORS)
+    # errors come last, and take what room there is
+    shown = narrowed(_HEADERS, cells, range(len(_HEADERS) - 1), _EXPENDABLE, _columns() - ROOM_FOR_ERRORS - 2)
+    used = sum(max(len(row[i]) for row in [_HEADERS, *cells]) + 2 for i in shown)
+    room = max(_columns() - used, ROOM_FOR_ERRORS)
     for row in cells:
         row[-1] = row[-1] if len(row[-1]) <= room else row[-1][: room - 3] + "..."
-    shown.append(len(widths))
+    shown.append(len(_HEADERS) - 1)
     right = [at for at, i in enumerate(shown) if _HEADERS[i] in ("seed", "try", "score", "± 95 %", "n", "seconds")]
     print_table([_HEADERS[i] for i in shown], [[row[i] for i in shown] for row in cells], right)
 

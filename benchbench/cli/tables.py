@@ -7,7 +7,7 @@ import sys
 import textwrap
 from collections.abc import Container, Iterable, Sequence
 
-__all__ = ["columns_that_fit", "markdown_table", "print_lines", "print_that_fits", "terminal_width"]
+__all__ = ["columns_that_fit", "markdown_table", "narrowed", "print_lines", "print_that_fits", "terminal_width"]
 
 # narrower than this a column of words is no longer read
 LEAST_WIDTH = 10
@@ -31,13 +31,25 @@ def columns_that_fit(
     width : int or None
         Columns of the terminal; None for no limit.
     """
-    shown = [i for i in range(len(headers)) if any(row[i] not in ("", "0") for row in rows)]
-    widths = [max(len(line[i]) for line in (headers, *rows)) for i in range(len(headers))]
+    says_something = [i for i in range(len(headers)) if any(row[i] not in ("", "0") for row in rows)]
+    return narrowed(headers, rows, says_something, expendable, width)
+
+
+def narrowed(
+    headers: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    shown: Iterable[int],
+    expendable: Iterable[str],
+    width: int | None,
+) -> list[int]:
+    """Return the columns of `shown` without as many of the expendable ones as must go, the first to go first."""
+    found = list(shown)
+    widths = {i: max(len(line[i]) for line in (headers, *rows)) for i in found}
     for name in expendable:
-        if width is None or sum(widths[i] + 2 for i in shown) - 2 <= width:
+        if width is None or sum(widths[i] + 2 for i in found) - 2 <= width:
             break
-        shown = [i for i in shown if headers[i] != name]
-    return shown
+        found = [i for i in found if headers[i] != name]
+    return found
 
 
 def print_that_fits(

@@ -21,6 +21,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullForma
 from matplotlib.transforms import Bbox
 
 from benchbench.errors import InputError
+from benchbench.paths import nearest_above
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -104,7 +105,7 @@ def check_target(path: Path) -> Path:
         raise InputError(f"cannot write a figure to {str(path)!r}: its name must end in {', '.join(ENDINGS)}")
     if path.is_dir():
         raise InputError(f"cannot write a figure to {path}: it is a folder")
-    above = next((folder for folder in path.parents if folder.exists()), path.parent)
+    above = nearest_above(path)
     if not above.is_dir():
         raise InputError(f"cannot write a figure to {path}: {above} is not a folder")
     return path

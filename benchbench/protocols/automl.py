@@ -31,6 +31,7 @@ __all__ = [
     "PRELOAD",
     "PROTOCOL_VERSION",
     "TIMED_PHASES",
+    "UNUSED_BUDGET",
     "budget_iterations",
     "budget_of",
     "predict",
@@ -39,6 +40,7 @@ __all__ = [
 
 PROTOCOL_VERSION = "automl/1"
 TIMED_PHASES = ("fit", "predict")
+UNUSED_BUDGET = ("iterations", "test_units")
 PRELOAD = (
     "numpy",
     "pandas",

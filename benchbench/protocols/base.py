@@ -72,10 +72,15 @@ class PhaseClock:
 
 
 class ProtocolModule(Protocol):
-    """What a module `benchbench.protocols.<track>` offers."""
+    """What a module `benchbench.protocols.<track>` offers.
+
+    `UNUSED_BUDGET` names the fields of a budget that its trials have no use for: overridden, they would put results on a board of
+    their own for nothing.
+    """
 
     PROTOCOL_VERSION: str
     TIMED_PHASES: tuple[str, ...]
+    UNUSED_BUDGET: tuple[str, ...]
     PRELOAD: tuple[str, ...]
 
     def run(self, spec: TrialSpec, fingerprint: str, context: Context, clock: PhaseClock) -> ProtocolResult:

@@ -33,10 +33,20 @@ if TYPE_CHECKING:
     from benchbench.contracts.context import Context
     from benchbench.spec import TrialSpec
 
-__all__ = ["PRELOAD", "PROTOCOL_VERSION", "TIMED_PHASES", "budget_iterations", "run", "stacked", "test_episodes"]
+__all__ = [
+    "PRELOAD",
+    "PROTOCOL_VERSION",
+    "TIMED_PHASES",
+    "UNUSED_BUDGET",
+    "budget_iterations",
+    "run",
+    "stacked",
+    "test_episodes",
+]
 
 PROTOCOL_VERSION = "fewshot/2"
 TIMED_PHASES = ("meta_fit", "adapt", "predict")
+UNUSED_BUDGET = ("fit_seconds",)
 PRELOAD = ("numpy", "torch", "torch._dynamo")
 
 # test episodes are handed to batched methods in chunks of at most this many bytes of input; a GPU is fast only with many at once

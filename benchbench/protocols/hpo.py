@@ -26,10 +26,20 @@ if TYPE_CHECKING:
     from benchbench.contracts.context import Context
     from benchbench.spec import TrialSpec
 
-__all__ = ["PRELOAD", "PROTOCOL_VERSION", "TIMED_PHASES", "Step", "budget_iterations", "optimise", "run"]
+__all__ = [
+    "PRELOAD",
+    "PROTOCOL_VERSION",
+    "TIMED_PHASES",
+    "UNUSED_BUDGET",
+    "Step",
+    "budget_iterations",
+    "optimise",
+    "run",
+]
 
 PROTOCOL_VERSION = "hpo/1"
 TIMED_PHASES = ("suggest",)
+UNUSED_BUDGET = ("test_units", "fit_seconds")
 # what many optimisers, and tables of evaluations, import: a trial of a tenth of a second would wait for up to two seconds
 PRELOAD = ("numpy", "scipy.stats", "ConfigSpace", "optuna", "torch", "torch._dynamo", "pandas", "pyarrow.parquet")
 

@@ -171,15 +171,16 @@ def anytime_figure(found: AnytimeTable, what: str, *, log_x: bool, log_y: bool, 
 
     mark = marks(everybody)
     figure = go.Figure()
+    floor = 1e-8 if what == "regret" and log_y else None
+    lowest, highest = (1.0, float(len(found.rows))) if what == "rank" else (floor or 0.0, 1.0)
     for row in found.rows:
         own = mark[row.label]
         x = [b.spent for b in row.curve]
         values: list[Estimate] = [getattr(b, what) for b in row.curve]
         y = [v.mean for v in values]
-        floor = 1e-8 if what == "regret" and log_y else None
         if floor is not None:
             y = [max(v, floor) for v in y]
-        ends = band_ends(values, *((1.0, float(len(found.rows))) if what == "rank" else (floor or 0.0, 1.0)))
+        ends = band_ends(values, lowest, highest)
         if ends is not None:
             lower, upper = ends
             if floor is not None:

@@ -24,7 +24,8 @@ def as_csv(records: Sequence[Mapping[str, Any]]) -> str:
     """Return records as CSV, unrounded; empty for none. Lists are joined by semicolons, parameters are JSON."""
     text = io.StringIO()
     if records:
-        writer = csv.DictWriter(text, fieldnames=list(records[0]), lineterminator="\n")
+        names = list(dict.fromkeys(name for record in records for name in record))
+        writer = csv.DictWriter(text, fieldnames=names, lineterminator="\n")
         writer.writeheader()
         for record in records:
             writer.writerow({k: _plain(v) for k, v in record.items()})
@@ -34,7 +35,7 @@ def as_csv(records: Sequence[Mapping[str, Any]]) -> str:
 def _plain(value: Any) -> Any:
     if isinstance(value, Mapping):
         return canonical_json(value)
-    return "; ".join(map(str, value)) if isinstance(value, list) else value
+    return "; ".join(map(str, value)) if isinstance(value, list | tuple) else value
 
 
 def escape_markdown(text: str) -> str:

@@ -17,7 +17,7 @@ from benchbench.results.exporters.reports import (
 )
 from benchbench.results.exporters.sheets import Report
 from benchbench.results.standings import N_BOOTSTRAP
-from benchbench.stats.standings import standings
+from benchbench.stats.standings import few_tasks, standings
 
 if TYPE_CHECKING:
     from benchbench.results.tracks import TrackBoard
@@ -97,6 +97,7 @@ def track_report(board: TrackBoard, statistic: str) -> Report:
                 else []
             ),
             *dict.fromkeys(note for _, b in board.boards for note in b.notes),
+            *(few_tasks(n_tasks) if n_tasks > 1 else ()),
         ],
         left_out=board.left_out,
         records=records,

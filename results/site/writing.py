@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from benchbench.errors import InputError
+from benchbench.paths import nearest_above
 
 __all__ = ["MARKER", "check_folder", "write_site"]
 
@@ -20,7 +21,7 @@ def check_folder(folder: Path) -> None:
     """Raise `InputError` unless a site may be written to the folder: it is not there, empty, or holds a site and nothing else."""
     if folder.is_symlink():
         raise InputError(f"cannot publish to {folder}: it is a link; name the folder itself")
-    above = next((one for one in folder.parents if one.exists()), folder.parent)
+    above = nearest_above(folder)
     if not above.is_dir():
         raise InputError(f"cannot publish to {folder}: {above} is not a folder")
     if not folder.exists():

@@ -53,25 +53,20 @@ def test_each_broken_promise_is_caught_by_its_check(method: str, check: str) -> 
     assert statuses("honest", check)[check] in ("passed", "skipped")
 
 
+def bench_check(*arguments: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    """Run the command in a process of its own."""
+    command = [sys.executable, "-P", "-m", "benchbench", "check", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=280, env=env)
+
+
 @pytest.mark.parametrize("kind", ["static", pytest.param("all", marks=pytest.mark.slow)])
 def test_the_method_shown_to_contributors_passes_its_checks(tmp_path: Path, kind: str) -> None:
     shown = (Path(__file__).parents[2] / "CONTRIBUTING.md").read_text().split("```python\n")[1].split("```")[0]
     (tmp_path / "my_method.py").write_text(shown)
     names = ",".join(check.__name__ for check in static.CHECKS)
-    done = subprocess.run(
-        [
-            sys.executable,
-            "-P",
-            "-m",
-            "benchbench",
-            "check",
-            "my_method",
-            *(["--only", names] if kind == "static" else []),
-        ],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=280,
+    done = bench_check(
+        "my_method",
+        *(["--only", names] if kind == "static" else []),
         env={**os.environ, "BENCHBENCH_METHODS": str(tmp_path / "my_method.py")},
     )
     assert done.returncode == 0, done.stdout + done.stderr
@@ -101,8 +96,7 @@ class Lone(FewShotAdapter):
 
 
 def check_lone(environment: dict[str, str], only: str) -> list[str]:
-    command = [sys.executable, "-P", "-m", "benchbench", "check", "lone", "--only", only]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=240, env=environment)
+    done = bench_check("lone", "--only", only, env=environment)
     assert done.returncode == 3, done.stderr
     return done.stdout.splitlines()
 
@@ -165,24 +159,7 @@ def test_unknown_check_and_track_without_checks() -> None:
 
 @pytest.mark.parametrize(("method", "code"), [("honest", 0), ("remembers", 3)])
 def test_the_command_and_its_exit_code(method: str, code: int) -> None:
-    done = subprocess.run(
-        [
-            sys.executable,
-            "-P",
-            "-m",
-            "benchbench",
-            "check",
-            method,
-            "--only",
-            "check_no_state_between_episodes",
-            "--format",
-            "json",
-        ],
-        capture_output=True,
-        text=True,
-        check=False,
-        env=dict(os.environ),
-    )
+    done = bench_check(method, "--only", "check_no_state_between_episodes", "--format", "json")
     assert done.returncode == code, done.stderr
     assert [r["status"] for r in json.loads(done.stdout)] == ["passed" if code == 0 else "failed"]
     assert "Traceback" not in done.stderr
