@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -33,6 +34,12 @@ def text_of(app: AppTest) -> str:
     """Return everything that the page wrote, tables included."""
     parts = [getattr(e, "value", "") or getattr(getattr(e, "proto", None), "body", "") for e in app.main]
     return "\n".join(str(p) for p in parts)
+
+
+@pytest.fixture(autouse=True)
+def _own_main(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Put back what Streamlit replaces to run a page: processes that later tests start would run the page's script first."""
+    monkeypatch.setitem(sys.modules, "__main__", sys.modules["__main__"])
 
 
 @pytest.fixture
