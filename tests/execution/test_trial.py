@@ -46,6 +46,16 @@ def test_a_trial_that_does_nothing_is_ok(make_request: Any) -> None:
     assert set(outcome["phases"]) >= {"load", "import", "meta_fit", "adapt", "predict", "score"}
 
 
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_a_trial_for_a_gpu_is_set_to_repeat(make_request: Any, device: str) -> None:
+    """In its own process, and in none that comes after it; no GPU is needed to be asked for one."""
+    request = make_request("mirror")
+    request["spec"]["device"] = device
+    metrics = run(request)["metrics"]
+    assert metrics["deterministic"] == (device == "cuda")
+    assert metrics["tf32"] == (device == "cpu")
+
+
 @pytest.mark.parametrize(
     ("how", "status", "words"),
     [

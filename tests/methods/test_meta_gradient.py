@@ -7,16 +7,21 @@ one, is off by 2e-3 in float64.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from benchbench.contracts.fewshot import TaskInfo
 from benchbench.methods.fewshot import _convolution, _gradient, _normalisation
 from benchbench.methods.fewshot._backbones import MLP, ConvNet, Network
 from benchbench.methods.fewshot._gradient import adapt, expand, meta_gradient, task_losses
+from benchbench.methods.fewshot.maml import MAML
+from benchbench.methods.fewshot.reptile import Reptile
 
 N_TASKS, N_WAY, N_SHOT, N_QUERY = 3, 4, 2, 3
 RATE = 0.1
@@ -289,3 +294,14 @@ def test_losses_are_means_over_a_task() -> None:
     torch.testing.assert_close(
         task_losses(values, targets), torch.stack([F.mse_loss(v, t) for v, t in zip(values, targets, strict=True)])
     )
+
+
+def test_a_gpu_takes_many_episodes_side_by_side(make_context: Any) -> None:
+    """Also at test, where the episodes come from the host."""
+    task = TaskInfo(name="t", kind="classification", n_way=5, k_shot=1, n_query=25, input_shape=(1, 28, 28))
+    support, queries = np.zeros((100, 5, 1, 28, 28), np.float32), np.zeros((100, 25, 1, 28, 28), np.float32)
+    for adapter in (MAML(), Reptile()):
+        adapter.setup(task, make_context())
+        on_cpu = len(list(adapter.slices(support, queries)))
+        adapter.context = replace(adapter.context, device="cuda")
+        assert len(list(adapter.slices(support, queries))) == 1 < on_cpu

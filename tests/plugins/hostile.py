@@ -48,6 +48,20 @@ class Noop(FewShotAdapter):
         return Mean(support.n_way)
 
 
+class Mirror(Noop):
+    """Says what torch is set to in its trial."""
+
+    card: ClassVar[MethodCard] = hostile_card("mirror")
+
+    def metrics(self) -> dict[str, float]:
+        import torch
+
+        return {
+            "deterministic": float(torch.backends.cudnn.deterministic),
+            "tf32": float(torch.backends.cudnn.allow_tf32),
+        }
+
+
 class Sleeper(Noop):
     card: ClassVar[MethodCard] = hostile_card("sleeper")
 
