@@ -108,9 +108,19 @@ def changed_files(folder: Path) -> dict[str, list[str]]:
 
 def _distributions(folder: Path) -> list[Distribution]:
     sites = [str(path) for path in folder.glob("lib/python*/site-packages")]
-    # what has lost its metadata has no name
-    found = [one for one in distributions(path=sites) if one.metadata["Name"]]
-    return sorted(found, key=lambda d: _normalised(d.name))
+    return sorted(filter(_named, distributions(path=sites)), key=lambda d: _normalised(d.name))
+
+
+def _named(found: Distribution) -> bool:
+    """Whether a distribution has a name: what has lost its metadata has none.
+
+    Where the package ``importlib_metadata`` is loaded (dask brings it before Python 3.12), it finds the
+    distributions in place of the standard library, and says the same by an error.
+    """
+    try:
+        return bool(found.metadata["Name"])
+    except FileNotFoundError:  # its MetadataNotFound
+        return False
 
 
 def uv_command() -> list[str]:

@@ -137,7 +137,11 @@ def test_settings_of_its_own_hold_inside_of_a_project(
     assert environments.ensure(entry, print).versions == {"toy": "1.5", "helper": "2.0+local"}
 
 
-def test_verify_finds_what_is_wrong(entry: MethodEntry) -> None:
+# importlib_metadata, once loaded, stands in for the standard library's finder, and fails where that one says None
+@pytest.mark.parametrize("finder", ["importlib.metadata", "importlib_metadata"])
+def test_verify_finds_what_is_wrong(entry: MethodEntry, finder: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    package = pytest.importorskip(finder)
+    monkeypatch.setattr(installing, "distributions", package.distributions)
     needed, found = environments.wanted(entry), environments.ensure(entry, print)
     assert environments.differences(needed, found) == []
     (module,) = found.folder.glob("lib/python*/site-packages/toy.py")
