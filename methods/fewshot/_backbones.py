@@ -6,7 +6,7 @@ Shape glossary::
     n         examples of a task
     *input    (channels, height, width) for images, (n_features,) otherwise
 
-Convolution and normalisation are `_convolution` and `_normalisation`: both have their second derivatives written out.
+Convolution, normalisation and pooling are `_convolution`, `_normalisation` and `_pooling`: all have their second derivatives written out.
 """
 
 from __future__ import annotations
@@ -22,8 +22,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from benchbench.methods.fewshot._convolution import Convolution
-from benchbench.methods.fewshot._episodic import is_colour
+from benchbench.methods.fewshot._episodic import SMALLEST_IMAGE, is_colour
 from benchbench.methods.fewshot._normalisation import NormaliseReLU
+from benchbench.methods.fewshot._pooling import MaxPool
 
 if TYPE_CHECKING:
     from benchbench.contracts.fewshot import TaskInfo
@@ -56,22 +57,24 @@ class Network(Protocol):
 GREY_FILTERS, COLOUR_FILTERS = 64, 32
 
 
-def make_network(task: TaskInfo, *, pools: bool = False) -> Network:
+def make_network(task: TaskInfo, *, averages: bool = False) -> Network:
     """Return the convolutional network for images and the perceptron for vectors, with an output a class or target.
 
-    Photographs get half the filters, as in the experiments of Ravi & Larochelle and of Finn et al. on miniImageNet.
+    Photographs are pooled and get half the filters, as in the experiments of Ravi & Larochelle and of Finn et al. on miniImageNet.
     """
     n_outputs = task.n_outputs if task.kind == "regression" else task.n_way
     if len(task.input_shape) == 3:
         channels, height, width = task.input_shape
         n_filters = COLOUR_FILTERS if is_colour(task) else GREY_FILTERS
-        return ConvNet((channels, height, width), n_outputs, n_filters=n_filters, pools=pools)
+        # of smaller photographs poolings leave nothing
+        pools = is_colour(task) and min(height, width) >= SMALLEST_IMAGE
+        return ConvNet((channels, height, width), n_outputs, n_filters=n_filters, pools=pools, averages=averages)
     return MLP(math.prod(task.input_shape), n_outputs)
 
 
 @dataclass(frozen=True, slots=True)
 class ConvNet:
-    """Four 3x3 convolutions of stride 2 with batch norm and ReLU, then a linear head (Finn 2017).
+    """Four 3x3 convolutions with batch norm and ReLU, of stride 2 or each followed by max-pooling, then a linear head (Finn 2017).
 
     Parameters of a layer: weight (9 * in_channels, n_filters), rows in the order (kernel row, kernel column, channel); scale
     and shift (n_filters,). A convolution has no bias, since batch norm would take it away. Head: (n_features, n_outputs) and
@@ -82,6 +85,9 @@ class ConvNet:
     input_shape : (channels, height, width)
     n_outputs, n_filters, n_layers : int
     pools : bool
+        Whether convolutions have stride 1 and max-pooling of 2x2 places halves the sides, rounding down (so the papers' networks for
+        miniImageNet), or the strides do, rounding up (for Omniglot).
+    averages : bool
         Whether the head sees the mean over the positions of the last layer (n_filters features; so the paper's code for
         Omniglot) or all of them (4 * n_filters features for 28x28).
     """
@@ -91,6 +97,7 @@ class ConvNet:
     n_filters: int = GREY_FILTERS
     n_layers: int = 4
     pools: bool = False
+    averages: bool = False
 
     def init(self, generator: torch.Generator, dtype: torch.dtype = torch.float32) -> list[Tensor]:
         """Draw Glorot-uniform weights and a zero head, from which MAML learns faster than from a random one."""
@@ -100,7 +107,7 @@ class ConvNet:
             bound = math.sqrt(6 / (9 * n_in + 9 * self.n_filters))
             weight = torch.empty(9 * n_in, self.n_filters, dtype=dtype).uniform_(-bound, bound, generator=generator)
             params += [weight, torch.ones(self.n_filters, dtype=dtype), torch.zeros(self.n_filters, dtype=dtype)]
-        head = torch.zeros(self._n_features(), self.n_outputs, dtype=dtype)
+        head = torch.zeros(self.n_features, self.n_outputs, dtype=dtype)
         return [*params, head, torch.zeros(self.n_outputs, dtype=dtype)]
 
     def forward(self, params: Sequence[Tensor], x: Tensor, moments: Moments | None = None) -> tuple[Tensor, Moments]:
@@ -117,20 +124,26 @@ class ConvNet:
         h = x.permute(0, 1, 3, 4, 2)
         n_tasks, n = h.shape[:2]
         used: Moments = []
+        stride = 1 if self.pools else 2
         for layer in range(self.n_layers):
             weight, scale, shift = params[3 * layer : 3 * layer + 3]
-            height, width = (h.shape[2] + 1) // 2, (h.shape[3] + 1) // 2
-            z = Convolution.apply(h, weight)
+            height, width = (-(-side // stride) for side in h.shape[2:4])
+            z = Convolution.apply(h, weight, stride)
             given = moments[layer] if moments is not None else None
             z, seen = _batch_norm(z, scale, shift, given)
             used.append(seen)
             h = z.reshape(n_tasks, n, height, width, self.n_filters)
-        return h.mean((2, 3)) if self.pools else h.flatten(2), used
+            if self.pools:
+                h = MaxPool.apply(h)
+        return h.mean((2, 3)) if self.averages else h.flatten(2), used
 
-    def _n_features(self) -> int:
-        # each layer halves a side, rounding up, so the ceilings compose into one
-        height, width = (-(-side // 2**self.n_layers) for side in self.input_shape[1:])
-        return self.n_filters * (1 if self.pools else height * width)
+    @property
+    def n_features(self) -> int:
+        """What the head sees of an example."""
+        # each layer halves a side, always rounding up or always down, so that the roundings compose into one
+        size = 2**self.n_layers
+        height, width = (side // size if self.pools else -(-side // size) for side in self.input_shape[1:])
+        return self.n_filters * (1 if self.averages else height * width)
 
 
 @dataclass(frozen=True, slots=True)

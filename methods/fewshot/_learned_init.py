@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from benchbench.contracts.context import Budget, Context, base_preset
 from benchbench.contracts.fewshot import EpisodeSource, TaskInfo
-from benchbench.methods.fewshot._episodic import is_colour
+from benchbench.methods.fewshot._episodic import is_colour, size_factor
 from benchbench.methods.fewshot._side_by_side import MAX_FEW_WAYS, InitialisationAdapter
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ class LearnedInitialisation(InitialisationAdapter):
         Inner steps in meta-training and at test.
     train_queries : int, optional
         Queries a class in meta-training; by default as many as shots, and 15 of photographs.
-    pools : bool
+    averages : bool
         Whether the head sees the mean over positions.
     """
 
@@ -84,7 +84,7 @@ class LearnedInitialisation(InitialisationAdapter):
         train_steps: int | None = None,
         test_steps: int | None = None,
         train_queries: int | None = None,
-        pools: bool = False,
+        averages: bool = False,
     ) -> None:
         self.meta_rate = meta_rate
         self.meta_batch = meta_batch
@@ -92,7 +92,7 @@ class LearnedInitialisation(InitialisationAdapter):
         self.train_steps = train_steps
         self.test_steps = test_steps
         self.train_queries = train_queries
-        self.pools = pools
+        self.averages = averages
 
     @classmethod
     def iterations(cls, preset: str, task: TaskInfo) -> int:
@@ -103,8 +103,9 @@ class LearnedInitialisation(InitialisationAdapter):
         most, work = ITERATIONS[preset]
         n_steps = cls.settings_at(preset, task)["train_steps"]
         n = min(most, work // (task.n_way * task.k_shot * n_steps))
-        # photographs have more pixels, and more queries
-        return max(1, int(cls.speed * (n // 2 if is_colour(task) and preset == "quick" else n)))
+        if preset == "quick" and is_colour(task):  # more pixels, and more queries
+            n //= 2 * size_factor(task)
+        return max(1, int(cls.speed * n))
 
     @classmethod
     def settings(cls, task: TaskInfo) -> dict[str, Any]:

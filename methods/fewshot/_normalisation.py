@@ -130,6 +130,6 @@ class _NormaliseReLUGradient(torch.autograd.Function):
 
 def _pieces(x: Tensor) -> Iterator[tuple[slice, list[slice]]]:
     """Yield slices of tasks, and of their rows, of which one each is small enough to stay in the cache."""
-    n = x.shape[1] if x.is_cuda else max(1, PIECE_VALUES // x.shape[2])
-    for block in blocks(x, 0 if x.is_cuda else x[0].numel(), PIECE_VALUES):
+    n = x.shape[1] if x.device.type != "cpu" else max(1, PIECE_VALUES // x.shape[2])
+    for block in blocks(x, 0 if x.device.type != "cpu" else x[0].numel(), PIECE_VALUES):
         yield block, [slice(first, first + n) for first in range(0, x.shape[1], n)]

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from benchbench.contracts.context import Budget, Context, base_preset
 from benchbench.contracts.fewshot import EpisodeSource, TaskInfo
+from benchbench.methods.fewshot._episodic import size_factor
 from benchbench.methods.fewshot._side_by_side import MAX_FEW_WAYS, InitialisationAdapter
 
 if TYPE_CHECKING:
@@ -107,7 +108,10 @@ class Reptile(InitialisationAdapter):
         work = {"quick": QUICK_WORK, "standard": STANDARD_WORK}.get(preset)
         known = cls.settings(task)
         n_tasks = QUICK["meta_batch"] if preset == "quick" else known["meta_batch"]
-        return paper if work is None else max(1, work // (n_tasks * known["inner_batch"] * known["train_steps"]))
+        if work is None:
+            return paper
+        n = work // (n_tasks * known["inner_batch"] * known["train_steps"])
+        return max(1, n // size_factor(task) if preset == "quick" else n)
 
     @classmethod
     def settings(cls, task: TaskInfo) -> dict[str, Any]:

@@ -113,7 +113,7 @@ class InitialisationAdapter(SideBySideAdapter):
     many_ways: ClassVar[Mapping[str, Any]]
     colour: ClassVar[Mapping[str, Any]]
     regression: ClassVar[Mapping[str, Any]]
-    pools: bool = False
+    averages: bool = False
     _network: Network
     _params: list[Tensor]
 
@@ -124,7 +124,7 @@ class InitialisationAdapter(SideBySideAdapter):
 
         super().setup(task, context)
         self._settings = self.settings(task)
-        self._network = make_network(task, pools=self.pools)
+        self._network = make_network(task, averages=self.averages)
         self.initialise(torch.Generator().manual_seed(context.derive(self.card.name, "init")))
 
     def initialise(self, generator: Generator) -> None:

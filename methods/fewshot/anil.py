@@ -26,7 +26,7 @@ class ANIL(LearnedInitialisation):
         paper="Raghu, Raghu, Bengio & Vinyals 2020, ICLR",
         url="https://arxiv.org/abs/1909.09157",
         year=2020,
-        differs="head on all positions, from zero; photographs: strides, no pooling; quick: meta-batches of 2",
+        differs="head on all positions, from zero; quick: meta-batches of 2",
         family="gradient",
         tasks=("classification", "regression"),
         transductive=True,

@@ -30,8 +30,7 @@ class FirstOrderMAML(LearnedInitialisation):
         url="https://arxiv.org/abs/1703.03400",
         year=2017,
         differs=(
-            "three inner steps of 0.1, not one of 0.4; head on all positions, from zero; photographs: strides, no pooling;"
-            " quick: meta-batches of 2"
+            "three inner steps of 0.1, not one of 0.4; head on all positions, from zero; quick: meta-batches of 2"
         ),
         family="gradient",
         tasks=("classification", "regression"),

@@ -7,7 +7,6 @@ up to rounding (a test holds this).
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from benchbench.cards import MethodCard
@@ -161,19 +160,21 @@ def _network(task: TaskInfo, generator: Any) -> nn.Module:
 
     from benchbench.methods.fewshot._backbones import ConvNet, make_network
 
-    channels, height, width = task.input_shape
+    channels = task.input_shape[0]
     model = make_network(task)
     assert isinstance(model, ConvNet)
     drawn = model.init(generator)
     layers: list[nn.Module] = []
     for i in range(model.n_layers):
-        convolution = nn.Conv2d(model.n_filters if i else channels, model.n_filters, 3, stride=2, padding=1, bias=False)
+        n_in, stride = model.n_filters if i else channels, 1 if model.pools else 2
+        convolution = nn.Conv2d(n_in, model.n_filters, 3, stride=stride, padding=1, bias=False)
         # rows come in the order kernel row, kernel column, channel
         kernel = drawn[3 * i].view(3, 3, convolution.in_channels, model.n_filters)
         convolution.weight.data.copy_(kernel.permute(3, 2, 0, 1))
         # the moments of the examples at hand, also at test
-        layers += [convolution, nn.BatchNorm2d(model.n_filters, track_running_stats=False), nn.ReLU()]
-    head = nn.Linear(model.n_filters * math.prod(-(-side // 2**model.n_layers) for side in (height, width)), task.n_way)
+        pooling: list[nn.Module] = [nn.MaxPool2d(2)] if model.pools else []
+        layers += [convolution, nn.BatchNorm2d(model.n_filters, track_running_stats=False), nn.ReLU(), *pooling]
+    head = nn.Linear(model.n_features, task.n_way)
     nn.init.zeros_(head.weight)
     nn.init.zeros_(head.bias)
     return nn.Sequential(*layers, nn.Flatten(), head)

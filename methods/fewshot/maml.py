@@ -6,13 +6,12 @@ at test: predictions depend on which queries come together (transductive; `maml_
 there are as many queries a class as shots.
 
 What differs: the head sees all positions of the last layer (256 features for 28x28) and starts at zero, where the paper's code
-averages them (`pools`; 64 features) and draws it at random: after 200 updates with 8 tasks 80 % against 73 % on
+averages them (`averages`; 64 features) and draws it at random: after 200 updates with 8 tasks 80 % against 73 % on
 omniglot-maml-5w1s for positions against their mean. The paper's code learns batch norm's shift but does not adapt it, and has
-no scale; here both are adapted. Photographs (three channels: miniImageNet, CIFAR-FS) get the settings of the paper's miniImageNet, 32
-filters, five inner steps of 0.01, ten at test, 15 queries, but go through the strides of the network for drawings, where the paper
-pools. Convolutions have no bias, which batch norm would cancel. Perceptrons are drawn uniformly. The
-final parameters are used, without selection by validation. At the quick preset a meta-batch of images has 2 tasks, and
-meta-training one inner step also beyond 10 ways.
+no scale; here both are adapted. Photographs (three channels: miniImageNet, CIFAR-FS) get the settings of the paper's miniImageNet: 32
+filters, max-pooling in place of strides, five inner steps of 0.01, ten at test, 15 queries. Convolutions have no bias, which batch
+norm would cancel. Perceptrons are drawn uniformly. The final parameters are used, without selection by validation. At the quick preset
+a meta-batch of images has 2 tasks, and meta-training one inner step also beyond 10 ways.
 """
 
 from __future__ import annotations
@@ -38,8 +37,7 @@ class MAML(LearnedInitialisation):
         url="https://arxiv.org/abs/1703.03400",
         year=2017,
         differs=(
-            "head on all positions, from zero; batch norm's scale and shift adapted too; photographs: strides, no pooling; quick:"
-            " 2 tasks, one inner step in training"
+            "head on all positions, from zero; batch norm's scale and shift adapted too; quick: 2 tasks, one inner step in training"
         ),
         family="gradient",
         tasks=("classification", "regression"),

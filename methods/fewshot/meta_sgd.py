@@ -39,8 +39,8 @@ class MetaSGD(LearnedInitialisation):
         url="https://arxiv.org/abs/1707.09835",
         year=2017,
         differs=(
-            "rates start at 0.4 (photographs: 0.01), with 3 times Adam's rate; head on all positions, from zero; photographs: strides,"
-            " no pooling; quick: meta-batches of 2"
+            "rates start at 0.4 (photographs: 0.01), with 3 times Adam's rate; head on all positions, from zero; quick: meta-batches"
+            " of 2"
         ),
         family="gradient",
         tasks=("classification", "regression"),

@@ -23,10 +23,10 @@ def test_a_suite_may_say_what_runs_by_default() -> None:
 
 def test_all_is_every_method_of_the_track_and_variants_may_be_added() -> None:
     everything = {name for name, entry in methods().items() if entry.card.track == "fewshot"}
-    found = _names(["all", "protonet", "maml(pools=True)"])
+    found = _names(["all", "protonet", "maml(averages=True)"])
     assert set(found) == everything
     assert len(found) == len(everything) + 1
-    assert choose_methods(find_suite("fewshot"), ["all", "maml(pools=True)"])[-1].params == {"pools": True}
+    assert choose_methods(find_suite("fewshot"), ["all", "maml(averages=True)"])[-1].params == {"averages": True}
 
 
 def test_a_method_that_is_not_there_is_suggested() -> None:

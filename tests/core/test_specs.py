@@ -214,7 +214,7 @@ def test_every_methods_defaults_fit_its_annotations(name: str, entry: MethodEntr
 def test_parameters_of_a_wrong_type_are_refused_before_anything_runs() -> None:
     with pytest.raises(InputError, match=r"parameter 'inner_rate' of method 'maml' expects float \| None, got 'abc'"):
         choose_methods(find_suite("smoke"), ["maml(inner_rate='abc')"])
-    with pytest.raises(InputError, match=r"parameter 'pools' of method 'maml' expects bool, got \[1, 2\]"):
-        choose_methods(find_suite("smoke"), ["maml(pools=[1,2])"])
+    with pytest.raises(InputError, match=r"parameter 'averages' of method 'maml' expects bool, got \[1, 2\]"):
+        choose_methods(find_suite("smoke"), ["maml(averages=[1,2])"])
     (found,) = choose_methods(find_suite("smoke"), ["maml(inner_rate=1)"])
     assert found.params == {"inner_rate": 1}

@@ -35,11 +35,14 @@ NAMES = sorted(
     if entry.card.track == "fewshot" and entry.module.startswith("benchbench.methods.") and not entry.card.requirements
 )
 KINDS = [(name, kind) for name in NAMES for kind in get_method(name).card.tasks]
+# the network of gradient methods pools images of three channels
+KINDS.append(("maml", "photographs"))
 
 # every call of torch takes five times as long through Python
 FEW = {"precision": "float32", "meta_batch": 2, "n_steps": 2, "support_epochs": 2, "test_steps": 2, "train_steps": 2}
 TASKS = {
     "classification": TaskInfo(name="c", kind="classification", n_way=3, k_shot=2, n_query=15, input_shape=(1, 16, 16)),
+    "photographs": TaskInfo(name="p", kind="classification", n_way=3, k_shot=2, n_query=15, input_shape=(3, 16, 16)),
     "regression": TaskInfo(name="r", kind="regression", n_way=1, k_shot=5, n_query=4, input_shape=(1,), n_outputs=1),
 }
 
@@ -212,6 +215,8 @@ def test_a_method_keeps_to_its_device(name: str, kind: str, blobs: Any, make_con
     noise = np.random.default_rng(1).integers(0, 56, (blobs.n_classes, 30, 16, 16))
     # the device holds the images of such a pool itself
     images = (blobs.patterns * 200 + noise).astype(np.uint8)
+    if kind == "photographs":
+        images = np.stack([images, 255 - images, images // 2], -1)
     source = SinePool() if kind == "regression" else ImagePool(images, rotates=True)
     on_cpu, there = (_predictions(name, source, TASKS[kind], make_context(device=device)) for device in ("cpu", NAME))
     for ours, theirs in zip(there, on_cpu, strict=True):

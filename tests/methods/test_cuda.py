@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -52,11 +53,15 @@ def _predict(adapter: Any, pool: ImagePool, task: TaskInfo) -> Any:
     return adapter.predict_episodes(batch.support_x, batch.support_y, batch.query_x)
 
 
+def _pool(*shape: int) -> ImagePool:
+    patterns = np.random.default_rng(0).integers(0, 200, (30, 1, *shape))
+    noise = np.random.default_rng(1).integers(0, 55, (30, 20, *shape))
+    return ImagePool((patterns + noise).astype(np.uint8))
+
+
 @pytest.fixture(scope="module")
 def pool() -> ImagePool:
-    patterns = np.random.default_rng(0).integers(0, 200, (30, 1, 28, 28))
-    noise = np.random.default_rng(1).integers(0, 55, (30, 20, 28, 28))
-    return ImagePool((patterns + noise).astype(np.uint8))
+    return _pool(28, 28)
 
 
 TASK = TaskInfo(name="t", kind="classification", n_way=5, k_shot=1, n_query=15, input_shape=(1, 28, 28))
@@ -83,6 +88,18 @@ def test_predictions_of_what_was_learnt_agree(name: str, pool: ImagePool) -> Non
     expected = _predict(on_cpu, pool, TASK)
     assert np.abs(expected - 0.2).max() > 0.1, "nothing was learnt that could differ"
     np.testing.assert_allclose(_predict(on_gpu, pool, TASK), expected, atol=5e-3)
+
+
+@pytest.mark.parametrize("name", ["maml", "reptile", "protonet"])
+def test_predictions_of_photographs_agree(name: str) -> None:
+    """Photographs go through max-pooling, in the gradient methods' network, too."""
+    pool, task = _pool(32, 32, 3), replace(TASK, input_shape=(3, 32, 32))
+    on_cpu = _train(name, "cpu", pool, task, OTHERS)
+    on_gpu = _adapter(name, "cuda", task)
+    on_gpu.load_state(on_cpu.state())
+    expected = _predict(on_cpu, pool, task)
+    assert np.abs(expected - 0.2).max() > 0.1, "nothing was learnt that could differ"
+    np.testing.assert_allclose(_predict(on_gpu, pool, task), expected, atol=5e-3)
 
 
 @pytest.mark.parametrize("name", LEARNS)

@@ -6,6 +6,7 @@ The first run builds the environments (minutes, and a network); they are kept in
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from benchbench.execution import supervisor
 from benchbench.execution.remote import remote_adapter
 from benchbench.protocols import fewshot as protocol
 from benchbench.registry import create_method, get_loader, get_method, methods
+from benchbench.suites._pools import ImagePool
 
 pytestmark = [pytest.mark.slow, pytest.mark.network, pytest.mark.usefixtures("zygotes"), pytest.mark.timeout(1500)]
 
@@ -69,8 +71,22 @@ def predictions(adapter: Any, task: FewShotTask, context: Context, iterations: i
         adapter.close()
 
 
-def test_learn2learn_takes_the_steps_of_our_own_maml(task: FewShotTask, make_context: Callable[..., Context]) -> None:
+@pytest.fixture
+def photographs(task: FewShotTask) -> FewShotTask:
+    """Colour images of 32x32: networks pool them."""
+    patterns = np.random.default_rng(0).integers(0, 200, (20, 1, 32, 32, 3))
+    noise = np.random.default_rng(1).integers(0, 55, (20, 30, 32, 32, 3))
+    pool = ImagePool((patterns + noise).astype(np.uint8))
+    info = replace(task.info, input_shape=pool.input_shape)
+    return replace(task, info=info, train=pool, validation=pool, test=pool)
+
+
+@pytest.mark.parametrize("kind", ["task", "photographs"])
+def test_learn2learn_takes_the_steps_of_our_own_maml(
+    kind: str, request: pytest.FixtureRequest, make_context: Callable[..., Context]
+) -> None:
     """Independent make, the same episodes: predictions agree as far as float32 goes through second derivatives and Adam."""
+    task: FewShotTask = request.getfixturevalue(kind)
     params = {"meta_batch": 4}
     theirs = predictions(
         remote_adapter(get_method("learn2learn_maml"), params), task, make_context(seed=7), iterations=5

@@ -6,6 +6,7 @@ one, is off by 2e-3 in float64.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -29,11 +30,11 @@ MODES = ["second_order", "first_order"]
 
 
 def _convolutional(
-    shape: tuple[int, int, int], n_filters: int = 8, *, pools: bool = False
+    shape: tuple[int, int, int], n_filters: int = 8, **options: bool
 ) -> tuple[Network, list[Tensor], list[Tensor]]:
     """Return a network, parameters that are all away from their special initial values, and episodes."""
     g = torch.Generator().manual_seed(0)
-    network = ConvNet(shape, N_WAY, n_filters=n_filters, pools=pools)
+    network = ConvNet(shape, N_WAY, n_filters=n_filters, **options)
     params = [p + 0.1 * torch.randn(p.shape, generator=g, dtype=p.dtype) for p in network.init(g, torch.float64)]
     x = [torch.rand(N_TASKS, N_WAY * n, *shape, generator=g, dtype=torch.float64) for n in (N_SHOT, N_QUERY)]
     y = [torch.arange(N_WAY).repeat_interleave(n).repeat(N_TASKS, 1) for n in (N_SHOT, N_QUERY)]
@@ -50,8 +51,10 @@ def _perceptron() -> tuple[Network, list[Tensor], list[Tensor]]:
 
 SETTINGS: dict[str, Any] = {
     "omniglot": lambda: _convolutional((1, 28, 28), 16),
-    "pooled": lambda: _convolutional((1, 28, 28), pools=True),
+    "averaged": lambda: _convolutional((1, 28, 28), averages=True),
     "colour": lambda: _convolutional((3, 21, 34)),
+    # halves to 10x17, 5x8, 2x4 and 1x2
+    "pooled": lambda: _convolutional((3, 21, 34), pools=True),
     "perceptron": _perceptron,
 }
 
@@ -62,13 +65,24 @@ def _one_forward(params: Sequence[Tensor], x: Tensor) -> Tensor:
         for layer in range(0, len(params), 2):
             x = F.linear(F.relu(x) if layer else x, params[layer].T, params[layer + 1])
         return x
+    pools = _pools(params, x)
     for layer in range(4):
         weight, scale, shift = params[3 * layer : 3 * layer + 3]
-        kernel = weight.view(3, 3, x.shape[1], -1).permute(3, 2, 0, 1)
-        x = F.conv2d(x, kernel, stride=2, padding=1)
-        x = F.relu(F.batch_norm(x, None, None, scale, shift, training=True))
-    pools = params[-2].shape[0] == x.shape[1]
-    return F.linear(x.mean((2, 3)) if pools else x.permute(0, 2, 3, 1).flatten(1), params[-2].T, params[-1])
+        x = F.relu(F.batch_norm(_one_convolution(x, weight, pools), None, None, scale, shift, training=True))
+        x = F.max_pool2d(x, 2) if pools else x
+    averages = params[-2].shape[0] == x.shape[1]
+    return F.linear(x.mean((2, 3)) if averages else x.permute(0, 2, 3, 1).flatten(1), params[-2].T, params[-1])
+
+
+def _pools(params: Sequence[Tensor], x: Tensor) -> bool:
+    """Tell from the head whether its network pools: it then sees fewer positions than strides leave, but not their mean."""
+    n_positions = len(params[-2]) // len(params[-3])
+    return n_positions not in {1, math.prod(-(-side // 16) for side in x.shape[2:])}
+
+
+def _one_convolution(x: Tensor, weight: Tensor, pools: bool) -> Tensor:
+    kernel = weight.view(3, 3, x.shape[1], -1).permute(3, 2, 0, 1)
+    return F.conv2d(x, kernel, stride=1 if pools else 2, padding=1)
 
 
 def _one_loss(params: Sequence[Tensor], x: Tensor, y: Tensor) -> Tensor:
@@ -104,13 +118,14 @@ def _with_moments_of(params: Sequence[Tensor], support: Tensor, query: Tensor) -
     """Forward queries one by one, normalised by the moments of the support set, through torch's own layers."""
     if support.dim() == 2:
         return _one_forward(params, query)
+    pools = _pools(params, support)
     for layer in range(4):
         weight, scale, shift = params[3 * layer : 3 * layer + 3]
-        kernel = weight.view(3, 3, support.shape[1], -1).permute(3, 2, 0, 1)
-        s, q = (F.conv2d(x, kernel, stride=2, padding=1) for x in (support, query))
+        s, q = (_one_convolution(x, weight, pools) for x in (support, query))
         deviation, mean = torch.std_mean(s, (0, 2, 3), correction=0, keepdim=True)
         root = torch.sqrt(deviation**2 + 1e-5)
         support, query = (F.relu((z - mean) / root * scale.view(1, -1, 1, 1) + shift.view(1, -1, 1, 1)) for z in (s, q))
+        support, query = (F.max_pool2d(z, 2) if pools else z for z in (support, query))
     return F.linear(query.permute(0, 2, 3, 1).flatten(1), params[-2].T, params[-1])
 
 
@@ -216,7 +231,7 @@ def test_tasks_may_be_split_into_chunks(setting: str, monkeypatch: pytest.Monkey
 
 @pytest.mark.parametrize("is_inductive", [False, True])
 @pytest.mark.parametrize("direct_rows", [1, 10**9], ids=["library", "patches"])
-@pytest.mark.parametrize("setting", ["omniglot", "colour"])
+@pytest.mark.parametrize("setting", ["omniglot", "colour", "pooled"])
 def test_either_convolution_equals_plain_autograd(
     setting: str, direct_rows: int, is_inductive: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:

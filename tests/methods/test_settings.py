@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from benchbench.contracts.fewshot import TaskInfo
+from benchbench.methods.fewshot._backbones import ConvNet, make_network
 from benchbench.methods.fewshot._episodic import EpisodeShape
 from benchbench.methods.fewshot._learned_init import LearnedInitialisation
-from benchbench.methods.fewshot._reptile import Reptile
 from benchbench.methods.fewshot.anil import ANIL
 from benchbench.methods.fewshot.fomaml import FirstOrderMAML
+from benchbench.methods.fewshot.maml import MAML
 from benchbench.methods.fewshot.matching import MatchingNet
+from benchbench.methods.fewshot.meta_lstm import MetaLSTM
 from benchbench.methods.fewshot.meta_sgd import MetaSGD
 from benchbench.methods.fewshot.proto_maml import ProtoMAML
 from benchbench.methods.fewshot.protonet import ProtoNet
 from benchbench.methods.fewshot.relation import RelationNet
+from benchbench.methods.fewshot.reptile import Reptile
 
 
 def task(way: int, shot: int, colour: bool) -> TaskInfo:
@@ -43,6 +47,24 @@ def test_training_episodes(method: Any, way: int, shot: int, colour: bool, expec
     n_way, k_shot, n_query = expected
     found = method().episode_shape(task(way, shot, colour))
     assert found == EpisodeShape(n_way=n_way, k_shot=k_shot, n_query=n_query)
+
+
+def test_networks_of_photographs_pool() -> None:
+    """Those of miniImageNet have 32 filters and 5x5 positions at the end, those of drawings 64 and 2x2, by strides."""
+    photographs, drawings = make_network(task(5, 1, True)), make_network(task(5, 1, False))
+    assert isinstance(photographs, ConvNet) and isinstance(drawings, ConvNet)
+    assert (photographs.pools, photographs.n_filters, photographs.n_features) == (True, 32, 800)
+    assert (drawings.pools, drawings.n_filters, drawings.n_features) == (False, 64, 256)
+
+
+@pytest.mark.parametrize("method", [MAML, FirstOrderMAML, MetaSGD, Reptile, MetaLSTM])
+def test_large_photographs_have_fewer_quick_iterations(method: Any) -> None:
+    large, small = task(5, 1, True), replace(task(5, 1, True), input_shape=(3, 32, 32))
+    quick, standard, paper = (
+        [method.iterations(preset, t) for t in (large, small)] for preset in ("quick", "standard", "paper")
+    )
+    assert quick[0] == pytest.approx(quick[1] / 3, abs=1)
+    assert standard[0] == standard[1] > 3 * quick[1] and paper[0] == paper[1] > standard[0]
 
 
 @pytest.mark.parametrize(
