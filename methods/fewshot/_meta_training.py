@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import torch
 from torch import Tensor, nn
 
+from benchbench.methods.fewshot._memory import keep_memory
 from benchbench.methods.fewshot._reporting import Reporter
 
 if TYPE_CHECKING:
@@ -76,6 +77,7 @@ class MetaTraining:
 
     def iterations(self) -> Iterator[int]:
         """Yield the numbers of the iterations, from 1, or after those of an interrupted process."""
+        keep_memory()
         earlier = self._context.last_checkpoint()
         done = 0 if earlier is None else self._go_on(earlier)
         yield from range(done + 1, self._n_iterations + 1)

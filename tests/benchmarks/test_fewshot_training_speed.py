@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from benchbench.methods.fewshot._backbones import ConvNet
 from benchbench.methods.fewshot._embedding import Prototypes, choose_precision
 from benchbench.methods.fewshot._gradient import meta_gradient
+from benchbench.methods.fewshot._memory import keep_memory
 
 pytestmark = pytest.mark.timeout(1200)
 ROUNDS = 7
@@ -40,6 +41,7 @@ CELLS = {
 def threads(request: Any) -> Iterator[int]:
     before = torch.get_num_threads()
     torch.set_num_threads(request.param)
+    keep_memory()  # as in a trial; it serves the plain loops, too
     yield request.param
     torch.set_num_threads(before)
 

@@ -1,0 +1,33 @@
+"""Memory that a training frees stays with its process."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+# pages that a process takes anew when it makes and frees tensors of 40 MB
+SCRIPT = """
+import resource, sys, torch
+from benchbench.methods.fewshot._memory import keep_memory
+if sys.argv[1] == "keeps":
+    keep_memory()
+torch.set_num_threads(1)
+for turn in range(6):
+    if turn == 2:
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    torch.ones(10_000_000)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="GNU's allocator")
+def test_freed_memory_is_taken_again() -> None:
+    found = {
+        how: int(subprocess.run([sys.executable, "-c", SCRIPT, how], check=True, capture_output=True, text=True).stdout)
+        for how in ("keeps", "gives back")
+    }
+    # four tensors of 9,766 pages; the kernel may hand out larger pages
+    assert found["keeps"] < found["gives back"] / 2
+    assert found["keeps"] < 100
