@@ -10,7 +10,7 @@ import math
 import statistics
 import time
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -27,18 +27,34 @@ from benchbench.methods.fewshot._memory import keep_memory
 pytestmark = pytest.mark.timeout(1200)
 ROUNDS = 7
 DRAWINGS, PHOTOGRAPHS = (1, 28, 28), (3, 84, 84)
-# name: (ways, shots, queries a class, tasks, inner steps, images, filters, pools, at least so many times faster)
+
+
+class Cell(NamedTuple):
+    """A meta-iteration of MAML."""
+
+    n_way: int
+    k_shot: int
+    n_query: int
+    """A class."""
+    n_tasks: int
+    n_steps: int
+    at_least: float
+    """So many times faster, on a CPU."""
+    shape: tuple[int, int, int] = DRAWINGS
+    n_filters: int = 64
+    pools: bool = False
+    rate: float = 0.4
+
+
 CELLS = {
-    "paper_5w1s": (5, 1, 1, 32, 1, DRAWINGS, 64, False, 1.5),
-    "five_steps": (5, 1, 1, 32, 5, DRAWINGS, 64, False, 1.5),
-    "paper_20w1s": (20, 1, 1, 16, 5, DRAWINGS, 64, False, 1.0),
-    "paper_5w5s": (5, 5, 5, 32, 1, DRAWINGS, 64, False, 1.0),
-    "many_queries": (5, 1, 15, 4, 1, DRAWINGS, 64, False, 1.0),
-    "pooled": (5, 1, 15, 4, 1, DRAWINGS, 64, True, 1.0),
-    "photographs": (5, 1, 15, 4, 5, PHOTOGRAPHS, 32, True, 1.0),
+    "paper_5w1s": Cell(5, 1, 1, 32, 1, 1.5),
+    "five_steps": Cell(5, 1, 1, 32, 5, 1.5),
+    "paper_20w1s": Cell(20, 1, 1, 16, 5, 1.0),
+    "paper_5w5s": Cell(5, 5, 5, 32, 1, 1.0),
+    "many_queries": Cell(5, 1, 15, 4, 1, 1.0),
+    "pooled": Cell(5, 1, 15, 4, 1, 1.0, pools=True),
+    "photographs": Cell(5, 1, 15, 4, 5, 1.0, shape=PHOTOGRAPHS, n_filters=32, pools=True, rate=0.01),
 }
-
-
 PLACES = [
     pytest.param(("cpu", 1), id="one_thread"),
     pytest.param(("cpu", 2), id="two_threads"),
@@ -126,13 +142,13 @@ class PlainMAML:
         return [p.grad for p in self.params if p.grad is not None]
 
 
-def maml_episodes(
-    n_way: int, k_shot: int, n_query: int, n_tasks: int, input_shape: tuple[int, int, int]
-) -> tuple[Tensor, ...]:
+def maml_episodes(cell: Cell, device: str) -> tuple[Tensor, ...]:
     g = torch.Generator().manual_seed(1)
-    labels = [torch.arange(n_way).repeat_interleave(n).repeat(n_tasks, 1) for n in (k_shot, n_query)]
-    images = [torch.rand(n_tasks, n_way * n, *input_shape, generator=g) for n in (k_shot, n_query)]
-    return images[0], labels[0], images[1], labels[1]
+    found: list[Tensor] = []
+    for n in (cell.k_shot, cell.n_query):
+        found.append(torch.rand(cell.n_tasks, cell.n_way * n, *cell.shape, generator=g))
+        found.append(torch.arange(cell.n_way).repeat_interleave(n).repeat(cell.n_tasks, 1))
+    return tuple(part.to(device) for part in found)
 
 
 def in_our_layout(params: list[Tensor], network: ConvNet) -> list[Tensor]:
@@ -146,34 +162,33 @@ def in_our_layout(params: list[Tensor], network: ConvNet) -> list[Tensor]:
     return [p.detach().clone().contiguous() for p in (*found, head, params[-1])]
 
 
-@pytest.mark.parametrize("cell", CELLS)
-def test_maml_iteration(benchmark: Any, cell: str, device: str) -> None:
+@pytest.mark.parametrize("name", CELLS)
+def test_maml_iteration(benchmark: Any, name: str, device: str) -> None:
     """A meta-iteration, gradient only, with equal weights and episodes: the same gradient, faster, never slower."""
-    n_way, k_shot, n_query, n_tasks, n_steps, shape, n_filters, pools, at_least = CELLS[cell]
-    network = ConvNet(shape, n_way, n_filters=n_filters, pools=pools)
-    plain = PlainMAML(network, device, n_steps=n_steps, rate=0.01 if shape == PHOTOGRAPHS else 0.4)
-    params = in_our_layout(plain.params, network)
-    episodes = tuple(part.to(device) for part in maml_episodes(n_way, k_shot, n_query, n_tasks, shape))
-    inner: dict[str, Any] = {"rate": plain.rate, "n_steps": n_steps, "mode": "second_order"}
+    cell = CELLS[name]
+    network = ConvNet(cell.shape, cell.n_way, n_filters=cell.n_filters, pools=cell.pools)
+    plain = PlainMAML(network, device, n_steps=cell.n_steps, rate=cell.rate)
+    params, episodes = in_our_layout(plain.params, network), maml_episodes(cell, device)
+    inner: dict[str, Any] = {"rate": cell.rate, "n_steps": cell.n_steps, "mode": "second_order"}
     found, _ = meta_gradient(network, params, episodes, **inner)
     expected = in_our_layout(plain.iteration(episodes), network)
-    if n_steps == 1 or plain.rate < 0.1:  # through five steps of 0.4 rounding grows without bound
+    if cell.n_steps == 1 or cell.rate < 0.1:  # through five steps of 0.4 rounding grows without bound
         assert F.cosine_similarity(flat(found), flat(expected), dim=0) > 0.999
-    floor = arithmetic_floor(network, k_shot, n_query, n_tasks, n_steps, device)
+    floor = arithmetic_floor(network, cell, device)
     ratio = in_turns(
         benchmark, lambda: plain.iteration(episodes), lambda: meta_gradient(network, params, episodes, **inner)
     )
     share = floor / benchmark.extra_info["ours"]
     benchmark.extra_info.update(floor=floor, share=share)
     print(f"arithmetic floor {floor:.4f} s, reached {100 * share:.0f} % of it")
-    assert ratio >= (at_least if device == "cpu" else 1)
+    assert ratio >= (cell.at_least if device == "cpu" else 1)
 
 
 def flat(tensors: list[Tensor]) -> Tensor:
     return torch.cat([t.flatten() for t in tensors])
 
 
-def arithmetic_floor(network: ConvNet, k_shot: int, n_query: int, n_tasks: int, n_steps: int, device: str) -> float:
+def arithmetic_floor(network: ConvNet, cell: Cell, device: str) -> float:
     """Seconds that the matrix products alone would take at the speed of a large product on the same threads, or GPU.
 
     A support image costs a product forward, two backward, and four more when the backward pass is differentiated, less those
@@ -186,7 +201,7 @@ def arithmetic_floor(network: ConvNet, k_shot: int, n_query: int, n_tasks: int, 
         side, n_in = side // 2 if network.pools else places, network.n_filters
     one, first = sum(layers), layers[0]
     support, query = 7 * one - 2 * first, 3 * one - first
-    total = n_tasks * network.n_outputs * (k_shot * n_steps * support + n_query * query)
+    total = cell.n_tasks * cell.n_way * (cell.k_shot * cell.n_steps * support + cell.n_query * query)
     n = 1536 if device == "cpu" else 8192
     a = torch.rand(n, n, device=device)
     seconds = statistics.median(seconds_of(lambda: a @ a) for _ in range(5))
