@@ -17,6 +17,7 @@ from benchbench.results import browse
 from benchbench.results.exporters.text import as_csv
 from benchbench.results.filters import card_tags
 from benchbench.stats.board import IMPUTATIONS
+from benchbench.stats.labels import plural
 
 if TYPE_CHECKING:
     from benchbench.results.browse import SuiteOverview, Trouble
@@ -132,9 +133,7 @@ def choose_suite(page: str, source: Source) -> SuiteData | None:
             names,
             default=kept if kept in names else names[0],
             always=True,
-            labels=lambda n: (
-                f"{n} · {common.plural(by_name[n].n_methods, 'method')}, {common.plural(by_name[n].n_tasks, 'task')}"
-            ),
+            labels=lambda n: f"{n} · {plural(by_name[n].n_methods, 'method')}, {plural(by_name[n].n_tasks, 'task')}",
         )
     # the other pages begin with the suite that was looked at last
     st.session_state["suite"] = name
@@ -233,7 +232,7 @@ def figure(drawn: Any, text: str, key: str) -> None:
 
 def alt(what: str, n_methods: int) -> str:
     """Return the alternative text of a figure whose numbers stand in the table below it."""
-    return f"{what}, of {common.plural(n_methods, 'method')}; the same numbers stand in the table on this page"
+    return f"{what}, of {plural(n_methods, 'method')}; the same numbers stand in the table on this page"
 
 
 def notices(board: BoardData) -> None:

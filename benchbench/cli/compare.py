@@ -12,6 +12,7 @@ import typer
 from benchbench.cli.common import FormatOption, check_format, print_json
 from benchbench.cli.tables import print_lines, print_that_fits
 from benchbench.errors import GateFailed, InputError
+from benchbench.stats.labels import plural
 
 if TYPE_CHECKING:
     from benchbench.stats.compare import Verdict
@@ -85,7 +86,7 @@ def _cells(verdict: Verdict) -> list[str]:
         _number(v.head, 4),
         difference if v.ci95 is None else f"{difference} ± {v.ci95:.4f}",
         "" if v.p_holm is None else f"{v.p_holm:.2g}",
-        f"{v.n} {v.unit}{'' if v.n == 1 else 's'}" if v.n else "",
+        plural(v.n, v.unit) if v.n else "",
         " → ".join(seconds) if seconds != ["-", "-"] else "",
     ]
 

@@ -28,6 +28,7 @@ from benchbench.cli.leaderboard import generated_tasks, make_board, no_results, 
 from benchbench.cli.tables import print_lines, print_that_fits
 from benchbench.errors import InputError, UnknownNameError
 from benchbench.stats.intervals import FEW_TASKS
+from benchbench.stats.labels import plural
 
 if TYPE_CHECKING:
     from benchbench.results.queries import Readable
@@ -190,7 +191,7 @@ def _print(suite: SuiteSpec, board: Board, found: HeadToHead) -> None:
             *_verdict(found),
             "± is the half-width of a 95 % Student-t interval over the pairs of a task: seeds or folds, or the units of a single one",
             f"imputation: {facts['imputation']}; imputed on the whole board: {facts['imputed']}; "
-            f"left out: {board.n_left_out} trial{'' if board.n_left_out == 1 else 's'}",
+            f"left out: {plural(board.n_left_out, 'trial')}",
             *board.notes,
             *(f"left out: {line}" for line in board.left_out),
         ]
@@ -200,7 +201,7 @@ def _print(suite: SuiteSpec, board: Board, found: HeadToHead) -> None:
 def _cells(pair: TaskPair) -> list[str]:
     from benchbench.results.exporters.sheets import number
 
-    n = "" if not pair.n else f"{pair.n} {pair.unit}{'' if pair.n == 1 else 's'}"
+    n = "" if not pair.n else plural(pair.n, pair.unit)
     return [
         pair.task,
         pair.metric,
@@ -226,7 +227,7 @@ def _verdict(found: HeadToHead) -> list[str]:
         interval = f", 95 % from {overall.low:.3f} to {overall.high:.3f} (Student's t over tasks)"
     scale = f"{found.scale}s turned round, among all methods of the board" if found.scale == "rank" else found.scale
     lines = [
-        f"mean difference: {overall.mean_difference:.3f} ({scale}) over {n} task{'' if n == 1 else 's'}{interval}",
+        f"mean difference: {overall.mean_difference:.3f} ({scale}) over {plural(n, 'task')}{interval}",
         f"A wins {overall.wins}, ties {overall.ties}, loses {overall.losses}",
     ]
     if found.n_imputed:

@@ -23,6 +23,7 @@ from benchbench.cli.common import (
 from benchbench.cli.leaderboard import make_board, no_results
 from benchbench.cli.tables import columns_that_fit, markdown_table, print_lines, print_that_fits
 from benchbench.errors import GateFailed, InputError
+from benchbench.stats.labels import plural
 
 if TYPE_CHECKING:
     from benchbench.results.queries import Readable
@@ -163,7 +164,7 @@ def _print_findings(
         tasks = len({f.task for f in found if f.was_not_run})
         lines.insert(
             0,
-            f"{len(found) - len(listed)} of the missing are not listed, on {tasks} task{'' if tasks == 1 else 's'}: "
+            f"{len(found) - len(listed)} of the missing are not listed, on {plural(tasks, 'task')}: "
             "a method was not run there; --strict lists them, and fails on them",
         )
     print_lines(lines)
@@ -199,7 +200,7 @@ def _cells(found: Finding) -> list[str]:
         _number(f.below_score),
         "" if f.difference is None else f"{f.difference:+.4f}",
         _number(f.ci95),
-        f"{f.n} {f.unit}{'' if f.n == 1 else 's'}" if f.n else "",
+        plural(f.n, f.unit) if f.n else "",
         f"{f.seeds_won}/{f.n_seeds}" if f.n_seeds else "",
         _number(f.seed_ci95),
         f.reason,

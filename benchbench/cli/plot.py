@@ -28,6 +28,7 @@ from benchbench.cli.common import (
 from benchbench.cli.leaderboard import generated_tasks, make_board, no_results
 from benchbench.cli.tables import print_lines
 from benchbench.errors import InputError, UnknownNameError
+from benchbench.stats.labels import plural
 
 if TYPE_CHECKING:
     from benchbench.results.queries import Readable
@@ -113,7 +114,7 @@ def plot(
     if format_ == "json":
         print_json(_record(kind, spec, board, caption, said) | {"panels": [p.to_dict() for p in panels]})
     else:
-        sys.stdout.write(f"wrote {out}: {len(panels)} panel{'' if len(panels) == 1 else 's'}\n")
+        sys.stdout.write(f"wrote {out}: {plural(len(panels), 'panel')}\n")
         print_lines(said)
 
 
@@ -124,8 +125,8 @@ def _plot_anytime(spec: SuiteSpec, store: Readable, board: Board, target: Path |
     n_tasks, n_seeds = len(found.tasks), len(found.seeds)
     caption = [
         *([facts_of(spec, board.group)] if board.group is not None else []),
-        f"Means over {n_tasks} problem{'' if n_tasks == 1 else 's'}; bands: 95 % Student-t intervals over {n_seeds} paired "
-        f"seed{'' if n_seeds == 1 else 's'}, these problems fixed. Regret: 0 = {spec.scores.reference}, "
+        f"Means over {plural(n_tasks, 'problem')}; bands: 95 % Student-t intervals over {plural(n_seeds, 'paired seed')}, "
+        f"these problems fixed. Regret: 0 = {spec.scores.reference}, "
         f"1 = {spec.scores.baseline}'s median ({spec.scores.measured or 'frozen in the suite file'}); more than 1 counts as 1. "
         "Before its first incumbent an optimiser counts as the worst of those that have one.",
         *(f"{line[:1].upper()}{line[1:]}." for line in found.left_out),

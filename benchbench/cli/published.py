@@ -27,6 +27,7 @@ from benchbench.cli.common import (
 from benchbench.cli.leaderboard import generated_tasks, make_board, no_results
 from benchbench.cli.tables import markdown_table, print_lines, print_that_fits
 from benchbench.errors import InputError
+from benchbench.stats.labels import plural
 
 if TYPE_CHECKING:
     from benchbench.stats.board import Board
@@ -232,7 +233,7 @@ def _long(rows: Sequence[Comparison]) -> list[list[str]]:
             "" if row.difference_points is None else f"{row.difference_points:+.2f}",
             row.preset,
             "" if row.iterations is None else f"{row.iterations:,}",
-            f"{row.n:,} {row.unit}{'' if row.n == 1 else 's'}" if row.n else "",
+            plural(row.n, row.unit) if row.n else "",
             "" if row.threads is None else str(row.threads),
             row.device,
             "" if row.seconds is None else f"{row.seconds:,.0f}" + (" (s)" if row.is_shared else ""),
@@ -250,7 +251,7 @@ def _legend(rows: Sequence[Comparison], lines: Sequence[str]) -> list[str]:
         marks.append("(s) training shared: the seconds hold meta-training that was done once, in another trial")
     failed = sum(r.n_failed for r in rows)
     if failed:
-        marks.append(f"{failed} trial{'' if failed == 1 else 's'} failed or lost, and left out of the means")
+        marks.append(f"{plural(failed, 'trial')} failed or lost, and left out of the means")
     return [*lines, *marks]
 
 

@@ -11,6 +11,7 @@ import typer
 
 from benchbench.cli.common import DbOption, FormatOption, check_format, db_path, print_json, print_table
 from benchbench.errors import InputError
+from benchbench.stats.labels import plural
 
 __all__ = ["runs"]
 
@@ -120,4 +121,4 @@ def _attempt_cells(row: dict[str, Any]) -> list[str]:
 
 
 def _units(n: int, unit: str) -> str:
-    return f"{n:,} {unit}{'' if n == 1 else 's'}".rstrip() if unit else f"{n:,}"
+    return plural(n, unit).rstrip() if unit else f"{n:,}"

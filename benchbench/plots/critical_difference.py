@@ -13,6 +13,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from benchbench.errors import InputError
 from benchbench.plots._canvas import FRONT, INK, STYLE, WIDTH_INCHES, page, settle
+from benchbench.stats.labels import plural
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -104,7 +105,7 @@ def critical_difference(imputed: Imputed, *, alpha: float = ALPHA) -> CriticalDi
     if n_tasks < 2 or len(whole) < 3:
         raise InputError(
             f"a critical-difference diagram needs at least 3 methods with a score on each of at least 2 tasks; there are "
-            f"{len(whole)} such methods on {n_tasks} task{'' if n_tasks == 1 else 's'}. "
+            f"{len(whole)} such methods on {plural(n_tasks, 'task')}. "
             "Choose methods or tasks with --method and --task, or impute failures with --impute"
         )
     tested = friedman(scores[whole])

@@ -14,7 +14,7 @@ from typing import Any
 
 from benchbench.errors import InputError, UnknownNameError
 from benchbench.stats.intervals import Estimate, estimate, estimate_of_summary
-from benchbench.stats.labels import method_label, params_of, published_source
+from benchbench.stats.labels import method_label, params_of, plural, published_source
 from benchbench.stats.ranks import mean_ranks, ranks, to_compare
 
 __all__ = ["IMPUTATIONS", "Board", "Cell", "Group", "Row", "SuiteFacts", "TaskFacts", "leaderboard"]
@@ -40,9 +40,9 @@ class Group:
         """Return "protocol fewshot/2, preset quick, 300 test units, 1 thread, cpu", without what published results do not say."""
         parts = [f"protocol {self.protocol_version}", f"preset {self.preset}"]
         if self.test_units:
-            parts.append(f"{self.test_units:,} test unit{'' if self.test_units == 1 else 's'}")
+            parts.append(plural(self.test_units, "test unit"))
         if self.threads:
-            parts += [f"{self.threads} thread{'' if self.threads == 1 else 's'}", self.device]
+            parts += [plural(self.threads, "thread"), self.device]
         return ", ".join(parts)
 
 
@@ -349,7 +349,7 @@ def _n_trials(cell: Cell) -> int:
 
 def _count(cell: Cell) -> str:
     n = _n_trials(cell)
-    return f"{n} trial{'' if n == 1 else 's'}"
+    return plural(n, "trial")
 
 
 def _left_out(cells: Iterable[Cell], shown: Group | None = None) -> list[str]:
@@ -365,7 +365,7 @@ def _left_out(cells: Iterable[Cell], shown: Group | None = None) -> list[str]:
             if shown is None or getattr(g, name) != getattr(shown, name)
         ]
         lines.append(
-            f"{n} trial{'' if n == 1 else 's'} of suite version {g.suite_version}, {g.in_words()}"
+            f"{plural(n, 'trial')} of suite version {g.suite_version}, {g.in_words()}"
             + (f": {' '.join(options)}" if options else "")
         )
     return lines

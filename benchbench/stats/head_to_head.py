@@ -13,6 +13,7 @@ from benchbench.errors import InputError
 from benchbench.stats.grid import FloatArray, ScoreGrid, State
 from benchbench.stats.imputation import Imputed
 from benchbench.stats.intervals import estimate
+from benchbench.stats.labels import plural
 from benchbench.stats.ranks import tied_ranks
 from benchbench.stats.significance import PosteriorProbabilities, TwoComparison, bayesian_signed_rank, compare_two
 from benchbench.stats.stability import Separation, tasks_to_separate
@@ -191,7 +192,7 @@ def _task_pair(
     left = int((~np.isnan(own)).any(axis=0).sum()) - int(is_common.sum())
     notes = [f"{n_imputed} of {len(first)} pairs imputed"] if n_imputed else []
     if left:
-        notes.append(f"{left} {trial_unit}{'' if left == 1 else 's'} of one only")
+        notes.append(f"{plural(left, trial_unit)} of one only")
     differences, unit = [float(d) for d in first - second], trial_unit
     if len(differences) == 1 and not n_imputed:
         seed = grid.units[int(np.flatnonzero(is_common)[0])]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-__all__ = ["PUBLISHED", "method_label", "params_of", "published_source"]
+__all__ = ["PUBLISHED", "method_label", "params_of", "plural", "published_source", "share_text"]
 
 PUBLISHED = "published: "
 """The protocol version of imported results is this and their source, so that they never stand beside results measured here."""
@@ -33,3 +33,8 @@ def share_text(share: float) -> str:
     if share == 1:
         return "all"
     return "<1%" if 0 < share < 0.005 else ">99%" if 0.995 <= share < 1 else f"{share:.0%}"
+
+
+def plural(n: int, word: str) -> str:
+    """Return "1 task", "1,200 tasks"."""
+    return f"{n:,} {word}{'' if n == 1 else 's'}"

@@ -12,6 +12,7 @@ import numpy as np
 from benchbench.errors import InputError, UnknownNameError
 from benchbench.stats.grid import ScoreGrid
 from benchbench.stats.imputation import Imputed
+from benchbench.stats.labels import plural
 from benchbench.stats.standings import standings
 
 __all__ = ["PlaceRange", "Separation", "leave_one_task_out", "tasks_to_separate"]
@@ -170,7 +171,7 @@ def tasks_to_separate(
     differences = (means[own] - means[other])[~np.isnan(means[own]) & ~np.isnan(means[other])]
     n = len(differences)
     if n < 2:
-        raise InputError(f"{a} and {b} have {n} task{'' if n == 1 else 's'} in common; at least 2 are needed")
+        raise InputError(f"{a} and {b} have {plural(n, 'task')} in common; at least 2 are needed")
     mean, variance = float(differences.mean()), float(differences.var(ddof=1))
     several = [row for row in rows if len(row) > 1]
     sd_seeds = math.sqrt(float(np.mean([row.var(ddof=1) for row in several]))) if several else None

@@ -6,8 +6,9 @@ import streamlit as st
 
 from benchbench.dashboard import shell, state
 from benchbench.dashboard.views import compare as view
-from benchbench.dashboard.views.common import number, percent, plural
+from benchbench.dashboard.views.common import number, percent
 from benchbench.errors import InputError
+from benchbench.stats.labels import plural
 
 PAGE = "compare"
 

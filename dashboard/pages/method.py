@@ -6,8 +6,9 @@ import streamlit as st
 
 from benchbench.dashboard import shell, state
 from benchbench.dashboard.views import methods as view
-from benchbench.dashboard.views.common import clock, plural
+from benchbench.dashboard.views.common import clock
 from benchbench.results import browse
+from benchbench.stats.labels import plural
 
 PAGE = "method"
 

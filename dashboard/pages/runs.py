@@ -9,9 +9,10 @@ import streamlit as st
 
 from benchbench.dashboard import shell, state
 from benchbench.dashboard.views import runs as view
-from benchbench.dashboard.views.common import OUTCOME_WORDS, plural
+from benchbench.dashboard.views.common import OUTCOME_WORDS
 from benchbench.errors import InputError
 from benchbench.results import browse
+from benchbench.stats.labels import plural
 
 PAGE = "runs"
 MOST_RUNS, MOST_ATTEMPTS = 200, 500

@@ -10,10 +10,10 @@ import numpy as np
 
 from benchbench.dashboard.tables import Cell, Column, Table, badge, interval_bar, link, strip
 from benchbench.dashboard.theme import styled
-from benchbench.dashboard.views.common import duration, metric_label, number, percent, plural
+from benchbench.dashboard.views.common import duration, metric_label, number, percent
 from benchbench.results.standings import board_standings, task_standings
 from benchbench.stats.grid import State
-from benchbench.stats.labels import params_of
+from benchbench.stats.labels import params_of, plural
 from benchbench.stats.standings import task_ranks, win_matrix
 
 if TYPE_CHECKING:

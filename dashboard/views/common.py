@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from benchbench.results.exporters.reports import generated_tasks
+from benchbench.stats.labels import plural
 
 if TYPE_CHECKING:
     from benchbench.dashboard.data import BoardData
@@ -32,7 +33,6 @@ __all__ = [
     "metric_label",
     "number",
     "percent",
-    "plural",
     "ran_on",
     "taken",
 ]
@@ -80,11 +80,6 @@ def number(value: float | None, digits: int = 3) -> str:
 def percent(value: float | None, digits: int = 0) -> str:
     """Return a share in per cent."""
     return "—" if value is None or not math.isfinite(value) else f"{100 * value:.{digits}f} %"
-
-
-def plural(n: int, word: str) -> str:
-    """Return "1 task", "1,200 tasks"."""
-    return f"{n:,} {word}{'' if n == 1 else 's'}"
 
 
 def duration(seconds: float | None) -> str:

@@ -15,11 +15,10 @@ from benchbench.dashboard.views.common import (
     duration,
     mebibytes,
     number,
-    plural,
     ran_on,
     taken,
 )
-from benchbench.stats.labels import method_label
+from benchbench.stats.labels import method_label, plural
 
 __all__ = [
     "QUIET_SECONDS",

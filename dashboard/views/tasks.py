@@ -10,8 +10,9 @@ import numpy as np
 
 from benchbench.dashboard.tables import Cell, Column, Table
 from benchbench.dashboard.theme import ACCENT, GREY, marks, styled
-from benchbench.dashboard.views.common import clock, metric_label, number, plural
+from benchbench.dashboard.views.common import clock, metric_label, number
 from benchbench.stats.grid import State
+from benchbench.stats.labels import plural
 from benchbench.stats.ranks import tied_ranks
 
 if TYPE_CHECKING:

@@ -27,6 +27,7 @@ from benchbench.results.store import Store
 from benchbench.stats.anytime import AnytimeTable, Incumbents
 from benchbench.stats.curves import curve_panels
 from benchbench.stats.frontier import cost_panels
+from benchbench.stats.labels import plural
 from benchbench.stats.standings import STATISTICS
 
 ALL = data.Filters()
@@ -369,8 +370,8 @@ def test_numbers() -> None:
     assert common.number(-1.5, 2) == "-1.50"
     assert common.number(None) == common.number(math.inf) == "—"
     assert common.percent(0.123, 1) == "12.3 %"
-    assert common.plural(1, "task") == "1 task"
-    assert common.plural(1200, "task") == "1,200 tasks"
+    assert plural(1, "task") == "1 task"
+    assert plural(1200, "task") == "1,200 tasks"
     assert json.loads(common.json_of({"a": math.nan, "b": [math.inf, 1.0]})) == {"a": None, "b": [None, 1.0]}
     assert as_csv([]) == ""
 
