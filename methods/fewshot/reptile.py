@@ -6,7 +6,7 @@ an episode together (transductive: the paper's better figures; `reptile_inductiv
 What differs: Adam's second moments go on from iteration to iteration, not from task to task. Every step at test sees the whole support
 set, so that its order does not matter: 50 steps up to 2 shots; with more 15, beyond 10 ways 10 (the paper's 50 mini-batches pass 10 and 5
 times over 5 shots on Omniglot, 30 times on miniImageNet). The head starts at zero.
-At the quick preset an iteration has 2 tasks, and Adam's rate is 3e-3.
+At the quick preset an iteration has 2 tasks, and Adam's rate on drawings is 3e-3.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Reptile(_reptile.Reptile):
         url="https://arxiv.org/abs/1803.02999",
         year=2018,
         differs=(
-            "Adam's moments go on by iterations, not tasks; whole support sets at test; zero head; quick: 2 tasks, rate 3e-3"
+            "Adam's moments go on by iterations, not tasks; whole support sets at test; zero head; quick: 2 tasks, on drawings rate 3e-3"
         ),
         family="gradient",
         tasks=("classification", "regression"),

@@ -57,6 +57,14 @@ def test_networks_of_photographs_pool() -> None:
     assert (drawings.pools, drawings.n_filters, drawings.n_features) == (False, 64, 256)
 
 
+def test_quick_reptile_keeps_the_papers_rate_on_photographs() -> None:
+    """From three times that rate, which serves drawings, it learns nothing there."""
+    found = {colour: Reptile.settings_at("quick", task(5, 5, colour)) for colour in (False, True)}
+    assert [found[colour]["inner_rate"] for colour in (False, True)] == [3e-3, 1e-3]
+    assert [found[colour]["meta_batch"] for colour in (False, True)] == [2, 2]
+    assert Reptile.settings_at("standard", task(5, 5, False))["inner_rate"] == 1e-3
+
+
 @pytest.mark.parametrize("method", [MAML, FirstOrderMAML, MetaSGD, Reptile, MetaLSTM])
 def test_large_photographs_have_fewer_quick_iterations(method: Any) -> None:
     large, small = task(5, 1, True), replace(task(5, 1, True), input_shape=(3, 32, 32))
