@@ -236,6 +236,13 @@ def _check(suite: SuiteSpec, path: Path) -> None:
         problem = preset.problem()
         if problem:
             raise SuiteFileError(f"{path}: presets.{name}: {problem}")
+    for task in suite.tasks:
+        zero, one = task.baseline_score, task.reference_score
+        if zero is not None and one is not None and one < zero:
+            raise SuiteFileError(
+                f"{path}: task {task.name!r}: the reference_score {one:g} is below the baseline_score {zero:g}, so that better methods"
+                " would get worse normalised scores; choose another reference, or leave it out of this task"
+            )
     for i, ordering in enumerate(suite.orderings):
         _check_ordering(ordering, names, f"{path}: [orderings[{i}]]")
 

@@ -110,6 +110,13 @@ class TaskFacts:
     baseline_score: float | None = None
     reference_score: float | None = None
 
+    @property
+    def width(self) -> float | None:
+        """By how much the reference is above the baseline: the unit of the normalised score. None where it is not: there is none."""
+        if self.baseline_score is None or self.reference_score is None or self.reference_score <= self.baseline_score:
+            return None
+        return self.reference_score - self.baseline_score
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SuiteFacts:
@@ -536,7 +543,6 @@ def _normalised(row: Row, facts: Mapping[str, TaskFacts]) -> tuple[float, float 
     if row.score is None or row.task is None:
         return None
     task = facts[row.task]
-    if task.baseline_score is None or task.reference_score is None or task.reference_score == task.baseline_score:
+    if task.baseline_score is None or task.width is None:
         return None
-    width = task.reference_score - task.baseline_score
-    return (row.score - task.baseline_score) / width, None if row.ci95 is None else row.ci95 / abs(width)
+    return (row.score - task.baseline_score) / task.width, None if row.ci95 is None else row.ci95 / task.width

@@ -110,7 +110,7 @@ def _whole_suite(board: Board, rows: Sequence[Row], suite: SuiteFacts) -> CostPa
     names = {r.task for r in rows}
     facts = {t.name: t for t in suite.tasks if t.name in names}
     metrics = {r.metric for r in rows}
-    is_normalised = all(_width(t) for t in facts.values())
+    is_normalised = all(t.width for t in facts.values())
     if len(names) < 2 or not (is_normalised or len(metrics) == 1):
         return None
     measured: list[_Measured] = []
@@ -128,16 +128,9 @@ def _whole_suite(board: Board, rows: Sequence[Row], suite: SuiteFacts) -> CostPa
     return _panel(None, metric, measured)
 
 
-def _width(task: TaskFacts) -> float | None:
-    if task.baseline_score is None or task.reference_score is None:
-        return None
-    return task.reference_score - task.baseline_score
-
-
 def _scaled(row: Row, task: TaskFacts | None) -> tuple[float, float | None]:
     """Return score and half-width, on the scale from baseline to reference if `task` gives one."""
     score = row.score or 0.0
-    width = _width(task) if task is not None else None
-    if task is None or task.baseline_score is None or not width:
+    if task is None or task.baseline_score is None or task.width is None:
         return score, row.ci95
-    return (score - task.baseline_score) / width, None if row.ci95 is None else row.ci95 / abs(width)
+    return (score - task.baseline_score) / task.width, None if row.ci95 is None else row.ci95 / task.width

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from benchbench.results.boards import suite_facts
 from benchbench.results.exporters.sheets import Column, Report, Sheet
 from benchbench.stats.labels import params_of, published_source, share_text
 
@@ -339,9 +340,11 @@ def _score_lines(suite: SuiteSpec, board: Board) -> list[str]:
         return []
     if any(r.score is not None for r in overall):
         how = f"; {suite.scores.measured}" if suite.scores.measured else ""
+        bare = [t.name for t in suite_facts(suite).tasks if t.width is None]
+        left_out = f"; without {', '.join(bare)}, which have no reference above the baseline" if bare else ""
         return [
             f"whole-suite score: mean over tasks of (score - baseline) / (reference - baseline), "
-            f"0 = {suite.scores.baseline}, 1 = {suite.scores.reference}, frozen in the suite file{how}"
+            f"0 = {suite.scores.baseline}, 1 = {suite.scores.reference}, frozen in the suite file{how}{left_out}"
         ]
     if board.group is not None and published_source(board.group.protocol_version) is not None:
         return ["no whole-suite score: published results have no frozen scores of a baseline and a reference"]

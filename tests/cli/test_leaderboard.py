@@ -175,6 +175,10 @@ def test_the_table_says_what_its_figures_are(bench: Bench, suite_file: Path, lan
     assert "1 declined" in text
     assert "given this training (one seed)" in text
     assert "0 = pixel_nn, 1 = maml, frozen in the suite file; by hand" in text
+    assert "which have no reference" not in text
+    suite_file.write_text(suite_file.read_text().replace("reference_score = -2.0\n", ""))
+    text = bench("leaderboard", "--suite", suite_file, "--db", db)
+    assert "by hand; without waves, which have no reference above the baseline" in " ".join(text.split())
 
 
 def test_csv_and_markdown_hold_the_same_rows(bench: Bench, suite_file: Path, land: Land) -> None:

@@ -115,6 +115,11 @@ def test_whole_numbers_stand_for_floats(write: Write) -> None:
         ('methods = ["protonet"]', "methods = [1]", r"methods: expected a list of str, got \[1\]"),
         ("options = { shot = 5 }", "options = 5", "options: expected .*, got 5"),
         ("reference_score = -1", 'reference_score = "-1"', "reference_score: expected float, got '-1'"),
+        (
+            "reference_score = -1",
+            "reference_score = -9\nbaseline_score = -4",
+            "'first': the reference_score -9 is below the baseline_score -4",
+        ),
         ("[0, 1]", "[0, 1]\ngenerated_splits = 1", "generated_splits: expected bool, got 1"),
         ("at_least = true", "at_least = 1", r"\[orderings\[1\]\]: at_least: expected bool, got 1"),
         ('below = ["simple"]', 'below = "simple"', r"\[orderings\[0\]\]: below: expected .*, got 'simple'"),

@@ -143,6 +143,16 @@ def test_suite_score_is_normalised_and_its_interval_propagated() -> None:
     assert row.seconds == 4.0
 
 
+@pytest.mark.parametrize("reference", [0.1, 0.2])
+def test_a_task_whose_reference_is_not_above_the_baseline_has_no_normalised_score(reference: float) -> None:
+    """Its unit would be negative: what does better there would lose."""
+    tasks = (SUITE.tasks[0], TaskFacts(name="c", baseline_score=0.2, reference_score=reference))
+    facts = SuiteFacts(name="s", version="1", baseline="base", reference="ref", tasks=tasks)
+    found = rows(leaderboard([cell("m", "a", 0.45), cell("m", "c", 0.9)], facts), None)["m"]
+    assert found.score == pytest.approx(0.5)
+    assert found.n_tasks_scored == 2
+
+
 def test_declined_is_never_imputed_and_is_said() -> None:
     cells = [
         cell("m", "a", 0.6),
