@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+import torch
 
 from benchbench.contracts.fewshot import TaskInfo
 from benchbench.methods.fewshot._backbones import ConvNet, make_network
@@ -63,6 +64,13 @@ def test_quick_reptile_keeps_the_papers_rate_on_photographs() -> None:
     assert [found[colour]["inner_rate"] for colour in (False, True)] == [3e-3, 1e-3]
     assert [found[colour]["meta_batch"] for colour in (False, True)] == [2, 2]
     assert Reptile.settings_at("standard", task(5, 5, False))["inner_rate"] == 1e-3
+
+
+@pytest.mark.parametrize(("colour", "gate"), [(False, 0.3), (True, 0.05)])
+def test_the_meta_lstm_starts_with_smaller_steps_on_photographs(colour: bool, gate: float, make_context: Any) -> None:
+    adapter = MetaLSTM()
+    adapter.setup(task(5, 1, colour), make_context())
+    assert torch.sigmoid(adapter._network.gate_bias)[1].item() == pytest.approx(gate)
 
 
 @pytest.mark.parametrize("method", [MAML, FirstOrderMAML, MetaSGD, Reptile, MetaLSTM])
