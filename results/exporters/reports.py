@@ -6,7 +6,6 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from benchbench.results.boards import suite_facts
 from benchbench.results.exporters.sheets import Column, Report, Sheet
 from benchbench.stats.labels import params_of, published_source, share_text
 
@@ -339,6 +338,8 @@ def _score_lines(suite: SuiteSpec, board: Board) -> list[str]:
     if not overall or _n_tasks(board) < 2:
         return []
     if any(r.score is not None for r in overall):
+        from benchbench.results.boards import suite_facts
+
         how = f"; {suite.scores.measured}" if suite.scores.measured else ""
         bare = [t.name for t in suite_facts(suite).tasks if t.width is None]
         left_out = f"; without {', '.join(bare)}, which have no reference above the baseline" if bare else ""
