@@ -14,8 +14,8 @@ from benchbench.methods.fewshot._memory import keep_memory
 if sys.argv[1] == "keeps":
     keep_memory()
 torch.set_num_threads(1)
-for turn in range(6):
-    if turn == 2:
+for turn in range(60):
+    if turn == 30:
         before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
     torch.ones(10_000_000)
 print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
@@ -28,6 +28,7 @@ def test_freed_memory_is_taken_again() -> None:
         how: int(subprocess.run([sys.executable, "-c", SCRIPT, how], check=True, capture_output=True, text=True).stdout)
         for how in ("keeps", "gives back")
     }
-    # four tensors of 9,766 pages; the kernel may hand out larger pages
+    # 30 tensors of 9,766 pages; the kernel may hand out larger pages. The first turns take new memory either way: a freed piece is
+    # just too small for the next one, aligned, until it has grown together with its neighbours
     assert found["keeps"] < found["gives back"] / 2
     assert found["keeps"] < 100
