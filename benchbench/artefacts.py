@@ -164,15 +164,15 @@ def entries() -> Iterator[Entry]:
         facts = {name: manifest[name] for name in FACTS}
         found.append(Entry(**known, **facts))
     finished = {entry.path for entry in found}
-    for path in _root().glob(f"*/*{SUFFIX}"):
-        if not path.name.startswith(".") and path.with_suffix("") not in finished:
+    for path in _checkpoints():
+        if path.with_suffix("") not in finished:
             found += _unfinished_entry(path)
     yield from sorted(found, key=lambda e: (e.method, e.created_at, e.key))
 
 
 def has_unfinished(methods: Collection[str], since: float) -> bool:
     """Tell whether a training of one of these methods left a checkpoint after `since` (seconds of `time.time`)."""
-    for path in _root().glob(f"*/*{SUFFIX}"):
+    for path in _checkpoints():
         try:
             if path.parent.name in methods and path.stat().st_mtime >= since:
                 return True
@@ -190,6 +190,11 @@ def remove(entry: Entry) -> None:
     doomed = Path(tempfile.mkdtemp(prefix=f".tmp-{entry.key}-", dir=entry.path.parent))
     entry.path.rename(doomed / "removed")
     shutil.rmtree(doomed)
+
+
+def _checkpoints() -> Iterator[Path]:
+    """Yield the checkpoints of the cache, without what a process left that was killed while it wrote one."""
+    return (path for path in _root().glob(f"*/*{SUFFIX}") if not path.name.startswith("."))
 
 
 def _unfinished(folder: Path) -> Path:

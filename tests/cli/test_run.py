@@ -337,7 +337,7 @@ def test_an_interrupted_training_goes_on_with_the_same_command(folder: Path) -> 
             [*BENCH, *arguments], cwd=folder, stderr=log, start_new_session=True, env={**os.environ, **environment}
         )
     until = time.monotonic() + 100
-    while not list(folder.glob("cache/artefacts/sharing/*.unfinished")) and time.monotonic() < until:
+    while not list(folder.glob("cache/artefacts/sharing/[!.]*.unfinished")) and time.monotonic() < until:
         time.sleep(0.05)
     process.send_signal(signal.SIGINT)
     assert process.wait(timeout=60) == 130

@@ -245,6 +245,17 @@ def test_a_training_that_was_interrupted_is_continued_to_the_same_end(
     assert "continued_seconds" not in third["metrics"]
 
 
+def test_a_process_that_was_killed_while_it_wrote_its_first_checkpoint_left_none(cache: Path) -> None:
+    """Guards against the promise that training goes on from it."""
+    file = CheckpointFile(cache_dir() / "artefacts" / "sharing" / "key.unfinished", {})
+    file.path.parent.mkdir(parents=True)
+    file._temporary.write_bytes(b"half of")
+    assert not artefacts.has_unfinished(["sharing"], 0.0)
+    file.write(Checkpoint(payload=b"whole", seconds=1.0, curve=()))
+    assert artefacts.has_unfinished(["sharing"], 0.0)
+    assert not artefacts.has_unfinished(["sharing"], time.time() + 60) and not artefacts.has_unfinished(["other"], 0.0)
+
+
 @pytest.mark.parametrize(
     ("outcome", "change", "limits_"),
     [
