@@ -121,4 +121,4 @@ def _attempt_cells(row: dict[str, Any]) -> list[str]:
 
 
 def _units(n: int, unit: str) -> str:
-    return plural(n, unit).rstrip() if unit else f"{n:,}"
+    return plural(n, unit) if unit else f"{n:,}"

@@ -117,6 +117,12 @@ class TaskFacts:
             return None
         return self.reference_score - self.baseline_score
 
+    def normalised(self, score: float, ci95: float | None) -> tuple[float, float | None] | None:
+        """Return a score and its half-width on the scale from baseline to reference; None where there is none."""
+        if self.baseline_score is None or self.width is None:
+            return None
+        return (score - self.baseline_score) / self.width, None if ci95 is None else ci95 / self.width
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SuiteFacts:
@@ -542,7 +548,4 @@ def _suite_row(key: tuple[str, str], own: list[Row], facts: Mapping[str, TaskFac
 def _normalised(row: Row, facts: Mapping[str, TaskFacts]) -> tuple[float, float | None] | None:
     if row.score is None or row.task is None:
         return None
-    task = facts[row.task]
-    if task.baseline_score is None or task.width is None:
-        return None
-    return (row.score - task.baseline_score) / task.width, None if row.ci95 is None else row.ci95 / task.width
+    return facts[row.task].normalised(row.score, row.ci95)

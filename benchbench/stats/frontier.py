@@ -130,7 +130,5 @@ def _whole_suite(board: Board, rows: Sequence[Row], suite: SuiteFacts) -> CostPa
 
 def _scaled(row: Row, task: TaskFacts | None) -> tuple[float, float | None]:
     """Return score and half-width, on the scale from baseline to reference if `task` gives one."""
-    score = row.score or 0.0
-    if task is None or task.baseline_score is None or task.width is None:
-        return score, row.ci95
-    return (score - task.baseline_score) / task.width, None if row.ci95 is None else row.ci95 / task.width
+    plain = row.score or 0.0, row.ci95
+    return plain if task is None else task.normalised(*plain) or plain

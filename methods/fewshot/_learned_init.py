@@ -104,7 +104,7 @@ class LearnedInitialisation(InitialisationAdapter):
         n_steps = cls.settings_at(preset, task)["train_steps"]
         n = min(most, work // (task.n_way * task.k_shot * n_steps))
         if preset == "quick" and is_colour(task):  # more pixels, and more queries
-            n //= 2 * size_factor(task)
+            n //= 2 * size_factor(preset, task)
         return max(1, int(cls.speed * n))
 
     @classmethod

@@ -113,7 +113,7 @@ class Reptile(InitialisationAdapter):
             return paper
         known = cls.settings_at(preset, task)
         n = work // (known["meta_batch"] * known["inner_batch"] * known["train_steps"])
-        return max(1, n // size_factor(task) if preset == "quick" else n)
+        return max(1, n // size_factor(preset, task))
 
     @classmethod
     def settings(cls, task: TaskInfo) -> dict[str, Any]:

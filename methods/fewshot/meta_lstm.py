@@ -109,7 +109,7 @@ class MetaLSTM(NetworkState, SideBySideAdapter):
         most, work = ITERATIONS[preset]
         # an image costs about as much as 5 without any, for the meta-learner's part
         n = min(most, work // (25 + task.n_way * task.k_shot))
-        return max(1, n // size_factor(task) if preset == "quick" else n)
+        return max(1, n // size_factor(preset, task))
 
     def setup(self, task: TaskInfo, context: Context) -> None:
         import torch
@@ -117,13 +117,14 @@ class MetaLSTM(NetworkState, SideBySideAdapter):
         from benchbench.methods.fewshot._meta_lstm import MetaLearner, make_learner
 
         super().setup(task, context)
-        gate = IMAGE_GATE if len(task.input_shape) == 3 else VECTOR_GATE
+        is_image = len(task.input_shape) == 3
+        gate = COLOUR_GATE if is_colour(task) else IMAGE_GATE if is_image else VECTOR_GATE
         steps = STEPS if task.k_shot >= MANY_SHOTS else ONE_SHOT_STEPS
         self._network = MetaLearner(
             make_learner(task, N_FILTERS),
             n_steps=self.n_steps or steps,
             n_hidden=self.n_hidden,
-            input_gate=COLOUR_GATE if is_colour(task) else gate,
+            input_gate=gate,
             forget_bias=FORGET_BIAS,
             generator=torch.Generator().manual_seed(context.derive("meta_lstm", "init")),
         ).to(context.device)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import statistics
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -46,26 +45,7 @@ def threads(request: Any) -> Iterator[int]:
     torch.set_num_threads(before)
 
 
-def side_by_side(benchmark: Any, plain: Callable[[], Any], ours: Callable[[], Any], rounds: int = ROUNDS) -> float:
-    """Time the two in turns, so that both meet the same machine; print and return how many times faster ours is."""
-    seconds: dict[str, list[float]] = {"plain": [], "ours": []}
-
-    def once() -> None:
-        for name, call in (("plain", plain), ("ours", ours)):
-            started = time.perf_counter()
-            call()
-            seconds[name].append(time.perf_counter() - started)
-
-    # no warm-up: a median of three has none in it
-    benchmark.pedantic(once, rounds=rounds)
-    medians = {name: statistics.median(found) for name, found in seconds.items()}
-    ratio = medians["plain"] / medians["ours"]
-    benchmark.extra_info.update(medians, ratio=ratio)
-    print(f"\nplain {medians['plain']:.2f} s, ours {medians['ours']:.2f} s: {ratio:.2f} times faster")
-    return ratio
-
-
-def test_a_thousand_test_episodes_of_protonet(benchmark: Any, task: FewShotTask, threads: int) -> None:
+def test_a_thousand_test_episodes_of_protonet(task: FewShotTask, threads: int, in_turns: Callable[..., float]) -> None:
     """Drawing episodes, predicting and scoring, with equal weights: at least 1.5 times faster than one by one."""
     adapter = create_method("protonet", {})
     adapter.setup(
@@ -87,7 +67,8 @@ def test_a_thousand_test_episodes_of_protonet(benchmark: Any, task: FewShotTask,
             scores += protocol.score_batch(predict(batch), batch.query_y, task.info)[0]
         accuracies["ours"] = float(np.mean(scores))
 
-    ratio = side_by_side(benchmark, plain, ours)
+    # no warm-up: a median of three has none in it
+    ratio = in_turns(plain, ours, rounds=ROUNDS, warms_up=False)
     assert accuracies["ours"] == pytest.approx(accuracies["plain"], abs=0.005)
     assert ratio >= 1.5
 

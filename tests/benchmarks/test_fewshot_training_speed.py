@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 import statistics
-import time
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
@@ -77,34 +76,6 @@ def device(request: Any) -> Iterator[str]:
     torch.set_num_threads(before)
 
 
-def seconds_of(call: Callable[[], Any]) -> float:
-    """Time a call, with what it has left to do on a GPU."""
-    started = time.perf_counter()
-    call()
-    if torch.cuda.is_available():
-        torch.cuda.synchronize()
-    return time.perf_counter() - started
-
-
-def in_turns(benchmark: Any, plain: Callable[[], Any], ours: Callable[[], Any], rounds: int = ROUNDS) -> float:
-    """Time the two in turns, so that both meet the same machine; print and return how many times faster ours is."""
-    seconds: dict[str, list[float]] = {"plain": [], "ours": []}
-    for call in (plain, ours):
-        call()
-
-    def once() -> None:
-        for name, call in (("plain", plain), ("ours", ours)):
-            seconds[name].append(seconds_of(call))
-
-    benchmark.pedantic(once, rounds=rounds)
-    medians = {name: statistics.median(found) for name, found in seconds.items()}
-    ratio = statistics.median(p / o for p, o in zip(seconds["plain"], seconds["ours"], strict=True))
-    benchmark.extra_info.update(medians, ratio=ratio)
-    each = ", ".join(f"{name} {found:.4f} s ({1 / found:.3g} a second)" for name, found in medians.items())
-    print(f"\n{each}: {ratio:.2f} times faster")
-    return ratio
-
-
 class PlainMAML:
     """One task after the other through torch's own layers, as learn2learn does: clone, adapt, accumulate the gradient."""
 
@@ -163,7 +134,9 @@ def in_our_layout(params: list[Tensor], network: ConvNet) -> list[Tensor]:
 
 
 @pytest.mark.parametrize("name", CELLS)
-def test_maml_iteration(benchmark: Any, name: str, device: str) -> None:
+def test_maml_iteration(
+    benchmark: Any, name: str, device: str, in_turns: Callable[..., float], seconds_of: Callable[..., float]
+) -> None:
     """A meta-iteration, gradient only, with equal weights and episodes: the same gradient, faster, never slower."""
     cell = CELLS[name]
     network = ConvNet(cell.shape, cell.n_way, n_filters=cell.n_filters, pools=cell.pools)
@@ -174,9 +147,9 @@ def test_maml_iteration(benchmark: Any, name: str, device: str) -> None:
     expected = in_our_layout(plain.iteration(episodes), network)
     if cell.n_steps == 1 or cell.rate < 0.1:  # through five steps of 0.4 rounding grows without bound
         assert F.cosine_similarity(flat(found), flat(expected), dim=0) > 0.999
-    floor = arithmetic_floor(network, cell, device)
+    floor = arithmetic_floor(network, cell, device, seconds_of)
     ratio = in_turns(
-        benchmark, lambda: plain.iteration(episodes), lambda: meta_gradient(network, params, episodes, **inner)
+        lambda: plain.iteration(episodes), lambda: meta_gradient(network, params, episodes, **inner), rounds=ROUNDS
     )
     share = floor / benchmark.extra_info["ours"]
     benchmark.extra_info.update(floor=floor, share=share)
@@ -188,7 +161,7 @@ def flat(tensors: list[Tensor]) -> Tensor:
     return torch.cat([t.flatten() for t in tensors])
 
 
-def arithmetic_floor(network: ConvNet, cell: Cell, device: str) -> float:
+def arithmetic_floor(network: ConvNet, cell: Cell, device: str, seconds_of: Callable[..., float]) -> float:
     """Seconds that the matrix products alone would take at the speed of a large product on the same threads, or GPU.
 
     A support image costs a product forward, two backward, and four more when the backward pass is differentiated, less those
@@ -208,7 +181,7 @@ def arithmetic_floor(network: ConvNet, cell: Cell, device: str) -> float:
     return total / (2 * n**3 / seconds)
 
 
-def test_protonet_episode(benchmark: Any, device: str) -> None:
+def test_protonet_episode(device: str, in_turns: Callable[..., float]) -> None:
     """A training episode of 60 ways, 1 + 5 images, Adam's step included: at least twice as fast as plain float32 on a CPU."""
     rng = np.random.default_rng(0)
     x = torch.as_tensor(rng.random((60 * 6, 1, 28, 28), dtype=np.float32), device=device)
@@ -244,5 +217,5 @@ def test_protonet_episode(benchmark: Any, device: str) -> None:
 
     same = (plain_logits().argmax(1) == our_logits().argmax(1)).float().mean()
     assert same > 0.9, "bfloat16 may swap near ties of an untrained network, no more"
-    ratio = in_turns(benchmark, trainer(plain, plain_logits), trainer(ours, our_logits))
+    ratio = in_turns(trainer(plain, plain_logits), trainer(ours, our_logits), rounds=ROUNDS)
     assert ratio >= (2 if device == "cpu" else 1)

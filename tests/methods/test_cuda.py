@@ -82,24 +82,22 @@ def test_predictions_agree(name: str, pool: ImagePool) -> None:
 @pytest.mark.parametrize("name", LEARNS)
 def test_predictions_of_what_was_learnt_agree(name: str, pool: ImagePool) -> None:
     """What was learnt on the CPU answers on the GPU as it does there. Before training most methods say 0.2 of everything."""
-    on_cpu = _train(name, "cpu", pool, TASK, ITERATIONS.get(name, OTHERS))
-    on_gpu = _adapter(name, "cuda", TASK)
-    on_gpu.load_state(on_cpu.state())
-    expected = _predict(on_cpu, pool, TASK)
-    assert np.abs(expected - 0.2).max() > 0.1, "nothing was learnt that could differ"
-    np.testing.assert_allclose(_predict(on_gpu, pool, TASK), expected, atol=5e-3)
+    _check_what_was_learnt(name, pool, TASK)
 
 
-@pytest.mark.parametrize("name", ["maml", "reptile", "protonet"])
-def test_predictions_of_photographs_agree(name: str) -> None:
-    """Photographs go through max-pooling, in the gradient methods' network, too."""
-    pool, task = _pool(32, 32, 3), replace(TASK, input_shape=(3, 32, 32))
-    on_cpu = _train(name, "cpu", pool, task, OTHERS)
+def _check_what_was_learnt(name: str, pool: ImagePool, task: TaskInfo) -> None:
+    on_cpu = _train(name, "cpu", pool, task, ITERATIONS.get(name, OTHERS))
     on_gpu = _adapter(name, "cuda", task)
     on_gpu.load_state(on_cpu.state())
     expected = _predict(on_cpu, pool, task)
     assert np.abs(expected - 0.2).max() > 0.1, "nothing was learnt that could differ"
     np.testing.assert_allclose(_predict(on_gpu, pool, task), expected, atol=5e-3)
+
+
+@pytest.mark.parametrize("name", ["maml", "reptile", "protonet"])
+def test_predictions_of_photographs_agree(name: str) -> None:
+    """Photographs go through max-pooling, in the gradient methods' network, too."""
+    _check_what_was_learnt(name, _pool(32, 32, 3), replace(TASK, input_shape=(3, 32, 32)))
 
 
 @pytest.mark.parametrize("name", LEARNS)

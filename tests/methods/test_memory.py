@@ -4,8 +4,14 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable
+from typing import Any
 
 import pytest
+
+from benchbench.contracts.fewshot import TaskInfo
+from benchbench.methods.fewshot import _meta_training
+from benchbench.registry import create_method
 
 # pages that a process takes anew when it makes and frees tensors of 40 MB
 SCRIPT = """
@@ -32,3 +38,14 @@ def test_freed_memory_is_taken_again() -> None:
     # just too small for the next one, aligned, until it has grown together with its neighbours
     assert found["keeps"] < found["gives back"] / 2
     assert found["keeps"] < 100
+
+
+def test_a_training_keeps_its_memory(
+    blobs: Any, blob_task: TaskInfo, make_context: Any, fit: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[str] = []
+    monkeypatch.setattr(_meta_training, "keep_memory", lambda: calls.append("kept"))
+    adapter = create_method("maml", {"meta_batch": 1})
+    adapter.setup(blob_task, make_context())
+    fit(adapter, blobs, 2)
+    assert calls == ["kept"]
