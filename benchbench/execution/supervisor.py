@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -53,6 +54,8 @@ class Zygote:
         self.preload = preload
         self.mark = f"{MARK}={uuid.uuid4().hex}"
         self._log = tempfile.TemporaryFile()  # noqa: SIM115, lives as long as the process
+        # of its trials; the zygote removes it when it leaves, but it may be killed
+        self._scratch = tempfile.mkdtemp(prefix="benchbench-")
         mine, its = socket.socketpair()
         self._socket = mine
         # one thread, and no CUDA before the fork: a child hangs if its zygote ever ran a parallel region
@@ -69,6 +72,7 @@ class Zygote:
                     "-c",
                     "from benchbench.execution.zygote import main; main()",
                     str(its.fileno()),
+                    self._scratch,
                     *preload,
                 ],
                 pass_fds=[its.fileno()],
@@ -146,6 +150,8 @@ class Zygote:
             self._process.wait()
         self._log.close()
         limits.kill_marked(self.mark)
+        # last, when nothing is left that could write there
+        shutil.rmtree(self._scratch, ignore_errors=True)
 
 
 _idle: list[Zygote] = []

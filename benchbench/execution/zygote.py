@@ -38,11 +38,12 @@ MAX_REPORT_BYTES = 64 * 2**20
 
 
 def main() -> None:
-    """Run the zygote; arguments are the socket's file descriptor and the modules to import beforehand."""
+    """Run the zygote; arguments: the socket's file descriptor, a folder for the trials' files, modules to import beforehand."""
     sock = socket.socket(fileno=int(sys.argv[1]))
     os.set_inheritable(sock.fileno(), False)
     limits.become_subreaper()
-    for name in sys.argv[2:]:
+    folder = sys.argv[2]
+    for name in sys.argv[3:]:
         try:
             import_module(name)
         except ModuleNotFoundError as error:
@@ -57,11 +58,12 @@ def main() -> None:
     wire.send(sock, {"ready": os.getpid()})
     try:
         while (request := wire.receive(sock)) is not None:
-            wire.send(sock, Trial(sock, request).execute())
+            wire.send(sock, Trial(sock, request, folder).execute())
     except OSError:
         pass  # the worker is gone: nobody is left to tell
     finally:
         limits.reap(os.getpid(), 0.0)
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _import_registry() -> None:
@@ -80,8 +82,8 @@ def _import_registry() -> None:
 class Trial:
     """One request: fork, watch, collect, clean up."""
 
-    def __init__(self, sock: socket.socket, request: dict[str, Any]) -> None:
-        self.sock, self.request = sock, request
+    def __init__(self, sock: socket.socket, request: dict[str, Any], folder: str) -> None:
+        self.sock, self.request, self.folder = sock, request, folder
         budget = request["spec"]["budget"]
         self.grace = float(budget["grace_seconds"])
         self.limit_mib = float(budget["memory_limit_mib"])
@@ -97,7 +99,7 @@ class Trial:
 
     def execute(self) -> dict[str, Any]:
         """Run the trial to its end and return its outcome; raises `OSError` only if the worker is gone."""
-        scratch = tempfile.mkdtemp(prefix="benchbench-")
+        scratch = tempfile.mkdtemp(dir=self.folder)
         cpu_before = _children_cpu()
         started_at, started = time.time(), time.monotonic()
         try:

@@ -48,8 +48,9 @@ def test_episodes_are_those_that_it_would_draw_itself(
     try:
         told: list[tuple[float, float, str]] = []
         found = train(remote, task, make_context, seed=3, teller=lambda *what: told.append(what))
-        # how far it is is said once in two seconds
-        assert told == [(1.0, 2.0, "")]
+        # how far it is is said at once, then every two seconds: twice if this machine is slow
+        assert told[0] == (1.0, 2.0, "")
+        assert told[1:] in ([], [(2.0, 2.0, "")])
         assert "executable=" in capfd.readouterr().out
         # nothing is left of what was exchanged
         assert not list(remote.remote._folder.iterdir())
