@@ -2,15 +2,16 @@
 
 Raghu, Raghu, Bengio & Vinyals 2020, arXiv:1909.09157. The body is meta-learnt and stays as it is when a task is adapted to, so
 features of the support set are computed once, however many steps there are. Transductive, as `maml`. The paper's rates are
-MAML's; what differs from that paper is said in `maml`.
+MAML's; what differs from that paper, also at the quick preset, is said in `maml`.
 """
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 from benchbench.cards import MethodCard
-from benchbench.methods.fewshot._learned_init import LearnedInitialisation
+from benchbench.methods.fewshot._learned_init import QUICK_MANY_WAYS, LearnedInitialisation
 
 __all__ = ["ANIL"]
 
@@ -26,7 +27,7 @@ class ANIL(LearnedInitialisation):
         paper="Raghu, Raghu, Bengio & Vinyals 2020, ICLR",
         url="https://arxiv.org/abs/1909.09157",
         year=2020,
-        differs="head on all positions, from zero; quick: meta-batches of 2",
+        differs="head on all positions, from zero; quick: 2 tasks, one inner step in training",
         family="gradient",
         tasks=("classification", "regression"),
         transductive=True,
@@ -39,5 +40,6 @@ class ANIL(LearnedInitialisation):
             "miniimagenet-5w5s": 0.615,
         },
     )
+    quick_many_ways: ClassVar[Mapping[str, Any]] = QUICK_MANY_WAYS
     head_only = True
     speed = 1.5

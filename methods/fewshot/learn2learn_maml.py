@@ -55,7 +55,12 @@ class Learn2LearnMAML(FewShotAdapter):
         test_steps: int | None = None,
         train_queries: int | None = None,
     ) -> None:
-        self.meta_rate, self.meta_batch, self.inner_rate = meta_rate, meta_batch, inner_rate
+        self.meta_rate, self.meta_batch, self.inner_rate, self.train_rate = (
+            meta_rate,
+            meta_batch,
+            inner_rate,
+            inner_rate,
+        )
         self.train_steps, self.test_steps, self.train_queries = train_steps, test_steps, train_queries
 
     @classmethod
@@ -85,7 +90,6 @@ class Learn2LearnMAML(FewShotAdapter):
         from benchbench.methods.fewshot._supply import Supply
 
         self._settings = MAML.settings_at(budget.preset, self.task)
-        self.learner.lr = self._value("inner_rate")
         task, rng, n_tasks = self.task, context.rng(MAML.card.name, "episodes"), self._value("meta_batch")
         supply = Supply(episodes, context.device)
         optimiser = torch.optim.Adam(self.learner.parameters(), lr=self.meta_rate)
@@ -98,7 +102,7 @@ class Learn2LearnMAML(FewShotAdapter):
             optimiser.zero_grad()
             total = 0.0
             for support_x, support_y, query_x, query_y in zip(*batch, strict=True):
-                fast = self._adapted(support_x, support_y, self._value("train_steps"), first_order=False)
+                fast = self._adapted(support_x, support_y, "train_rate", "train_steps", first_order=False)
                 loss = _loss(fast(query_x), query_y) / n_tasks
                 # graphs of tasks are freed one by one
                 loss.backward()
@@ -111,7 +115,7 @@ class Learn2LearnMAML(FewShotAdapter):
 
         x, y = (torch.as_tensor(a, device=self.context.device) for a in (support.x, support.y))
         # nothing is differentiated through these steps, so their second derivatives are not needed
-        return _Adapted(self._adapted(x, y, self._value("test_steps"), first_order=True), self.context.device)
+        return _Adapted(self._adapted(x, y, "inner_rate", "test_steps", first_order=True), self.context.device)
 
     def predict_episodes(
         self, support_x: NDArray[np.float32], support_y: NDArray[Any], query_x: NDArray[np.float32]
@@ -121,9 +125,10 @@ class Learn2LearnMAML(FewShotAdapter):
         episodes = zip(support_x, support_y, query_x, strict=True)
         return np.stack([self.adapt(Support(x, y, self.task.n_way)).predict(query) for x, y, query in episodes])
 
-    def _adapted(self, x: Tensor, y: Tensor, n_steps: int, *, first_order: bool) -> Any:
+    def _adapted(self, x: Tensor, y: Tensor, rate: str, n_steps: str, *, first_order: bool) -> Any:
         fast = self.learner.clone(first_order=first_order)
-        for _ in range(n_steps):
+        fast.lr = self._value(rate)
+        for _ in range(self._value(n_steps)):
             fast.adapt(_loss(fast(x), y))
         return fast
 

@@ -11,7 +11,7 @@ omniglot-maml-5w1s for positions against their mean. The paper's code learns bat
 no scale; here both are adapted. Photographs (three channels: miniImageNet, CIFAR-FS) get the settings of the paper's miniImageNet: 32
 filters, max-pooling in place of strides, five inner steps of 0.01, ten at test, 15 queries. Convolutions have no bias, which batch
 norm would cancel. Perceptrons are drawn uniformly. The final parameters are used, without selection by validation. At the quick preset
-a meta-batch of images has 2 tasks, and meta-training one inner step also beyond 10 ways.
+a meta-batch of images has 2 tasks, and meta-training one inner step of 0.4 also beyond 10 ways (at test five of 0.1, as in the paper).
 """
 
 from __future__ import annotations

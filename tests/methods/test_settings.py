@@ -5,16 +5,20 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
+from benchbench.contracts.context import Budget
 from benchbench.contracts.fewshot import TaskInfo
+from benchbench.methods.fewshot import _gradient
 from benchbench.methods.fewshot._backbones import ConvNet, make_network
 from benchbench.methods.fewshot._episodic import EpisodeShape
 from benchbench.methods.fewshot._learned_init import LearnedInitialisation
 from benchbench.methods.fewshot.anil import ANIL
 from benchbench.methods.fewshot.fomaml import FirstOrderMAML
 from benchbench.methods.fewshot.maml import MAML
+from benchbench.methods.fewshot.maml_inductive import InductiveMAML
 from benchbench.methods.fewshot.matching import MatchingNet
 from benchbench.methods.fewshot.meta_lstm import MetaLSTM
 from benchbench.methods.fewshot.meta_sgd import MetaSGD
@@ -64,6 +68,64 @@ def test_quick_reptile_keeps_the_papers_rate_on_photographs() -> None:
     assert [found[colour]["inner_rate"] for colour in (False, True)] == [3e-3, 1e-3]
     assert [found[colour]["meta_batch"] for colour in (False, True)] == [2, 2]
     assert Reptile.settings_at("standard", task(5, 5, False))["inner_rate"] == 1e-3
+
+
+@pytest.mark.parametrize(("method", "n_steps"), [(MAML, 1), (InductiveMAML, 1), (ANIL, 1), (FirstOrderMAML, 2)])
+def test_quick_training_of_many_ways_takes_few_long_steps(method: Any, n_steps: int) -> None:
+    """On drawings, in meta-training alone: what a test needs is the paper's, whatever the preset."""
+    keys = ("train_rate", "train_steps", "inner_rate", "test_steps")
+    quick, standard, photographs = (
+        [method.settings_at(preset, t)[key] for key in keys]
+        for preset, t in [
+            ("quick", task(20, 1, False)),
+            ("standard", task(20, 1, False)),
+            ("quick", task(20, 1, True)),
+        ]
+    )
+    assert quick == [0.4, n_steps, 0.1, 5]
+    assert standard == [0.1, 5, 0.1, 5]
+    assert photographs == [0.01, 5, 0.01, 10]
+    few = method.settings_at("quick", task(5, 1, False))
+    assert few["train_rate"] == few["inner_rate"] == method.few_ways["inner_rate"]
+
+
+@pytest.mark.parametrize(
+    ("given", "rates"),
+    [
+        ({}, (0.4, 0.1)),
+        ({"train_rate": 0.3}, (0.3, 0.1)),
+        ({"inner_rate": 0.2}, (0.2, 0.2)),
+        ({"inner_rate": 0.2, "train_rate": 0.3}, (0.3, 0.2)),
+    ],
+)
+def test_a_given_inner_rate_holds_for_training_as_well(
+    given: dict[str, float],
+    rates: tuple[float, float],
+    make_blobs: Any,
+    make_context: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    used: dict[str, float] = {}
+
+    def spied(name: str) -> None:
+        inner = getattr(_gradient, name)
+
+        def spy(*args: Any, **more: Any) -> Any:
+            used[name] = more["rate"]
+            return inner(*args, **more)
+
+        monkeypatch.setattr(_gradient, name, spy)
+
+    spied("meta_gradient")
+    spied("adapt")
+    info = task(20, 1, False)
+    adapter = MAML(**given)
+    adapter.setup(info, make_context())
+    source = make_blobs(n_classes=20, input_shape=info.input_shape)
+    adapter.meta_fit(source, validation=source, budget=Budget(preset="quick", iterations=1), context=adapter.context)
+    batch = source.sample(np.random.default_rng(0), n_way=20, k_shot=1, n_query=1)
+    adapter.predict_episodes(batch.support_x, batch.support_y, batch.query_x)
+    assert (used["meta_gradient"], used["adapt"]) == rates
 
 
 @pytest.mark.parametrize(("colour", "gate"), [(False, 0.3), (True, 0.05)])
