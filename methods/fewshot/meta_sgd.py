@@ -6,7 +6,8 @@ meta-learnt with it; drawn uniformly from [0.005, 0.1] in the paper. Transductiv
 What differs: all rates start at one value, MAML's for few ways (0.4 on drawings, also beyond 10 ways; 0.01 on photographs), since on
 drawings little is learnt from the paper's range within the small budgets here, and Adam moves them 3 times as fast as the parameters
 (200 validation episodes of glyphs-5w1s at the quick preset, seeds 0 and 1: 64.5 %; 63.8 as fast, 62.6 ten times; MAML 62.4, all
-after one step). What else differs is said in `maml`.
+after one step). After training at the quick preset the step at test is taken in three parts, each a third of the rates along a gradient of
+its own: on validation episodes of omniglot-maml-20w1s 83.1 % against 78.2, -5w1s 87.2 against 85.0. What else differs is said in `maml`.
 """
 
 from __future__ import annotations
@@ -15,16 +16,20 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from benchbench.cards import MethodCard
+from benchbench.contracts.context import base_preset
+from benchbench.contracts.fewshot import TaskInfo
 from benchbench.methods.fewshot._learned_init import COLOUR, FEW_WAYS, MANY_WAYS, REGRESSION, LearnedInitialisation
 
 if TYPE_CHECKING:
     import torch
+    from numpy.typing import NDArray
     from torch import Tensor
 
 __all__ = ["MetaSGD"]
 
 # Adam's rate for the learnt rates, in units of that for the parameters
 RATES_FACTOR = 3.0
+QUICK_PARTS = 3
 
 
 class MetaSGD(LearnedInitialisation):
@@ -39,8 +44,8 @@ class MetaSGD(LearnedInitialisation):
         url="https://arxiv.org/abs/1707.09835",
         year=2017,
         differs=(
-            "rates start at 0.4 (photographs: 0.01), with 3 times Adam's rate; head on all positions, from zero; quick: meta-batches"
-            " of 2"
+            "rates start at 0.4 (photographs: 0.01), with 3 times Adam's rate; head on all positions, from zero; quick: 2 tasks, the"
+            " step at test in 3 parts"
         ),
         family="gradient",
         tasks=("classification", "regression"),
@@ -68,3 +73,34 @@ class MetaSGD(LearnedInitialisation):
 
     def groups(self) -> list[dict[str, Any]]:
         return [{"params": self._params}, {"params": self._rates, "lr": RATES_FACTOR * self.meta_rate}]
+
+    @classmethod
+    def settings(cls, task: TaskInfo) -> dict[str, Any]:
+        return {**super().settings(task), "parts": 1}
+
+    @classmethod
+    def settings_at(cls, preset: str, task: TaskInfo) -> dict[str, Any]:
+        found = super().settings_at(preset, task)
+        if base_preset(preset) == "quick" and task.kind == "classification":
+            found["parts"] = QUICK_PARTS
+        return found
+
+    def state(self) -> dict[str, NDArray[Any]]:
+        import numpy as np
+
+        # the preset of the training has chosen it
+        return {**super().state(), "parts": np.array(self._settings["parts"])}
+
+    def load_state(self, state: Mapping[str, NDArray[Any]]) -> None:
+        own = dict(state)
+        self._settings["parts"] = int(own.pop("parts"))
+        super().load_state(own)
+
+    def learn(self, x: Tensor, y: Tensor) -> Any:
+        from benchbench.methods.fewshot._gradient import adapt, expand
+
+        n = self._settings["parts"]
+        rates = expand([r.detach() / n for r in self._rates], len(x))
+        inner = self._inner("inner_rate", "test_steps", "detached")
+        inner["n_steps"] *= n
+        return adapt(self._network, expand(self._params, len(x)), x, y, rates=rates, **inner), x

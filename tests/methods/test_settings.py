@@ -128,6 +128,29 @@ def test_a_given_inner_rate_holds_for_training_as_well(
     assert (used["meta_gradient"], used["adapt"]) == rates
 
 
+@pytest.mark.parametrize(("preset", "n_parts"), [("quick", 3), ("standard", 1)])
+def test_quick_meta_sgd_takes_its_step_at_test_in_parts(
+    preset: str, n_parts: int, make_blobs: Any, blob_task: TaskInfo, make_context: Any
+) -> None:
+    """Also where what was learnt is loaded, which knows nothing of the preset."""
+    adapter, loaded, whole = MetaSGD(meta_batch=2), MetaSGD(), MetaSGD(test_steps=n_parts)
+    for each in (adapter, loaded, whole):
+        each.setup(blob_task, make_context())
+    source = make_blobs()
+    adapter.meta_fit(source, validation=source, budget=Budget(preset=preset, iterations=1), context=adapter.context)
+    state = adapter.state()
+    loaded.load_state(state)
+    # as many steps of a third of the rates
+    whole.load_state({**state, "parts": np.array(1)})
+    whole._rates = [rate / n_parts for rate in whole._rates]
+    batch = source.sample(np.random.default_rng(0), n_way=5, k_shot=2, n_query=3)
+    found, *others = (
+        each.predict_episodes(batch.support_x, batch.support_y, batch.query_x) for each in (adapter, loaded, whole)
+    )
+    for other in others:
+        np.testing.assert_array_equal(found, other)
+
+
 @pytest.mark.parametrize(("colour", "gate"), [(False, 0.3), (True, 0.05)])
 def test_the_meta_lstm_starts_with_smaller_steps_on_photographs(colour: bool, gate: float, make_context: Any) -> None:
     adapter = MetaLSTM()
