@@ -34,8 +34,16 @@ PAGES = {
 }
 # a program that knows nothing of our locks, changes the file, and keeps it open until its input ends
 HOLD = """
-import duckdb, sys
-con = duckdb.connect(sys.argv[1])
+import duckdb, sys, time
+until = time.monotonic() + 60
+while True:
+    try:
+        con = duckdb.connect(sys.argv[1])
+        break
+    except duckdb.IOException:  # the page may be reading just now
+        if time.monotonic() > until:
+            raise
+        time.sleep(0.05)
 con.execute("CREATE TABLE t (a INTEGER)")
 con.execute("CHECKPOINT")
 print("held", flush=True)
