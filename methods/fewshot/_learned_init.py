@@ -57,7 +57,7 @@ class LearnedInitialisation(InitialisationAdapter):
         Tasks an iteration.
     inner_rate : float, optional
     train_rate : float, optional
-        The inner rate in meta-training; by default `inner_rate`, if that is given.
+        The inner rate in meta-training; by default `inner_rate`, if that is given. Of no effect where rates are learnt.
     train_steps, test_steps : int, optional
         Inner steps in meta-training and at test.
     train_queries : int, optional
@@ -73,7 +73,7 @@ class LearnedInitialisation(InitialisationAdapter):
     many_ways: ClassVar[Mapping[str, Any]] = MANY_WAYS
     colour: ClassVar[Mapping[str, Any]] = COLOUR
     regression: ClassVar[Mapping[str, Any]] = REGRESSION
-    quick_many_ways: ClassVar[Mapping[str, Any]] = {}
+    quick_many_ways: ClassVar[Mapping[str, Any]] = QUICK_MANY_WAYS
     """What the quick preset changes in meta-training on drawings beyond `MAX_FEW_WAYS`; nothing that is needed at test."""
     speed: ClassVar[float] = 1.0
     """How many iterations take the time of one of MAML's."""
@@ -189,9 +189,12 @@ class LearnedInitialisation(InitialisationAdapter):
     def learn(self, x: Tensor, y: Tensor) -> Any:
         from benchbench.methods.fewshot._gradient import adapt, expand
 
-        rates = expand([r.detach() for r in self._rates], len(x)) or None
-        inner = self._inner("inner_rate", "test_steps", "detached")
-        return adapt(self._network, expand(self._params, len(x)), x, y, rates=rates, **inner), x
+        rates, inner = self.at_test()
+        return adapt(self._network, expand(self._params, len(x)), x, y, rates=expand(rates, len(x)) or None, **inner), x
+
+    def at_test(self) -> tuple[list[Tensor], dict[str, Any]]:
+        """Return the learnt rates, if there are any, and what else `adapt` is told of the steps at test."""
+        return [r.detach() for r in self._rates], self._inner("inner_rate", "test_steps", "detached")
 
     def _inner(self, rate: str, steps: str, mode: str) -> dict[str, Any]:
         return {

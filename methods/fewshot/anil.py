@@ -7,11 +7,10 @@ MAML's; what differs from that paper, also at the quick preset, is said in `maml
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from benchbench.cards import MethodCard
-from benchbench.methods.fewshot._learned_init import QUICK_MANY_WAYS, LearnedInitialisation
+from benchbench.methods.fewshot._learned_init import LearnedInitialisation
 
 __all__ = ["ANIL"]
 
@@ -40,6 +39,5 @@ class ANIL(LearnedInitialisation):
             "miniimagenet-5w5s": 0.615,
         },
     )
-    quick_many_ways: ClassVar[Mapping[str, Any]] = QUICK_MANY_WAYS
     head_only = True
     speed = 1.5

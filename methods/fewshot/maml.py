@@ -16,11 +16,10 @@ a meta-batch of images has 2 tasks, and meta-training one inner step of 0.4 also
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from benchbench.cards import MethodCard
-from benchbench.methods.fewshot._learned_init import QUICK_MANY_WAYS, LearnedInitialisation
+from benchbench.methods.fewshot._learned_init import LearnedInitialisation
 
 __all__ = ["MAML"]
 
@@ -53,4 +52,3 @@ class MAML(LearnedInitialisation):
             "miniimagenet-5w5s": 0.6311,
         },
     )
-    quick_many_ways: ClassVar[Mapping[str, Any]] = QUICK_MANY_WAYS

@@ -7,11 +7,10 @@ queries are normalised by the support set as well.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from benchbench.cards import MethodCard
-from benchbench.methods.fewshot._learned_init import QUICK_MANY_WAYS, LearnedInitialisation
+from benchbench.methods.fewshot._learned_init import LearnedInitialisation
 
 __all__ = ["InductiveMAML"]
 
@@ -34,4 +33,3 @@ class InductiveMAML(LearnedInitialisation):
         batched=True,
         iterations={"quick": 900, "standard": 3000, "paper": 60000},
     )
-    quick_many_ways: ClassVar[Mapping[str, Any]] = QUICK_MANY_WAYS

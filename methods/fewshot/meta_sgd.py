@@ -96,11 +96,7 @@ class MetaSGD(LearnedInitialisation):
         self._settings["parts"] = int(own.pop("parts"))
         super().load_state(own)
 
-    def learn(self, x: Tensor, y: Tensor) -> Any:
-        from benchbench.methods.fewshot._gradient import adapt, expand
-
+    def at_test(self) -> tuple[list[Tensor], dict[str, Any]]:
+        rates, inner = super().at_test()
         n = self._settings["parts"]
-        rates = expand([r.detach() / n for r in self._rates], len(x))
-        inner = self._inner("inner_rate", "test_steps", "detached")
-        inner["n_steps"] *= n
-        return adapt(self._network, expand(self._params, len(x)), x, y, rates=rates, **inner), x
+        return [rate / n for rate in rates], {**inner, "n_steps": n * inner["n_steps"]}
