@@ -55,12 +55,8 @@ class Learn2LearnMAML(FewShotAdapter):
         test_steps: int | None = None,
         train_queries: int | None = None,
     ) -> None:
-        self.meta_rate, self.meta_batch, self.inner_rate, self.train_rate = (
-            meta_rate,
-            meta_batch,
-            inner_rate,
-            inner_rate,
-        )
+        self.meta_rate, self.meta_batch = meta_rate, meta_batch
+        self.inner_rate = self.train_rate = inner_rate
         self.train_steps, self.test_steps, self.train_queries = train_steps, test_steps, train_queries
 
     @classmethod
