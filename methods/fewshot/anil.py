@@ -26,7 +26,7 @@ class ANIL(LearnedInitialisation):
         paper="Raghu, Raghu, Bengio & Vinyals 2020, ICLR",
         url="https://arxiv.org/abs/1909.09157",
         year=2020,
-        differs="head on all positions, from zero; quick: 2 tasks, one inner step in training",
+        differs="head on all positions, from zero; quick: 2 tasks, one inner step in training, five of 0.1 at test",
         family="gradient",
         tasks=("classification", "regression"),
         transductive=True,

@@ -11,7 +11,8 @@ omniglot-maml-5w1s for positions against their mean. The paper's code learns bat
 no scale; here both are adapted. Photographs (three channels: miniImageNet, CIFAR-FS) get the settings of the paper's miniImageNet: 32
 filters, max-pooling in place of strides, five inner steps of 0.01, ten at test, 15 queries. Convolutions have no bias, which batch
 norm would cancel. Perceptrons are drawn uniformly. The final parameters are used, without selection by validation. At the quick preset
-a meta-batch of images has 2 tasks, and meta-training one inner step of 0.4 also beyond 10 ways (at test five of 0.1, as in the paper).
+a meta-batch of images has 2 tasks, and on drawings meta-training takes the paper's one inner step of 0.4 for few ways also beyond 10, and
+the test its five of 0.1 for many also up to 10: see `_learned_init.QUICK`.
 """
 
 from __future__ import annotations
@@ -36,7 +37,8 @@ class MAML(LearnedInitialisation):
         url="https://arxiv.org/abs/1703.03400",
         year=2017,
         differs=(
-            "head on all positions, from zero; batch norm's scale and shift adapted too; quick: 2 tasks, one inner step in training"
+            "head on all positions, from zero; batch norm's scale and shift adapted too; quick: 2 tasks, one inner step in training,"
+            " five of 0.1 at test"
         ),
         family="gradient",
         tasks=("classification", "regression"),

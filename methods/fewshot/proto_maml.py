@@ -43,4 +43,4 @@ class ProtoMAML(LearnedInitialisation):
     prototype_head = True
     few_ways: ClassVar[Mapping[str, Any]] = {**FEW_WAYS, "inner_rate": 0.01}
     many_ways: ClassVar[Mapping[str, Any]] = {**MANY_WAYS, "inner_rate": 0.01, "train_steps": 1}
-    quick_many_ways: ClassVar[Mapping[str, Any]] = {}
+    quick: ClassVar[Mapping[str, Any]] = {}

@@ -70,23 +70,48 @@ def test_quick_reptile_keeps_the_papers_rate_on_photographs() -> None:
     assert Reptile.settings_at("standard", task(5, 5, False))["inner_rate"] == 1e-3
 
 
-@pytest.mark.parametrize(("method", "n_steps"), [(MAML, 1), (InductiveMAML, 1), (ANIL, 1), (FirstOrderMAML, 2)])
-def test_quick_training_of_many_ways_takes_few_long_steps(method: Any, n_steps: int) -> None:
-    """On drawings, in meta-training alone: what a test needs is the paper's, whatever the preset."""
+@pytest.mark.parametrize(
+    ("method", "rate", "n_steps"),
+    [(MAML, 0.4, 1), (InductiveMAML, 0.4, 1), (ANIL, 0.4, 1), (FirstOrderMAML, 0.2, 2)],
+)
+def test_quick_training_takes_few_long_steps_and_the_test_more_short_ones(
+    method: Any, rate: float, n_steps: int
+) -> None:
+    """On drawings, with few and many ways; elsewhere the paper's."""
     keys = ("train_rate", "train_steps", "inner_rate", "test_steps")
-    quick, standard, photographs = (
+    few, many, standard, photographs = (
         [method.settings_at(preset, t)[key] for key in keys]
         for preset, t in [
+            ("quick", task(5, 1, False)),
             ("quick", task(20, 1, False)),
             ("standard", task(20, 1, False)),
             ("quick", task(20, 1, True)),
         ]
     )
-    assert quick == [0.4, n_steps, 0.1, 5]
+    assert few == many == [rate, n_steps, 0.1, 5]
     assert standard == [0.1, 5, 0.1, 5]
     assert photographs == [0.01, 5, 0.01, 10]
-    few = method.settings_at("quick", task(5, 1, False))
-    assert few["train_rate"] == few["inner_rate"] == method.few_ways["inner_rate"]
+
+
+@pytest.mark.parametrize(("preset", "n_steps", "rate"), [("quick", 5, 0.1), ("standard", 3, 0.4)])
+def test_steps_at_test_go_with_what_was_learnt(
+    preset: str, n_steps: int, rate: float, make_blobs: Any, blob_task: TaskInfo, make_context: Any
+) -> None:
+    """An adapter that loads it knows nothing of the preset; what its constructor was given comes first."""
+    adapter, loaded, given = MAML(meta_batch=2), MAML(), MAML(test_steps=7, inner_rate=0.2)
+    for each in (adapter, loaded, given):
+        each.setup(blob_task, make_context())
+    source = make_blobs()
+    adapter.meta_fit(source, validation=source, budget=Budget(preset=preset, iterations=1), context=adapter.context)
+    for each in (loaded, given):
+        each.load_state(adapter.state())
+    assert [loaded.value(name) for name in MAML.at_test] == [n_steps, rate]
+    assert [given.value(name) for name in MAML.at_test] == [7, 0.2]
+    batch = source.sample(np.random.default_rng(0), n_way=5, k_shot=2, n_query=3)
+    found, again = (
+        each.predict_episodes(batch.support_x, batch.support_y, batch.query_x) for each in (adapter, loaded)
+    )
+    np.testing.assert_array_equal(found, again)
 
 
 @pytest.mark.parametrize(
