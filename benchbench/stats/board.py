@@ -7,7 +7,7 @@ device, and for each task one fingerprint. What is left out is said.
 from __future__ import annotations
 
 import math
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -139,10 +139,11 @@ class SuiteFacts:
 class Row:
     """One line of a board: a method on a task, or on the whole suite (`task` is None).
 
-    `ci95` is the half-width of the 95 % interval of `score`; `unit` says over what it was taken and `n` over how many. On the
-    suite's rows `score` is the mean normalised score (0 = baseline, 1 = reference) and `rank` the place by `mean_rank`. A task is
-    scored if it has a score, imputed or not, and ok if a trial of it ended well. `shared_seconds` is the part of `seconds` that
-    other trials spent on training that `n_shared` of its trials used.
+    `ci95` is the half-width of the 95 % interval of `score`; `unit` says over what it was taken and `n` over how many. Tasks of
+    different units make the suite's `unit` "mixed"; `n_by_unit` has the number of each. On the suite's rows `score` is the mean
+    normalised score (0 = baseline, 1 = reference) and `rank` the place by `mean_rank`. A task is scored if it has a score, imputed or
+    not, and ok if a trial of it ended well. `shared_seconds` is the part of `seconds` that other trials spent on training that
+    `n_shared` of its trials used.
     """
 
     method: str
@@ -154,6 +155,7 @@ class Row:
     ci95: float | None = None
     unit: str = ""
     n: int = 0
+    n_by_unit: dict[str, int] = field(default_factory=dict)
     n_units: int = 0
     n_seeds: int = 0
     n_ok: int = 0
@@ -180,6 +182,11 @@ class Row:
     def label(self) -> str:
         """The method with its parameters, as a reader sees it."""
         return method_label(self.method, self.params)
+
+    @property
+    def n_in_words(self) -> str:
+        """Over what the interval was taken, as in "400 episodes, 3 seeds"."""
+        return ", ".join(plural(n, unit) for unit, n in self.n_by_unit.items())
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain data."""
@@ -481,6 +488,8 @@ def _task_row(cell: Cell, fill: float | None) -> Row:
     row.score, row.ci95, row.n = found.mean, found.ci95, found.n
     if n_imputed == len(scores):
         row.unit, row.n = "", 0
+    elif row.unit:
+        row.n_by_unit = {row.unit: row.n}
     row.n_tasks_ok, row.n_tasks_scored = int(row.n_ok > 0), 1
     row.n_imputed, row.imputed_share = n_imputed, n_imputed / len(scores)
     if n_imputed:
@@ -533,9 +542,13 @@ def _suite_row(key: tuple[str, str], own: list[Row], facts: Mapping[str, TaskFac
         widths = [n[1] for n in normalised if n[1] is not None]
         if len(widths) == len(normalised):
             row.ci95 = math.sqrt(math.fsum(w * w for w in widths)) / len(normalised)
-        units = {r.unit for r in own if r.unit}
-        row.unit = units.pop() if len(units) == 1 else "mixed"
-        row.n = sum(r.n for r in own if _normalised(r, facts) is not None)
+        counts: Counter[str] = Counter()
+        for r in own:
+            if _normalised(r, facts) is not None:
+                counts.update(r.n_by_unit)
+        row.n_by_unit = dict(sorted(counts.items()))
+        row.unit = next(iter(counts)) if len(counts) == 1 else "mixed" if counts else ""
+        row.n = counts.total()
     if row.n_declined:
         row.notes.append(f"{row.n_tasks_scored}/{n_tasks} tasks, the others declined")
     elif row.n_tasks_scored < n_tasks:

@@ -312,7 +312,7 @@ def _task_row(row: Row, ends: tuple[float, float]) -> list[Cell]:
         Cell(number(row.score, 4)),
         Cell(number(row.ci95, 4)),
         Cell("", interval_bar(row.score, low, high, ends, f"score {number(row.score, 4)} ± {number(row.ci95, 4)}")),
-        Cell("" if not row.n else plural(row.n, row.unit)),
+        Cell(row.n_in_words),
         Cell(str(row.n_failed)),
         Cell(percent(row.imputed_share) if row.n_imputed else "0 %"),
         Cell(duration(row.seconds)),

@@ -241,7 +241,7 @@ def _common(row: Row) -> dict[str, Any]:
         "method": row.method,
         "score": row.score,
         "ci95": row.ci95,
-        "n": "" if not row.n else f"{row.n} {row.unit}{'' if row.n == 1 or row.unit == 'mixed' else 's'}",
+        "n": row.n_in_words,
         "failed": row.n_failed + row.n_lost,
         "seconds": row.seconds,
     }

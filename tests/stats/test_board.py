@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -132,6 +133,18 @@ def test_several_seeds_are_an_interval_over_seeds() -> None:
     row = rows(leaderboard([cell("m", "a", 0.5, 0.7)], SUITE), "a")["m"]
     assert (row.score, row.unit, row.n, row.n_units) == (pytest.approx(0.6), "seed", 2, 200)
     assert row.ci95 == pytest.approx(t_quantile(1) * math.sqrt(0.02) / math.sqrt(2))
+
+
+def test_a_suite_of_tasks_with_different_units_names_the_number_of_each() -> None:
+    cells = [cell("m", "a", 0.4, 0.5, 0.6), cell("m", "b", -3.5), cell("one", "a", 0.5), cell("one", "b", -3.0)]
+    # no frozen ends: not in the suite's score, so not in its n either
+    wider = replace(SUITE, tasks=(*SUITE.tasks, TaskFacts(name="c")))
+    board = leaderboard([*cells, cell("m", "c", 0.5)], wider)
+    found = rows(board, None)
+    assert (found["m"].unit, found["m"].n_in_words) == ("mixed", "100 episodes, 3 seeds")
+    assert (found["one"].unit, found["one"].n, found["one"].n_in_words) == ("episode", 200, "200 episodes")
+    assert rows(board, "a")["m"].n_in_words == "3 seeds"
+    assert found["m"].to_dict()["n_by_unit"] == {"episode": 100, "seed": 3}
 
 
 def test_suite_score_is_normalised_and_its_interval_propagated() -> None:
