@@ -153,7 +153,7 @@ def test_a_given_inner_rate_holds_for_training_as_well(
     assert (used["meta_gradient"], used["adapt"]) == rates
 
 
-@pytest.mark.parametrize(("preset", "n_parts"), [("quick", 3), ("standard", 1)])
+@pytest.mark.parametrize(("preset", "n_parts"), [("quick", 5), ("standard", 1)])
 def test_quick_meta_sgd_takes_its_step_at_test_in_parts(
     preset: str, n_parts: int, make_blobs: Any, blob_task: TaskInfo, make_context: Any
 ) -> None:
@@ -165,7 +165,7 @@ def test_quick_meta_sgd_takes_its_step_at_test_in_parts(
     adapter.meta_fit(source, validation=source, budget=Budget(preset=preset, iterations=1), context=adapter.context)
     state = adapter.state()
     loaded.load_state(state)
-    # as many steps of a third of the rates
+    # as many steps of a part of the rates
     whole.load_state({**state, "parts": np.array(1)})
     whole._rates = [rate / n_parts for rate in whole._rates]
     batch = source.sample(np.random.default_rng(0), n_way=5, k_shot=2, n_query=3)
