@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import multiprocessing
 import os
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,7 +18,7 @@ from benchbench.errors import InputError, UnmeetableRequestError
 from benchbench.provenance import gpu_names
 
 if TYPE_CHECKING:
-    from distributed import Client
+    from distributed import Client, SpecCluster
 
 __all__ = [
     "NO_GPU",
@@ -98,7 +100,8 @@ def embedded(n_workers: int, n_gpus: int) -> Iterator[Client]:
     """
     from distributed import Client, Nanny, Scheduler, SpecCluster
 
-    logging.getLogger("distributed").setLevel(logging.CRITICAL)
+    for name in ("distributed", "tornado.application"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     # the nanny must not restart workers for the memory of trials: those have limits of their own
     options: dict[str, Any] = {
         **_LOOPBACK,
@@ -118,11 +121,29 @@ def embedded(n_workers: int, n_gpus: int) -> Iterator[Client]:
     held = _HeldInterrupts()
     with (
         held,
-        SpecCluster(workers=workers, scheduler=scheduler, silence_logs=logging.CRITICAL) as cluster,
+        _ended(SpecCluster(workers=workers, scheduler=scheduler, silence_logs=logging.CRITICAL)) as cluster,
         Client(cluster) as client,
         held.let_through(),
     ):
         yield client
+
+
+@contextmanager
+def _ended(cluster: SpecCluster) -> Iterator[SpecCluster]:
+    """Enter a cluster and close it, also where Dask gives up on that: on a busy machine a killed worker may outlive its patience."""
+    cluster.__enter__()
+    try:
+        yield cluster
+    finally:
+        try:
+            cluster.close()
+        except TimeoutError:
+            # those that it did not come to; the workers are the only such processes here
+            for process in multiprocessing.active_children():
+                process.kill()
+            # it would try, and wait, again as Python ends
+            cluster.shutdown_on_close = False
+            sys.stderr.write("workers were slow to end, and were killed; no result is touched by that\n")
 
 
 class _HeldInterrupts:

@@ -223,6 +223,27 @@ def test_closing_the_cluster_leaves_no_process() -> None:
     assert [p for p in started if Path(f"/proc/{p}").exists()] == []
 
 
+def test_workers_that_are_slow_to_end_do_not_turn_an_outcome_into_an_error(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """On a machine so busy that a killed worker is there for seconds Dask gave up, and Ctrl-C ended in its traceback and code 1."""
+
+    async def gives_up(*args: Any, **more: Any) -> None:
+        raise TimeoutError
+
+    pids: list[int] = []
+    with pytest.raises(KeyboardInterrupt), embedded(2, 0) as client:
+        pids += client.run(os.getpid).values()
+        monkeypatch.setattr("distributed.nanny.WorkerProcess.kill", gives_up)
+        raise KeyboardInterrupt
+    assert "slow to end" in capfd.readouterr().err
+    until = time.monotonic() + 30
+    while any(limits.descendants(os.getpid()).count(p) for p in pids) and time.monotonic() < until:
+        time.sleep(0.05)
+    assert len(pids) == 2
+    assert not set(pids) & set(limits.descendants(os.getpid()))
+
+
 def test_resolve_device_without_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("benchbench.cluster.backends.gpu_names", lambda: ())
     assert resolve_device("auto", None, None) == ("cpu", 0)
