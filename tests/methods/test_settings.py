@@ -183,6 +183,17 @@ def test_the_meta_lstm_starts_with_smaller_steps_on_photographs(colour: bool, ga
     assert torch.sigmoid(adapter._network.gate_bias)[1].item() == pytest.approx(gate)
 
 
+def test_standard_iterations_count_the_tasks_of_a_meta_batch() -> None:
+    """The paper has 32 tasks up to 10 ways and 16 beyond; at the quick preset there are always 2."""
+    found = {
+        (preset, way, shot): MAML.iterations(preset, task(way, shot, False))
+        for preset in ("quick", "standard")
+        for way, shot in [(5, 1), (5, 5), (20, 1), (20, 5)]
+    }
+    assert [found["standard", *cell] for cell in [(5, 1), (5, 5), (20, 1), (20, 5)]] == [3000, 1200, 600, 120]
+    assert [found["quick", *cell] for cell in [(5, 1), (5, 5), (20, 1), (20, 5)]] == [1200, 800, 1000, 200]
+
+
 @pytest.mark.parametrize("method", [MAML, FirstOrderMAML, MetaSGD, Reptile, MetaLSTM])
 def test_large_photographs_have_fewer_quick_iterations(method: Any) -> None:
     large, small = task(5, 1, True), replace(task(5, 1, True), input_shape=(3, 32, 32))
