@@ -216,7 +216,7 @@ def cost_panels_of(suite: SuiteSpec, board: Board) -> tuple[Sequence[CostPanel],
     points = [p for panel in panels if panel.task is not None for p in panel.points]
     caption = [
         facts_of(suite, board.group),
-        f"Bars: 95 % intervals over {over({pair for p in points for pair in p.n_by_unit.items()})}."
+        f"Bars: 95 % intervals over {over({(p.unit, p.n) for p in points})}."
         + (" Points without a bar: no interval is known." if any(p.ci95 is None for p in points) else ""),
     ]
     whole = next((p for p in panels if p.task is None), None)
@@ -235,7 +235,7 @@ def cost_panels_of(suite: SuiteSpec, board: Board) -> tuple[Sequence[CostPanel],
 def over(counts: set[tuple[str, int]]) -> str:
     """Return what intervals were taken over: "200 episodes", "3 to 5 seeds"."""
     parts = []
-    for unit in sorted({u for u, _ in counts if u}):
+    for unit in sorted({u for u, _ in counts if u and u != "mixed"}):
         own = sorted(n for u, n in counts if u == unit)
         number = f"{own[0]:,}" if own[0] == own[-1] else f"{own[0]:,} to {own[-1]:,}"
         parts.append(f"{number} {unit}{'' if own[-1] == 1 else 's'}")

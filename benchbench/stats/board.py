@@ -533,19 +533,18 @@ def _suite_row(key: tuple[str, str], own: list[Row], facts: Mapping[str, TaskFac
     row.imputed_share = row.n_imputed / row.n_seeds if row.n_seeds else 0.0
     row.transductive = any(r.transductive for r in own)
     row.preset, row.device, row.threads = own[0].preset, own[0].device, own[0].threads
-    normalised = [n for r in own if (n := _normalised(r, facts)) is not None]
-    if normalised:
+    scored = [(r, found) for r in own if (found := _normalised(r, facts)) is not None]
+    if scored:
+        normalised = [found for _, found in scored]
         row.metric = "normalised score"
         row.score = math.fsum(n[0] for n in normalised) / len(normalised)
-        row.n = len(normalised)
         # tasks are fixed, not sampled: the interval is the tasks' own, propagated
         widths = [n[1] for n in normalised if n[1] is not None]
         if len(widths) == len(normalised):
             row.ci95 = math.sqrt(math.fsum(w * w for w in widths)) / len(normalised)
         counts: Counter[str] = Counter()
-        for r in own:
-            if _normalised(r, facts) is not None:
-                counts.update(r.n_by_unit)
+        for r, _ in scored:
+            counts.update(r.n_by_unit)
         row.n_by_unit = dict(sorted(counts.items()))
         row.unit = next(iter(counts)) if len(counts) == 1 else "mixed" if counts else ""
         row.n = counts.total()

@@ -28,7 +28,6 @@ class CostPoint:
     ci95: float | None
     unit: str
     n: int
-    n_by_unit: dict[str, int]
     is_on_front: bool
     is_comparable: bool = True
     is_transductive: bool = False
@@ -92,7 +91,6 @@ def _panel(task: str | None, metric: str, measured: Sequence[_Measured]) -> Cost
             ci95=ci95,
             unit=row.unit,
             n=row.n,
-            n_by_unit=row.n_by_unit,
             is_on_front=id(row) in best,
             is_comparable=is_comparable,
             is_transductive=row.transductive,
