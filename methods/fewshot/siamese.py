@@ -62,12 +62,13 @@ class Siamese(PretrainedAdapter):
         tasks=("classification",),
         batched=True,
         iterations={"quick": 350, "standard": 6000, "paper": 50000},
-        # as later papers quote it, after fine-tuning on the test classes' support
+        # of Vinyals et al. 2016, table 1, without fine-tuning on the support set; with it 0.973, 0.984, 0.881 and 0.97, which later
+        # papers quote
         published={
-            "omniglot-vinyals-5w1s": 0.973,
+            "omniglot-vinyals-5w1s": 0.967,
             "omniglot-vinyals-5w5s": 0.984,
-            "omniglot-vinyals-20w1s": 0.882,
-            "omniglot-vinyals-20w5s": 0.97,
+            "omniglot-vinyals-20w1s": 0.88,
+            "omniglot-vinyals-20w5s": 0.965,
         },
     )
     keeps_best = True
