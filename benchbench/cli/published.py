@@ -144,7 +144,8 @@ def _said(boards: Sequence[Board], cited: dict[str, Cited], preset: str | None) 
     units = {r.unit for b in boards for r in b.rows if r.task is not None and r.unit}
     if units - {"seed"}:
         lines.append(
-            "intervals over episodes: Student's t, given this training (one seed); the papers' own are not shown"
+            "intervals over episodes: Student's t, given this training (one seed, or seeds that all give the same); the papers' own are not"
+            " shown"
         )
     if "seed" in units:
         lines.append("intervals over seeds: Student's t over the seeds' means")

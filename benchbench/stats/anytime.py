@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from benchbench.stats.intervals import Estimate, estimate, share
+from benchbench.stats.intervals import Estimate, estimate, estimate_of_trials, share
 from benchbench.stats.ranks import ranks
 
 __all__ = [
@@ -314,10 +314,7 @@ def _row(
 ) -> AnytimeRow:
     def over_seeds(value: Any) -> Estimate:
         """Return the mean over problems of `value(task, seed)`, with its interval over seeds."""
-        values = [math.fsum(value(t, s) for t in tasks) / len(tasks) for s in seeds]
-        found = estimate(values)
-        agree = max(values) - min(values) <= 1e-12 * max(map(abs, values))
-        return Estimate(found.mean, None, found.n) if agree else found
+        return estimate_of_trials([math.fsum(value(t, s) for t in tasks) / len(tasks) for s in seeds])
 
     curve = tuple(
         Band(

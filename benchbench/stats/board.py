@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from benchbench.errors import InputError, UnknownNameError
-from benchbench.stats.intervals import Estimate, estimate, estimate_of_summary
+from benchbench.stats.intervals import Estimate, agree, estimate_of_summary, estimate_of_trials
 from benchbench.stats.labels import method_label, params_of, plural, published_source
 from benchbench.stats.ranks import mean_ranks, ranks, to_compare
 
@@ -476,15 +476,12 @@ def _task_row(cell: Cell, fill: float | None) -> Row:
     scores = [*cell.seed_scores, *([fill] * n_imputed if fill is not None else [])]
     if not scores:
         return row
-    if len(scores) == 1 and not n_imputed:
-        found = estimate_of_summary(scores[0], cell.seed_deviations[0], cell.seed_units[0])
-        row.unit = cell.unit
-        if cell.unit != FOLD:
-            row.notes.append("interval given this training: one seed")
-    else:
+    if n_imputed:
         # an interval over seeds of which some are made up would pretend to know
-        found = estimate(scores) if not n_imputed else Estimate(math.fsum(scores) / len(scores), None, len(scores))
-        row.unit = _trial_unit(cell)
+        found, row.unit = Estimate(math.fsum(scores) / len(scores), None, len(scores)), _trial_unit(cell)
+    else:
+        found, row.unit, note = _measured(cell)
+        row.notes += [note] if note else []
     row.score, row.ci95, row.n = found.mean, found.ci95, found.n
     if n_imputed == len(scores):
         row.unit, row.n = "", 0
@@ -495,6 +492,21 @@ def _task_row(cell: Cell, fill: float | None) -> Row:
     if n_imputed:
         row.notes.append(f"{n_imputed} of {len(scores)} {_trial_unit(cell)}s failed and are imputed")
     return row
+
+
+def _measured(cell: Cell) -> tuple[Estimate, str, str]:
+    """Return the mean of a cell's scores, over what its interval was taken, and a note on that."""
+    scores, trial_unit = cell.seed_scores, _trial_unit(cell)
+    if len(scores) > 1 and not agree(scores):
+        return estimate_of_trials(scores), trial_unit, ""
+    # one trial, or several of a method that chance does not touch: what is sampled are the units in it
+    within = estimate_of_summary(scores[0], cell.seed_deviations[0], cell.seed_units[0])
+    if len(scores) == 1:
+        return within, cell.unit, "" if cell.unit == FOLD else "interval given this training: one seed"
+    note = f"all {len(scores)} {trial_unit}s give the same"
+    if within.ci95 is None:
+        return estimate_of_trials(scores), trial_unit, note
+    return within, cell.unit, note
 
 
 def _trial_unit(cell: Cell) -> str:

@@ -7,7 +7,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-__all__ = ["FEW_TASKS", "Estimate", "estimate", "estimate_of_summary", "share", "t_quantile"]
+__all__ = [
+    "FEW_TASKS",
+    "Estimate",
+    "agree",
+    "estimate",
+    "estimate_of_summary",
+    "estimate_of_trials",
+    "share",
+    "t_quantile",
+]
 
 NORMAL_QUANTILE = 1.959963984540054
 """Of 0.975."""
@@ -54,6 +63,17 @@ def estimate(values: Sequence[float]) -> Estimate:
     mean = math.fsum(values) / n
     deviation = math.sqrt(math.fsum([(v - mean) ** 2 for v in values]) / (n - 1)) if n > 1 else None
     return estimate_of_summary(mean, deviation, n)
+
+
+def agree(values: Sequence[float]) -> bool:
+    """Return whether there are several values, and all are the same up to rounding."""
+    return len(values) > 1 and max(values) - min(values) <= 1e-12 * max(map(abs, values))
+
+
+def estimate_of_trials(values: Sequence[float]) -> Estimate:
+    """Return `estimate` of the values of seeds or folds, but no interval where all give the same: a few do not make a value certain."""
+    found = estimate(values)
+    return Estimate(found.mean, None, found.n) if agree(values) else found
 
 
 def share(values: Sequence[float], n_pairs: int) -> Estimate:

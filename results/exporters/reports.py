@@ -322,6 +322,8 @@ def interval_lines(rows: Sequence[Row]) -> list[str]:
         lines.append(
             f"± is the half-width of a 95 % Student-t interval over {'s, '.join(units)}s, given this training (one seed)"
         )
+        if any(r.unit in units and r.n_seeds > 1 for r in rows if r.task is not None):
+            lines.append(f"where all seeds give the same, ± is over the {'s, '.join(units)}s of one of them")
     if any(r.unit == "fold" for r in rows):
         lines.append(
             "± over folds is the half-width of a 95 % Student-t interval over the folds' scores; folds share training rows, so that it"

@@ -74,6 +74,27 @@ def test_interval_by_hand() -> None:
         estimate([])
 
 
+def test_seeds_that_all_give_the_same_do_not_make_a_score_certain() -> None:
+    """Chance does not touch the method: what is sampled are the episodes, the same ones with every seed."""
+    board = leaderboard([cell("sure", "a", 0.3, 0.3, 0.3), cell("base", "a", 0.3, 0.3, 0.4)], SUITE)
+    sure, other = rows(board, "a")["sure"], rows(board, "a")["base"]
+    assert sure.ci95 == pytest.approx(t_quantile(99) * 0.1 / 10)
+    assert (sure.unit, sure.n, sure.n_by_unit, sure.n_seeds) == ("episode", 100, {"episode": 100}, 3)
+    assert sure.notes == ["all 3 seeds give the same"]
+    assert (other.unit, other.n) == ("seed", 3)
+    assert other.ci95 == pytest.approx(estimate([0.3, 0.3, 0.4]).ci95)
+    assert rows(board, None)["sure"].ci95 == pytest.approx(sure.ci95 / 0.5), "the whole suite's says as much"
+
+
+def test_no_interval_where_all_give_the_same_and_nothing_was_sampled_within() -> None:
+    of_seeds = cell("sure", "a", 0.3, 0.3, seed_deviations=(None, None), seed_units=(1, 1))
+    of_folds = cell("flat", "b", -3.0, -3.0, -3.0, unit="fold", seed_deviations=(None,) * 3, seed_units=(1,) * 3)
+    board = leaderboard([of_seeds, of_folds], SUITE)
+    found = rows(board, "a")["sure"], rows(board, "b")["flat"]
+    assert [(r.ci95, r.unit, r.n) for r in found] == [(None, "seed", 2), (None, "fold", 3)]
+    assert [r.notes for r in found] == [["all 2 seeds give the same"], ["all 3 folds give the same"]]
+
+
 def test_ranks_share_ties() -> None:
     assert ranks({"x": 3.0, "y": 1.0, "z": 3.0, "w": 0.0}) == {"x": 1.5, "z": 1.5, "y": 3.0, "w": 4.0}
 
