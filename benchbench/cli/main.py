@@ -6,6 +6,8 @@ output has left.
 
 from __future__ import annotations
 
+import codecs
+import io
 import os
 import sys
 import warnings
@@ -43,6 +45,9 @@ __all__ = ["app", "main"]
 
 READER_LEFT = 141
 """As of what dies of SIGPIPE: not 0, since a gate whose output was cut off has not been seen to pass."""
+
+_PLAIN = "benchbench.plain"
+_PLAINLY = {"±": "+-", "≥": ">=", "→": "->"}
 
 app = typer.Typer(
     name="bench",
@@ -117,6 +122,9 @@ def main() -> None:
     if sys.stderr is None:  # closed: nobody wants the messages
         sys.stderr = Path(os.devnull).open("w")  # noqa: SIM115
     warnings.showwarning = _show_warning
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        codecs.register_error(_PLAIN, _in_plain_letters)
+        sys.stdout.reconfigure(errors=_PLAIN)
     try:
         code = _run()
     except BenchbenchError as error:
@@ -125,6 +133,14 @@ def main() -> None:
     except KeyboardInterrupt:
         code = 130
     sys.exit(code)
+
+
+def _in_plain_letters(error: UnicodeError) -> tuple[str, int]:
+    """Say otherwise what the encoding of the output lacks: half a board and a traceback help nobody."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    lacking = error.object[error.start : error.end]
+    return "".join(_PLAINLY.get(letter, "?") for letter in lacking), error.end
 
 
 def _show_warning(

@@ -47,6 +47,21 @@ def test_output_that_cannot_be_written(tmp_path: Path, command: str, code: int, 
     assert shell(command, tmp_path) == (code, said)
 
 
+@pytest.mark.parametrize(("encoding", "expected"), [("ascii", "+- >= ? ok"), ("latin-1", "± >= ? ok")])
+def test_what_the_encoding_of_the_output_lacks_is_said_otherwise(tmp_path: Path, encoding: str, expected: str) -> None:
+    """It gave a traceback in the middle of a board."""
+    code = "from benchbench.cli import main as cli;cli._run = lambda: print('± ≥ ☂ ok') or 0; cli.main()"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONIOENCODING": encoding},
+        capture_output=True,
+        check=False,
+        timeout=60,
+    )
+    assert (done.returncode, done.stdout.decode(encoding).strip()) == (0, expected), done.stderr.decode()
+
+
 def test_an_interrupt_while_modules_are_imported(tmp_path: Path) -> None:
     """It gave a traceback and death by the signal."""
     # typer is imported before any command can be; this one takes its time
