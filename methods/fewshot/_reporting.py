@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from benchbench.contracts.context import Budget
-    from benchbench.contracts.fewshot import EpisodeSource, FewShotAdapter
+    from benchbench.contracts.fewshot import EpisodeBatch, EpisodeSource, FewShotAdapter
 
 __all__ = ["Reporter"]
 
@@ -66,6 +67,8 @@ class Reporter:
             n_tasks = min(n_tasks, max_episodes)
         rng = adapter.context.rng("validation")
         self._episodes = validation.sample(rng, n_way=way, k_shot=shot, n_query=n_query, n_tasks=n_tasks)
+        if adapter.card.ordered:  # sources give class after class; test episodes come in random order
+            self._episodes = _in_random_order(self._episodes, rng)
 
     def after(self, iteration: int, loss: float) -> float | None:
         """Take note of an iteration's training loss; return the validation score if this iteration was reported."""
@@ -90,3 +93,13 @@ class Reporter:
             return -errors
         hits: NDArray[np.float64] = (found.argmax(-1) == batch.query_y).mean(1)
         return hits
+
+
+def _in_random_order(batch: EpisodeBatch, rng: np.random.Generator) -> EpisodeBatch:
+    """Put the support rows of each episode of images into an order of its own."""
+    order = rng.permuted(np.tile(np.arange(batch.support_y.shape[1]), (len(batch.support_y), 1)), axis=1)
+    rows = np.arange(len(order))[:, None]
+    ids = None if batch.support_id is None else batch.support_id[rows, order]
+    return replace(
+        batch, support_x=batch.support_x[rows, order], support_y=batch.support_y[rows, order], support_id=ids
+    )
