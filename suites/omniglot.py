@@ -4,8 +4,8 @@
 meta-test. Each character turned by 0, 90, 180 and 270 degrees makes four classes. Five queries a class at test.
 
 ``maml`` (MAML, Reptile): 1,100 / 100 / 423 characters chosen at random. Each class of each episode is turned by a random
-multiple of 90 degrees, at test as well. As many queries a class as shots. The papers' own random choice is not on record;
-the one here is fixed.
+multiple of 90 degrees, at test as well. As many queries a class as shots (MAML's code; Reptile's has one, and takes the four
+turns of a character for classes of their own). The papers' own random choice is not on record; the one here is fixed.
 
 Drawings are scaled from 105 to 28 pixels with Lanczos' filter as grey images. (The papers' code asks Pillow for the same, but
 on one-bit images, where Pillow falls back to the nearest pixel.)

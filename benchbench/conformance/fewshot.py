@@ -159,7 +159,7 @@ def check_scrambled_labels_fall_to_chance(subject: Subject) -> None:
     rng = np.random.default_rng(2)
     scores: list[float] = []
     for i in range(SCRAMBLED_EPISODES):
-        # a random relabelling of whole classes would only rename them; each row gets a label of its own
+        # each row gets a label of another; with one shot this renames the classes at random, and one in `n_way` keeps its name
         labels = rng.permutation(batch.support_y[i])
         predictions = subject.predict(batch.support_x[i], labels, batch.query_x[i])
         scores += protocol.score_batch(predictions[None], batch.query_y[i][None], subject.task.info)[0]

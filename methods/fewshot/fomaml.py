@@ -40,6 +40,7 @@ class FirstOrderMAML(LearnedInitialisation):
         transductive=True,
         batched=True,
         iterations={"quick": 900, "standard": 3000, "paper": 60000},
+        # of Nichol, Achiam & Schulman 2018 on Omniglot, with transduction
         published={
             "omniglot-maml-5w1s": 0.983,
             "omniglot-maml-5w5s": 0.992,

@@ -9,11 +9,12 @@ The paper's episodes are streams of 50 images of 5 classes. Its figures are the 
 fifth (94.9 %), that is after 1 and 4 labelled ones; they stand beside 5-way 1-shot and 5-shot here, as they do in the literature.
 
 What differs: images are embedded by Conv4, where the paper feeds 20x20 pixels. A label comes with its image, since the support set is
-given as pairs; `late_labels=True` brings it one step later, as in the paper (still at chance, 20 %, after 93 iterations on glyphs-5w1s,
-44.5 % after 97 without). Reading has a learnt strength. Biases start such that slots hold an example each and are read sharply
-(`_mann`), without which 100 iterations end at chance; as they do without memory. Adam at 1e-3, the best state on validation episodes
-kept; convolutions in bfloat16 where the CPU has them (`precision`). Training episodes have at most 5 ways, under labels
-drawn from all of the task's, and the loss is over these alone: with 20 ways the quick preset ends near chance.
+given as pairs, and each head has a least used slot of its own, where the paper gives all heads the same ones; `late_labels=True` brings
+it one step later, as in the paper (still at chance, 20 %, after 93 iterations on glyphs-5w1s, 44.5 % after 97 without). Reading has a
+learnt strength. Biases start such that slots hold an example each and are read sharply (`_mann`), without which 100 iterations end at
+chance; as they do without memory. Adam at 1e-3, the best state on validation episodes kept; convolutions in bfloat16 where the CPU has
+them (`precision`). Training episodes have at most 5 ways, under labels drawn from all of the task's, and the loss is over these alone:
+with 20 ways the quick preset ends near chance.
 """
 
 from __future__ import annotations

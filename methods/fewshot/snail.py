@@ -6,10 +6,11 @@ attention (256, 128), convolutions, attention (512, 256) and a linear head, as i
 order, and predictions depend on it. Every query ends a sequence of its own (inductive); what they share is computed once.
 
 What differs: the first attention starts by comparing embeddings and reading labels, and the head by passing those on, so that training
-starts from a matching network (validation on glyphs-5w1s 56 to 63 % after some 65 iterations; drawn at random, 22 % after 100).
-Dilations are 1, 2, 4, ..., where the paper writes 2, 4, 8, ...: no earlier position is out of reach. An iteration has 8 tasks of several
-queries a class, not 32 of one query; Adam's rate is 1e-3. The embedding is Conv4 for miniImageNet too, where the paper has a residual
-network. Convolutions in bfloat16 where the CPU has them (`precision`). The best state on validation episodes is kept.
+starts from a matching network (validation on glyphs-5w1s 56 to 63 % after some 65 iterations; drawn at random, 22 % after 100). Dilations
+are 1, 2, 4, ..., where the paper writes 2, 4, 8, ...: no earlier position is out of reach. An iteration has 8 tasks of several queries a
+class, not 32 of one query; Adam's rate is 1e-3. The embedding is Conv4 for miniImageNet too, where the paper has a residual network: its
+published figures there are of that one. Convolutions in bfloat16 where the CPU has them (`precision`). The best state on validation
+episodes is kept.
 """
 
 from __future__ import annotations
