@@ -1,8 +1,8 @@
 """ANIL, almost no inner loop: MAML whose inner steps move the head alone.
 
-Raghu, Raghu, Bengio & Vinyals 2020, arXiv:1909.09157. The body is meta-learnt and stays as it is when a task is adapted to, so
-features of the support set are computed once, however many steps there are. Transductive, as `maml`. The paper's rates are
-MAML's; what differs from that paper, also at the quick preset, is said in `maml`.
+Raghu, Raghu, Bengio & Vinyals 2020, arXiv:1909.09157. The body is meta-learnt and stays as it is when a task is adapted to, so features
+of the support set are computed once, however many steps there are. Transductive, as `maml`. The paper's rates are MAML's; what differs
+from that paper, also at the quick and standard presets, is said in `maml`.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class ANIL(LearnedInitialisation):
         paper="Raghu, Raghu, Bengio & Vinyals 2020, ICLR",
         url="https://arxiv.org/abs/1909.09157",
         year=2020,
-        differs="head on all positions, from zero; quick: 2 tasks, one inner step in training, five of 0.1 at test",
+        differs="head on all positions, from zero; quick: 2 tasks, one inner step in training; quick and standard: five of 0.1 at test",
         family="gradient",
         tasks=("classification", "regression"),
         transductive=True,

@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from benchbench.cards import MethodCard
-from benchbench.methods.fewshot._learned_init import FEW_WAYS, MANY_WAYS, LearnedInitialisation
+from benchbench.methods.fewshot._learned_init import COLOUR, FEW_WAYS, MANY_WAYS, LearnedInitialisation
 
 __all__ = ["ProtoMAML"]
 
@@ -41,6 +41,8 @@ class ProtoMAML(LearnedInitialisation):
         iterations={"quick": 900, "standard": 3000, "paper": 60000},
     )
     prototype_head = True
+    colour: ClassVar[Mapping[str, Any]] = {**COLOUR, "inner_rate": 0.01}
     few_ways: ClassVar[Mapping[str, Any]] = {**FEW_WAYS, "inner_rate": 0.01}
     many_ways: ClassVar[Mapping[str, Any]] = {**MANY_WAYS, "inner_rate": 0.01, "train_steps": 1}
     quick: ClassVar[Mapping[str, Any]] = {}
+    standard: ClassVar[Mapping[str, Any]] = {}

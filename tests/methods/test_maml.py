@@ -151,10 +151,10 @@ def test_the_paper_decides_by_default(tasks: dict[str, FewShotTask]) -> None:
     assert [adapter.value(n) for n in names] == [0.1, 5, 5, 16]
     photographs = TaskInfo(name="t", kind="classification", n_way=5, k_shot=1, n_query=75, input_shape=(3, 84, 84))
     adapter.setup(photographs, context)
-    assert [adapter.value(n) for n in (*names, "train_queries")] == [0.01, 5, 10, 4, 15]
+    assert [adapter.value(n) for n in (*names, "train_queries")] == [0.05, 5, 10, 4, 15]
     assert adapter._params[0].shape == (27, 32)
     adapter.setup(replace(photographs, k_shot=5), context)
-    assert [adapter.value(n) for n in (*names, "train_queries")] == [0.01, 5, 10, 2, 15]
+    assert [adapter.value(n) for n in (*names, "train_queries")] == [0.05, 5, 10, 2, 15]
     wave = TaskInfo(name="t", kind="regression", n_way=1, k_shot=10, n_query=10, input_shape=(1,), n_outputs=1)
     adapter.setup(wave, context)
     assert [adapter.value(n) for n in ("inner_rate", "train_steps", "meta_batch")] == [0.01, 1, 25]

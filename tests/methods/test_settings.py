@@ -35,6 +35,12 @@ def task(way: int, shot: int, colour: bool) -> TaskInfo:
     )
 
 
+def steps(method: Any, preset: str, info: TaskInfo) -> list[float]:
+    """Return rate and number of inner steps, in meta-training and at test."""
+    found = method.settings_at(preset, info)
+    return [found[key] for key in ("train_rate", "train_steps", "inner_rate", "test_steps")]
+
+
 @pytest.mark.parametrize(
     ("method", "way", "shot", "colour", "expected"),
     [
@@ -78,9 +84,8 @@ def test_quick_training_takes_few_long_steps_and_the_test_more_short_ones(
     method: Any, rate: float, n_steps: int
 ) -> None:
     """On drawings, with few and many ways; elsewhere the paper's."""
-    keys = ("train_rate", "train_steps", "inner_rate", "test_steps")
     few, many, standard, photographs = (
-        [method.settings_at(preset, t)[key] for key in keys]
+        steps(method, preset, t)
         for preset, t in [
             ("quick", task(5, 1, False)),
             ("quick", task(20, 1, False)),
@@ -90,10 +95,32 @@ def test_quick_training_takes_few_long_steps_and_the_test_more_short_ones(
     )
     assert few == many == [rate, n_steps, 0.1, 5]
     assert standard == [0.1, 5, 0.1, 5]
-    assert photographs == [0.01, 5, 0.01, 10]
+    # 0.01 of a loss that is summed over five classes
+    assert photographs == [0.05, 5, 0.05, 10]
 
 
-@pytest.mark.parametrize(("preset", "n_steps", "rate"), [("quick", 5, 0.1), ("standard", 3, 0.4)])
+@pytest.mark.parametrize(
+    ("method", "trained", "papers"),
+    [
+        (MAML, [0.4, 1], [0.4, 3]),
+        (InductiveMAML, [0.4, 1], [0.4, 3]),
+        (ANIL, [0.4, 1], [0.4, 3]),
+        (FirstOrderMAML, [0.1, 3], [0.1, 3]),
+        (ProtoMAML, [0.01, 1], [0.01, 3]),
+    ],
+)
+def test_standard_training_is_the_papers_and_the_test_takes_more_short_steps(
+    method: Any, trained: list[float], papers: list[float]
+) -> None:
+    """Up to 10 ways, on drawings; Proto-MAML keeps the steps of its own at test."""
+    short = papers if method is ProtoMAML else [0.1, 5]
+    assert steps(method, "standard", task(5, 1, False)) == trained + short
+    assert steps(method, "paper", task(5, 1, False)) == trained + papers
+    rate = 0.01 if method is ProtoMAML else 0.05
+    assert steps(method, "standard,threads=1", task(5, 1, True)) == [rate, 5, rate, 10]
+
+
+@pytest.mark.parametrize(("preset", "n_steps", "rate"), [("quick", 5, 0.1), ("standard", 5, 0.1), ("paper", 3, 0.4)])
 def test_steps_at_test_go_with_what_was_learnt(
     preset: str, n_steps: int, rate: float, make_blobs: Any, blob_task: TaskInfo, make_context: Any
 ) -> None:
@@ -153,8 +180,8 @@ def test_a_given_inner_rate_holds_for_training_as_well(
     assert (used["meta_gradient"], used["adapt"]) == rates
 
 
-@pytest.mark.parametrize(("preset", "n_parts"), [("quick", 5), ("standard", 1)])
-def test_quick_meta_sgd_takes_its_step_at_test_in_parts(
+@pytest.mark.parametrize(("preset", "n_parts"), [("quick", 5), ("standard", 5), ("paper", 1)])
+def test_short_of_its_budget_meta_sgd_takes_its_step_at_test_in_parts(
     preset: str, n_parts: int, make_blobs: Any, blob_task: TaskInfo, make_context: Any
 ) -> None:
     """Also where what was learnt is loaded, which knows nothing of the preset."""
@@ -190,7 +217,7 @@ def test_standard_iterations_count_the_tasks_of_a_meta_batch() -> None:
         for preset in ("quick", "standard")
         for way, shot in [(5, 1), (5, 5), (20, 1), (20, 5)]
     }
-    assert [found["standard", *cell] for cell in [(5, 1), (5, 5), (20, 1), (20, 5)]] == [3000, 1200, 600, 120]
+    assert [found["standard", *cell] for cell in [(5, 1), (5, 5), (20, 1), (20, 5)]] == [3000, 800, 400, 80]
     assert [found["quick", *cell] for cell in [(5, 1), (5, 5), (20, 1), (20, 5)]] == [1200, 800, 1000, 200]
 
 
@@ -208,12 +235,12 @@ def test_large_photographs_have_fewer_quick_iterations(method: Any) -> None:
     ("method", "way", "shot", "colour", "expected"),
     [
         (LearnedInitialisation, 5, 1, False, {"meta_batch": 32, "inner_rate": 0.4, "train_steps": 1, "test_steps": 3}),
-        (LearnedInitialisation, 5, 5, True, {"meta_batch": 2, "inner_rate": 0.01, "train_steps": 5, "test_steps": 10}),
+        (LearnedInitialisation, 5, 5, True, {"meta_batch": 2, "inner_rate": 0.05, "train_steps": 5, "test_steps": 10}),
         (FirstOrderMAML, 5, 1, False, {"inner_rate": 0.1, "train_steps": 3, "train_queries": 1}),
-        (FirstOrderMAML, 5, 1, True, {"inner_rate": 0.01, "train_steps": 5, "train_queries": 15}),
-        (ANIL, 5, 1, True, {"meta_batch": 4, "inner_rate": 0.01, "train_steps": 5, "test_steps": 10}),
+        (FirstOrderMAML, 5, 1, True, {"inner_rate": 0.05, "train_steps": 5, "train_queries": 15}),
+        (ANIL, 5, 1, True, {"meta_batch": 4, "inner_rate": 0.05, "train_steps": 5, "test_steps": 10}),
         (MetaSGD, 20, 1, False, {"inner_rate": 0.4, "train_steps": 1, "test_steps": 1}),
-        (MetaSGD, 5, 1, True, {"inner_rate": 0.01, "train_steps": 1, "test_steps": 1, "train_queries": 15}),
+        (MetaSGD, 5, 1, True, {"inner_rate": 0.05, "train_steps": 1, "test_steps": 1, "train_queries": 15}),
         (ProtoMAML, 5, 1, False, {"inner_rate": 0.01, "train_steps": 1}),
         (ProtoMAML, 5, 1, True, {"inner_rate": 0.01, "train_steps": 5}),
         (Reptile, 5, 1, False, {"inner_batch": 10, "train_steps": 5, "train_shots": 10, "test_steps": 50}),
