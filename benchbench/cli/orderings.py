@@ -69,6 +69,11 @@ def orderings(
     n_bad = sum(f.verdict in bad for f in found)
     if n_bad:
         raise GateFailed(f"{n_bad} of {len(found)} orderings are {', '.join(bad[:-1])} or {bad[-1]}")
+    if all(f.difference is None for f in found):
+        raise InputError(
+            f"none of the {plural(len(found), 'ordering')} of suite {spec.name!r} could be checked: each takes "
+            "results of both its methods on the same task and seed; --strict lists what is missing"
+        )
 
 
 def _seeds(text: str) -> set[int]:

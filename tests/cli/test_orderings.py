@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from scipy import stats
 
+from benchbench.cli.orderings import orderings
 from benchbench.errors import GateFailed, InputError
 
 Bench = Callable[..., str]
@@ -191,9 +192,9 @@ def test_only_comparable_results_are_paired(bench: Bench, ordered: Path, land: L
     text = bench("orderings", "--suite", ordered, "--db", db)
     assert "not compared, since orderings are of default parameters: maml(inner_lr=0.1)" in text
     assert "left out: 1 trial of suite version 1, protocol 3, preset long" in text
-    found = findings(bench, ordered, db, "--preset", "long")
+    found = findings(bench, ordered, db, "--preset", "long", raises=InputError)
     assert {f["verdict"] for f in found.values()} == {"missing"}
-    assert findings(bench, ordered, db, "--threads", "2").keys() == found.keys()
+    assert findings(bench, ordered, db, "--threads", "2", raises=InputError).keys() == found.keys()
 
 
 def test_csv_and_markdown_hold_the_same(bench: Bench, ordered: Path, land: Land) -> None:
@@ -238,7 +239,17 @@ def test_what_was_not_run_is_counted_and_listed_only_when_strict(bench: Bench, o
     strict = bench("orderings", "--suite", ordered, "--db", db, "--strict", raises=GateFailed)
     assert "no result of reptile" in strict
     assert "not listed" not in strict
-    nothing = bench(
-        "orderings", "--suite", ordered, "--db", land(*good(maml=None, protonet=None, reptile=None), name="one")
-    )
-    assert "cpu\n\n0 of 3 hold" in nothing
+
+
+def test_that_nothing_could_be_checked_is_an_error_after_the_report(bench: Bench, ordered: Path, land: Land) -> None:
+    db = land(*good(maml=None, protonet=None, reptile=None))
+    assert "cpu\n\n0 of 3 hold" in bench("orderings", "--suite", ordered, "--db", db, raises=InputError)
+    found = findings(bench, ordered, db, raises=InputError)
+    assert [f["verdict"] for f in found.values()] == ["missing"] * 3
+    with pytest.raises(InputError, match=r"^none of the 3 orderings of suite 'pair' could be checked"):
+        orderings(str(ordered), db=db)
+    # what is missing fails where that was asked for
+    bench("orderings", "--suite", ordered, "--db", db, "--strict", raises=GateFailed)
+    # nothing was checked of what is declined either
+    declined = land(*({"method": m, "outcome": "declined"} for m in ("maml", "pixel_nn")), name="declined")
+    bench("orderings", "--suite", ordered, "--db", declined, raises=InputError)
