@@ -25,7 +25,11 @@ def compare(
     head: Annotated[Path, typer.Argument(help="Database or export of the state to judge.")],
     suite: Annotated[str | None, typer.Option("--suite", help="Only this suite.")] = None,
     fail_on_regression: Annotated[
-        bool, typer.Option("--fail-on-regression", help="Exit with 3 if something is worse or missing.")
+        bool,
+        typer.Option(
+            "--fail-on-regression",
+            help="Exit with 3 if something is worse or missing, with 2 if nothing could be compared.",
+        ),
     ] = False,
     margin: Annotated[
         float, typer.Option("--margin", min=0.0, help="Smallest accuracy difference that matters.")
@@ -38,6 +42,7 @@ def compare(
     """Compare two sets of results, paired over episodes (or seeds), with a margin and a test."""
     from benchbench.results.boards import compare_sides
     from benchbench.results.exchange import open_results
+    from benchbench.stats.compare import COMPARED
     from benchbench.stats.compare import compare as judge
 
     check_format(format_)
@@ -52,6 +57,10 @@ def compare(
     bad = [v for v in verdicts if v.verdict in ("worse", "missing")]
     if bad and fail_on_regression:
         raise GateFailed(f"{len(bad)} of {len(verdicts)} comparisons are worse or missing in HEAD")
+    if fail_on_regression and not any(v.verdict in COMPARED for v in verdicts):
+        raise InputError(
+            f"nothing in {base} could be compared with {head}: {_counts(verdicts)}; a gate that compared nothing does not pass"
+        )
 
 
 _HEADERS = ("verdict", "method", "task", "BASE", "HEAD", "HEAD - BASE", "p (Holm)", "n", "seconds")
@@ -63,8 +72,7 @@ def _print_verdicts(verdicts: list[Verdict], margin: float, relative: float) -> 
     right = {i for i, name in enumerate(_HEADERS) if name not in ("verdict", "method", "task")}
     print_that_fits(_HEADERS, [_cells(v) for v in verdicts], right=right, expendable=_EXPENDABLE)
     reasons = [f"{v.verdict}: {v.label} on {v.task}: {v.reason}" for v in verdicts if v.reason and v.verdict != "new"]
-    counts = Counter(v.verdict for v in verdicts)
-    sys.stdout.write("\n" + ", ".join(f"{n} {name}" for name, n in counts.items()) + "\n")
+    sys.stdout.write(f"\n{_counts(verdicts)}\n")
     print_lines(
         [
             *reasons,
@@ -72,6 +80,10 @@ def _print_verdicts(verdicts: list[Verdict], margin: float, relative: float) -> 
             "after Holm's correction; same: the whole 95 % interval lies within the margin",
         ]
     )
+
+
+def _counts(verdicts: list[Verdict]) -> str:
+    return ", ".join(f"{n} {name}" for name, n in Counter(v.verdict for v in verdicts).items())
 
 
 def _cells(verdict: Verdict) -> list[str]:

@@ -11,7 +11,7 @@ from typing import Any
 from benchbench.stats.intervals import t_quantile
 from benchbench.stats.labels import method_label, params_of
 
-__all__ = ["VERDICTS", "Side", "Verdict", "compare", "holm"]
+__all__ = ["COMPARED", "VERDICTS", "Side", "Verdict", "compare", "holm"]
 
 VERDICTS = (
     "worse",
@@ -24,7 +24,10 @@ VERDICTS = (
     "failed in both",
     "declined in both",
 )
-"""`missing`: in BASE but not in HEAD. Only `worse` and `missing` fail the gate."""
+"""`missing`: in BASE but not in HEAD. `worse` and `missing` fail the gate, and so does a comparison with none of `COMPARED`."""
+
+COMPARED = ("worse", "better", "same", "cannot tell")
+"""The verdicts that say something of HEAD against BASE."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from benchbench.cli.compare import compare
 from benchbench.errors import GateFailed, InputError
 
 Bench = Callable[..., str]
@@ -69,6 +70,23 @@ def test_a_result_that_went_missing_fails_the_gate(bench: Bench, base: Path, lan
     assert {m: v["verdict"] for m, v in found.items()} == {"maml": "same", "pixel_nn": "missing", "protonet": "missing"}
     assert "lost it with its workers" in found["pixel_nn"]["reason"]
     bench("compare", base, head, "--fail-on-regression", raises=GateFailed)
+
+
+def test_a_gate_that_compared_nothing_does_not_pass(bench: Bench, base: Path, land: Land) -> None:
+    other = land(
+        {"scores": episodes(0.0, 1), "protocol_version": "4"}, {"method": "siamese", "outcome": "failed"}, name="other"
+    )
+    both = land({"outcome": "failed"}, {"method": "protonet", "outcome": "declined"}, name="both")
+    one = land({"scores": episodes(0.0, 1)}, name="one")
+    for before, after in ((one, other), (both, both)):
+        assert bench("compare", before, after) == bench(
+            "compare", before, after, "--fail-on-regression", raises=InputError
+        )
+        bench("compare", before, after, "--fail-on-regression", "--format", "json", raises=InputError)
+    with pytest.raises(InputError, match=r"could be compared with .*other.duckdb: 1 incomparable, 1 new; a gate that"):
+        compare(one, other, fail_on_regression=True)
+    # what is missing is told by another exit code
+    bench("compare", base, other, "--fail-on-regression", raises=GateFailed)
 
 
 def test_a_wider_margin_forgives(bench: Bench, base: Path, head: Path) -> None:
