@@ -72,7 +72,7 @@ def choose_methods(suite: SuiteSpec, texts: Sequence[str]) -> tuple[MethodReques
     Raises
     ------
     UnknownNameError, InputError
-        For unknown methods or parameters, or a method of another track.
+        For unknown methods or parameters, a method of another track, or one that is named twice with the same parameters.
     """
     everything = [name for name, e in methods().items() if e.card.track == suite.track and e.card.family != DESIGN]
     chosen = list(texts) or list(suite.methods) or everything
@@ -87,7 +87,10 @@ def choose_methods(suite: SuiteSpec, texts: Sequence[str]) -> tuple[MethodReques
             raise InputError(
                 f"method {name!r} is of track {entry.card.track!r}, suite {suite.name!r} of {suite.track!r}"
             )
-        found.append(MethodRequest(entry, params))
+        one = MethodRequest(entry, params)
+        if one in found:
+            raise InputError(f"method {text!r} is named more than once")
+        found.append(one)
     if not found:
         raise InputError(f"there are no methods for track {suite.track!r}")
     return tuple(found)

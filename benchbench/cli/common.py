@@ -6,11 +6,14 @@ import json
 import sys
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from benchbench.errors import InputError
+
+if TYPE_CHECKING:
+    from benchbench.suite_files import SuiteSpec, TaskSpec
 
 __all__ = [
     "DbOption",
@@ -24,6 +27,7 @@ __all__ = [
     "TasksOption",
     "ThreadsOption",
     "check_format",
+    "chosen_tasks",
     "db_path",
     "names_something",
     "print_json",
@@ -103,6 +107,21 @@ def split_list(texts: Iterable[str] | None) -> list[str]:
                 start = i + 1
         items.append(text[start:])
     return [item.strip() for item in items if item.strip()]
+
+
+def chosen_tasks(suite: SuiteSpec, texts: Iterable[str] | None) -> list[TaskSpec]:
+    """Return the tasks of a suite that are named, all of them if none is.
+
+    Raises
+    ------
+    UnknownNameError, InputError
+        If there is no such task, or one is named twice.
+    """
+    names = split_list(texts)
+    for name in names:
+        if names.count(name) > 1:
+            raise InputError(f"task {name!r} is named more than once")
+    return [suite.task(name) for name in names] if names else list(suite.tasks)
 
 
 def print_json(value: Any) -> None:

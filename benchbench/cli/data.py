@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from benchbench.cli.common import FormatOption, TasksOption, check_format, print_json, print_table, split_list
+from benchbench.cli.common import FormatOption, TasksOption, check_format, chosen_tasks, print_json, print_table
 from benchbench.cli.run import interruptible
 from benchbench.cli.tally import duration
 from benchbench.errors import BenchbenchError, DataMissingError, InputError
@@ -147,14 +147,12 @@ def _chosen(suite: str | None, task: list[str] | None) -> list[tuple[SuiteSpec, 
     """Return the suites with those of their tasks that were asked for."""
     from benchbench.suite_files import find_suite, list_suites
 
-    names = split_list(task)
-    if names and suite is None:
+    if task and suite is None:
         raise InputError("--task goes with --suite: tasks are named within their suite")
     found = []
     for name in list(list_suites()) if suite is None else [suite]:
         spec = find_suite(name)
-        tasks = [spec.task(n) for n in names] if names else list(spec.tasks)
-        found.append((spec, tasks))
+        found.append((spec, chosen_tasks(spec, task)))
     return found
 
 

@@ -21,6 +21,7 @@ from benchbench.cli.common import (
     FormatOption,
     SuiteOption,
     check_format,
+    chosen_tasks,
     db_path,
     names_something,
     print_json,
@@ -188,8 +189,7 @@ def _request(
     problem = preset.problem()
     if problem:
         raise InputError(f"{problem} (--fit-seconds, --time-limit)")
-    names = split_list(task)
-    tasks = tuple(suite.task(t) for t in names) if names else suite.tasks
+    tasks = tuple(chosen_tasks(suite, task))
     for one in tasks:
         get_loader(one.loader).check(one.options)
     for role in (suite.scores.baseline, suite.scores.reference):

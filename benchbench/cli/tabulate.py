@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from benchbench.cli.common import DbOption, SuiteOption, TasksOption, split_list
+from benchbench.cli.common import DbOption, SuiteOption, TasksOption, chosen_tasks
 from benchbench.cli.run import Session, interruptible
 from benchbench.errors import InputError
 
@@ -67,8 +67,7 @@ def tabulate(
         raise InputError(f"--time-limit must be a finite number of seconds, got {time_limit}")
     out = out.expanduser()
     design = design or _first_design(spec.track)
-    names = split_list(task)
-    tasks = [spec.task(name) for name in names] if names else list(spec.tasks)
+    tasks = chosen_tasks(spec, task)
     requests = [_request(spec, one, design, configs, time_limit) for one in tasks]
     _make_folder(out)
     store = Store(db.expanduser() if db is not None else _default_db(spec))

@@ -239,6 +239,12 @@ def test_another_budget_is_another_board(folder: Path) -> None:
         (["run", "--suite", "tiny.toml", "--dry-run", "--task", ""], ["--task names no task"]),
         (["run", "--suite", "tiny.toml", "--dry-run", "--seeds", ""], ["whole numbers like 0,1,2, got ''"]),
         (["run", "--suite", "tiny.toml", "--dry-run", "--preset", ""], ["--preset names no preset", "quick"]),
+        (["run", "--suite", "tiny.toml", "--dry-run", "--task", "one,two,one"], ["task 'one' is named more than once"]),
+        (
+            ["run", "--suite", "tiny.toml", "--dry-run", "--method", "noop", "--method", "noop"],
+            ["method 'noop' is named"],
+        ),
+        (["data", "verify", "--suite", "tiny.toml", "--task", "two,two"], ["task 'two' is named more than once"]),
         (["leaderboard", "--suite", "tiny.toml", "--task", ""], ["--task names no task"]),
         (["artefacts", "remove", "--method", ""], ["--method names no method"]),
         (["data", "verify", "--suite", ""], ["unknown suite ''"]),

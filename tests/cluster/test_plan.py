@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from typing import Any
 
 import pytest
 
 from benchbench.cluster.plan import Request, all_trials, choose_methods
-from benchbench.errors import UnknownNameError
+from benchbench.errors import InputError, UnknownNameError
 from benchbench.registry import get_loader, methods
 from benchbench.suite_files import find_suite
 
@@ -32,6 +33,21 @@ def test_all_is_every_method_of_the_track_and_variants_may_be_added() -> None:
 def test_a_method_that_is_not_there_is_suggested() -> None:
     with pytest.raises(UnknownNameError, match="protonet"):
         _names(["protonett"])
+
+
+@pytest.mark.parametrize(
+    ("texts", "named"),
+    [
+        (["pixel_nn", "protonet", "pixel_nn"], "pixel_nn"),
+        (["maml(averages=True)", "maml( averages = True )"], "maml( averages = True )"),
+        (["all", "maml(averages=True)", "maml(averages=True)"], "maml(averages=True)"),
+    ],
+)
+def test_a_method_that_is_named_twice_is_refused(texts: list[str], named: str) -> None:
+    """Each of its trials was run twice."""
+    with pytest.raises(InputError, match=rf"^method {re.escape(repr(named))} is named more than once$"):
+        _names(texts)
+    assert _names(["maml", "maml(averages=True)"]) == ["maml", "maml"]
 
 
 @pytest.mark.parametrize("override", [{"time_limit_seconds": 900.0}, {"threads": 2}, {"test_units": 50}])
