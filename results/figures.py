@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchbench.errors import InputError
 from benchbench.results.boards import suite_facts
-from benchbench.results.exporters.reports import MEANINGS, TITLES, imputation_facts, splits_line
+from benchbench.results.exporters.reports import MEANINGS, TITLES, imputation_facts, splits_line, too_few_methods
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -100,8 +100,8 @@ def _standings(suite: SuiteSpec, board: Board, imputed: Imputed, statistic: str)
 
     found = board_standings(imputed, suite, board, statistic)
     shown = {s.method: s.n_tasks for s in found if s.value is not None}
-    if len(shown) < 2:
-        raise InputError(f"{TITLES[statistic]} needs at least two methods with a common task; there are {len(shown)}")
+    if too_few := too_few_methods(statistic, found):
+        raise InputError(too_few)
     n_tasks = len(imputed.grid.tasks)
     meaning = MEANINGS[statistic]
     caption = [

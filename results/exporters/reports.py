@@ -31,6 +31,7 @@ __all__ = [
     "standings_sheet",
     "task_notes",
     "task_standings_report",
+    "too_few_methods",
 ]
 
 # what places go by, on how much a number rests and whether it was made up: no terminal is too narrow for them
@@ -68,6 +69,8 @@ TITLES = {
 }
 """As column headings; kept apart from `stats.standings`, which needs numpy."""
 LOWER_IS_BETTER = ("rank", "improvability")
+OF_PAIRS = ("winrate", "elo")
+"""Statistics that one method alone has no value of."""
 NO_BOLD = "nothing is in bold: no interval tells the first from the second"
 
 
@@ -461,7 +464,9 @@ def _standing_legend(
             f"(score - baseline) / (reference - baseline), 0 = {suite.scores.baseline}, 1 = {suite.scores.reference},"
             f" frozen in the suite file{how}"
         )
-    if any(s.low is not None for s in found):
+    if too_few := too_few_methods(statistic, found):
+        lines.append(too_few)
+    elif any(s.low is not None for s in found):
         lines.append(
             f"95 %: percentile interval of {n_bootstrap} bootstrap resamples of the tasks, widened for their small number; it says how"
             " far the number would move with other tasks of the kind"
@@ -473,6 +478,15 @@ def _standing_legend(
     # what each row says of its own tasks stands in the table
     common = [n for s in found[:1] for n in s.notes if all(n in other.notes for other in found) and "/" not in n]
     return [*lines, *common, *_marks(board), *board.notes]
+
+
+def too_few_methods(statistic: str, found: Sequence[Standing]) -> str:
+    """Say that no method has a value because there are no two to compare; empty if one has, or needs no other one."""
+    if statistic not in OF_PAIRS or any(s.value is not None for s in found):
+        return ""
+    n = len({s.method for s in found})
+    there = "there is 1 method" if n == 1 else f"no two of the {n} methods have one"
+    return f"{TITLES[statistic]} needs at least two methods with a common task; {there}"
 
 
 MEANINGS = {

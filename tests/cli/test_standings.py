@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from benchbench.cli.plot import plot
 from benchbench.errors import InputError, UnknownNameError
 
 Bench = Callable[..., str]
@@ -51,6 +52,33 @@ def test_statistics_are_what_a_hand_finds(
         assert row["generated_splits"]
         assert row["low"] <= row["value"] + 1e-9
         assert row["value"] <= row["high"] + 1e-9
+
+
+ONE = [row for row in ROWS if row.get("method") == "protonet"]
+APART = [{}, {"task": "waves", "method": "protonet"}]
+
+
+@pytest.mark.parametrize(
+    ("statistic", "recorded", "there"),
+    [
+        ("elo", ONE, "there is 1 method"),
+        ("winrate", ONE, "there is 1 method"),
+        ("elo", APART, "no two of the 2 methods have one"),
+    ],
+)
+def test_where_no_two_methods_can_be_compared_that_is_said(
+    bench: Bench, suite_file: Path, land: Land, statistic: str, recorded: list[dict[str, Any]], there: str
+) -> None:
+    """It said that there is but one task, and a figure that there are no methods."""
+    said = f"needs at least two methods with a common task; {there}"
+    db = land(*recorded)
+    options = ["--suite", suite_file, "--db", db, "--impute", "none"]
+    for by in ("suite", "dataset"):
+        text = bench("leaderboard", *options, "--stat", statistic, "--by", by)
+        assert said in text
+        assert "no interval" not in text
+    with pytest.raises(InputError, match=said):
+        plot(statistic, str(suite_file), db=db, impute="none", format_="json")
 
 
 def test_elo_orders_as_wins_do_and_has_the_mean_that_it_says(bench: Bench, suite_file: Path, land: Land) -> None:
