@@ -63,15 +63,40 @@ def compare(
         )
 
 
-_HEADERS = ("verdict", "method", "task", "BASE", "HEAD", "HEAD - BASE", "p (Holm)", "n", "seconds")
+# columns that are shown where rows differ in them, by the field of a verdict
+_CONDITIONS = {
+    "suite": "suite",
+    "preset": "preset",
+    "threads": "threads",
+    "device": "device",
+    "protocol_version": "protocol",
+}
+_HEADERS = (
+    "verdict",
+    "method",
+    "task",
+    *_CONDITIONS.values(),
+    "BASE",
+    "HEAD",
+    "HEAD - BASE",
+    "p (Holm)",
+    "n",
+    "seconds",
+)
 # what a narrow terminal goes without, the first first
 _EXPENDABLE = ("seconds", "p (Holm)")
 
 
 def _print_verdicts(verdicts: list[Verdict], margin: float, relative: float) -> None:
-    right = {i for i, name in enumerate(_HEADERS) if name not in ("verdict", "method", "task")}
-    print_that_fits(_HEADERS, [_cells(v) for v in verdicts], right=right, expendable=_EXPENDABLE)
-    reasons = [f"{v.verdict}: {v.label} on {v.task}: {v.reason}" for v in verdicts if v.reason and v.verdict != "new"]
+    words = ("verdict", "method", "task", "suite", "preset", "device", "protocol")
+    right = {i for i, name in enumerate(_HEADERS) if name not in words}
+    differing = [name for name in _CONDITIONS if len({getattr(v, name) for v in verdicts}) > 1]
+    print_that_fits(_HEADERS, [_cells(v, differing) for v in verdicts], right=right, expendable=_EXPENDABLE)
+    reasons = [
+        f"{v.verdict}: {v.label} on {v.task}{_conditions(v, differing)}: {v.reason}"
+        for v in verdicts
+        if v.reason and v.verdict != "new"
+    ]
     sys.stdout.write(f"\n{_counts(verdicts)}\n")
     print_lines(
         [
@@ -86,7 +111,12 @@ def _counts(verdicts: list[Verdict]) -> str:
     return ", ".join(f"{n} {name}" for name, n in Counter(v.verdict for v in verdicts).items())
 
 
-def _cells(verdict: Verdict) -> list[str]:
+def _conditions(verdict: Verdict, differing: list[str]) -> str:
+    found = [f"{_CONDITIONS[name]} {getattr(verdict, name)}" for name in differing]
+    return f" ({', '.join(found)})" if found else ""
+
+
+def _cells(verdict: Verdict, differing: list[str]) -> list[str]:
     v = verdict
     difference = "" if v.difference is None else f"{v.difference:+.4f}"
     seconds = [_number(s, 1) or "-" for s in (v.base_seconds, v.head_seconds)]
@@ -94,6 +124,7 @@ def _cells(verdict: Verdict) -> list[str]:
         v.verdict,
         v.label,
         v.task,
+        *(str(getattr(v, name)) if name in differing else "" for name in _CONDITIONS),
         _number(v.base, 4),
         _number(v.head, 4),
         difference if v.ci95 is None else f"{difference} ± {v.ci95:.4f}",

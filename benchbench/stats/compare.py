@@ -64,7 +64,8 @@ class Verdict:
     """The comparison of one method on one task.
 
     `difference` is HEAD minus BASE (above 0: HEAD is better), `ci95` its half-width, `p` the two-sided p-value, `p_holm` the same
-    corrected for the number of comparisons, `n` the number of pairs, `unit` what was paired.
+    corrected for the number of comparisons, `n` the number of pairs, `unit` what was paired. `protocol_version` is BASE's, or HEAD's
+    where BASE has no result.
     """
 
     suite: str
@@ -72,7 +73,9 @@ class Verdict:
     method: str
     params: str
     preset: str
+    threads: int
     device: str
+    protocol_version: str
     verdict: str
     reason: str = ""
     base: float | None = None
@@ -142,7 +145,9 @@ def _measure(base: list[Side], head: list[Side], margin: float, relative: float)
         method=one.method,
         params=one.params,
         preset=one.preset,
+        threads=one.threads,
         device=one.device,
+        protocol_version=one.protocol_version,
         verdict="",
         base_seconds=_mean([s.seconds for s in base if s.outcome == "ok"]),
         head_seconds=_mean([s.seconds for s in head if s.outcome == "ok"]),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -112,6 +113,22 @@ def test_only_one_suite(bench: Bench, land: Land) -> None:
     assert list(verdicts(bench, db, db)) == ["protonet", "maml"]
     assert list(verdicts(bench, db, db, "--suite", "pair")) == ["maml"]
     bench("compare", db, db, "--suite", "nothing", raises=InputError)
+
+
+def test_rows_say_the_conditions_that_they_differ_in(bench: Bench, land: Land) -> None:
+    plain = {"scores": [0.5, 0.6]}
+    one = land(plain, name="one")
+    assert bench("compare", one, one).splitlines()[0].split()[:4] == ["verdict", "method", "task", "BASE"]
+    both = land(plain, {**plain, "preset": "long"}, {**plain, "preset": "long", "device": "cuda"}, name="both")
+    text = bench("compare", both, both)
+    assert text.splitlines()[0].split()[:6] == ["verdict", "method", "task", "preset", "device", "BASE"]
+    assert re.search(r"same +maml +letters +long +cuda +0.5500", text)
+    everything = land(plain, {**plain, "suite": "another", "threads": 2, "protocol_version": "4"}, name="everything")
+    text = bench("compare", everything, one)
+    assert text.splitlines()[0].split()[:7] == ["verdict", "method", "task", "suite", "threads", "protocol", "BASE"]
+    assert "missing: maml on letters (suite another, threads 2, protocol 4): HEAD has no result" in text
+    found = json.loads(bench("compare", everything, one, "--format", "json"))
+    assert [(v["suite"], v["threads"], v["protocol_version"]) for v in found] == [("another", 2, "4"), ("pair", 1, "3")]
 
 
 def test_parameters_are_an_object_in_json(bench: Bench, land: Land) -> None:
