@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from dataclasses import astuple, dataclass
 from typing import TYPE_CHECKING, Any
@@ -22,7 +21,6 @@ __all__ = [
     "SuiteOverview",
     "Trouble",
     "attempt_list",
-    "live_runs",
     "method_failures",
     "method_history",
     "method_results",
@@ -143,34 +141,6 @@ def provenance(results: Readable, suite: str, group: Group) -> dict[tuple[str, s
         )
         for r in rows
     }
-
-
-_RUNS = """
-SELECT runs.*, coalesce(n, 0) AS n_attempts, outcomes, first_trial, last_sign, n_methods
-FROM runs LEFT JOIN (
-    SELECT run_id, count(*) AS n, histogram(outcome) AS outcomes, min(started_at) AS first_trial,
-        max(started_at + wall_seconds) AS last_sign, count(DISTINCT method) AS n_methods
-    FROM attempts GROUP BY run_id
-) USING (run_id)
-ORDER BY started_at DESC, run_id LIMIT $1
-"""
-
-
-def live_runs(results: Readable, limit: int | None = None) -> list[dict[str, Any]]:
-    """Return the runs, newest first, with attempts by outcome and under ``last_sign`` when anything was last heard of them.
-
-    ``first_trial`` is when the first of the attempts that have ended began, None without any. Times are seconds since the epoch.
-    Nobody writes a run's end if it was killed: its state then stays "running".
-    """
-    with results.reading() as con:
-        rows = dicts(con, _RUNS, [limit])
-    for row in rows:
-        row["hardware"] = json.loads(row.pop("hardware_json"))
-        row["user"] = row.pop("user_name")
-        row["outcomes"] = dict(row["outcomes"] or {})
-        updated = row.pop("updated_at") / 1e9
-        row["last_sign"] = max(updated, row["last_sign"] or 0.0)
-    return rows
 
 
 _ATTEMPTS = """

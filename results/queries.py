@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
 from benchbench.errors import InputError
 from benchbench.records import OUTCOMES
 from benchbench.stats.intervals import estimate_of_summary
+from benchbench.stats.labels import whole_duration
 
 if TYPE_CHECKING:
     import duckdb
 
-__all__ = ["BOARD_COLUMNS", "DoneKey", "Readable", "dicts"]
+__all__ = ["BOARD_COLUMNS", "QUIET_SECONDS", "DoneKey", "Readable", "dicts", "is_quiet", "state_text"]
 
 DoneKey = tuple[str, str, str, str]
 """(trial id, adapter source hash, task fingerprint, protocol version)"""
@@ -56,6 +57,19 @@ _COUNTED = (
     "SELECT {columns} FROM attempts WHERE outcome <> 'infra' AND {where}"
     " QUALIFY row_number() OVER (PARTITION BY trial_id ORDER BY started_at DESC, attempt_key) = 1"
 )
+
+_RUNS = """
+SELECT runs.*, coalesce(n, 0) AS n_attempts, outcomes, first_trial, last_sign, n_methods
+FROM runs LEFT JOIN (
+    SELECT run_id, count(*) AS n, histogram(outcome) AS outcomes, min(started_at) AS first_trial,
+        max(started_at + wall_seconds) AS last_sign, count(DISTINCT method) AS n_methods
+    FROM attempts GROUP BY run_id
+) USING (run_id)
+ORDER BY started_at DESC, run_id LIMIT $1
+"""
+
+QUIET_SECONDS = 600.0
+"""A run that says "running" and was not heard of for so long may have been killed."""
 
 
 class Readable(ABC):
@@ -135,24 +149,20 @@ class Readable(ABC):
             return [row[0] for row in con.execute("SELECT DISTINCT suite FROM attempts ORDER BY 1").fetchall()]
 
     def runs(self, limit: int | None = None) -> list[dict[str, Any]]:
-        """Return the runs, newest first, each with its number of attempts by outcome under ``outcomes``."""
+        """Return the runs, newest first, with attempts by outcome and under ``last_sign`` when anything was last heard of them.
+
+        ``first_trial`` is when the first of the attempts that have ended began, None without any. Times are seconds since the epoch.
+        Nobody writes a run's end if it was killed: its state then stays "running" (see `is_quiet`).
+        """
         with self.reading() as con:
-            rows = dicts(con, "SELECT * FROM runs ORDER BY started_at DESC, run_id LIMIT $1", [limit])
-            counts = con.execute(
-                "SELECT run_id, outcome, count(*) FROM attempts WHERE run_id IN (SELECT unnest(CAST($1 AS VARCHAR[])))"
-                " GROUP BY ALL",
-                [[row["run_id"] for row in rows]],
-            ).fetchall()
-        by_run: dict[str, dict[str, int]] = {}
-        for run_id, outcome, n in counts:
-            by_run.setdefault(run_id, {})[outcome] = n
+            rows = dicts(con, _RUNS, [limit])
         for row in rows:
             row["hardware"] = json.loads(row.pop("hardware_json"))
             row["user"] = row.pop("user_name")
-            del row["updated_at"]
-            found = by_run.get(row["run_id"], {})
+            found = row["outcomes"] or {}
             row["outcomes"] = {outcome: found[outcome] for outcome in OUTCOMES if outcome in found}
-            row["n_attempts"] = sum(found.values())
+            updated = row.pop("updated_at") / 1e9
+            row["last_sign"] = max(updated, row["last_sign"] or 0.0)
         return rows
 
     def attempts_of_run(self, run_id: str) -> list[dict[str, Any]]:
@@ -223,6 +233,18 @@ def _whole_attempt(con: duckdb.DuckDBPyConnection, attempt_id: str) -> dict[str,
     ).fetchone()
     row["environment"] = json.loads(versions[0]) if versions else {}
     return row
+
+
+def is_quiet(run: Mapping[str, Any], now: float) -> bool:
+    """Whether a run of `Readable.runs` that says "running" may have been killed."""
+    return bool(run["state"] == "running" and now - run["last_sign"] > QUIET_SECONDS)
+
+
+def state_text(run: Mapping[str, Any], now: float) -> str:
+    """Return the state of a run of `Readable.runs`: a killed one never writes its end, and so still says "running"."""
+    if is_quiet(run, now):
+        return f"running? nothing heard for {whole_duration(now - run['last_sign'])}"
+    return str(run["state"])
 
 
 def dicts(con: duckdb.DuckDBPyConnection, query: str, parameters: Sequence[Any]) -> list[dict[str, Any]]:

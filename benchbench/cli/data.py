@@ -12,8 +12,8 @@ import typer
 
 from benchbench.cli.common import FormatOption, TasksOption, check_format, chosen_tasks, print_json, print_table
 from benchbench.cli.run import interruptible
-from benchbench.cli.tally import duration
 from benchbench.errors import BenchbenchError, DataMissingError, InputError
+from benchbench.stats.labels import whole_duration
 
 if TYPE_CHECKING:
     from benchbench.suite_files import SuiteSpec, TaskSpec
@@ -45,8 +45,10 @@ class Fetching:
     def line(self) -> str:
         """Say what came of the last task and how far it is."""
         row, left = self.rows[-1], self.seconds_left()
-        more = f", about {duration(left)} left" if left else ""
-        return f"[{len(self.rows)}/{self.n_tasks}] {row['task']}: {row['state']} ({duration(row['seconds'])}){more}"
+        more = f", about {whole_duration(left)} left" if left else ""
+        return (
+            f"[{len(self.rows)}/{self.n_tasks}] {row['task']}: {row['state']} ({whole_duration(row['seconds'])}){more}"
+        )
 
 
 def data_fetch(

@@ -8,8 +8,9 @@ from collections import Counter
 from types import TracebackType
 from typing import Any, Self, TextIO
 
-from benchbench.cli.tally import Tally, duration
+from benchbench.cli.tally import Tally
 from benchbench.records import Attempt
+from benchbench.stats.labels import whole_duration
 
 __all__ = ["LiveProgress", "PlainProgress", "Progress", "make_progress"]
 
@@ -135,7 +136,7 @@ class LiveProgress(Progress):
         )
         parts: list[Any] = [
             bar,
-            Text(f"{tally.line()}; {duration(now - tally.started)} so far"),
+            Text(f"{tally.line()}; {whole_duration(now - tally.started)} so far"),
         ]
         if running:
             more = f" and {len(running) - 6} more" if len(running) > 6 else ""

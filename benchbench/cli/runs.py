@@ -63,18 +63,26 @@ def _print_attempts(rows: list[dict[str, Any]]) -> None:
 
 
 def _list_runs(rows: list[dict[str, Any]], format_: str) -> None:
+    from benchbench.results.queries import is_quiet, state_text
+
+    now = time.time()
     if format_ == "json":
-        print_json(rows)
+        print_json([row | {"is_quiet": is_quiet(row, now)} for row in rows])
         return
     if not rows:
         sys.stdout.write("No runs yet. Make one: bench run --suite fewshot\n")
         return
     headers = ["run", "suite", "preset", "state", "began (UTC)", "took", "attempts", "host"]
-    cells = [_run_cells(r) for r in rows]
+    cells = [_run_cells(r, state_text(r, now)) for r in rows]
     if _columns() < 110:
         # what the id begins with, and what is most often one machine
         headers, *cells = [[c for i, c in enumerate(row) if i not in (4, 7)] for row in (headers, *cells)]
     print_table(headers, cells)
+    if any(is_quiet(r, now) for r in rows):
+        sys.stdout.write(
+            "\nA run of which nothing was heard for long may have been killed; nothing that had ended is lost: the same command "
+            "runs the rest.\n"
+        )
 
 
 def _columns() -> int:
@@ -84,13 +92,13 @@ def _columns() -> int:
     return terminal_width() or 200
 
 
-def _run_cells(row: dict[str, Any]) -> list[str]:
+def _run_cells(row: dict[str, Any], state: str) -> list[str]:
     counts = ", ".join(f"{n} {outcome}" for outcome, n in row["outcomes"].items())
     return [
         row["run_id"],
         row["suite"],
         row["preset"],
-        row["state"],
+        state,
         time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(row["started_at"])),
         "" if row["ended_at"] is None else f"{row['ended_at'] - row['started_at']:.0f} s",
         f"{counts or 'none'} of {row['n_trials']}",

@@ -9,8 +9,9 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 
 from benchbench.records import Attempt
+from benchbench.stats.labels import whole_duration
 
-__all__ = ["RunningTrial", "Tally", "duration"]
+__all__ = ["RunningTrial", "Tally"]
 
 # so many are shared out evenly over the slots, and not one by one
 MANY_TRIALS = 500
@@ -72,7 +73,7 @@ class RunningTrial:
         if self.last is not None:
             done = "100 %" if self.last[1] >= 1 else f"{min(99, round(100 * self.last[1]))} %"
             share = f"{self.part} {done}, ".lstrip()
-        return f"{self.method} on {self.task} ({share}{duration(self.elapsed())})"
+        return f"{self.method} on {self.task} ({share}{whole_duration(self.elapsed())})"
 
 
 @dataclass(slots=True)
@@ -152,16 +153,8 @@ class Tally:
     def line(self) -> str:
         """Say in one line how far the run is."""
         left = self.seconds_left()
-        eta = "" if left is None or left < 0.5 or self.n_done == self.n_trials else f", about {duration(left)} left"
+        eta = (
+            "" if left is None or left < 0.5 or self.n_done == self.n_trials else f", about {whole_duration(left)} left"
+        )
         failed = f", {self.n_failed} failed" if self.n_failed else ""
         return f"{self.n_done}/{self.n_trials} trials done, {len(self.running)} running{failed}{eta}"
-
-
-def duration(seconds: float) -> str:
-    """Return "42 s", "3 min 05 s" or "2 h 10 min"."""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60:02} s"
-    return f"{whole // 3600} h {whole % 3600 // 60:02} min"

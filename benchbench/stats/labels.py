@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-__all__ = ["PUBLISHED", "method_label", "params_of", "plural", "published_source", "share_text"]
+__all__ = ["PUBLISHED", "method_label", "params_of", "plural", "published_source", "share_text", "whole_duration"]
 
 PUBLISHED = "published: "
 """The protocol version of imported results is this and their source, so that they never stand beside results measured here."""
@@ -38,3 +38,15 @@ def share_text(share: float) -> str:
 def plural(n: int, word: str) -> str:
     """Return "1 task", "1,200 tasks"."""
     return f"{n:,} {word}{'' if n == 1 else 's'}"
+
+
+def whole_duration(seconds: float) -> str:
+    """Return "42 s", "3 min 05 s", "2 h 10 min" or "3 days 4 h"."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    if whole < 172_800:
+        return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+    return f"{whole // 86_400} days {whole % 86_400 // 3600} h"

@@ -12,6 +12,7 @@ from benchbench.dashboard.views import runs as view
 from benchbench.dashboard.views.common import OUTCOME_WORDS
 from benchbench.errors import InputError
 from benchbench.results import browse
+from benchbench.results.queries import is_quiet, state_text
 from benchbench.stats.labels import plural
 
 PAGE = "runs"
@@ -21,7 +22,7 @@ MOST_RUNS, MOST_ATTEMPTS = 200, 500
 def page() -> None:
     """Show runs, or one of them, or one attempt."""
     source = shell.open_source()
-    rows = browse.live_runs(source.store, MOST_RUNS)
+    rows = source.store.runs(MOST_RUNS)
     attempt = state.text_of("attempt")
     if attempt:
         _attempt(source, attempt)
@@ -33,7 +34,7 @@ def page() -> None:
     st.title("Runs")
     now = time.time()
     for run in rows:
-        if run["state"] == "running" and now - run["last_sign"] <= view.QUIET_SECONDS:
+        if run["state"] == "running" and not is_quiet(run, now):
             share = min(run["n_attempts"] / run["n_trials"], 1.0) if run["n_trials"] else 0.0
             st.progress(share, text=shell.escaped(f"{run['suite']}, {run['run_id']}: {view.progress_text(run, now)}"))
     if not rows:
@@ -52,8 +53,8 @@ def _run(source: shell.Source, run: dict[str, Any] | None, wanted: str) -> None:
     if run is None:
         st.info("No record of this run; its attempts, if there are any, stand below.")
     else:
-        st.caption(f"{view.state_text(run, now)}; {view.progress_text(run, now)}")
-        if run["state"] == "running" and now - run["last_sign"] > view.QUIET_SECONDS:
+        st.caption(f"{state_text(run, now)}; {view.progress_text(run, now)}")
+        if is_quiet(run, now):
             st.warning(
                 "Nothing was heard of this run for long. If it was killed, nothing that had ended is lost: the same command "
                 "runs the rest.",

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from benchbench.results.exporters.reports import generated_tasks
-from benchbench.stats.labels import plural
+from benchbench.stats.labels import plural, whole_duration
 
 if TYPE_CHECKING:
     from benchbench.dashboard.data import BoardData
@@ -90,14 +90,7 @@ def duration(seconds: float | None) -> str:
         return "< 0.01 s"
     if seconds < 10:
         return f"{seconds:.2g} s" if seconds < 1 else f"{seconds:.1f} s"
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60:02d} s"
-    if whole < 172_800:
-        return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
-    return f"{whole // 86_400} days {whole % 86_400 // 3600} h"
+    return whole_duration(seconds)
 
 
 def taken(seconds: float) -> str:

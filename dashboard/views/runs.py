@@ -18,30 +18,19 @@ from benchbench.dashboard.views.common import (
     ran_on,
     taken,
 )
+from benchbench.results.queries import is_quiet, state_text
 from benchbench.stats.labels import method_label, plural
 
 __all__ = [
-    "QUIET_SECONDS",
     "attempt_facts",
     "attempts_table",
     "phase_figure",
     "progress_text",
     "run_facts",
     "runs_table",
-    "state_text",
     "unit_figure",
     "versions_table",
 ]
-
-QUIET_SECONDS = 600.0
-"""A run that says "running" and was not heard of for so long may have been killed."""
-
-
-def state_text(run: Mapping[str, Any], now: float) -> str:
-    """Return the state of a run: a killed one never writes its end, and so still says "running"."""
-    if run["state"] == "running" and now - run["last_sign"] > QUIET_SECONDS:
-        return f"running? nothing heard for {duration(now - run['last_sign'])}"
-    return str(run["state"])
 
 
 def progress_text(run: Mapping[str, Any], now: float) -> str:
@@ -50,7 +39,7 @@ def progress_text(run: Mapping[str, Any], now: float) -> str:
     text = f"{done:,} of {plural(n, 'trial')}"
     # what comes before the first trial is done once
     took = run["last_sign"] - (run["first_trial"] or run["started_at"])
-    if run["state"] == "running" and 0 < done < n and took > 0 and now - run["last_sign"] <= QUIET_SECONDS:
+    if run["state"] == "running" and 0 < done < n and took > 0 and not is_quiet(run, now):
         text += f", about {duration(took / done * (n - done))} left"
     return text
 

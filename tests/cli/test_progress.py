@@ -12,6 +12,7 @@ from benchbench.cli import progress, tally
 from benchbench.cli.progress import PlainProgress
 from benchbench.cli.tally import Tally
 from benchbench.records import Attempt
+from benchbench.stats.labels import whole_duration
 
 Ended = Callable[..., Attempt]
 
@@ -231,4 +232,4 @@ def test_plain_lines_come_less_often_the_longer_it_takes(clock: Clock) -> None:
     ],
 )
 def test_durations_round_up_to_the_next_unit(seconds: float, text: str) -> None:
-    assert tally.duration(seconds) == text
+    assert whole_duration(seconds) == text

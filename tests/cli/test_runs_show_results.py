@@ -70,6 +70,21 @@ def test_runs_are_listed_newest_first(db: Path) -> None:
     assert len(json.loads(bench("runs", "--db", db, "--limit", 1, "--format", "json").stdout)) == 1
 
 
+def test_a_run_of_which_nothing_was_heard_may_have_been_killed(db: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It stayed "running" for ever; the dashboard said that it was quiet."""
+    killed, ended = json.loads(bench("runs", "--db", db, "--format", "json").stdout)
+    assert (killed["state"], killed["is_quiet"], ended["is_quiet"]) == ("running", False, False)
+    assert "killed" not in bench("runs", "--db", db).stdout
+    # the record was made just now
+    now = killed["last_sign"] + 3 * 86_400.0
+    monkeypatch.setattr("benchbench.cli.runs.time.time", lambda: now)
+    text = bench("runs", "--db", db).stdout
+    assert "running? nothing heard for 3 days 0 h" in text
+    assert "may have been killed; nothing that had ended is lost: the same command runs the rest" in text
+    killed, ended = json.loads(bench("runs", "--db", db, "--format", "json").stdout)
+    assert (killed["state"], killed["is_quiet"], ended["is_quiet"]) == ("running", True, False)
+
+
 def test_the_attempts_of_a_run(db: Path) -> None:
     lines = lines_of("runs", "20260101", "--db", db)
     assert len(lines) == 4

@@ -93,7 +93,7 @@ def test_reading_everything_holds_the_file_for_moments_only(trio: Store, monkeyp
     monkeypatch.setattr(store, "attach", timed)
     suite = data.load_suite(trio, "trio")
     data.load_board(trio, suite, data.Choice())
-    browse.live_runs(trio)
+    trio.runs()
     assert held
     # nothing is open now: another connection may write at once
     with duckdb.connect(str(trio.path)) as con:

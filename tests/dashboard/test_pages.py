@@ -203,7 +203,7 @@ def test_a_run_that_has_begun_but_ended_nothing(tmp_path: Path, monkeypatch: pyt
         assert not app.exception, name
     assert any("A run has begun" in i.value for i in open_page("leaderboard").info)
     # what is left of a run that was killed, long after
-    monkeypatch.setattr("benchbench.dashboard.views.runs.QUIET_SECONDS", -1.0)
+    monkeypatch.setattr("benchbench.results.queries.QUIET_SECONDS", -1.0)
     assert any("Nothing was heard" in w.value for w in open_page("runs", run="run").warning)
 
 

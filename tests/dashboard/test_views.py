@@ -23,6 +23,7 @@ from benchbench.results import browse
 from benchbench.results.boards import seed_curves, suite_facts
 from benchbench.results.browse import Provenance
 from benchbench.results.exporters.text import as_csv
+from benchbench.results.queries import QUIET_SECONDS, state_text
 from benchbench.results.store import Store
 from benchbench.stats.anytime import AnytimeTable, Incumbents
 from benchbench.stats.curves import curve_panels
@@ -248,12 +249,12 @@ def test_trade_off(board: data.BoardData) -> None:
 
 
 def test_runs_say_when_nothing_was_heard(trio: Store) -> None:
-    (run,) = browse.live_runs(trio)
+    (run,) = trio.runs()
     heard = run["last_sign"]
-    assert runs.state_text(run, heard + 5) == "running"
+    assert state_text(run, heard + 5) == "running"
     assert "left" in runs.progress_text(run, heard + 5)
-    assert "nothing heard for" in runs.state_text(run, heard + 2 * runs.QUIET_SECONDS)
-    assert "left" not in runs.progress_text(run, heard + 2 * runs.QUIET_SECONDS)
+    assert "nothing heard for" in state_text(run, heard + 2 * QUIET_SECONDS)
+    assert "left" not in runs.progress_text(run, heard + 2 * QUIET_SECONDS)
     table = runs.runs_table([run], heard)
     assert table.records()[0]["Attempts"] == "36/40"
     assert "3 failed" in table.records()[0]["Outcomes"]
