@@ -166,24 +166,22 @@ class Readable(ABC):
         return rows
 
     def attempts_of_run(self, run_id: str) -> list[dict[str, Any]]:
-        """Return the attempts of one run in the order they began, short: id, task, method, outcome, score, error, seconds.
+        """Return the attempts of one run in the order they began, short: id, conditions, task, method, outcome, score, error, seconds.
 
         `ci95` is the half-width of the score's 95 % interval over the units of this attempt, None where it cannot be known.
         """
         with self.reading() as con:
             rows = dicts(
                 con,
-                "SELECT attempt_id, task, method, params_json AS params, seed, try_number, outcome, metric, score, score_sd,"
-                " n_units, unit, seconds, error_type, error_message FROM attempts WHERE run_id = $1"
-                " ORDER BY started_at, attempt_id",
+                "SELECT attempt_id, suite, suite_version, protocol_version, preset, threads, device, task, method,"
+                " params_json AS params, seed, try_number, outcome, metric, score, score_sd, n_units, unit, seconds, error_type,"
+                " error_message FROM attempts WHERE run_id = $1 ORDER BY started_at, attempt_id",
                 [run_id],
             )
         for row in rows:
             row["params"] = json.loads(row["params"])
-            deviation = row.pop("score_sd")
-            row["ci95"] = (
-                None if row["score"] is None else estimate_of_summary(row["score"], deviation, row["n_units"]).ci95
-            )
+            row["ci95"] = _ci95(row)
+            del row["score_sd"]
         return rows
 
     def attempt(self, prefix: str) -> dict[str, Any]:
@@ -218,6 +216,7 @@ def _ambiguous(prefix: str, ids: Sequence[tuple[Any, ...]]) -> str:
 def _whole_attempt(con: duckdb.DuckDBPyConnection, attempt_id: str) -> dict[str, Any]:
     row = dicts(con, "SELECT * FROM attempts WHERE attempt_key = md5_number_lower($1)", [attempt_id])[0]
     key = [row.pop("attempt_key")]
+    row["ci95"] = _ci95(row)
     row["params"] = json.loads(row.pop("params_json"))
     row["budget"] = json.loads(row.pop("budget_json"))
     named = con.execute("SELECT kind, name, value FROM metrics WHERE attempt_key = $1", key).fetchall()
@@ -233,6 +232,13 @@ def _whole_attempt(con: duckdb.DuckDBPyConnection, attempt_id: str) -> dict[str,
     ).fetchone()
     row["environment"] = json.loads(versions[0]) if versions else {}
     return row
+
+
+def _ci95(attempt: Mapping[str, Any]) -> float | None:
+    """Return the half-width of the interval of a score over the attempt's own units, None where it cannot be known."""
+    if attempt["score"] is None:
+        return None
+    return estimate_of_summary(attempt["score"], attempt["score_sd"], attempt["n_units"]).ci95
 
 
 def is_quiet(run: Mapping[str, Any], now: float) -> bool:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from benchbench.suite_files import SuiteSpec, TaskSpec
 
 __all__ = [
+    "CONDITIONS",
     "DbOption",
     "DeviceOption",
     "FilterOption",
@@ -34,6 +35,16 @@ __all__ = [
     "print_table",
     "split_list",
 ]
+
+
+CONDITIONS = {
+    "suite": "suite",
+    "preset": "preset",
+    "threads": "threads",
+    "device": "device",
+    "protocol_version": "protocol",
+}
+"""What trials are told apart by besides method, task and seed, as a reader calls it: shown row by row where rows differ in it."""
 
 
 def names_something(param: typer.CallbackParam, value: list[str] | None) -> list[str] | None:

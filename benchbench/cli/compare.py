@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from benchbench.cli.common import FormatOption, check_format, print_json
+from benchbench.cli.common import CONDITIONS, FormatOption, check_format, print_json
 from benchbench.cli.tables import print_lines, print_that_fits
 from benchbench.errors import GateFailed, InputError
 from benchbench.stats.labels import plural
@@ -63,19 +63,11 @@ def compare(
         )
 
 
-# columns that are shown where rows differ in them, by the field of a verdict
-_CONDITIONS = {
-    "suite": "suite",
-    "preset": "preset",
-    "threads": "threads",
-    "device": "device",
-    "protocol_version": "protocol",
-}
 _HEADERS = (
     "verdict",
     "method",
     "task",
-    *_CONDITIONS.values(),
+    *CONDITIONS.values(),
     "BASE",
     "HEAD",
     "HEAD - BASE",
@@ -90,7 +82,7 @@ _EXPENDABLE = ("seconds", "p (Holm)")
 def _print_verdicts(verdicts: list[Verdict], margin: float, relative: float) -> None:
     words = ("verdict", "method", "task", "suite", "preset", "device", "protocol")
     right = {i for i, name in enumerate(_HEADERS) if name not in words}
-    differing = [name for name in _CONDITIONS if len({getattr(v, name) for v in verdicts}) > 1]
+    differing = [name for name in CONDITIONS if len({getattr(v, name) for v in verdicts}) > 1]
     print_that_fits(_HEADERS, [_cells(v, differing) for v in verdicts], right=right, expendable=_EXPENDABLE)
     reasons = [
         f"{v.verdict}: {v.label} on {v.task}{_conditions(v, differing)}: {v.reason}"
@@ -112,7 +104,7 @@ def _counts(verdicts: list[Verdict]) -> str:
 
 
 def _conditions(verdict: Verdict, differing: list[str]) -> str:
-    found = [f"{_CONDITIONS[name]} {getattr(verdict, name)}" for name in differing]
+    found = [f"{CONDITIONS[name]} {getattr(verdict, name)}" for name in differing]
     return f" ({', '.join(found)})" if found else ""
 
 
@@ -124,7 +116,7 @@ def _cells(verdict: Verdict, differing: list[str]) -> list[str]:
         v.verdict,
         v.label,
         v.task,
-        *(str(getattr(v, name)) if name in differing else "" for name in _CONDITIONS),
+        *(str(getattr(v, name)) if name in differing else "" for name in CONDITIONS),
         _number(v.base, 4),
         _number(v.head, 4),
         difference if v.ci95 is None else f"{difference} ± {v.ci95:.4f}",

@@ -9,13 +9,27 @@ from typing import Annotated, Any
 
 import typer
 
-from benchbench.cli.common import DbOption, FormatOption, check_format, db_path, print_json, print_table
+from benchbench.cli.common import CONDITIONS, DbOption, FormatOption, check_format, db_path, print_json, print_table
 from benchbench.errors import InputError
 from benchbench.stats.labels import plural
 
 __all__ = ["runs"]
 
-_HEADERS = ["attempt", "method", "task", "seed", "try", "outcome", "metric", "score", "± 95 %", "n", "seconds", "error"]
+_HEADERS = [
+    "attempt",
+    "method",
+    "task",
+    *CONDITIONS.values(),
+    "seed",
+    "try",
+    "outcome",
+    "metric",
+    "score",
+    "± 95 %",
+    "n",
+    "seconds",
+    "error",
+]
 # what a narrow terminal goes without, the first first
 _EXPENDABLE = ("try", "seconds", "seed")
 ROOM_FOR_ERRORS = 24
@@ -50,15 +64,24 @@ def runs(
 def _print_attempts(rows: list[dict[str, Any]]) -> None:
     from benchbench.cli.tables import narrowed
 
+    values = {name: {r[key] for r in rows} for key, name in CONDITIONS.items()}
+    shared = [name for name, found in values.items() if len(found) < 2]
+    # published results do not say all of them
+    facts = [f"{name} {value}" for name in shared for value in values[name] if value]
+    if facts:
+        sys.stdout.write(f"{', '.join(facts)}\n\n")
     cells = [_attempt_cells(r) for r in rows]
     # errors come last, and take what room there is
-    shown = narrowed(_HEADERS, cells, range(len(_HEADERS) - 1), _EXPENDABLE, _columns() - ROOM_FOR_ERRORS - 2)
+    others = [i for i, name in enumerate(_HEADERS[:-1]) if name not in shared]
+    shown = narrowed(_HEADERS, cells, others, _EXPENDABLE, _columns() - ROOM_FOR_ERRORS - 2)
     used = sum(max(len(row[i]) for row in [_HEADERS, *cells]) + 2 for i in shown)
     room = max(_columns() - used, ROOM_FOR_ERRORS)
     for row in cells:
         row[-1] = row[-1] if len(row[-1]) <= room else row[-1][: room - 3] + "..."
     shown.append(len(_HEADERS) - 1)
-    right = [at for at, i in enumerate(shown) if _HEADERS[i] in ("seed", "try", "score", "± 95 %", "n", "seconds")]
+    right = [
+        at for at, i in enumerate(shown) if _HEADERS[i] in ("threads", "seed", "try", "score", "± 95 %", "n", "seconds")
+    ]
     print_table([_HEADERS[i] for i in shown], [[row[i] for i in shown] for row in cells], right)
 
 
@@ -116,6 +139,7 @@ def _attempt_cells(row: dict[str, Any]) -> list[str]:
         row["attempt_id"][:10],
         method_label(row["method"], json.dumps(row["params"])),
         row["task"],
+        *(str(row[key]) for key in CONDITIONS),
         str(row["seed"]),
         str(row["try_number"]),
         row["outcome"],

@@ -14,7 +14,18 @@ from benchbench.cli.common import DbOption, FormatOption, check_format, db_path,
 __all__ = ["show"]
 
 # shown apart, or only in JSON
-_APART = ("params", "budget", "metrics", "phases", "curve", "unit_scores", "environment", "traceback", "log_tail")
+_APART = (
+    "ci95",
+    "params",
+    "budget",
+    "metrics",
+    "phases",
+    "curve",
+    "unit_scores",
+    "environment",
+    "traceback",
+    "log_tail",
+)
 
 
 def show(
@@ -33,6 +44,8 @@ def show(
     for name, value in found.items():
         if name not in _APART and value not in (None, ""):
             _line(name, _time(value) if name == "started_at" else value)
+        if name == "score" and found["ci95"] is not None:
+            _line("± 95 %", found["ci95"])
     for name in ("params", "budget", "metrics", "phases", "environment"):
         _line(name, ", ".join(f"{k} {_short(v)}" for k, v in found[name].items()) or "none")
     _scores(found["unit_scores"], found["unit"])

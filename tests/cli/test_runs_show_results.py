@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -87,6 +88,8 @@ def test_a_run_of_which_nothing_was_heard_may_have_been_killed(db: Path, monkeyp
 
 def test_the_attempts_of_a_run(db: Path) -> None:
     lines = lines_of("runs", "20260101", "--db", db)
+    assert lines[:2] == ["suite tiny, preset quick, threads 1, device cpu, protocol 1", ""]
+    lines = lines[2:]
     assert len(lines) == 4
     failed = next(line for line in lines if "broken" in line)
     assert "ValueError: no" in failed
@@ -112,8 +115,21 @@ def test_the_attempts_of_a_run(db: Path) -> None:
     assert (rows["maml"]["metric"], rows["maml"]["n_units"], rows["maml"]["unit"]) == ("accuracy", 2, "episode")
     assert rows["maml"]["ci95"] == pytest.approx(3.1766, abs=1e-4)
     assert (rows["broken"]["params"], rows["broken"]["ci95"]) == ({}, None)
+    names = ("suite", "suite_version", "protocol_version", "preset", "threads", "device")
+    assert [rows["maml"][name] for name in names] == ["tiny", "1", "1", "quick", 1, "cpu"]
     assert isinstance(bench("runs", "2026", "--db", db).exception, InputError)
     assert isinstance(bench("runs", "x", "--db", db).exception, InputError)
+
+
+def test_attempts_of_a_run_say_the_conditions_that_they_differ_in(db: Path) -> None:
+    """As those of imported results do, where one run holds several suites."""
+    Store(db).land_attempts([attempt("cd", suite="other", preset="long", threads=2)])
+    lines = lines_of("runs", "20260101", "--db", db)
+    assert lines[0] == "device cpu, protocol 1"
+    assert lines[2].split()[:7] == ["attempt", "method", "task", "suite", "preset", "threads", "seed"]
+    assert next(line for line in lines if line.startswith("cd")).split()[3:6] == ["other", "long", "2"]
+    # one without attempts differs in nothing
+    assert lines_of("runs", "20260102", "--db", db)[0].split()[:4] == ["attempt", "method", "task", "seed"]
 
 
 def test_a_narrow_terminal_goes_without_columns_but_never_without_the_metric(
@@ -121,7 +137,7 @@ def test_a_narrow_terminal_goes_without_columns_but_never_without_the_metric(
 ) -> None:
     monkeypatch.setattr("benchbench.cli.runs._columns", lambda: 80)
     lines = lines_of("runs", "20260101", "--db", db)
-    assert lines[0].split()[:5] == ["attempt", "method", "task", "outcome", "metric"]
+    assert lines[2].split()[:5] == ["attempt", "method", "task", "outcome", "metric"]
     assert any("accuracy" in line and "2 episodes" in line for line in lines)
 
 
@@ -142,6 +158,10 @@ def test_show_as_json_is_json_even_with_nan(db: Path) -> None:
     assert found["curve"] == [{"step": 10, "seconds": 1.5, "metric": "loss", "value": None}]
     assert found["unit_scores"] == [0.5, 1.0]
     assert found["params"] == {"lr": 0.5}
+    # as of `bench runs`
+    assert found["ci95"] == pytest.approx(3.1766, abs=1e-4)
+    assert re.search(r"^score +0.75\n± 95 % +3\.176", bench("show", "ab34", "--db", db).stdout, re.MULTILINE)
+    assert json.loads(bench("show", "ab12", "--db", db, "--format", "json").stdout)["ci95"] is None
 
 
 def test_an_ambiguous_id_lists_what_it_may_be(db: Path) -> None:
