@@ -12,9 +12,10 @@ import os
 import sys
 import warnings
 from pathlib import Path
-from typing import Annotated, TextIO
+from typing import Annotated, Any, TextIO
 
 import typer
+from typer.core import TyperGroup
 
 from benchbench import __version__
 from benchbench.cli import (
@@ -49,8 +50,44 @@ READER_LEFT = 141
 _PLAIN = "benchbench.plain"
 _PLAINLY = {"±": "+-", "≥": ">=", "→": "->"}
 
+
+class _Commands(TyperGroup):
+    """The commands; of a number that cannot be read, or is out of range, they say what was got, which typer does not."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except typer.BadParameter as error:
+            message = _bad_number(error)
+            if not message:
+                raise
+            raise InputError(message) from error
+
+
+def _bad_number(error: typer.BadParameter) -> str:
+    """Return what a number was expected to be and what was got; empty if the error is of something else."""
+    # of pydantic, with which typer reads values
+    details: list[dict[str, Any]] = getattr(error.__cause__, "errors", list)()
+    option = error.param
+    if not details or option is None:
+        return ""
+    least, most = getattr(option, "min", None), getattr(option, "max", None)
+    kind, given = details[0]["type"], details[0]["input"]
+    if kind.startswith("int") or isinstance(least, int):
+        number = "a whole number"
+    elif kind.startswith("float") or least is not None:
+        number = "a number"
+    else:
+        return ""
+    if least is not None:
+        number += f" of {least:g} or more" if most is None else f" from {least:g} to {most:g}"
+    got = repr(given) if kind.endswith("_parsing") else given
+    return f"{option.opts[0]} expects {number}, got {got}"
+
+
 app = typer.Typer(
     name="bench",
+    cls=_Commands,
     help="Benchmark methods that learn how to learn, and read honest leaderboards.",
     no_args_is_help=True,
     add_completion=False,

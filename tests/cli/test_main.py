@@ -10,6 +10,10 @@ import time
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
+
+from benchbench.cli.main import app
+from benchbench.errors import InputError
 
 
 def shell(command: str, folder: Path) -> tuple[int, str]:
@@ -60,6 +64,33 @@ def test_what_the_encoding_of_the_output_lacks_is_said_otherwise(tmp_path: Path,
         timeout=60,
     )
     assert (done.returncode, done.stdout.decode(encoding).strip()) == (0, expected), done.stderr.decode()
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        ("run --suite smoke --workers 0", "--workers expects a whole number of 1 or more, got 0"),
+        ("runs --limit abc", "--limit expects a whole number of 1 or more, got 'abc'"),
+        ("leaderboard --suite smoke --threads 1.5", "--threads expects a whole number, got '1.5'"),
+        ("compare a b --margin nan", "--margin expects a number of 0 or more, got nan"),
+        ("compare a b --margin=-1", "--margin expects a number of 0 or more, got -1"),
+        ("anytime --suite hpo --target 2", "--target expects a number from 0 to 1, got 2"),
+        ("dashboard --port 99999", "--port expects a whole number from 1 to 65535, got 99999"),
+        ("run --suite smoke --fit-seconds soon", "--fit-seconds expects a number, got 'soon'"),
+        # of a command in a group
+        ("data fetch", None),
+        ("runs --limitt 3", None),
+    ],
+)
+def test_a_number_that_cannot_be_used_is_said(command: str, said: str | None) -> None:
+    """What was got was not said; other mistakes are still told by typer, with how to get help."""
+    result = CliRunner().invoke(app, command.split())
+    if said is None:
+        assert (result.exit_code, type(result.exception)) == (2, SystemExit)
+        assert "--help' for help" in result.output
+    else:
+        assert isinstance(result.exception, InputError)
+        assert str(result.exception) == said
 
 
 def test_an_interrupt_while_modules_are_imported(tmp_path: Path) -> None:
