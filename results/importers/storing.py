@@ -101,9 +101,12 @@ def import_published(
     if not source:
         raise InputError("say where the results were published: --source ADDRESS_OR_CITATION")
     suites = list(suites)
+    for suite in suites:
+        _check_name(suite.name)
+    # not before: what is refused leaves no empty database behind
     store.open_for_writing()
     for suite in suites:
-        _check_name(store, suite.name, source)
+        _check_source(store, suite.name, source)
     reports = []
     for suite in suites:
         run_id, started_at = _run_of(store, suite, source)
@@ -133,11 +136,14 @@ def import_published(
     return reports
 
 
-def _check_name(store: Readable, name: str, source: str) -> None:
+def _check_name(name: str) -> None:
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
         raise InputError(f"{name!r} is no name for a suite (letters, digits, dot, dash, underscore)")
     if name in list_suites():
         raise InputError(f"{name} is the name of a suite file; published results need another: --suite NAME")
+
+
+def _check_source(store: Readable, name: str, source: str) -> None:
     with store.reading() as con:
         rows = con.execute("SELECT DISTINCT protocol_version FROM attempts WHERE suite = $1", [name]).fetchall()
     for (protocol,) in rows:

@@ -28,7 +28,8 @@ def find_any_suite(name: str, results: Readable) -> SuiteSpec:
         return find_suite(name)
     published = published_suites(results)
     if name not in published:
-        raise UnknownNameError("suite", name, [*files, *published], "List them with: bench list suites")
+        imported = f"; imported here: {', '.join(published)}" if published else ""
+        raise UnknownNameError("suite", name, [*files, *published], f"List them with: bench list suites{imported}")
     with results.reading() as con:
         rows = con.execute(
             "SELECT task, min(track) FROM attempts WHERE suite = $1 GROUP BY task ORDER BY task", [name]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -193,9 +194,20 @@ def test_another_source_needs_another_name(store: Store, tmp_path: Path) -> None
         bring_in(store, [PublishedSuite(name="a b", track="automl", results=suites[0].results)])
 
 
+def test_what_is_refused_leaves_no_database_behind(tmp_path: Path) -> None:
+    (one,) = read_long(write_csv(tmp_path / "long.csv", LONG))
+    store = Store(tmp_path / "new" / "results.duckdb")
+    for name in ("smoke", "a b"):
+        with pytest.raises(InputError):
+            bring_in(store, [one, replace(one, name=name)])
+    assert not store.path.parent.exists()
+
+
 def test_no_suite_of_that_name(store: Store, tmp_path: Path) -> None:
     bring_in(store, read_long(write_csv(tmp_path / "long.csv", LONG)))
-    with pytest.raises(UnknownNameError, match="did you mean 'elsewhere'"):
+    with pytest.raises(
+        UnknownNameError, match=r"did you mean 'elsewhere'.*bench list suites; imported here: elsewhere$"
+    ):
         find_any_suite("elsewhre", store)
     assert find_any_suite("smoke", store).version != "published"
 
