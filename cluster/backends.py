@@ -29,6 +29,7 @@ __all__ = [
     "default_workers",
     "embedded",
     "resolve_device",
+    "too_many_threads",
 ]
 
 CONNECT_SECONDS = 10
@@ -40,7 +41,22 @@ _LOOPBACK: dict[str, Any] = {"host": "127.0.0.1", "dashboard": False, "dashboard
 
 def default_workers(threads: int) -> int:
     """Return how many trials of so many threads this machine can run side by side."""
-    return max(1, len(os.sched_getaffinity(0)) // threads)
+    return max(1, _n_cores() // threads)
+
+
+def too_many_threads(threads: int) -> str:
+    """Say that trials have more threads than this process may use cores; empty if they have not."""
+    n_cores = _n_cores()
+    if threads <= n_cores:
+        return ""
+    there = "is 1 core" if n_cores == 1 else f"are {n_cores} cores"
+    return (
+        f"trials have {threads} threads each, but there {there} here: they take longer than on a machine with as many"
+    )
+
+
+def _n_cores() -> int:
+    return len(os.sched_getaffinity(0))
 
 
 def check_workers(workers: int | None, cluster: str | None) -> None:

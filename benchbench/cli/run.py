@@ -113,7 +113,7 @@ def run(
 ) -> None:
     """Run methods over a suite; what is already recorded is not run again."""
     from benchbench.checkpoints import interval_seconds
-    from benchbench.cluster.backends import check_workers, resolve_device
+    from benchbench.cluster.backends import check_workers, resolve_device, too_many_threads
     from benchbench.cluster.plan import check_devices
     from benchbench.results.store import Store
 
@@ -142,6 +142,9 @@ def run(
     )
     if found_device != "auto":  # else the cluster says it
         check_devices(request.methods, found_device)
+    # workers of a cluster have cores of their own
+    if cluster is None and (problem := too_many_threads(request.preset.threads)):
+        sys.stderr.write(f"warning: {problem}\n")
     store = Store(db_path(db))
     if not dry_run:
         store.open_for_writing()

@@ -182,6 +182,16 @@ def test_an_override_by_what_the_preset_says_anyway_is_no_other_budget(folder: P
     assert presets("--iterations", "5") == {"quick,iterations=5"}
 
 
+def test_more_threads_than_cores_are_said_and_run(folder: Path) -> None:
+    arguments = run_arguments("--task", "one", "--method", "noop", "--quiet")
+    assert bench(folder, *arguments, "--threads", "1").stderr == ""
+    n_cores = len(os.sched_getaffinity(0))
+    done = bench(folder, *arguments, "--threads", "999")
+    there = "is 1 core" if n_cores == 1 else f"are {n_cores} cores"
+    assert f"warning: trials have 999 threads each, but there {there} here" in done.stderr
+    assert "noop" in done.stdout
+
+
 def test_dry_run_writes_nothing(folder: Path) -> None:
     done = bench(folder, *run_arguments("--dry-run", "--method", "noop"))
     assert "2 trials to run, 0 recorded already" in done.stdout
