@@ -46,9 +46,9 @@ QUICK_META_BATCH = 2
 QUICK: Mapping[str, Any] = {"train_steps": 1, "train_rate": 0.4, "test_steps": 5, "inner_rate": 0.1}
 # the same at test, while meta-training is as the paper's
 STANDARD: Mapping[str, Any] = {"test_steps": 5, "inner_rate": 0.1}
-# of the quick and standard presets: at most so many, and images of the support sets of one task, times inner steps, over all; where there
-# are twice as many tasks, half: with 5 ways and 5 shots an iteration of 32 tasks takes 1.2 to 1.7 s of one core of an AMD EPYC, and the
-# standard preset allows 1,800 s
+# of the quick and standard presets, for MAML: at most so many, and images of the support sets of one task, times inner steps, over all;
+# where there are twice as many tasks, half: with 5 ways and 5 shots an iteration of 32 tasks takes 1.2 to 1.7 s of one core of an AMD
+# EPYC, and the standard preset allows 1,800 s. Other methods have as many as take about as long (see `cost`)
 ITERATIONS = {"quick": (1200, 20_000), "standard": (3000, 40_000)}
 ITERATIONS_META_BATCH = 16
 REGRESSION_ITERATIONS = {"quick": 4000, "standard": 20_000, "paper": 70_000}
@@ -87,8 +87,6 @@ class LearnedInitialisation(InitialisationAdapter):
     """What the quick preset, and the standard one, change on drawings."""
     at_test: ClassVar[tuple[str, ...]] = ("test_steps", "inner_rate")
     """Settings for the steps at test. The preset of the meta-training has chosen them, so they are kept with what was learnt."""
-    speed: ClassVar[float] = 1.0
-    """How many iterations take the time of one of MAML's."""
 
     def __init__(
         self,
@@ -119,11 +117,17 @@ class LearnedInitialisation(InitialisationAdapter):
             return super().iterations(preset, task)
         most, work = ITERATIONS[preset]
         settings = cls.settings_at(preset, task)
-        n_times = settings["train_steps"] * max(1, settings["meta_batch"] // ITERATIONS_META_BATCH)
-        n = min(most, work // (task.n_way * task.k_shot * n_times))
+        cost = cls.cost(settings["train_steps"])
+        n_times = cost * max(1, settings["meta_batch"] // ITERATIONS_META_BATCH)
+        n = min(most / min(1, cost), work / (task.n_way * task.k_shot * n_times))
         if preset == "quick" and is_colour(task):  # more pixels, and more queries
-            n //= 2 * size_factor(preset, task)
-        return max(1, int(cls.speed * n))
+            n /= 2 * size_factor(preset, task)
+        return max(1, int(n + 1e-9))
+
+    @classmethod
+    def cost(cls, n_steps: int) -> float:
+        """Return the time of an iteration with so many inner steps, in units of MAML's with one."""
+        return float(n_steps)
 
     @classmethod
     def settings(cls, task: TaskInfo) -> dict[str, Any]:

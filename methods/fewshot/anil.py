@@ -40,4 +40,7 @@ class ANIL(LearnedInitialisation):
         },
     )
     head_only = True
-    speed = 1.5
+
+    @classmethod
+    def cost(cls, n_steps: int) -> float:
+        return n_steps / 1.5

@@ -221,6 +221,21 @@ def test_standard_iterations_count_the_tasks_of_a_meta_batch() -> None:
     assert [found["quick", *cell] for cell in [(5, 1), (5, 5), (20, 1), (20, 5)]] == [1200, 800, 1000, 200]
 
 
+@pytest.mark.parametrize(
+    ("method", "quick", "standard"),
+    [
+        # with ANIL's steps for the head alone, and without second derivatives, an iteration takes less than MAML's
+        (ANIL, [1800, 1200, 1500, 300], [4500, 1200, 600, 120]),
+        (FirstOrderMAML, [1600, 1066, 1333, 266], [3000, 800, 1333, 266]),
+        (MetaSGD, [1200, 800, 1000, 200], [3000, 800, 2000, 400]),
+    ],
+)
+def test_as_many_iterations_as_take_as_long(method: Any, quick: list[int], standard: list[int]) -> None:
+    cells = [(5, 1), (5, 5), (20, 1), (20, 5)]
+    assert [method.iterations("quick", task(*cell, False)) for cell in cells] == quick
+    assert [method.iterations("standard", task(*cell, False)) for cell in cells] == standard
+
+
 @pytest.mark.parametrize("method", [MAML, FirstOrderMAML, MetaSGD, Reptile, MetaLSTM])
 def test_large_photographs_have_fewer_quick_iterations(method: Any) -> None:
     large, small = task(5, 1, True), replace(task(5, 1, True), input_shape=(3, 32, 32))
