@@ -63,8 +63,8 @@ class MetaSGD(LearnedInitialisation):
     colour: ClassVar[Mapping[str, Any]] = {**COLOUR, "train_steps": 1, "test_steps": 1}
     many_ways: ClassVar[Mapping[str, Any]] = {**MANY_WAYS, "train_steps": 1, "test_steps": 1, "inner_rate": 0.4}
     regression: ClassVar[Mapping[str, Any]] = {**REGRESSION, "test_steps": 1}
-    quick: ClassVar[Mapping[str, Any]] = {"parts": 5}
     standard: ClassVar[Mapping[str, Any]] = {"parts": 5}
+    quick: ClassVar[Mapping[str, Any]] = standard
     at_test: ClassVar[tuple[str, ...]] = (*LearnedInitialisation.at_test, "parts")
 
     def initial_rates(self, generator: torch.Generator) -> list[Tensor]:
