@@ -57,7 +57,16 @@ def worker_hash() -> str:
 
     A worker keeps what it was when its first client came, as it keeps the modules that it then imported.
     """
-    around = ("execution", "artefacts", "checkpoints", "registry", "spec", "cluster.worker")
+    around = (
+        "execution",
+        "execution.remote",
+        "artefacts",
+        "checkpoints",
+        "provenance",
+        "registry",
+        "spec",
+        "cluster.worker",
+    )
     return content_hash([harness_hash(), code_hash(*(f"benchbench.{name}" for name in around))], 16)
 
 

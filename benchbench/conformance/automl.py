@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from benchbench.conformance.base import CheckFailed, NotApplicable
 from benchbench.contracts.automl import AutoMLAdapter, TableInfo
+from benchbench.execution.adapters import make_adapter
 from benchbench.protocols import automl as protocol
-from benchbench.protocols.base import Declined, PhaseClock, ProtocolResult, make_adapter
+from benchbench.protocols.base import Declined, PhaseClock, ProtocolResult
 from benchbench.registry import get_loader, get_method
 
 if TYPE_CHECKING:

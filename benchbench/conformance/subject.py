@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from benchbench.contracts.fewshot import EpisodeBatch, FewShotAdapter, FewShotTask, Support
+from benchbench.execution.adapters import make_adapter
 from benchbench.protocols import fewshot as protocol
-from benchbench.protocols.base import make_adapter
 
 if TYPE_CHECKING:
     import numpy as np

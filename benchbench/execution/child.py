@@ -11,7 +11,7 @@ import signal
 import sys
 import tempfile
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 from typing import Any, NoReturn
@@ -19,20 +19,10 @@ from typing import Any, NoReturn
 from benchbench.contracts.context import Context
 from benchbench.errors import BenchbenchError, ClusterError, DataMissingError
 from benchbench.protocols.base import Declined, PhaseClock, get_protocol
+from benchbench.provenance import package_versions
 from benchbench.spec import TrialSpec
 
-__all__ = ["remember", "remember_versions", "run", "set_device", "set_threads"]
-
-_versions: dict[str, str] = {}
-
-# top-level modules whose distribution has another name
-DISTRIBUTIONS = {
-    "sklearn": "scikit-learn",
-    "PIL": "pillow",
-    "yaml": "pyyaml",
-    "dateutil": "python-dateutil",
-    "cv2": "opencv-python",
-}
+__all__ = ["run", "set_device", "set_threads"]
 
 
 def run(request: dict[str, Any], scratch: str, report_fd: int, log_fd: int, deadline: float) -> NoReturn:
@@ -124,7 +114,7 @@ def _execute(
         outcome = {"outcome": "memory" if _is_out_of_memory(error) else known, **_describe(error)}
     outcome["phases"] = clock.seconds
     outcome["seconds"] = sum(clock.seconds.get(name, 0.0) for name in timed)
-    outcome["environment"] = versions()
+    outcome["environment"] = package_versions()
     return outcome
 
 
@@ -182,33 +172,3 @@ def set_device(device: str) -> None:
         torch.backends.cudnn.benchmark = False
         torch.backends.cudnn.allow_tf32 = False
         torch.backends.cuda.matmul.allow_tf32 = False
-
-
-def remember_versions() -> None:
-    """Look the versions of all imported packages up once, in the zygote."""
-    versions()
-
-
-def remember(more: Mapping[str, str]) -> None:
-    """Add versions to this trial's record: those of another interpreter that it works with."""
-    _versions.update(more)
-
-
-def versions() -> dict[str, str]:
-    """Return the versions of the third-party packages that this process has imported, by distribution name."""
-    for name in {module.partition(".")[0] for module in list(sys.modules)}:
-        if name not in _versions and not name.startswith("_") and name not in sys.stdlib_module_names:
-            _versions[name] = _version(name)
-    found = {DISTRIBUTIONS.get(name, name): version for name, version in sorted(_versions.items()) if version}
-    found["python"] = ".".join(str(part) for part in sys.version_info[:3])
-    return found
-
-
-def _version(name: str) -> str:
-    from importlib.metadata import PackageNotFoundError, version
-
-    try:
-        return version(DISTRIBUTIONS.get(name, name))
-    except PackageNotFoundError:
-        found = getattr(sys.modules.get(name), "__version__", "")
-        return found if isinstance(found, str) else ""

@@ -24,6 +24,7 @@ from typing import Any
 
 from benchbench.checkpoints import CheckpointFile
 from benchbench.execution import child, limits, wire
+from benchbench.provenance import package_versions
 
 __all__ = ["main"]
 
@@ -50,7 +51,7 @@ def main() -> None:
             # it costs the trials time, or fails those that need it, but not the others
             sys.stderr.write(f"{name} cannot be imported beforehand: {error}\n")
     _import_registry()
-    child.remember_versions()
+    package_versions()
     gc.collect()
     gc.freeze()
     gc.disable()

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 from benchbench.contracts.automl import AutoMLAdapter, AutoMLBudget, TableInfo, TableTask
 from benchbench.contracts.context import fit_limit_seconds
 from benchbench.errors import ProtocolViolation
-from benchbench.protocols.base import Declined, PhaseClock, ProtocolResult, checked_loader, make_adapter
+from benchbench.execution.adapters import make_adapter
+from benchbench.protocols.base import Declined, PhaseClock, ProtocolResult, checked_loader
 from benchbench.protocols.table_scores import classification_scores, regression_scores
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 from benchbench.cards import TRACKS
 from benchbench.contracts.context import Context
 from benchbench.errors import ClusterError, UnknownNameError
-from benchbench.registry import create_method, get_loader, get_method
+from benchbench.registry import get_loader
 from benchbench.spec import TrialSpec
 
 if TYPE_CHECKING:
@@ -25,7 +25,6 @@ __all__ = [
     "ProtocolResult",
     "checked_loader",
     "get_protocol",
-    "make_adapter",
 ]
 
 
@@ -124,13 +123,3 @@ def checked_loader(spec: TrialSpec, fingerprint: str) -> TaskLoader:
             " use the same benchbench version and data on every worker"
         )
     return loader
-
-
-def make_adapter(spec: TrialSpec) -> Any:
-    """Make the method's adapter; of methods with requirements of their own, one that speaks to another interpreter."""
-    entry = get_method(spec.method)
-    if entry.card.requirements:
-        from benchbench.execution.remote import remote_adapter
-
-        return remote_adapter(entry, spec.params)
-    return create_method(spec.method, spec.params)

@@ -20,7 +20,8 @@ from benchbench.contracts.fewshot import (
     TaskInfo,
 )
 from benchbench.errors import ProtocolViolation
-from benchbench.protocols.base import Declined, PhaseClock, ProtocolResult, checked_loader, make_adapter
+from benchbench.execution.adapters import make_adapter
+from benchbench.protocols.base import Declined, PhaseClock, ProtocolResult, checked_loader
 from benchbench.protocols.embeddings import EmbeddingTable
 from benchbench.protocols.training import meta_train
 from benchbench.registry import get_loader

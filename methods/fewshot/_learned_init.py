@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from benchbench.contracts.context import Budget, Context, base_preset
 from benchbench.contracts.fewshot import EpisodeSource, TaskInfo
-from benchbench.methods.fewshot._episodic import is_colour, size_factor
+from benchbench.methods.fewshot._image_settings import is_colour, size_factor
 from benchbench.methods.fewshot._side_by_side import InitialisationAdapter
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from benchbench.methods.fewshot._episodic import MAX_VALIDATION_QUERIES, validation_queries
+from benchbench.methods.fewshot._image_settings import MAX_VALIDATION_QUERIES, validation_queries
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from benchbench.cards import MethodCard
 from benchbench.contracts.context import Budget, Context
 from benchbench.contracts.fewshot import EpisodeSource, FewShotAdapter, Predictor, Support, TaskInfo
-from benchbench.methods.fewshot._episodic import too_small
+from benchbench.methods.fewshot._image_settings import too_small
 from benchbench.methods.fewshot._peers import skip_init
 from benchbench.methods.fewshot.protonet import ProtoNet, training_shape
 

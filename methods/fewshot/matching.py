@@ -18,14 +18,8 @@ from typing import TYPE_CHECKING, ClassVar
 
 from benchbench.cards import MethodCard
 from benchbench.contracts.fewshot import TaskInfo
-from benchbench.methods.fewshot._episodic import (
-    GREY_QUERIES,
-    GREY_WAYS,
-    EpisodeShape,
-    EpisodicAdapter,
-    is_colour,
-    quick_episodes,
-)
+from benchbench.methods.fewshot._episodic import EpisodeShape, EpisodicAdapter
+from benchbench.methods.fewshot._image_settings import GREY_QUERIES, GREY_WAYS, is_colour, quick_episodes
 
 if TYPE_CHECKING:
     from benchbench.methods.fewshot._embedding import EpisodicNetwork

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, ClassVar
 from benchbench.cards import MethodCard
 from benchbench.contracts.context import Budget, Context, base_preset
 from benchbench.contracts.fewshot import EpisodeSource, TaskInfo
-from benchbench.methods.fewshot._episodic import is_colour, size_factor
+from benchbench.methods.fewshot._image_settings import is_colour, size_factor
 from benchbench.methods.fewshot._network_state import NetworkState
 from benchbench.methods.fewshot._side_by_side import SideBySideAdapter
 

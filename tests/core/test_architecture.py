@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import zipfile
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import pytest
@@ -71,6 +72,82 @@ def test_imports_run_one_way() -> None:
             if other not in {None, room} | ALLOWED[room]:
                 wrong.append(f"{path.relative_to(ROOT)} imports {name}")
     assert wrong == []
+
+
+def modules() -> dict[str, Path]:
+    """Return every module by the name that it is imported by: folders are sub-packages (`package-dir` in pyproject.toml)."""
+    found = {}
+    for path in python_files():
+        parts = path.relative_to(ROOT).with_suffix("").parts
+        parts = parts if parts[0] == "benchbench" else ("benchbench", *parts)
+        found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    return found
+
+
+class Imports(ast.NodeVisitor):
+    """Collects what a module imports when it runs, inside functions as well: `if TYPE_CHECKING` is left out."""
+
+    def __init__(self, known: Collection[str]) -> None:
+        self.known, self.found = known, set[str]()
+
+    def visit_If(self, node: ast.If) -> None:
+        for child in node.orelse if ast.unparse(node.test).endswith("TYPE_CHECKING") else ast.iter_child_nodes(node):
+            self.visit(child)
+
+    def visit_Import(self, node: ast.Import) -> None:
+        self.found |= {alias.name for alias in node.names}
+
+    def visit_ImportFrom(self, node: ast.ImportFrom) -> None:
+        whole = {alias.name: f"{node.module}.{alias.name}" for alias in node.names}
+        self.found |= {name if name in self.known else node.module or "" for name in whole.values()}
+
+
+def import_graph(sources: Mapping[str, str]) -> dict[str, set[str]]:
+    """Return which of these modules imports which."""
+    graph = {}
+    for name, source in sources.items():
+        imports = Imports(sources.keys())
+        imports.visit(ast.parse(source))
+        graph[name] = imports.found & sources.keys() - {name}
+    return graph
+
+
+def circles(graph: Mapping[str, set[str]]) -> list[list[str]]:
+    """Return the groups of modules that each lead to one another."""
+    reached = {name: closure(graph, name) for name in graph}
+    groups = {frozenset(n for n in reached[name] if name in reached[n]) for name in graph}
+    return sorted(sorted(group) for group in groups if group)
+
+
+def closure(graph: Mapping[str, set[str]], start: str) -> set[str]:
+    """Return what can be reached from a module by one import or more."""
+    seen: set[str] = set()
+    waiting = [start]
+    while waiting:
+        waiting += (new := graph[waiting.pop()] - seen)
+        seen |= new
+    return seen
+
+
+def test_no_modules_import_each_other() -> None:
+    found = {name: path.read_text() for name, path in modules().items()}
+    graph = import_graph(found)
+    assert len(graph) > 300
+    assert sum(map(len, graph.values())) > 1000
+    assert circles(graph) == []
+
+
+def test_a_circle_is_found_wherever_the_import_stands() -> None:
+    sources = {
+        "p": "",
+        "p.a": "def f():\n    from p import b",
+        "p.b": "import p.c",
+        "p.c": "try:\n    from p.a import f\nexcept ImportError:\n    pass",
+        "p.d": "from p.a import f\nif TYPE_CHECKING:\n    from p.e import g\nelse:\n    import p.b",
+        "p.e": "import p.d",
+    }
+    assert circles(import_graph(sources)) == [["p.a", "p.b", "p.c"]]
+    assert import_graph(sources)["p.d"] == {"p.a", "p.b"}
 
 
 def test_the_core_names_no_method() -> None:

@@ -21,7 +21,9 @@ from benchbench.contracts.context import Context
 from benchbench.errors import ClusterError, UnknownNameError
 from benchbench.execution import limits, supervisor
 from benchbench.execution.environments import Environment
-from benchbench.execution.remote import InterpreterDiedError, Proxy, RemoteError, remote_adapter
+from benchbench.execution.remote.adapters import remote_adapter
+from benchbench.execution.remote.automl_proxy import Proxy
+from benchbench.execution.remote.interpreter import InterpreterDiedError, RemoteError
 from benchbench.registry import MethodEntry, get_loader, get_method
 from benchbench.tables import read_table, write_table
 

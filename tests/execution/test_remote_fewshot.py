@@ -11,7 +11,8 @@ import pytest
 from benchbench.contracts.context import Budget, Context
 from benchbench.contracts.fewshot import FewShotTask, Support
 from benchbench.execution import supervisor
-from benchbench.execution.remote import InterpreterDiedError, RemoteError, remote_adapter
+from benchbench.execution.remote.adapters import remote_adapter
+from benchbench.execution.remote.interpreter import InterpreterDiedError, RemoteError
 from benchbench.protocols import fewshot as protocol
 from benchbench.registry import create_method, get_loader, get_method
 

@@ -16,7 +16,7 @@ import pytest
 from benchbench.contracts.context import Budget, Context
 from benchbench.contracts.fewshot import FewShotTask
 from benchbench.execution import supervisor
-from benchbench.execution.remote import remote_adapter
+from benchbench.execution.remote.adapters import remote_adapter
 from benchbench.protocols import fewshot as protocol
 from benchbench.registry import create_method, get_loader, get_method, methods
 from benchbench.suites._pools import ImagePool

@@ -1,4 +1,4 @@
-"""The other end of `benchbench.execution.remote`: runs in the interpreter of a method's own environment, by its path.
+"""The other end of `benchbench.execution.remote.interpreter`: runs in the interpreter of a method's own environment, by its path.
 
 Of this package it makes importable what adapters need at import (contracts, cards, seeds, and the adapters themselves), not
 what else is installed beside it; of the environment it needs numpy, for tables pyarrow and pandas too, and what the adapter imports.
@@ -48,7 +48,7 @@ def main() -> None:
 
 
 class Server:
-    """Holds the adapter, and does what it is told: each `do_*` is a command, here or of its track's contract (`served_*`)."""
+    """Holds the adapter, and does what it is told: each `do_*` is a command, here or of its track's contract (`<track>_served`)."""
 
     def __init__(self, sock: socket.socket, wire: Any) -> None:
         self.sock, self.wire = sock, wire
@@ -66,7 +66,7 @@ class Server:
         for part in adapter["name"].split("."):
             cls = getattr(cls, part)
         self.adapter = cls(**adapter["params"])
-        served = import_module(f"benchbench.execution.served_{adapter['track']}")
+        served = import_module(f"benchbench.execution.remote.{adapter['track']}_served")
         self.served: Any = served.Served(self.adapter, self)
         return {"protocol": PROTOCOL, "python": ".".join(map(str, sys.version_info[:3]))}
 
