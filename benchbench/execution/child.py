@@ -16,8 +16,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, NoReturn
 
-from benchbench.contracts.context import Context
 from benchbench.errors import BenchbenchError, ClusterError, DataMissingError
+from benchbench.execution.harness import TrialHarness
 from benchbench.protocols.base import Declined, PhaseClock, get_protocol
 from benchbench.provenance import package_versions
 from benchbench.spec import TrialSpec
@@ -89,19 +89,16 @@ def _execute(
         # conformance probes come with a runner of their own
         protocol = import_module(request["runner"]) if "runner" in request else get_protocol(spec.track)
         timed = protocol.TIMED_PHASES
-        context = Context(
+        harness = TrialHarness(
             seed=spec.seed,
             device=spec.device,
             threads=spec.budget.threads,
             scratch=scratch,
             deadline=deadline,
-            sink=lambda step, seconds, metric, value: emit({"point": [step, seconds, metric, value]}),
-            teller=lambda *how_far: emit({"progress": how_far}),
-            limiter=lambda limit: emit({"limit": limit}),
+            send=emit,
             shares_training=request.get("shares_training", True),
-            names_checkpoint=lambda path: emit({"checkpoint": str(path)}),
         )
-        found = protocol.run(spec, request["fingerprint"], context, clock)
+        found = protocol.run(spec, request["fingerprint"], harness, clock)
         outcome = {"outcome": "ok", "metric": found.metric, "unit": found.unit, "metrics": found.metrics}
         outcome |= _summary(found.unit_scores)
     except Declined as reason:

@@ -10,13 +10,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from benchbench.cards import TRACKS
-from benchbench.contracts.context import Context
 from benchbench.errors import ClusterError, UnknownNameError
 from benchbench.registry import get_loader
 from benchbench.spec import TrialSpec
 
 if TYPE_CHECKING:
     from benchbench.contracts.loading import TaskLoader
+    from benchbench.execution.harness import TrialHarness
 
 __all__ = [
     "Declined",
@@ -82,7 +82,7 @@ class ProtocolModule(Protocol):
     UNUSED_BUDGET: tuple[str, ...]
     PRELOAD: tuple[str, ...]
 
-    def run(self, spec: TrialSpec, fingerprint: str, context: Context, clock: PhaseClock) -> ProtocolResult:
+    def run(self, spec: TrialSpec, fingerprint: str, harness: TrialHarness, clock: PhaseClock) -> ProtocolResult:
         """Execute the trial in this process."""
         ...
 

@@ -23,7 +23,7 @@ from benchbench.errors import ProtocolViolation
 from benchbench.execution.adapters import make_adapter
 from benchbench.protocols.base import Declined, PhaseClock, ProtocolResult, checked_loader
 from benchbench.protocols.embeddings import EmbeddingTable
-from benchbench.protocols.training import meta_train
+from benchbench.protocols.shared_training import train_or_share
 from benchbench.registry import get_loader
 from benchbench.seeding import generator
 
@@ -31,7 +31,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from benchbench.contracts.context import Context
+    from benchbench.contracts.loading import TaskLoader
+    from benchbench.execution.harness import TrialHarness
     from benchbench.spec import TrialSpec
 
 __all__ = [
@@ -60,7 +61,7 @@ def budget_iterations(cls: type[FewShotAdapter], preset: str, task: str, loader:
     return int(cls.iterations(preset, get_loader(loader).info(task, options)))
 
 
-def run(spec: TrialSpec, fingerprint: str, context: Context, clock: PhaseClock) -> ProtocolResult:
+def run(spec: TrialSpec, fingerprint: str, harness: TrialHarness, clock: PhaseClock) -> ProtocolResult:
     """Execute one few-shot trial in this process.
 
     Raises
@@ -75,7 +76,7 @@ def run(spec: TrialSpec, fingerprint: str, context: Context, clock: PhaseClock) 
     with clock.phase("load"):
         loader = checked_loader(spec, fingerprint)
     with clock.phase("import"):
-        adapter: FewShotAdapter = make_adapter(spec)
+        adapter: FewShotAdapter = make_adapter(spec, harness)
         reason = adapter.supports(loader.info(spec.task, spec.options))
     if reason is not None:
         raise Declined(reason)
@@ -83,12 +84,43 @@ def run(spec: TrialSpec, fingerprint: str, context: Context, clock: PhaseClock) 
         task = loader.load(spec.task, spec.options)
     try:
         with clock.phase("import"):
-            adapter.setup(task.info, context)
-        adapter, metrics = meta_train(spec, PROTOCOL_VERSION, loader, adapter, task, context, clock)
-        return score_episodes(spec, task, adapter, metrics | adapter.metrics(), clock, context)
+            adapter.setup(task.info, harness.context)
+        adapter, metrics = _meta_train(spec, loader, adapter, task, harness, clock)
+        return score_episodes(spec, task, adapter, metrics | adapter.metrics(), clock, harness)
     finally:
         with clock.phase("close"):
             adapter.close()
+
+
+def _meta_train(
+    spec: TrialSpec,
+    loader: TaskLoader,
+    adapter: FewShotAdapter,
+    task: FewShotTask,
+    harness: TrialHarness,
+    clock: PhaseClock,
+) -> tuple[FewShotAdapter, dict[str, float]]:
+    """Return a trained adapter, and figures for the record; the training may be that of another task of the suite."""
+
+    def train(trainee: FewShotAdapter) -> None:
+        trainee.meta_fit(task.train, validation=task.validation, budget=spec.budget, context=harness.context)
+
+    def renew() -> FewShotAdapter:
+        made: FewShotAdapter = make_adapter(spec, harness)
+        made.setup(task.info, harness.context)
+        return made
+
+    own, data = adapter.training_key(task.info), loader.training_fingerprint(spec.options)
+    key = None
+    if own is not None and data is not None:
+        key = {
+            "training_key": dict(own),
+            "training_data": data,
+            "kind": task.info.kind,
+            "input_shape": list(task.info.input_shape),
+            "n_outputs": task.info.n_outputs,
+        }
+    return train_or_share(spec, adapter, harness, clock, key=key, train=train, renew=renew)
 
 
 def score_episodes(
@@ -97,7 +129,7 @@ def score_episodes(
     adapter: FewShotAdapter,
     metrics: dict[str, float],
     clock: PhaseClock,
-    context: Context,
+    harness: TrialHarness,
 ) -> ProtocolResult:
     """Score a trained adapter on the task's test episodes; `metrics` are put beside the scores."""
     scores: list[float] = []
@@ -105,7 +137,7 @@ def score_episodes(
     predict = Predict(adapter, task.info, clock)
     chunk_bytes = CUDA_CHUNK_BYTES if spec.device == "cuda" else CHUNK_BYTES
     for batch in test_episodes(task, spec.budget.test_units, chunk_bytes):
-        context.progress(len(scores), spec.budget.test_units, "testing")
+        harness.progress(len(scores), spec.budget.test_units, "testing")
         predictions = predict(batch)
         with clock.phase("score"):
             batch_scores, batch_losses = score_batch(predictions, batch.query_y, task.info)

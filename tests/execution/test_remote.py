@@ -17,10 +17,10 @@ import pandas as pd
 import pytest
 
 from benchbench.contracts.automl import AutoMLBudget, TableInfo
-from benchbench.contracts.context import Context
 from benchbench.errors import ClusterError, UnknownNameError
 from benchbench.execution import limits, supervisor
 from benchbench.execution.environments import Environment
+from benchbench.execution.harness import TrialHarness
 from benchbench.execution.remote.adapters import remote_adapter
 from benchbench.execution.remote.automl_proxy import Proxy
 from benchbench.execution.remote.interpreter import InterpreterDiedError, RemoteError
@@ -60,17 +60,18 @@ def info(kind: str = "multiclass") -> TableInfo:
 
 
 @pytest.fixture
-def make(make_context: Callable[..., Context]) -> Iterator[Callable[..., Any]]:
+def make(make_harness: Callable[..., TrialHarness]) -> Iterator[Callable[..., Any]]:
     """Make a proxy that has been set up; all are closed after the test."""
     made = []
 
-    def start(how: str = "nothing", kind: str = "multiclass", **context: Any) -> Any:
-        proxy = remote_adapter(get_method("wrapped"), {"how": how})
+    def start(how: str = "nothing", kind: str = "multiclass") -> Any:
+        harness = make_harness()
+        proxy = remote_adapter(get_method("wrapped"), {"how": how}, harness)
         made.append(proxy)
         proxy.setup(
             info(kind),
             budget=AutoMLBudget(seconds=10, threads=1, memory_mib=1000),
-            context=make_context(**context),
+            context=harness.context,
         )
         return proxy
 
@@ -151,10 +152,11 @@ def test_it_is_another_interpreter_that_sees_little_of_ours(
 
 
 def test_points_are_passed_on(make: Callable[..., Any], rows: pd.DataFrame, target: pd.Series[Any]) -> None:
-    points = []
-    proxy = make(sink=lambda *point: points.append(point))
-    proxy.context.start_clock(100.0)
-    proxy.fit(rows, target)
+    proxy = make()
+    harness = proxy.remote.harness
+    harness.start_clock(100.0)
+    with harness.recorded() as points:
+        proxy.fit(rows, target)
     (point,) = points
     assert (point[0], point[2], point[3]) == (1, "loss", 0.5)
     assert 100 <= point[1] < 110
@@ -198,19 +200,19 @@ def test_its_death_is_told(
                 os.kill(pid, 9)
 
 
-def test_declining_ends_it(wrapped: Environment) -> None:
-    proxy = remote_adapter(get_method("wrapped"), {"how": "decline"})
+def test_declining_ends_it(make_harness: Callable[..., TrialHarness]) -> None:
+    proxy = remote_adapter(get_method("wrapped"), {"how": "decline"}, make_harness())
     assert isinstance(proxy, Proxy)
     assert proxy.supports(info()) == "not today"
     assert not proxy.remote.is_running
 
 
-def test_unknown_parameters_are_refused() -> None:
+def test_unknown_parameters_are_refused(make_harness: Callable[..., TrialHarness]) -> None:
     with pytest.raises(UnknownNameError, match="hwo"):
-        remote_adapter(get_method("wrapped"), {"hwo": "x"})
+        remote_adapter(get_method("wrapped"), {"hwo": "x"}, make_harness())
 
 
-def test_a_changed_file_is_noticed(tmp_path: Path) -> None:
+def test_a_changed_file_is_noticed(tmp_path: Path, make_harness: Callable[..., TrialHarness]) -> None:
     entry = get_method("wrapped")
     copy = tmp_path / "wrapped_table.py"
     copy.write_bytes(entry.path.read_bytes())
@@ -218,7 +220,7 @@ def test_a_changed_file_is_noticed(tmp_path: Path) -> None:
     moved.source_hash()
     copy.write_text(copy.read_text() + "\n# changed\n")
     with pytest.raises(ClusterError, match="has changed since"):
-        remote_adapter(moved, {})
+        remote_adapter(moved, {}, make_harness())
 
 
 def execute(make_request: Any, how: str, **budget: Any) -> dict[str, Any]:

@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 import torch
 
-from benchbench.contracts.context import Budget, Context
+from benchbench.contracts.context import Budget
 from benchbench.contracts.fewshot import TaskInfo
 from benchbench.execution.child import set_device
+from benchbench.execution.harness import TrialHarness
 from benchbench.registry import create_method, get_method, methods
 from benchbench.suites._pools import ImagePool
 
@@ -36,8 +37,8 @@ pytestmark = [
 def _adapter(name: str, device: str, task: TaskInfo) -> Any:
     params = {"precision": "float32"} if "precision" in vars(create_method(name, {})) else {}
     adapter = create_method(name, params)
-    context = Context(seed=0, device=device, threads=1, scratch=Path(), deadline=time.monotonic() + 600)
-    adapter.setup(task, context)
+    harness = TrialHarness(seed=0, device=device, threads=1, scratch=Path(), deadline=time.monotonic() + 600)
+    adapter.setup(task, harness.context)
     return adapter
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from benchbench.errors import ClusterError, InputError
 from benchbench.execution import environments
+from benchbench.execution.harness import TrialHarness
 from benchbench.execution.remote.interpreter import Remote
 from benchbench.provenance import remember_versions
 from benchbench.registry import MethodEntry, check_params
@@ -18,7 +19,7 @@ from benchbench.registry import MethodEntry, check_params
 __all__ = ["probe", "remote_adapter"]
 
 
-def remote_adapter(entry: MethodEntry, params: Mapping[str, Any]) -> Any:
+def remote_adapter(entry: MethodEntry, params: Mapping[str, Any], harness: TrialHarness) -> Any:
     """Return an adapter that runs in its method's own environment, which is built if need be.
 
     Raises
@@ -37,7 +38,7 @@ def remote_adapter(entry: MethodEntry, params: Mapping[str, Any]) -> Any:
         raise ClusterError(f"{entry.path} has changed since this worker read it; run the same command again")
     found = environments.ensure(entry, _say)
     remember_versions({f"environment/{name}": version for name, version in found.versions.items()})
-    return _proxy(entry, params, found.python)
+    return _proxy(entry, params, found.python, harness)
 
 
 def probe(entry: MethodEntry, python: Path) -> None:
@@ -56,13 +57,13 @@ def probe(entry: MethodEntry, python: Path) -> None:
         proxy.close()
 
 
-def _proxy(entry: MethodEntry, params: Mapping[str, Any], python: Path) -> Any:
+def _proxy(entry: MethodEntry, params: Mapping[str, Any], python: Path, harness: TrialHarness | None = None) -> Any:
     name = f"benchbench.execution.remote.{entry.card.track}_proxy"
     if importlib.util.find_spec(name) is None:
         raise InputError(
             f"method {entry.name!r} names requirements, but methods of track {entry.card.track!r} cannot have an environment of their own"
         )
-    return import_module(name).Proxy(Remote(entry, params, python))
+    return import_module(name).Proxy(Remote(entry, params, python, harness))
 
 
 def _say(line: str) -> None:

@@ -50,7 +50,7 @@ class Proxy(AutoMLAdapter):
     def setup(self, info: TableInfo, *, budget: AutoMLBudget, context: Context) -> None:
         """See the base class."""
         super().setup(info, budget=budget, context=context)
-        self.remote.setup(context, info=_plain(info), budget=asdict(budget))
+        self.remote.setup(info=_plain(info), budget=asdict(budget))
 
     def metrics(self) -> dict[str, float]:
         """Return what the harness records besides scores."""
@@ -74,14 +74,7 @@ class Proxy(AutoMLAdapter):
 
     def fit(self, rows: Any, target: pd.Series[Any]) -> None:
         """See the base class; rows that were not handed over go over now."""
-        context = self.context
-        self.remote.ask(
-            "fit",
-            rows=self._name(rows),
-            target=self._name(target),
-            elapsed=context.elapsed(),
-            deadline=context.deadline,
-        )
+        self.remote.ask("fit", None, rows=self._name(rows), target=self._name(target), **self.remote.clock())
         # the interpreter has forgotten them
         for name in self._written:
             Path(name).unlink()

@@ -49,7 +49,7 @@ class Proxy(FewShotAdapter):
     def setup(self, task: TaskInfo, context: Context) -> None:
         """See the base class."""
         super().setup(task, context)
-        self.remote.setup(context, task=asdict(task))
+        self.remote.setup(task=asdict(task))
 
     def metrics(self) -> dict[str, float]:
         """Return what the harness records besides scores."""
@@ -67,8 +67,7 @@ class Proxy(FewShotAdapter):
             drawn,
             sources={name: _described(source) for name, source in sources.items()},
             budget=asdict(budget),
-            elapsed=context.elapsed(),
-            deadline=context.deadline,
+            **self.remote.clock(),
         )
 
     def adapt(self, support: Support) -> Predictor:

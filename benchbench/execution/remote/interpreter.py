@@ -25,7 +25,7 @@ from benchbench.execution.remote import shim
 from benchbench.registry import MethodEntry
 
 if TYPE_CHECKING:
-    from benchbench.contracts.context import Context
+    from benchbench.execution.harness import TrialHarness
 
 __all__ = ["InterpreterDiedError", "Remote", "RemoteError"]
 
@@ -85,12 +85,16 @@ class Remote:
         For the adapter's constructor.
     python : Path
         The interpreter.
+    harness : TrialHarness, optional
+        Of the trial, where the adapter's reports go; without it the interpreter can only be probed.
     """
 
-    def __init__(self, entry: MethodEntry, params: Mapping[str, Any], python: Path) -> None:
+    def __init__(
+        self, entry: MethodEntry, params: Mapping[str, Any], python: Path, harness: TrialHarness | None = None
+    ) -> None:
         self.entry, self.params, self.python = entry, dict(params), python
         self.start_seconds = 0.0
-        self.context: Context | None = None
+        self._harness = harness
         self._interpreter: _Interpreter | None = None
         self._n_files = 0
 
@@ -99,24 +103,32 @@ class Remote:
         """Whether the interpreter has been started."""
         return self._interpreter is not None
 
-    def setup(self, context: Context, **arguments: Any) -> None:
+    def setup(self, **arguments: Any) -> None:
         """Hand the task over; takes note of how long start and imports took.
 
         Parameters
         ----------
-        context : Context
         **arguments
-            What else the contract's `setup` gets, as plain data.
+            What the contract's `setup` gets besides the context, as plain data.
         """
-        if self._interpreter is not None and self._interpreter.threads != context.threads:
-            self.stop()
-        self.context = context
+        context = self.harness.context
         self._folder = Path(tempfile.mkdtemp(prefix="exchange-", dir=context.scratch))
         plain = {name: getattr(context, name) for name in ("seed", "device", "threads", "deadline")}
         started, before = time.perf_counter(), self.start_seconds
-        self.ask("setup", context=plain | {"scratch": str(context.scratch)}, **arguments)
+        self.ask("setup", trial=plain | {"scratch": str(context.scratch)}, **arguments)
         # the start itself, if it was now, is part of it
         self.start_seconds = before + time.perf_counter() - started
+
+    @property
+    def harness(self) -> TrialHarness:
+        """The trial's harness."""
+        if self._harness is None:
+            raise RuntimeError("an interpreter that is probed has no trial")
+        return self._harness
+
+    def clock(self) -> dict[str, float]:
+        """Return what training must know of the time: the seconds of the curves so far, and the deadline."""
+        return {"elapsed": self.harness.elapsed(), "deadline": self.harness.deadline}
 
     def file(self, ending: str) -> Path:
         """Return a file name in the trial's scratch folder that is not used yet."""
@@ -169,19 +181,16 @@ class Remote:
 
     def _hear(self, message: dict[str, Any]) -> None:
         """Pass on what the adapter reports, or how far it is."""
-        assert self.context is not None
         if "point" in message:
             step, seconds, metric, value = message["point"]
-            self.context.replay([(int(step), float(seconds), str(metric), float(value))])
+            self.harness.point(int(step), float(seconds), str(metric), float(value))
         else:
             done, total, part = message["progress"]
-            self.context.progress(float(done), float(total), str(part))
+            self.harness.progress(float(done), float(total), str(part))
 
     def _start(self) -> None:
-        # the harness has set the trial's threads here already
-        threads = self.context.threads if self.context is not None else int(os.environ.get("OMP_NUM_THREADS", "1"))
         started = time.perf_counter()
-        self._interpreter = _Interpreter(self.python, threads)
+        self._interpreter = _Interpreter(self.python, 1 if self._harness is None else self._harness.context.threads)
         adapter = {
             "track": self.entry.card.track,
             "module": self.entry.module,
@@ -197,7 +206,6 @@ class _Interpreter:
     """The child process and its socket."""
 
     def __init__(self, python: Path, threads: int) -> None:
-        self.threads = threads
         self.patience: float | None = None
         self._said = ""
         mine, its = socket.socketpair()
