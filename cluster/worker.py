@@ -6,11 +6,13 @@ import functools
 import os
 import socket
 import warnings
+from dataclasses import replace
 from typing import Any
 
 import benchbench
 from benchbench.execution import supervisor
 from benchbench.provenance import code_hash, hardware_class
+from benchbench.records import TrialOutcome
 from benchbench.registry import harness_hash
 from benchbench.spec import content_hash
 
@@ -21,7 +23,7 @@ __all__ = ["PROGRESS_TOPIC", "abort", "facts", "prepare", "run_batch", "worker_h
 PROGRESS_TOPIC = "benchbench-progress"
 
 
-def run_batch(requests: list[dict[str, Any]], run: str) -> list[dict[str, Any]]:
+def run_batch(requests: list[dict[str, Any]], run: str) -> list[TrialOutcome]:
     """Run trials one after the other and return an outcome for each.
 
     Parameters
@@ -31,7 +33,7 @@ def run_batch(requests: list[dict[str, Any]], run: str) -> list[dict[str, Any]]:
     run : str
         Named in what is said of their progress, so that another client's is told from one's own.
     """
-    return [supervisor.execute(request, _teller(run, request["trial_id"])) | _here() for request in requests]
+    return [replace(supervisor.execute(r, _teller(run, r["trial_id"])), **_here()) for r in requests]
 
 
 def _teller(run: str, trial_id: str) -> supervisor.OnProgress:
@@ -47,8 +49,8 @@ def _teller(run: str, trial_id: str) -> supervisor.OnProgress:
 
 
 @functools.lru_cache(maxsize=1)
-def _here() -> dict[str, Any]:
-    return {"host": socket.gethostname(), "hardware_class": hardware_class(), "worker_pid": os.getpid()}
+def _here() -> dict[str, str]:
+    return {"host": socket.gethostname(), "hardware_class": hardware_class()}
 
 
 @functools.lru_cache(maxsize=1)
@@ -63,6 +65,7 @@ def worker_hash() -> str:
         "artefacts",
         "checkpoints",
         "provenance",
+        "records",
         "registry",
         "spec",
         "cluster.worker",

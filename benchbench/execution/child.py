@@ -12,14 +12,16 @@ import sys
 import tempfile
 import traceback
 from collections.abc import Callable
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any, NoReturn
 
 from benchbench.errors import BenchbenchError, ClusterError, DataMissingError
 from benchbench.execution.harness import TrialHarness
-from benchbench.protocols.base import Declined, PhaseClock, get_protocol
+from benchbench.protocols.base import Declined, PhaseClock, ProtocolResult, get_protocol
 from benchbench.provenance import package_versions
+from benchbench.records import TrialOutcome
 from benchbench.spec import TrialSpec
 
 __all__ = ["run", "set_device", "set_threads"]
@@ -43,7 +45,7 @@ def run(request: dict[str, Any], scratch: str, report_fd: int, log_fd: int, dead
         if request.get("visible_gpus") is not None:
             os.environ["CUDA_VISIBLE_DEVICES"] = request["visible_gpus"]
         emit = _emitter(report_fd)
-        emit({"result": _execute(request, Path(scratch), deadline, emit)})
+        emit({"result": _execute(request, Path(scratch), deadline, emit).to_wire()})
         sys.stdout.flush()
         sys.stderr.flush()
         code = 0
@@ -77,10 +79,9 @@ def _emitter(report_fd: int) -> Callable[[dict[str, Any]], None]:
 
 def _execute(
     request: dict[str, Any], scratch: Path, deadline: float, emit: Callable[[dict[str, Any]], None]
-) -> dict[str, Any]:
-    """Run the protocol and turn whatever happens into a result."""
+) -> TrialOutcome:
+    """Run the protocol and turn whatever happens into an outcome."""
     clock = PhaseClock()
-    outcome: dict[str, Any]
     timed: tuple[str, ...] = ()
     try:
         spec = TrialSpec.from_dict(request["spec"])
@@ -98,36 +99,47 @@ def _execute(
             send=emit,
             shares_training=request.get("shares_training", True),
         )
-        found = protocol.run(spec, request["fingerprint"], harness, clock)
-        outcome = {"outcome": "ok", "metric": found.metric, "unit": found.unit, "metrics": found.metrics}
-        outcome |= _summary(found.unit_scores)
+        outcome = _scored(protocol.run(spec, request["fingerprint"], harness, clock))
     except Declined as reason:
-        outcome = {"outcome": "declined", "error_message": str(reason)}
+        outcome = TrialOutcome(outcome="declined", error_message=str(reason))
     except (ClusterError, DataMissingError) as error:
-        outcome = {"outcome": "infra", **_describe(error)}
+        outcome = _failed("infra", error)
     except BaseException as error:  # also KeyboardInterrupt and SystemExit that a method raises
         # some errors know what they are: the death of a process that the method lived in
         known = getattr(type(error), "outcome", "failed") if isinstance(error, BenchbenchError) else "failed"
-        outcome = {"outcome": "memory" if _is_out_of_memory(error) else known, **_describe(error)}
-    outcome["phases"] = clock.seconds
-    outcome["seconds"] = sum(clock.seconds.get(name, 0.0) for name in timed)
-    outcome["environment"] = package_versions()
-    return outcome
+        outcome = _failed("memory" if _is_out_of_memory(error) else known, error)
+    return replace(
+        outcome,
+        phases=clock.seconds,
+        seconds=sum(clock.seconds.get(name, 0.0) for name in timed),
+        environment=package_versions(),
+    )
 
 
-def _summary(scores: list[float]) -> dict[str, Any]:
+def _scored(found: ProtocolResult) -> TrialOutcome:
+    scores = tuple(float(score) for score in found.unit_scores)
     n = len(scores)
     mean = sum(scores) / n
-    deviation = (sum((s - mean) ** 2 for s in scores) / (n - 1)) ** 0.5 if n > 1 else None
-    return {"score": mean, "score_sd": deviation, "n_units": n, "unit_scores": scores}
+    return TrialOutcome(
+        outcome="ok",
+        metric=found.metric,
+        unit=found.unit,
+        score=mean,
+        score_sd=(sum((s - mean) ** 2 for s in scores) / (n - 1)) ** 0.5 if n > 1 else None,
+        n_units=n,
+        unit_scores=scores,
+        # a method's own figures may be numpy's
+        metrics={name: float(value) for name, value in found.metrics.items()},
+    )
 
 
-def _describe(error: BaseException) -> dict[str, str]:
-    return {
-        "error_type": type(error).__name__,
-        "error_message": str(error)[:4000],
-        "traceback": "".join(traceback.format_exception(error))[-20_000:],
-    }
+def _failed(outcome: str, error: BaseException) -> TrialOutcome:
+    return TrialOutcome(
+        outcome=outcome,
+        error_type=type(error).__name__,
+        error_message=str(error)[:4000],
+        traceback="".join(traceback.format_exception(error))[-20_000:],
+    )
 
 
 def _is_out_of_memory(error: BaseException) -> bool:

@@ -112,15 +112,15 @@ def test_its_death_is_told(task: FewShotTask, make_harness: Callable[..., TrialH
 
 def test_kinds_of_tasks_that_it_has_no_form_for(make_request: Any) -> None:
     outcome = supervisor.execute(make_request("wrapped_episodes"))
-    assert (outcome["outcome"], outcome["error_message"]) == ("declined", "wrapped_episodes has no regression form")
+    assert (outcome.outcome, outcome.error_message) == ("declined", "wrapped_episodes has no regression form")
 
 
 def test_a_trial(make_request: Any) -> None:
     request = make_request("wrapped_episodes", loader="glyphs", options=OPTIONS, iterations=2, test_units=30)
     outcome = supervisor.execute(request)
-    assert outcome["outcome"] == "ok", outcome
-    assert outcome["score"] > 0.3
-    assert outcome["environment"]["environment/toy"] == "1.5"
-    assert {p[2] for p in outcome["curve"]} >= {"sum0", "next"}
-    assert 0 < outcome["metrics"]["environment_start_seconds"] < outcome["wall_seconds"]
-    assert "left running" not in outcome["log_tail"]
+    assert outcome.outcome == "ok", outcome
+    assert outcome.score > 0.3
+    assert outcome.environment["environment/toy"] == "1.5"
+    assert {p.metric for p in outcome.curve} >= {"sum0", "next"}
+    assert 0 < outcome.metrics["environment_start_seconds"] < outcome.wall_seconds
+    assert "left running" not in outcome.log_tail

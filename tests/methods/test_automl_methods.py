@@ -97,8 +97,8 @@ def test_the_forest_loses_nothing_on_the_way(
         fit_seconds=100.0,
     )
     outcome = supervisor.execute(request)
-    assert outcome["metric"] == "auc"
-    assert outcome["score"] == pytest.approx(by_hand(data_folder, dataset, task, fold, target, 50), abs=1e-12)
+    assert outcome.metric == "auc"
+    assert outcome.score == pytest.approx(by_hand(data_folder, dataset, task, fold, target, 50), abs=1e-12)
 
 
 COLUMNS = {"size": "numeric", "gap": "numeric", "colour": "nominal", "note": "string"}

@@ -44,12 +44,12 @@ def test_system(make_request: Any, name: str) -> None:
         name, loader="glyphs", options=OPTIONS, params=PARAMS.get(name, {}), iterations=40, test_units=60
     )
     outcome = supervisor.execute(request)
-    assert outcome["outcome"] == "ok", (outcome.get("error_message"), outcome.get("traceback"), outcome.get("log_tail"))
+    assert outcome.outcome == "ok", (outcome.error_message, outcome.traceback, outcome.log_tail)
     # chance is 0.2
-    assert outcome["score"] > 0.3
-    assert [point for point in outcome["curve"] if point[2] == "val_accuracy"]
-    assert "left running" not in outcome["log_tail"]
-    assert [n for n in outcome["environment"] if n.startswith("environment/")]
+    assert outcome.score > 0.3
+    assert [point for point in outcome.curve if point.metric == "val_accuracy"]
+    assert "left running" not in outcome.log_tail
+    assert [n for n in outcome.environment if n.startswith("environment/")]
 
 
 @pytest.fixture(scope="module")

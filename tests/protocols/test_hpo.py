@@ -188,18 +188,18 @@ def test_what_is_no_suggestion_of_this_problem_is_refused(suggestion: Any, messa
 def test_a_trial_in_its_child(make_request: Any) -> None:
     request = make_request("random_search", loader="synthetic", options={"function": "branin"}, iterations=6)
     first, second = execute(request), execute(request)
-    assert first["outcome"] == "ok", first
-    assert first["unit_scores"] == second["unit_scores"]
-    assert first["metric"] == "neg_loss"
-    assert first["unit"] == "seed"
-    assert first["score"] < -0.397
-    assert first["metrics"]["evaluations"] == 6
-    assert first["metrics"]["problem_seconds"] == 6.0
+    assert first.outcome == "ok", first
+    assert first.unit_scores == second.unit_scores
+    assert first.metric == "neg_loss"
+    assert first.unit == "seed"
+    assert first.score < -0.397
+    assert first.metrics["evaluations"] == 6
+    assert first.metrics["problem_seconds"] == 6.0
 
 
 @pytest.mark.usefixtures("zygotes")
 def test_a_trial_without_an_incumbent_says_why(make_request: Any) -> None:
     options = {"function": "branin", "fidelity_levels": 3}
     found = execute(make_request("low_fidelity_only", loader="synthetic", options=options, iterations=6))
-    assert found["outcome"] == "failed"
-    assert "none of 54 evaluations gave a loss at full fidelity" in found["error_message"]
+    assert found.outcome == "failed"
+    assert "none of 54 evaluations gave a loss at full fidelity" in found.error_message
