@@ -99,7 +99,7 @@ class TrialOutcome:
         for name, kind in known.items():
             expected, fits = _KINDS[kind]
             if not fits(plain[name]):
-                raise ValueError(f"{name} is {str(plain[name])[:80]!r}, expected {expected}")
+                raise ValueError(f"{name} is {repr(plain[name])[:80]}, expected {expected}")
         if plain["outcome"] not in OUTCOMES:
             raise ValueError(f"outcome is {plain['outcome']!r}, expected one of {', '.join(OUTCOMES)}")
         if (plain["score"] is not None) != (plain["outcome"] == "ok"):

@@ -33,7 +33,11 @@ def run_batch(requests: list[dict[str, Any]], run: str) -> list[TrialOutcome]:
     run : str
         Named in what is said of their progress, so that another client's is told from one's own.
     """
-    return [replace(supervisor.execute(r, _teller(run, r["trial_id"])), **_here()) for r in requests]
+    host, hardware = _here()
+    return [
+        replace(supervisor.execute(request, _teller(run, request["trial_id"])), host=host, hardware_class=hardware)
+        for request in requests
+    ]
 
 
 def _teller(run: str, trial_id: str) -> supervisor.OnProgress:
@@ -49,8 +53,9 @@ def _teller(run: str, trial_id: str) -> supervisor.OnProgress:
 
 
 @functools.lru_cache(maxsize=1)
-def _here() -> dict[str, str]:
-    return {"host": socket.gethostname(), "hardware_class": hardware_class()}
+def _here() -> tuple[str, str]:
+    """Return this host's name and its hardware class."""
+    return socket.gethostname(), hardware_class()
 
 
 @functools.lru_cache(maxsize=1)
@@ -93,7 +98,6 @@ def facts(methods: list[str], track: str) -> dict[str, Any]:
         "harness": worker_hash(),
         "source_hashes": hashes,
         "gpus": os.environ.get("CUDA_VISIBLE_DEVICES", ""),
-        **_here(),
     }
 
 

@@ -153,14 +153,14 @@ def test_episodes(task: FewShotTask, n_episodes: int, chunk_bytes: int | None = 
     import numpy as np
 
     info = task.info
-    queries_a_class = info.n_query // info.n_way
+    n_query_per_class = info.n_query // info.n_way
     size = 4 * int(np.prod(info.input_shape)) * (info.n_way * info.k_shot + info.n_query)
     chunk = max(1, min(n_episodes, (chunk_bytes or CHUNK_BYTES) // size))
     for first in range(0, n_episodes, chunk):
         episodes = []
         for index in range(first, min(first + chunk, n_episodes)):
             rng = generator(task.seed, "test", index)
-            one = task.test.sample(rng, n_way=info.n_way, k_shot=info.k_shot, n_query=queries_a_class)
+            one = task.test.sample(rng, n_way=info.n_way, k_shot=info.k_shot, n_query_per_class=n_query_per_class)
             episodes.append(_shuffled(one, rng))
         yield stacked(episodes)
 

@@ -31,11 +31,11 @@ CHUNK_ROWS = 4096
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EpisodeShape:
-    """Shape of the training episodes; `n_query` is a class, `n_tasks` an iteration."""
+    """Shape of the training episodes; `n_tasks` is per iteration."""
 
     n_way: int
     k_shot: int
-    n_query: int
+    n_query_per_class: int
     n_tasks: int = 1
 
 
@@ -104,7 +104,7 @@ class EpisodicAdapter(NetworkState, EmbeddingAdapter):
         )
         for iteration in training.iterations():
             support_x, support_y, query_x, query_y = supply.sample(
-                rng, n_way=n_way, k_shot=shape.k_shot, n_query=shape.n_query, n_tasks=shape.n_tasks
+                rng, n_way=n_way, k_shot=shape.k_shot, n_query_per_class=shape.n_query_per_class, n_tasks=shape.n_tasks
             )
             if self.shuffles:
                 support_x, support_y = shuffled(rng, support_x, support_y)

@@ -160,7 +160,7 @@ class Reptile(InitialisationAdapter):
         for iteration in training.iterations():
             # the contract wants a query: it is one of the shots
             support_x, support_y, query_x, query_y = supply.sample(
-                rng, n_way=task.n_way, k_shot=n_shots - 1, n_query=1, n_tasks=n_tasks
+                rng, n_way=task.n_way, k_shot=n_shots - 1, n_query_per_class=1, n_tasks=n_tasks
             )
             x, y = shuffled(rng, torch.cat([support_x, query_x], 1), torch.cat([support_y, query_y], 1))
             # mini-batches go through the images in order, round and round

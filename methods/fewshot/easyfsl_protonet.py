@@ -97,7 +97,10 @@ class EasyFSLProtoNet(FewShotAdapter):
         )
         for iteration in training.iterations():
             support_x, support_y, query_x, query_y = supply.sample(
-                rng, n_way=min(shape.n_way, episodes.n_classes), k_shot=shape.k_shot, n_query=shape.n_query
+                rng,
+                n_way=min(shape.n_way, episodes.n_classes),
+                k_shot=shape.k_shot,
+                n_query_per_class=shape.n_query_per_class,
             )
             self.model.train()
             self.model.process_support_set(support_x[0], support_y[0])

@@ -93,7 +93,11 @@ class Learn2LearnMAML(FewShotAdapter):
         training = MetaTraining(self, validation, budget=budget, rng=rng, parts=parts, n_reports=N_REPORTS)
         for iteration in training.iterations():
             batch = supply.sample(
-                rng, n_way=task.n_way, k_shot=task.k_shot, n_query=self._value("train_queries"), n_tasks=n_tasks
+                rng,
+                n_way=task.n_way,
+                k_shot=task.k_shot,
+                n_query_per_class=self._value("train_queries"),
+                n_tasks=n_tasks,
             )
             optimiser.zero_grad()
             total = 0.0

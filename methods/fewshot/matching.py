@@ -99,5 +99,7 @@ class MatchingNet(EpisodicAdapter):
         return CosineAttention(task.input_shape[0], scale=self.scale, precision=precision)
 
     def episode_shape(self, task: TaskInfo) -> EpisodeShape:
-        way, n_query = (task.n_way, COLOUR_QUERIES) if is_colour(task) else (GREY_WAYS, GREY_QUERIES)
-        return EpisodeShape(n_way=self.train_way or way, k_shot=task.k_shot, n_query=self.train_queries or n_query)
+        way, n_query_per_class = (task.n_way, COLOUR_QUERIES) if is_colour(task) else (GREY_WAYS, GREY_QUERIES)
+        return EpisodeShape(
+            n_way=self.train_way or way, k_shot=task.k_shot, n_query_per_class=self.train_queries or n_query_per_class
+        )

@@ -139,7 +139,7 @@ class MetaLSTM(NetworkState, SideBySideAdapter):
         task, rng = self.task, context.rng("meta_lstm", "episodes")
         is_regression = task.kind == "regression"
         n_tasks = self.meta_batch or (VECTOR_TASKS if is_regression else IMAGE_TASKS)
-        n_query = task.k_shot if is_regression else max(1, TRAIN_QUERIES // task.n_way)
+        n_query_per_class = task.k_shot if is_regression else max(1, TRAIN_QUERIES // task.n_way)
         if base_preset(budget.preset) == "quick" and self.n_steps is None and not is_regression:
             self._network.n_steps.fill_(STEPS)
         clip_norm = REGRESSION_CLIP_NORM if is_regression else CLIP_NORM
@@ -155,7 +155,9 @@ class MetaLSTM(NetworkState, SideBySideAdapter):
             n_reports=N_REPORTS,
         )
         for iteration in training.iterations():
-            batch = supply.sample(rng, n_way=task.n_way, k_shot=task.k_shot, n_query=n_query, n_tasks=n_tasks)
+            batch = supply.sample(
+                rng, n_way=task.n_way, k_shot=task.k_shot, n_query_per_class=n_query_per_class, n_tasks=n_tasks
+            )
             optimiser.zero_grad()
             loss = 0.0
             for part in task_slices(n_tasks, len(self._network.start), context.device):

@@ -88,7 +88,7 @@ class ProtoNet(EpisodicAdapter):
 def training_shape(task: TaskInfo, way: int | None, queries: int | None) -> EpisodeShape:
     """Return the shape of training episodes, the paper's but for what is given."""
     if is_colour(task):
-        ways, n_query = COLOUR_WAYS.get(task.k_shot, OTHER_COLOUR_WAYS), COLOUR_QUERIES
+        ways, n_query_per_class = COLOUR_WAYS.get(task.k_shot, OTHER_COLOUR_WAYS), COLOUR_QUERIES
     else:
-        ways, n_query = GREY_WAYS, GREY_QUERIES
-    return EpisodeShape(n_way=way or ways, k_shot=task.k_shot, n_query=queries or n_query)
+        ways, n_query_per_class = GREY_WAYS, GREY_QUERIES
+    return EpisodeShape(n_way=way or ways, k_shot=task.k_shot, n_query_per_class=queries or n_query_per_class)

@@ -100,4 +100,6 @@ class RelationNet(EpisodicAdapter):
     def episode_shape(self, task: TaskInfo) -> EpisodeShape:
         way = self.train_way or task.n_way
         papers = COLOUR_QUERIES.get(task.k_shot) if is_colour(task) else GREY_QUERIES.get((way, task.k_shot))
-        return EpisodeShape(n_way=way, k_shot=task.k_shot, n_query=self.train_queries or papers or OTHER_QUERIES)
+        return EpisodeShape(
+            n_way=way, k_shot=task.k_shot, n_query_per_class=self.train_queries or papers or OTHER_QUERIES
+        )

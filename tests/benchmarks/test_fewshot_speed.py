@@ -87,7 +87,7 @@ def plain_protonet(network: nn.Sequential, task: FewShotTask) -> float:
     info, accuracies = task.info, []
     for index in range(N_EPISODES):
         rng = generator(task.seed, "test", index)
-        one = task.test.sample(rng, n_way=info.n_way, k_shot=info.k_shot, n_query=info.n_query // info.n_way)
+        one = task.test.sample(rng, n_way=info.n_way, k_shot=info.k_shot, n_query_per_class=info.n_query // info.n_way)
         support_x, query_x, query_y = (torch.from_numpy(a[0]) for a in (one.support_x, one.query_x, one.query_y))
         with torch.no_grad():
             z = network(torch.cat([support_x, query_x]))

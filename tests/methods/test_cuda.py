@@ -50,7 +50,7 @@ def _train(name: str, device: str, pool: ImagePool, task: TaskInfo, iterations: 
 
 
 def _predict(adapter: Any, pool: ImagePool, task: TaskInfo) -> Any:
-    batch = pool.sample(np.random.default_rng(5), n_way=task.n_way, k_shot=task.k_shot, n_query=3, n_tasks=4)
+    batch = pool.sample(np.random.default_rng(5), n_way=task.n_way, k_shot=task.k_shot, n_query_per_class=3, n_tasks=4)
     return adapter.predict_episodes(batch.support_x, batch.support_y, batch.query_x)
 
 

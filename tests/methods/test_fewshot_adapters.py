@@ -59,7 +59,7 @@ def fitted(
 def episodes(source: EpisodeSource, task: TaskInfo, n_tasks: int = 4) -> tuple[Any, Any, Any]:
     """Support and queries with their rows shuffled, as the protocol does."""
     rng = np.random.default_rng(5)
-    batch = source.sample(rng, n_way=task.n_way, k_shot=task.k_shot, n_query=3, n_tasks=n_tasks)
+    batch = source.sample(rng, n_way=task.n_way, k_shot=task.k_shot, n_query_per_class=3, n_tasks=n_tasks)
     s, q = rng.permutation(batch.support_x.shape[1]), rng.permutation(batch.query_x.shape[1])
     return batch.support_x[:, s], batch.support_y[:, s], batch.query_x[:, q]
 

@@ -148,7 +148,7 @@ def test_the_paper_decides_by_default(tasks: dict[str, FewShotTask]) -> None:
     adapter.setup(task.info, context)
     budget = Budget(preset="tests", iterations=1)
     adapter.meta_fit(recorder, validation=task.validation, budget=budget, context=context)
-    assert recorder.asked == [{"n_way": 5, "k_shot": 1, "n_query": 1, "n_tasks": 32}]
+    assert recorder.asked == [{"n_way": 5, "k_shot": 1, "n_query_per_class": 1, "n_tasks": 32}]
     names = ("inner_rate", "train_steps", "test_steps", "meta_batch")
     assert [adapter.value(n) for n in names] == [0.4, 1, 3, 32]
     many = TaskInfo(name="t", kind="classification", n_way=20, k_shot=1, n_query=20, input_shape=(1, 28, 28))

@@ -111,7 +111,7 @@ def test_same_seed_same_network(task: FewShotTask, precision: str) -> None:
 
 
 def test_bfloat16_gradients_are_close(task: FewShotTask) -> None:
-    batch = task.train.sample(np.random.default_rng(0), n_way=10, k_shot=1, n_query=3)
+    batch = task.train.sample(np.random.default_rng(0), n_way=10, k_shot=1, n_query_per_class=3)
     y = torch.tensor(batch.query_y[0])
     grads = []
     for precision in PRECISIONS:

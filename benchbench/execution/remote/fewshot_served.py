@@ -66,10 +66,10 @@ class Source(EpisodeSource):
         self._n_labels = n_labels
 
     def sample(
-        self, rng: np.random.Generator, *, n_way: int, k_shot: int, n_query: int, n_tasks: int = 1
+        self, rng: np.random.Generator, *, n_way: int, k_shot: int, n_query_per_class: int, n_tasks: int = 1
     ) -> EpisodeBatch:
         """See the base class."""
-        shape = {"n_way": n_way, "k_shot": k_shot, "n_query": n_query, "n_tasks": n_tasks}
+        shape = {"n_way": n_way, "k_shot": k_shot, "n_query_per_class": n_query_per_class, "n_tasks": n_tasks}
         return EpisodeBatch(*self._drawn("sample", rng, shape))
 
     @property
