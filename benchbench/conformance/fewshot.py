@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchbench.conformance import fewshot_training
 from benchbench.conformance.base import CheckFailed, NotApplicable
-from benchbench.conformance.subject import TOLERANCE, Subject, difference
+from benchbench.conformance.fewshot_subject import TOLERANCE, Subject, difference
 from benchbench.protocols import fewshot as protocol
 from benchbench.protocols.base import Declined, PhaseClock, ProtocolResult
 from benchbench.registry import create_method, get_loader

@@ -10,10 +10,10 @@ from typing import Any
 
 from benchbench import artefacts
 from benchbench.conformance.base import CheckFailed, NotApplicable
-from benchbench.conformance.subject import TOLERANCE, Subject, difference
+from benchbench.conformance.fewshot_subject import TOLERANCE, Subject, difference
 from benchbench.contracts.fewshot import EmbeddingAdapter, FewShotTask
 from benchbench.errors import ProtocolViolation
-from benchbench.protocols.embeddings import EmbeddingTable
+from benchbench.protocols.fewshot_embeddings import EmbeddingTable
 from benchbench.registry import create_method, get_loader
 
 __all__ = ["PROBES"]

@@ -18,8 +18,8 @@ from benchbench.contracts.automl import AutoMLAdapter, AutoMLBudget, TableInfo, 
 from benchbench.contracts.context import fit_limit_seconds
 from benchbench.errors import ProtocolViolation
 from benchbench.execution.adapters import make_adapter
+from benchbench.protocols.automl_scores import classification_scores, regression_scores
 from benchbench.protocols.base import Declined, PhaseClock, ProtocolResult, checked_loader
-from benchbench.protocols.table_scores import classification_scores, regression_scores
 
 if TYPE_CHECKING:
     import numpy as np

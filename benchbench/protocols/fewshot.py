@@ -22,7 +22,7 @@ from benchbench.contracts.fewshot import (
 from benchbench.errors import ProtocolViolation
 from benchbench.execution.adapters import make_adapter
 from benchbench.protocols.base import Declined, PhaseClock, ProtocolResult, checked_loader
-from benchbench.protocols.embeddings import EmbeddingTable
+from benchbench.protocols.fewshot_embeddings import EmbeddingTable
 from benchbench.protocols.shared_training import train_or_share
 from benchbench.registry import get_loader
 from benchbench.seeding import generator

@@ -13,7 +13,7 @@ from benchbench.contracts.context import Budget, fit_limit_seconds
 from benchbench.errors import InputError, ProtocolViolation, SuiteFileError
 from benchbench.execution import supervisor
 from benchbench.protocols import automl
-from benchbench.protocols.table_scores import auc, classification_scores, log_loss, regression_scores
+from benchbench.protocols.automl_scores import auc, classification_scores, log_loss, regression_scores
 from benchbench.records import TrialOutcome
 from benchbench.spec import TrialSpec, content_hash
 from benchbench.suite_files import read_suite

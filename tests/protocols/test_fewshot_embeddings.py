@@ -13,7 +13,7 @@ from benchbench.errors import ProtocolViolation
 from benchbench.protocols import embeddings
 from benchbench.protocols import fewshot as protocol
 from benchbench.protocols.base import PhaseClock
-from benchbench.protocols.embeddings import EmbeddingTable
+from benchbench.protocols.fewshot_embeddings import EmbeddingTable
 from benchbench.suites._pools import ImagePool, SinePool
 
 INFO = TaskInfo(name="tiny", kind="classification", n_way=4, k_shot=2, n_query=12, input_shape=(1, 6, 6))
