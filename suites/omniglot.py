@@ -80,6 +80,7 @@ class OmniglotLoader(TaskLoader):
     """Handwritten characters of 50 alphabets."""
 
     name = "omniglot"
+    track = "fewshot"
 
     def check(self, options: Mapping[str, Any]) -> None:
         """See the base class."""

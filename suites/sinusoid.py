@@ -32,6 +32,7 @@ class SinusoidLoader(TaskLoader):
     """Regression of sine waves of random amplitude and phase; the score is minus the mean squared error."""
 
     name = "sinusoid"
+    track = "fewshot"
 
     def check(self, options: Mapping[str, Any]) -> None:
         """See the base class."""

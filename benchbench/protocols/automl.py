@@ -29,19 +29,26 @@ if TYPE_CHECKING:
     from benchbench.spec import TrialSpec
 
 __all__ = [
+    "CARDS_STATE_ITERATIONS",
+    "CURVES_OF_INCUMBENTS",
     "PRELOAD",
     "PROTOCOL_VERSION",
+    "RECORDS_EVALUATIONS",
     "TIMED_PHASES",
     "UNUSED_BUDGET",
     "budget_iterations",
     "budget_of",
     "predict",
     "run",
+    "task_facts",
 ]
 
 PROTOCOL_VERSION = "automl/1"
 TIMED_PHASES = ("fit", "predict")
 UNUSED_BUDGET = ("iterations", "test_units")
+CARDS_STATE_ITERATIONS = False
+CURVES_OF_INCUMBENTS = False
+RECORDS_EVALUATIONS = False
 PRELOAD = (
     "numpy",
     "pandas",
@@ -72,6 +79,11 @@ ROW_SUM_TOLERANCE = 1e-3
 def budget_iterations(cls: type[AutoMLAdapter], preset: str, task: str, loader: str, options: dict[str, Any]) -> int:
     """Return 0: budgets of this track are seconds."""
     return 0
+
+
+def task_facts(task: str, loader: str, options: dict[str, Any]) -> dict[str, Any]:
+    """Return nothing: the options say it."""
+    return {}
 
 
 def run(spec: TrialSpec, fingerprint: str, harness: TrialHarness, clock: PhaseClock) -> ProtocolResult:

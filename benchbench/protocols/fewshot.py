@@ -36,19 +36,26 @@ if TYPE_CHECKING:
     from benchbench.spec import TrialSpec
 
 __all__ = [
+    "CARDS_STATE_ITERATIONS",
+    "CURVES_OF_INCUMBENTS",
     "PRELOAD",
     "PROTOCOL_VERSION",
+    "RECORDS_EVALUATIONS",
     "TIMED_PHASES",
     "UNUSED_BUDGET",
     "budget_iterations",
     "run",
     "stacked",
+    "task_facts",
     "test_episodes",
 ]
 
 PROTOCOL_VERSION = "fewshot/2"
 TIMED_PHASES = ("meta_fit", "adapt", "predict")
 UNUSED_BUDGET = ("fit_seconds",)
+CARDS_STATE_ITERATIONS = True
+CURVES_OF_INCUMBENTS = False
+RECORDS_EVALUATIONS = False
 PRELOAD = ("numpy", "torch", "torch._dynamo")
 
 # test episodes are handed to batched methods in chunks of at most this many bytes of input; a GPU is fast only with many at once
@@ -59,6 +66,13 @@ ROW_SUM_TOLERANCE = 1e-3
 def budget_iterations(cls: type[FewShotAdapter], preset: str, task: str, loader: str, options: dict[str, Any]) -> int:
     """Return the meta-training iterations of a method at a preset, for one task; needs no data."""
     return int(cls.iterations(preset, get_loader(loader).info(task, options)))
+
+
+def task_facts(task: str, loader: str, options: dict[str, Any]) -> dict[str, Any]:
+    """Return the kind of the task and the shape of its episodes; `n_query` counts over all classes."""
+    info = get_loader(loader).info(task, options)
+    shapes = {name: getattr(info, name) for name in ("kind", "n_way", "k_shot", "n_query")}
+    return {**shapes, "input_shape": list(info.input_shape)}
 
 
 def run(spec: TrialSpec, fingerprint: str, harness: TrialHarness, clock: PhaseClock) -> ProtocolResult:

@@ -27,19 +27,26 @@ if TYPE_CHECKING:
     from benchbench.spec import TrialSpec
 
 __all__ = [
+    "CARDS_STATE_ITERATIONS",
+    "CURVES_OF_INCUMBENTS",
     "PRELOAD",
     "PROTOCOL_VERSION",
+    "RECORDS_EVALUATIONS",
     "TIMED_PHASES",
     "UNUSED_BUDGET",
     "Step",
     "budget_iterations",
     "optimise",
     "run",
+    "task_facts",
 ]
 
 PROTOCOL_VERSION = "hpo/1"
 TIMED_PHASES = ("suggest",)
 UNUSED_BUDGET = ("test_units", "fit_seconds")
+CARDS_STATE_ITERATIONS = False
+CURVES_OF_INCUMBENTS = True
+RECORDS_EVALUATIONS = True
 # what many optimisers, and tables of evaluations, import: a trial of a tenth of a second would wait for up to two seconds
 PRELOAD = ("numpy", "scipy.stats", "ConfigSpace", "optuna", "torch", "torch._dynamo", "pandas", "pyarrow.parquet")
 
@@ -50,6 +57,11 @@ TINY = 1e-9
 def budget_iterations(cls: type[HPOAdapter], preset: str, task: str, loader: str, options: dict[str, Any]) -> int:
     """Return how many evaluations a preset has for a method: what the suite's preset does not say is 100."""
     return cls.card.iterations.get(preset, 100)
+
+
+def task_facts(task: str, loader: str, options: dict[str, Any]) -> dict[str, Any]:
+    """Return nothing: the options say it."""
+    return {}
 
 
 def run(spec: TrialSpec, fingerprint: str, harness: TrialHarness, clock: PhaseClock) -> ProtocolResult:

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from benchbench.cards import TRACKS
+
 ROOT = Path(__file__).resolve().parents[2]
 FOLDERS = {
     "benchbench": "core",
@@ -163,6 +165,70 @@ def test_the_core_names_no_method() -> None:
     assert wrong == []
 
 
+def track_of(module: str) -> str | None:
+    """Return the track that a module is of: its name, or the beginning of it, says so (`protocols.hpo`, `fewshot_embeddings`)."""
+    last = module.rpartition(".")[2]
+    return next((track for track in TRACKS if last == track or last.startswith(f"{track}_")), None)
+
+
+def names_of_tracks(module: str, source: str, known: Collection[str]) -> list[str]:
+    """Return where a module of the core names a track that it is not of: as text, in an identifier, or by importing what is its own."""
+    imports = Imports(known)
+    imports.visit(tree := ast.parse(source))
+    foreign = set(TRACKS) - {track_of(module)}
+    found = [f"imports {name}" for name in sorted(imports.found) if track_of(name) in foreign]
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and node.value in foreign:
+            found.append(f"line {node.lineno}: {node.value!r}")
+        for name in (getattr(node, field, None) for field in ("id", "attr", "arg", "name")):
+            # selection is also a word
+            if isinstance(name, str) and foreign.difference({"selection"}).intersection(name.lower().split("_")):
+                found.append(f"line {getattr(node, 'lineno', '?')}: {name}")
+    return found
+
+
+def test_what_is_of_one_track_says_so_in_its_name() -> None:
+    """All else in the core asks the track's protocol, which it finds by name; suites named like a track stand in help texts alone."""
+    known = modules()
+    core = {n: p for n, p in known.items() if p.is_relative_to(ROOT / "benchbench")}
+    # the list of tracks
+    del core["benchbench.cards"]
+    wrong = {name: names_of_tracks(name, path.read_text(), known) for name, path in core.items()}
+    assert {name: found for name, found in wrong.items() if found} == {}
+
+
+@pytest.mark.parametrize(
+    ("source", "found"),
+    [
+        ('x = track == "hpo"', ["line 1: 'hpo'"]),
+        ("def automl_only(): ...", ["line 1: automl_only"]),
+        ("x = protocols.hpo", ["line 1: hpo"]),
+        (
+            "def f():\n    from benchbench.protocols import fewshot",
+            ["imports benchbench.protocols.fewshot", "line 2: fewshot"],
+        ),
+        ("from benchbench.contracts.hpo import Problem", ["imports benchbench.contracts.hpo"]),
+        ('"""Try: bench run --suite hpo"""', []),
+        ("selection = 1", []),
+    ],
+)
+def test_names_of_tracks_are_found(source: str, found: list[str]) -> None:
+    assert names_of_tracks("benchbench.stats.board", source, modules()) == found
+    assert len(names_of_tracks("benchbench.protocols.hpo_tables", source, modules())) <= len(found)
+
+
+def test_every_protocol_is_of_a_known_track() -> None:
+    """And offers all that is asked of one; importing it is light."""
+    from benchbench.protocols.base import ProtocolModule, find_protocol, tracks_where
+
+    found = {path.stem for path in (ROOT / "benchbench" / "protocols").glob("*.py") if path.stem in TRACKS}
+    assert set(tracks_where(lambda protocol: True)) == found >= {"fewshot", "automl", "hpo"}
+    offered = set(vars(ProtocolModule)["__annotations__"]) | {"run", "budget_iterations", "task_facts"}
+    for track in found:
+        protocol = find_protocol(track)
+        assert [name for name in sorted(offered) if not hasattr(protocol, name)] == []
+
+
 @pytest.mark.parametrize(
     ("code", "forbidden"),
     [
@@ -176,6 +242,10 @@ def test_the_core_names_no_method() -> None:
             {"torch", "numpy", "pandas", "sklearn", "scipy"},
         ),
         ("from benchbench.suite_files import list_suites; list_suites()", {"torch", "numpy", "pandas", "duckdb"}),
+        (
+            "from benchbench.protocols.base import tracks_where; print(tracks_where(lambda protocol: True))",
+            {"torch", "numpy", "pandas", "sklearn", "scipy", "benchbench.execution.remote"},
+        ),
     ],
 )
 def test_nothing_heavy_is_imported_early(code: str, forbidden: set[str]) -> None:
