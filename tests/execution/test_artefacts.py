@@ -137,6 +137,10 @@ def test_what_the_name_is_made_of(cache: Path, request_of: Any) -> None:
     run(request_of(A))
     (entry,) = artefacts.entries()
     made_of = entry.made_of
+    # artefacts keep their names only as long as nothing is added or taken away
+    own = {"training_key", "training_data", "kind", "input_shape", "n_outputs"}
+    trial = {"protocol_version", "method", "params", "preset", "iterations", "threads", "seed", "device"}
+    assert made_of.keys() == own | trial | {"source", "harness", "hardware", "arithmetic", "versions"}
     assert entry.key == artefacts.key_of(made_of)
     # a change of the harness must not go unseen because adapters train no more
     assert made_of["harness"] == harness_hash()
