@@ -218,10 +218,13 @@ class Trial:
             progress = None
             for line in self.report[self.looked_at : end].split(b"\n"):
                 message = _parse(line) or {}
-                if "limit" in message:
-                    found = message["limit"]
-                    self.part = (str(found[0]), float(found[1]), float(found[2])) if found else None
-                progress = message.get("progress", progress)
+                # a method may have written there as well: what is neither is left alone
+                if "limit" in message and (
+                    message["limit"] is None or _is_made_of(message["limit"], str, float, float)
+                ):
+                    self.part = message["limit"] and tuple(message["limit"])
+                if _is_made_of(message.get("progress"), float, float, str):
+                    progress = message["progress"]
             # never waits for a worker that reads nothing, as limits would then not be kept
             if progress is not None and select.select([], [self.sock], [], 0)[1]:
                 wire.send(self.sock, {"progress": progress})
@@ -256,7 +259,7 @@ class Trial:
         """Remove the checkpoint that the child named, since it could not do so itself."""
         for line in self.report.split(b"\n"):
             message = _parse(line) if b'"checkpoint"' in line else None
-            if message is not None and "checkpoint" in message:
+            if message is not None and isinstance(message.get("checkpoint"), str):
                 CheckpointFile(Path(message["checkpoint"]), {}).remove()
 
     def _log_text(self, left_over: int) -> str:
@@ -298,6 +301,15 @@ def _parse(line: bytes | bytearray) -> dict[str, Any] | None:
     except ValueError:
         return None
     return message if isinstance(message, dict) else None
+
+
+def _is_made_of(found: object, *types: type) -> bool:
+    """Tell whether a message is a list of values of these types; whole numbers come as int where float is asked for."""
+    return (
+        isinstance(found, list)
+        and len(found) == len(types)
+        and all(isinstance(x, (int, float) if t is float else t) for x, t in zip(found, types, strict=True))
+    )
 
 
 def _children_cpu() -> float:

@@ -79,6 +79,7 @@ def test_a_trial_for_a_gpu_is_set_to_repeat(make_request: Any, device: str) -> N
         ("raise_keyboard_interrupt", "failed", ""),
         ("raise_system_exit", "failed", "0"),
         ("allocate_at_once", "memory", "Unable to allocate"),
+        ("forge_notices", "ok", ""),
         ("escape", "ok", ""),
         ("read_stdin", "ok", ""),
     ],
