@@ -56,7 +56,7 @@ class Learn2LearnMAML(FewShotAdapter):
         train_queries: int | None = None,
     ) -> None:
         self.meta_rate, self.meta_batch = meta_rate, meta_batch
-        self.inner_rate = self.train_rate = inner_rate
+        self.inner_rate = inner_rate
         self.train_steps, self.test_steps, self.train_queries = train_steps, test_steps, train_queries
 
     @classmethod
@@ -133,7 +133,8 @@ class Learn2LearnMAML(FewShotAdapter):
         return fast
 
     def _value(self, name: str) -> Any:
-        given = getattr(self, name)
+        # as in our own MAML, a rate that is given holds in training as well
+        given = getattr(self, "inner_rate" if name == "train_rate" else name)
         return self._settings[name] if given is None else given
 
 
