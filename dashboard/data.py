@@ -9,19 +9,19 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from benchbench.cards import MethodCard
+from benchbench.dashboard import queries
 from benchbench.errors import UnknownNameError
-from benchbench.results import browse
+from benchbench.reports.filters import card_tags
+from benchbench.reports.standings import impute_as_board
 from benchbench.results.boards import board_cells, score_grid, suite_facts
-from benchbench.results.filters import card_tags
 from benchbench.results.importers.suites import find_any_suite
-from benchbench.results.standings import impute_as_board
-from benchbench.stats.board import Board, Cell, leaderboard
 from benchbench.stats.imputation import Imputed
+from benchbench.stats.leaderboard import Board, Cell, leaderboard
 from benchbench.suite_files import ScoreSpec, SuiteSpec, TaskSpec
 
 if TYPE_CHECKING:
     from benchbench.results.store import Store
-    from benchbench.stats.grid import ScoreGrid
+    from benchbench.stats.table import ScoreGrid
 
 __all__ = [
     "BoardData",
@@ -115,7 +115,7 @@ class BoardData:
     suite: SuiteData
     board: Board
     grid: ScoreGrid
-    sources: Mapping[tuple[str, str], browse.Provenance]
+    sources: Mapping[tuple[str, str], queries.Provenance]
 
     @cached_property
     def keys(self) -> dict[str, tuple[str, str]]:
@@ -204,5 +204,5 @@ def load_board(store: Store, suite: SuiteData, choice: Choice) -> BoardData:
         imputation=choice.imputation,
     )
     board.left_out = [*board.left_out, *suite.older]
-    sources = browse.provenance(store, suite.spec.name, board.group) if board.group is not None else {}
+    sources = queries.provenance(store, suite.spec.name, board.group) if board.group is not None else {}
     return BoardData(suite=suite, board=board, grid=score_grid(store, suite.spec.name, board), sources=sources)

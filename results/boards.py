@@ -11,15 +11,15 @@ from benchbench.results.cells import board_cells
 from benchbench.results.counted import IN_GROUP, select_counted
 from benchbench.results.grids import frozen_baselines, frozen_ends, perfect_scores, score_grid
 from benchbench.stats.anytime import Incumbents
-from benchbench.stats.board import SuiteFacts, TaskFacts
-from benchbench.stats.compare import Side
 from benchbench.stats.curves import CurveValue, SeedCurve
 from benchbench.stats.labels import method_label
+from benchbench.stats.leaderboard import SuiteFacts, TaskFacts
 from benchbench.stats.orderings import Trial
+from benchbench.stats.regression import Side
 
 if TYPE_CHECKING:
-    from benchbench.results.queries import Readable
-    from benchbench.stats.board import Board, Group
+    from benchbench.results.reader import Readable
+    from benchbench.stats.leaderboard import Board, Group
     from benchbench.suite_files import SuiteSpec
 
 __all__ = [

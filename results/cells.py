@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 
 from benchbench.results.counted import IS_TIMED, select_counted, superseded_trials
 from benchbench.results.grids import numbered
-from benchbench.stats.board import Cell, Group
+from benchbench.stats.leaderboard import Cell, Group
 
 if TYPE_CHECKING:
     import duckdb
 
-    from benchbench.results.queries import Readable
+    from benchbench.results.reader import Readable
 
 __all__ = ["board_cells"]
 

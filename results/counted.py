@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from benchbench.results.fold import quoted
+from benchbench.results.ingest import quoted
 from benchbench.stats.labels import PUBLISHED
 
 if TYPE_CHECKING:

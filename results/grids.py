@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchbench.stats.grid import ScoreGrid, State
 from benchbench.stats.labels import method_label, published_source
 from benchbench.stats.scales import PERFECT_SCORES
+from benchbench.stats.table import ScoreGrid, State
 
 if TYPE_CHECKING:
     import duckdb
 
-    from benchbench.results.queries import Readable
-    from benchbench.stats.board import Board, Group, SuiteFacts
+    from benchbench.results.reader import Readable
+    from benchbench.stats.leaderboard import Board, Group, SuiteFacts
 
 __all__ = ["frozen_baselines", "frozen_ends", "numbered", "perfect_scores", "score_grid"]
 

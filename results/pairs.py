@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from benchbench.results.counted import IN_GROUP, select_counted
 
 if TYPE_CHECKING:
-    from benchbench.results.queries import Readable
-    from benchbench.stats.board import Board
+    from benchbench.results.reader import Readable
+    from benchbench.stats.leaderboard import Board
 
 __all__ = ["UnitScores", "unit_scores"]
 

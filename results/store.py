@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING
 from benchbench.errors import InputError, StoreError
 from benchbench.paths import DEFAULT_DB, nearest_above
 from benchbench.records import Attempt, RunRecord
-from benchbench.results import fold, landing, locks
+from benchbench.results import ingest, landing, locks
 from benchbench.results.landing import VERSION
 from benchbench.results.migrations import check_version, migrate, version_of
-from benchbench.results.queries import Readable
+from benchbench.results.reader import Readable
 
 if TYPE_CHECKING:
     import duckdb
@@ -175,7 +175,7 @@ class Store(Readable):
         return report
 
     def _fold(self, con: duckdb.DuckDBPyConnection, batch: Sequence[landing.Landed], report: IngestReport) -> None:
-        staged = fold.stage(con, batch)
+        staged = ingest.stage(con, batch)
         report.n_newer += len(staged.newer)
         if staged.newer:
             log.warning(
@@ -188,9 +188,9 @@ class Store(Readable):
             log.warning("set aside a damaged result file as %s: %s", aside, reason)
         if not staged.read:
             return
-        n_fresh = fold.select_fresh(con)
+        n_fresh = ingest.select_fresh(con)
         con.execute("BEGIN")
-        fold.fold_in(con, "store")
+        ingest.fold_in(con, "store")
         con.execute("COMMIT")
         # only now: had we died before, the next ingest would find them again and ignore what it knows
         for one in staged.read:
@@ -233,8 +233,8 @@ class Store(Readable):
         part = self.path.with_name(f".{self.path.name}.{uuid.uuid4().hex[:8]}.part")
         con = connect()
         try:
-            con.execute(f"ATTACH {fold.quoted(str(part.absolute()))} AS store (TYPE duckdb)")
-            fold.create_tables(con, "store")
+            con.execute(f"ATTACH {ingest.quoted(str(part.absolute()))} AS store (TYPE duckdb)")
+            ingest.create_tables(con, "store")
         finally:
             con.close()
         part.rename(self.path)
@@ -257,7 +257,7 @@ class Store(Readable):
         con = connect()
         try:
             # first what has landed, then the file: whatever is folded in between is then seen twice rather than never
-            staged = fold.stage(con, landed)
+            staged = ingest.stage(con, landed)
             for path, reason in staged.bad.items():
                 log.warning("left out a damaged result file, %s: %s", path, reason)
             if staged.newer:
@@ -278,7 +278,7 @@ class Store(Readable):
     def _attach_read_only(self, con: duckdb.DuckDBPyConnection) -> None:
         if not self.path.is_file():
             con.execute("ATTACH ':memory:' AS store")
-            fold.create_tables(con, "store")
+            ingest.create_tables(con, "store")
             return
         attach(con, self.path, read_only=True, deadline=time.monotonic() + self.wait_seconds)
         check_version(con, self.path)
@@ -365,7 +365,7 @@ def attach(con: duckdb.DuckDBPyConnection, path: Path, *, read_only: bool, deadl
     mode = "TYPE duckdb, READ_ONLY" if read_only else "TYPE duckdb"
     while True:
         try:
-            con.execute(f"ATTACH {fold.quoted(str(path.absolute()))} AS store ({mode})")
+            con.execute(f"ATTACH {ingest.quoted(str(path.absolute()))} AS store ({mode})")
             return
         except duckdb.Error as error:
             text = str(error).splitlines()[0]
@@ -383,11 +383,11 @@ def attach(con: duckdb.DuckDBPyConnection, path: Path, *, read_only: bool, deadl
 def make_views(con: duckdb.DuckDBPyConnection, has_landed: bool) -> None:
     """Make one view a table: what the file holds, and what has landed but is not folded in."""
     if has_landed:
-        fold.select_fresh(con)
+        ingest.select_fresh(con)
         con.execute("CREATE SCHEMA landed")
-        fold.create_tables(con, "memory.landed")
-        fold.fold_in(con, "memory.landed")
-    for table in fold.BASE_TABLES:
+        ingest.create_tables(con, "memory.landed")
+        ingest.fold_in(con, "memory.landed")
+    for table in ingest.BASE_TABLES:
         query = f"SELECT * FROM store.main.{table}"
         if has_landed:
             union = "UNION" if table in ("tasks", "methods", "environments") else "UNION ALL"

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchbench.errors import InputError
+from benchbench.frames import read_table
 from benchbench.spec import content_hash
 from benchbench.suites._prepared import Built, Prepared, array_hash
 from benchbench.suites._tables import kept_table, kept_target, table_parts
-from benchbench.tables import read_table
 
 if TYPE_CHECKING:
     import numpy as np

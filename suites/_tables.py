@@ -11,8 +11,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from benchbench.frames import write_table
 from benchbench.suites._prepared import Prepared
-from benchbench.tables import write_table
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -21,14 +21,14 @@ from benchbench.cli.common import (
     split_list,
 )
 from benchbench.cli.leaderboard import make_board, no_results
-from benchbench.cli.tables import markdown_table, print_lines, print_that_fits
+from benchbench.cli.terminal import markdown_table, print_lines, print_that_fits
 from benchbench.errors import InputError
 
 if TYPE_CHECKING:
-    from benchbench.results.queries import Readable
+    from benchbench.results.reader import Readable
     from benchbench.stats.anytime import AnytimeRow, AnytimeTable
-    from benchbench.stats.board import Board
     from benchbench.stats.intervals import Estimate
+    from benchbench.stats.leaderboard import Board
     from benchbench.suite_files import SuiteSpec
 
 __all__ = ["anytime", "make_anytime"]

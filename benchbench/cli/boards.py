@@ -6,10 +6,10 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from benchbench.cli.tables import print_lines, print_that_fits
+from benchbench.cli.terminal import print_lines, print_that_fits
 
 if TYPE_CHECKING:
-    from benchbench.results.exporters.sheets import Report, Sheet
+    from benchbench.reports.report import Report, Sheet
 
 __all__ = ["FORMATS", "write_reports"]
 
@@ -18,8 +18,8 @@ FORMATS = ("table", "json", "csv", "md", "latex", "html")
 
 def write_reports(reports: Sequence[Report], format_: str) -> None:
     """Write reports to standard output, one after the other; JSON and CSV hold the records of all of them."""
-    from benchbench.results.exporters import text
-    from benchbench.results.exporters.html import as_html
+    from benchbench.reports import text
+    from benchbench.reports.html import as_html
 
     if format_ in ("json", "csv"):
         records = [record for report in reports for record in report.records]

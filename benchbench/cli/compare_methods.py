@@ -25,15 +25,15 @@ from benchbench.cli.common import (
     split_list,
 )
 from benchbench.cli.leaderboard import generated_tasks, make_board, no_results, splits_line
-from benchbench.cli.tables import print_lines, print_that_fits
+from benchbench.cli.terminal import print_lines, print_that_fits
 from benchbench.errors import InputError, UnknownNameError
 from benchbench.stats.intervals import FEW_TASKS
 from benchbench.stats.labels import plural
 
 if TYPE_CHECKING:
-    from benchbench.results.queries import Readable
-    from benchbench.stats.board import Board, Row
-    from benchbench.stats.head_to_head import HeadToHead, TaskPair
+    from benchbench.results.reader import Readable
+    from benchbench.stats.leaderboard import Board, Row
+    from benchbench.stats.pairwise import HeadToHead, TaskPair
     from benchbench.suite_files import SuiteSpec
 
 __all__ = ["compare_methods", "find_label"]
@@ -136,11 +136,11 @@ def _elsewhere(suite: SuiteSpec, store: Readable, board: Board, names: Sequence[
 
 
 def _compare(suite: SuiteSpec, store: Readable, board: Board, rows: Sequence[Row], rope: float | None) -> HeadToHead:
+    from benchbench.reports.standings import board_grid
     from benchbench.results.boards import suite_facts
     from benchbench.results.grids import frozen_ends
     from benchbench.results.pairs import unit_scores
-    from benchbench.results.standings import board_grid
-    from benchbench.stats.head_to_head import head_to_head
+    from benchbench.stats.pairwise import head_to_head
 
     of_tasks = [r for r in board.rows if r.task is not None]
     within = [unit_scores(store, suite.name, board, r.method, r.params) for r in rows]
@@ -175,7 +175,7 @@ EXPENDABLE = ("metric", "scaled")
 
 
 def _print(suite: SuiteSpec, board: Board, found: HeadToHead) -> None:
-    from benchbench.results.exporters.reports import facts_line, imputation_facts
+    from benchbench.reports.leaderboard import facts_line, imputation_facts
 
     if board.group is not None:
         sys.stdout.write(f"{suite.title} (suite {suite.name} {board.group.suite_version})\n{facts_line(board.group)}\n")
@@ -199,7 +199,7 @@ def _print(suite: SuiteSpec, board: Board, found: HeadToHead) -> None:
 
 
 def _cells(pair: TaskPair) -> list[str]:
-    from benchbench.results.exporters.sheets import number
+    from benchbench.reports.report import number
 
     n = "" if not pair.n else plural(pair.n, pair.unit)
     return [

@@ -22,14 +22,14 @@ from benchbench.cli.common import (
     db_path,
     split_list,
 )
-from benchbench.cli.tables import print_lines
+from benchbench.cli.terminal import print_lines
 from benchbench.errors import InputError, UnknownNameError
-from benchbench.results.exporters.reports import TITLES, generated_tasks, splits_line
+from benchbench.reports.leaderboard import TITLES, generated_tasks, splits_line
 
 if TYPE_CHECKING:
-    from benchbench.results.exporters.sheets import Report
-    from benchbench.results.queries import Readable
-    from benchbench.stats.board import Board, Cell
+    from benchbench.reports.report import Report
+    from benchbench.results.reader import Readable
+    from benchbench.stats.leaderboard import Board, Cell
     from benchbench.suite_files import SuiteSpec
 
 __all__ = [
@@ -170,9 +170,9 @@ def make_board(
     InputError
         On a filter that cannot be read, or that nothing passes, and on a negative number of threads.
     """
+    from benchbench.reports.filters import filter_cells, parse_filters
     from benchbench.results.boards import board_cells, suite_facts
-    from benchbench.results.filters import filter_cells, parse_filters
-    from benchbench.stats.board import leaderboard as board_of
+    from benchbench.stats.leaderboard import leaderboard as board_of
 
     if threads is not None and threads < 0:
         raise InputError(f"--threads must be 1 or more, got {threads}")
@@ -226,17 +226,17 @@ def _print_empty(suite: SuiteSpec, board: Board) -> None:
 def _reports(
     store: Readable, boards: Sequence[tuple[SuiteSpec, Board]], statistic: str, by: str | None
 ) -> list[Report]:
-    from benchbench.results.exporters import reports
+    from benchbench.reports import leaderboard as reports
 
     boards = [(suite, board) for suite, board in boards if board.rows]
     if by is None and statistic == "rank":
         return [reports.board_report(suite, board) for suite, board in boards]
     # only now: these need numpy
-    from benchbench.results.standings import N_BOOTSTRAP, board_grid, board_standings, task_standings
+    from benchbench.reports.standings import N_BOOTSTRAP, board_grid, board_standings, task_standings
 
     if by == "track":
-        from benchbench.results.exporters.tracks import track_report
-        from benchbench.results.tracks import track_boards
+        from benchbench.reports.track_report import track_report
+        from benchbench.reports.tracks import track_boards
 
         return [track_report(one, statistic) for one in track_boards(store, boards)]
     found = []

@@ -21,13 +21,13 @@ from benchbench.cli.common import (
     print_json,
 )
 from benchbench.cli.leaderboard import make_board, no_results
-from benchbench.cli.tables import columns_that_fit, markdown_table, print_lines, print_that_fits
+from benchbench.cli.terminal import columns_that_fit, markdown_table, print_lines, print_that_fits
 from benchbench.errors import GateFailed, InputError
 from benchbench.stats.labels import plural
 
 if TYPE_CHECKING:
-    from benchbench.results.queries import Readable
-    from benchbench.stats.board import Board, Group
+    from benchbench.results.reader import Readable
+    from benchbench.stats.leaderboard import Board, Group
     from benchbench.stats.orderings import Finding
     from benchbench.suite_files import SuiteSpec
 

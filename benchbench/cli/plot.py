@@ -26,14 +26,14 @@ from benchbench.cli.common import (
     split_list,
 )
 from benchbench.cli.leaderboard import generated_tasks, make_board, no_results
-from benchbench.cli.tables import print_lines
+from benchbench.cli.terminal import print_lines
 from benchbench.errors import InputError, UnknownNameError
 from benchbench.stats.labels import plural
 
 if TYPE_CHECKING:
-    from benchbench.results.queries import Readable
-    from benchbench.stats.board import Board
+    from benchbench.results.reader import Readable
     from benchbench.stats.curves import CurvePanel
+    from benchbench.stats.leaderboard import Board
     from benchbench.suite_files import SuiteSpec
 
 __all__ = ["plot"]
@@ -101,7 +101,7 @@ def plot(
     if kind in OF_BOARDS:
         _plot_board(kind, spec, store, board, stat, target, format_)
         return
-    from benchbench.results.figures import cost_panels_of
+    from benchbench.reports.figures import cost_panels_of
 
     panels, caption = _curves(spec, store, board) if kind == "curves" else cost_panels_of(spec, board)
     if not panels:
@@ -120,7 +120,7 @@ def plot(
 
 def _plot_anytime(spec: SuiteSpec, store: Readable, board: Board, target: Path | None, format_: str) -> None:
     found = make_anytime(spec, store, board)
-    from benchbench.results.figures import facts_of, splits_of
+    from benchbench.reports.figures import facts_of, splits_of
 
     n_tasks, n_seeds = len(found.tasks), len(found.seeds)
     caption = [
@@ -147,8 +147,8 @@ def _plot_anytime(spec: SuiteSpec, store: Readable, board: Board, target: Path |
 def _plot_board(
     kind: str, spec: SuiteSpec, store: Readable, board: Board, stat: str | None, target: Path | None, format_: str
 ) -> None:
-    from benchbench.results.figures import board_drawing
-    from benchbench.results.standings import board_grid
+    from benchbench.reports.figures import board_drawing
+    from benchbench.reports.standings import board_grid
 
     drawing = board_drawing(kind, spec, board, board_grid(store, spec.name, board), statistic=stat)
     said = [*board.notes, *(f"left out: {line}" for line in board.left_out)]
@@ -170,8 +170,8 @@ def _checked(target: Path) -> Path:
 
 
 def _curves(suite: SuiteSpec, store: Readable, board: Board) -> tuple[Sequence[CurvePanel], list[str]]:
+    from benchbench.reports.figures import facts_of, marks_of, over, splits_of
     from benchbench.results.boards import seed_curves
-    from benchbench.results.figures import facts_of, marks_of, over, splits_of
     from benchbench.stats.curves import curve_panels
 
     if board.group is None:

@@ -25,13 +25,13 @@ from benchbench.cli.common import (
     split_list,
 )
 from benchbench.cli.leaderboard import generated_tasks, make_board, no_results
-from benchbench.cli.tables import markdown_table, print_lines, print_that_fits
+from benchbench.cli.terminal import markdown_table, print_lines, print_that_fits
 from benchbench.errors import InputError
 from benchbench.stats.labels import plural
 
 if TYPE_CHECKING:
-    from benchbench.stats.board import Board
-    from benchbench.stats.published import Cited, Comparison
+    from benchbench.stats.leaderboard import Board
+    from benchbench.stats.reproduction import Cited, Comparison
     from benchbench.suite_files import SuiteSpec
 
 __all__ = ["published"]
@@ -57,7 +57,7 @@ def published(
     format_: Annotated[str, typer.Option("--format", help="table, markdown, json or csv.")] = "table",
 ) -> None:
     """Set the measured accuracies of a suite beside those of the methods' papers."""
-    from benchbench.stats.published import compare_with_papers
+    from benchbench.stats.reproduction import compare_with_papers
     from benchbench.suite_files import find_suite
 
     check_format(format_, ("table", "markdown", "md", "json", "csv"))
@@ -91,7 +91,7 @@ def published(
 
 def _cited(suite: SuiteSpec) -> dict[str, Cited]:
     from benchbench.registry import methods
-    from benchbench.stats.published import Cited
+    from benchbench.stats.reproduction import Cited
 
     names = {t.name for t in suite.tasks}
     return {

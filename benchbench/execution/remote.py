@@ -26,8 +26,8 @@ from typing import TYPE_CHECKING, Any
 from benchbench.contracts.automl import AutoMLAdapter, AutoMLBudget, TableInfo
 from benchbench.errors import BenchbenchError, ClusterError, InputError
 from benchbench.execution import child, environments, shim, wire
+from benchbench.frames import read_array, write_array, write_table
 from benchbench.registry import MethodEntry, check_params
-from benchbench.tables import read_array, write_array, write_table
 
 if TYPE_CHECKING:
     import numpy as np

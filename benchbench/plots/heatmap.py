@@ -88,8 +88,8 @@ def heatmap(
     """
     import numpy as np
 
-    from benchbench.stats.grid import State
     from benchbench.stats.ranks import tied_ranks
+    from benchbench.stats.table import State
 
     grid = imputed.grid
     if not grid.methods or not grid.tasks:

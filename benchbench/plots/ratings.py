@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from benchbench.stats.standings import Standing, WinMatrix
+    from benchbench.stats.statistics import Standing, WinMatrix
 
 __all__ = ["goes_beyond", "standings_figure", "win_rate_figure"]
 

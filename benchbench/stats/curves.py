@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from benchbench.stats.board import Board, Row
 from benchbench.stats.intervals import estimate
 from benchbench.stats.labels import params_of
+from benchbench.stats.leaderboard import Board, Row
 
 __all__ = ["CurvePanel", "CurveValue", "Line", "SeedCurve", "curve_panels"]
 

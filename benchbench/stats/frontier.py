@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from benchbench.stats.board import Board, Row, SuiteFacts, TaskFacts
 from benchbench.stats.labels import params_of
+from benchbench.stats.leaderboard import Board, Row, SuiteFacts, TaskFacts
 
 __all__ = ["CostPanel", "CostPoint", "cost_panels", "front"]
 

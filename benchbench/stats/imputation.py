@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchbench.errors import InputError, UnknownNameError, suggest
-from benchbench.stats.grid import FloatArray, ScoreGrid, State, mean_over_units
+from benchbench.stats.table import FloatArray, ScoreGrid, State, mean_over_units
 
 __all__ = ["POLICIES", "Imputed", "impute"]
 

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 import numpy as np
 
 from benchbench.errors import InputError, UnknownNameError
-from benchbench.stats.grid import FloatArray, ScoreGrid, mean_over_units
 from benchbench.stats.imputation import Imputed
+from benchbench.stats.table import FloatArray, ScoreGrid, mean_over_units
 
 __all__ = ["PERFECT_SCORES", "improvability", "normalised_scores"]
 

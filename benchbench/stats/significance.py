@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from benchbench.errors import InputError
-from benchbench.stats.grid import FloatArray
 from benchbench.stats.intervals import estimate
 from benchbench.stats.ranks import tied_ranks
+from benchbench.stats.table import FloatArray
 
 __all__ = [
     "FriedmanResult",

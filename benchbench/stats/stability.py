@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 
 from benchbench.errors import InputError, UnknownNameError
-from benchbench.stats.grid import ScoreGrid
 from benchbench.stats.imputation import Imputed
 from benchbench.stats.labels import plural
-from benchbench.stats.standings import standings
+from benchbench.stats.statistics import standings
+from benchbench.stats.table import ScoreGrid
 
 __all__ = ["PlaceRange", "Separation", "leave_one_task_out", "tasks_to_separate"]
 

@@ -7,7 +7,7 @@ import streamlit as st
 from benchbench.dashboard import shell, state
 from benchbench.dashboard.views import board as view
 from benchbench.errors import InputError
-from benchbench.stats.standings import STATISTICS
+from benchbench.stats.statistics import STATISTICS
 
 PAGE = "leaderboard"
 

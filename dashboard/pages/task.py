@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import streamlit as st
 
-from benchbench.dashboard import shell, state
+from benchbench.dashboard import queries, shell, state
 from benchbench.dashboard.views import board as board_view
 from benchbench.dashboard.views import tasks as view
-from benchbench.results import browse
 
 PAGE = "task"
 
@@ -41,7 +40,7 @@ def page() -> None:
         )
     shell.show(board_view.task_table(board, task))
     shell.show(view.facts_table(board, task))
-    shell.show(view.data_table(browse.task_data(source.store, suite.spec.name), task))
+    shell.show(view.data_table(queries.task_data(source.store, suite.spec.name), task))
     shell.notices(board)
     records = [r.to_dict() for r in board.board.rows if r.task == task]
     shell.downloads(PAGE, records, f"{suite.spec.name}-{task}")

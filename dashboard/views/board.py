@@ -8,21 +8,21 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from benchbench.dashboard.tables import Cell, Column, Table, badge, interval_bar, link, strip
+from benchbench.dashboard.markup import Cell, Column, Table, badge, interval_bar, link, strip
 from benchbench.dashboard.theme import styled
 from benchbench.dashboard.views.common import duration, metric_label, number, percent
-from benchbench.results.standings import board_standings, task_standings
-from benchbench.stats.grid import State
+from benchbench.reports.standings import board_standings, task_standings
 from benchbench.stats.labels import params_of, plural
-from benchbench.stats.standings import task_ranks, win_matrix
+from benchbench.stats.statistics import task_ranks, win_matrix
+from benchbench.stats.table import State
 
 if TYPE_CHECKING:
     from benchbench.cards import MethodCard
     from benchbench.dashboard.data import BoardData, Filters
-    from benchbench.results.browse import Provenance
-    from benchbench.stats.board import Row
+    from benchbench.dashboard.queries import Provenance
     from benchbench.stats.imputation import Imputed
-    from benchbench.stats.standings import Standing
+    from benchbench.stats.leaderboard import Row
+    from benchbench.stats.statistics import Standing
 
 __all__ = [
     "STATISTIC_HELP",

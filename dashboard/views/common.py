@@ -8,12 +8,12 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from benchbench.results.exporters.reports import generated_tasks
+from benchbench.reports.leaderboard import generated_tasks
 from benchbench.stats.labels import plural, whole_duration
 
 if TYPE_CHECKING:
     from benchbench.dashboard.data import BoardData
-    from benchbench.stats.board import Board
+    from benchbench.stats.leaderboard import Board
     from benchbench.suite_files import SuiteSpec
 
 __all__ = [

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from benchbench.dashboard.tables import Cell, Column, Table, interval_bar, link
+from benchbench.dashboard.markup import Cell, Column, Table, interval_bar, link
 from benchbench.dashboard.theme import GREY, marks, rgba, styled
 from benchbench.dashboard.views.common import metric_label, number, percent
 from benchbench.results.boards import suite_facts
@@ -15,7 +15,7 @@ from benchbench.results.grids import frozen_ends, perfect_scores
 from benchbench.stats.intervals import estimate
 from benchbench.stats.labels import plural
 from benchbench.stats.significance import bayesian_signed_rank, compare_two
-from benchbench.stats.standings import task_values
+from benchbench.stats.statistics import task_values
 
 if TYPE_CHECKING:
     from benchbench.dashboard.data import BoardData

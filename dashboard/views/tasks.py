@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from benchbench.dashboard.tables import Cell, Column, Table
+from benchbench.dashboard.markup import Cell, Column, Table
 from benchbench.dashboard.theme import ACCENT, GREY, marks, styled
 from benchbench.dashboard.views.common import clock, metric_label, number
-from benchbench.stats.grid import State
 from benchbench.stats.labels import plural
 from benchbench.stats.ranks import tied_ranks
+from benchbench.stats.table import State
 
 if TYPE_CHECKING:
     from benchbench.dashboard.data import BoardData

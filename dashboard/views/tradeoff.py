@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from benchbench.dashboard.tables import Cell, Column, Table, badge, link
+from benchbench.dashboard.markup import Cell, Column, Table, badge, link
 from benchbench.dashboard.theme import ACCENT, log_axis, styled
 from benchbench.dashboard.views.common import duration, first_up, metric_label, number
 from benchbench.stats.labels import params_of

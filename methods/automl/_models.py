@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from benchbench.contracts.automl import AutoMLAdapter
-from benchbench.methods.automl._tables import Encoder, Imputed, class_codes
+from benchbench.methods.automl._encoding import Encoder, Imputed, class_codes
 
 if TYPE_CHECKING:
     import numpy as np

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchbench.contracts.automl import AutoMLAdapter, AutoMLBudget, TableInfo
 from benchbench.contracts.context import Context
-from benchbench.methods.automl._tables import Imputed, class_codes
+from benchbench.methods.automl._encoding import Imputed, class_codes
 from benchbench.methods.automl._wrapping import library_seconds, spread
 
 if TYPE_CHECKING:

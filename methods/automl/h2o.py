@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from benchbench.cards import MethodCard
 from benchbench.contracts.automl import KINDS, AutoMLAdapter, AutoMLBudget, TableInfo
 from benchbench.contracts.context import Context
-from benchbench.methods.automl._tables import Codes, class_codes
+from benchbench.methods.automl._encoding import Codes, class_codes
 from benchbench.methods.automl._wrapping import library_seconds, spread
 
 if TYPE_CHECKING:

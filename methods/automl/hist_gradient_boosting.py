@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from benchbench.cards import MethodCard
 from benchbench.contracts.automl import KINDS
+from benchbench.methods.automl._encoding import Codes, Encoder
 from benchbench.methods.automl._models import ModelAdapter, grow
-from benchbench.methods.automl._tables import Codes, Encoder
 
 if TYPE_CHECKING:
     import numpy as np

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from benchbench.cards import MethodCard
 from benchbench.contracts.automl import KINDS
+from benchbench.methods.automl._encoding import Encoder, OneHot
 from benchbench.methods.automl._models import ModelAdapter
-from benchbench.methods.automl._tables import Encoder, OneHot
 
 if TYPE_CHECKING:
     import numpy as np

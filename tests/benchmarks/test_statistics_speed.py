@@ -14,10 +14,10 @@ import pytest
 
 from benchbench.results.boards import score_grid
 from benchbench.results.store import Store
-from benchbench.stats.board import Board, Group, Row
-from benchbench.stats.grid import ScoreGrid, State
 from benchbench.stats.imputation import impute
-from benchbench.stats.standings import STATISTICS, Standing, standings
+from benchbench.stats.leaderboard import Board, Group, Row
+from benchbench.stats.statistics import STATISTICS, Standing, standings
+from benchbench.stats.table import ScoreGrid, State
 
 N_METHODS, N_TASKS, N_SEEDS = 100, 200, 50
 N = N_METHODS * N_TASKS * N_SEEDS
@@ -112,7 +112,7 @@ _MEMORY = """
 import json, sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[2])
-import numpy, benchbench.stats.standings
+import numpy, benchbench.stats.statistics
 def peak():
     # of this program alone: what getrusage tells is that of the parent before it
     lines = Path("/proc/self/status").read_text().splitlines()

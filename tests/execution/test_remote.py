@@ -22,8 +22,8 @@ from benchbench.errors import ClusterError, UnknownNameError
 from benchbench.execution import limits, supervisor
 from benchbench.execution.environments import Environment
 from benchbench.execution.remote import InterpreterDiedError, Proxy, RemoteError, remote_adapter
+from benchbench.frames import read_table, write_table
 from benchbench.registry import MethodEntry, get_loader, get_method
-from benchbench.tables import read_table, write_table
 
 pytestmark = pytest.mark.usefixtures("zygotes", "wrapped")
 

@@ -11,8 +11,8 @@ import pytest
 from benchbench.results.boards import board_cells, frozen_baselines, frozen_ends, perfect_scores, score_grid
 from benchbench.results.store import Store
 from benchbench.spec import content_hash
-from benchbench.stats.board import SuiteFacts, TaskFacts, leaderboard
-from benchbench.stats.grid import State
+from benchbench.stats.leaderboard import SuiteFacts, TaskFacts, leaderboard
+from benchbench.stats.table import State
 from benchbench.suite_files import BEST_KNOWN
 
 FACTS = SuiteFacts(

@@ -17,14 +17,14 @@ from typer.testing import CliRunner
 from benchbench.cli.main import app
 from benchbench.errors import InputError, UnknownNameError
 from benchbench.results.boards import board_cells, score_grid, suite_facts
-from benchbench.results.exchange import export_results, import_results
 from benchbench.results.importers import PublishedSuite, import_published, published_suites
 from benchbench.results.importers.storing import read_published
 from benchbench.results.importers.suites import find_any_suite
 from benchbench.results.store import Store
-from benchbench.stats.board import leaderboard
-from benchbench.stats.grid import ScoreGrid, State
+from benchbench.results.transfer import export_results, import_results
 from benchbench.stats.intervals import estimate_of_summary
+from benchbench.stats.leaderboard import leaderboard
+from benchbench.stats.table import ScoreGrid, State
 
 SOURCE = "Doe et al. 2021, arXiv:2101.00001"
 Rows = list[dict[str, Any]]

@@ -17,7 +17,7 @@ import pytest
 from benchbench.errors import InputError, StoreError
 from benchbench.records import Attempt, RunRecord
 from benchbench.results import landing, migrations
-from benchbench.results.fold import BASE_TABLES
+from benchbench.results.ingest import BASE_TABLES
 from benchbench.results.store import Store, connect
 
 

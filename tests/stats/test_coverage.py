@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from benchbench.stats.grid import ScoreGrid
-from benchbench.stats.standings import standings
+from benchbench.stats.statistics import standings
+from benchbench.stats.table import ScoreGrid
 
 METHODS = tuple("abcde")
 ADVANTAGES = np.array([0.0, 0.1, 0.2, 0.3, 0.6])

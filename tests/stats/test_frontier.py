@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchbench.stats.board import Board, Cell, Group, SuiteFacts, TaskFacts, leaderboard
 from benchbench.stats.frontier import CostPanel, cost_panels, front
+from benchbench.stats.leaderboard import Board, Cell, Group, SuiteFacts, TaskFacts, leaderboard
 
 GROUP = Group(suite_version="1", protocol_version="p/1", preset="quick", test_units=100, threads=1, device="cpu")
 

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from benchbench.errors import InputError, UnknownNameError
-from benchbench.stats.grid import ScoreGrid, State
 from benchbench.stats.imputation import POLICIES, impute
+from benchbench.stats.table import ScoreGrid, State
 
 NAN = np.nan
 OK, FAILED, DECLINED, ABSENT = State.OK, State.FAILED, State.DECLINED, State.ABSENT

@@ -8,17 +8,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from benchbench.reports.standings import board_grid
 from benchbench.results.boards import board_cells, score_grid, suite_facts
 from benchbench.results.importers.metadataset import read_metadataset
 from benchbench.results.importers.storing import import_published, read_published
 from benchbench.results.importers.suites import find_any_suite
-from benchbench.results.standings import board_grid
 from benchbench.results.store import Store
-from benchbench.stats.board import leaderboard
-from benchbench.stats.grid import ScoreGrid, State
 from benchbench.stats.imputation import Imputed, impute
+from benchbench.stats.leaderboard import leaderboard
 from benchbench.stats.ranks import tie_aware_ranks, tied_ranks
-from benchbench.stats.standings import normalised_scores, standings
+from benchbench.stats.statistics import normalised_scores, standings
+from benchbench.stats.table import ScoreGrid, State
 
 
 @pytest.fixture(scope="module")

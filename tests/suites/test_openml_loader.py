@@ -13,12 +13,12 @@ import pytest
 from benchbench.cluster.plan import Request, all_trials, choose_methods
 from benchbench.contracts.loading import GENERATED
 from benchbench.errors import DataMissingError, InputError, UnknownNameError
+from benchbench.frames import read_table
 from benchbench.registry import get_loader, get_method
 from benchbench.spec import content_hash
 from benchbench.suite_files import SuiteSpec, find_suite
 from benchbench.suites._prepared import array_hash
 from benchbench.suites.sklearn_tables import TABLES
-from benchbench.tables import read_table
 
 SUITES = ("tabular", "openml-mini", "openml-cc18", "amlb-classification", "amlb-regression", "tabarena")
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from benchbench.errors import InputError
-from benchbench.stats.ratings import bradley_terry, elo, has_finite_ratings
+from benchbench.stats.elo import bradley_terry, elo, has_finite_ratings
 
 # Agresti 2002, Categorical Data Analysis, table 10.10: baseball, American League 1987; row beat column
 BASEBALL = np.array(

@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING
 
 from benchbench.errors import InputError
 from benchbench.plots import figure_bytes
-from benchbench.results.exporters.reports import TITLES, board_report, standings_report
-from benchbench.results.exporters.text import as_csv, as_json
-from benchbench.results.figures import BOARD_KINDS, Drawing, board_drawing
-from benchbench.results.site.names import slug
-from benchbench.results.standings import N_BOOTSTRAP, board_grid, board_standings
+from benchbench.reports.figures import BOARD_KINDS, Drawing, board_drawing
+from benchbench.reports.leaderboard import TITLES, board_report, standings_report
+from benchbench.reports.site.names import slug
+from benchbench.reports.standings import N_BOOTSTRAP, board_grid, board_standings
+from benchbench.reports.text import as_csv, as_json
 
 if TYPE_CHECKING:
     from benchbench.cards import MethodCard
-    from benchbench.results.exporters.sheets import Report
-    from benchbench.results.queries import Readable
-    from benchbench.stats.board import Board
+    from benchbench.reports.report import Report
+    from benchbench.results.reader import Readable
+    from benchbench.stats.leaderboard import Board
     from benchbench.suite_files import SuiteSpec
 
 __all__ = ["Failure", "SuitePage", "build_site"]
@@ -88,7 +88,7 @@ def build_site(
     InputError
         If two suites have one name.
     """
-    from benchbench.results.site import pages
+    from benchbench.reports.site import pages
 
     names = [suite.name for suite, _ in boards]
     if len(set(names)) < len(names):
@@ -100,7 +100,7 @@ def build_site(
     suites = [_suite_page(results, suite, board) for suite, board in boards]
     found: dict[str, str | bytes] = {}
     for name in ("style.css", "site.js"):
-        found[name] = files("benchbench.results.site").joinpath(name).read_bytes()
+        found[name] = files("benchbench.reports.site").joinpath(name).read_bytes()
     site = pages.Site(suites=suites, cards=cards, failures=failures, newest=newest)
     for page in suites:
         found |= _files_of(page)

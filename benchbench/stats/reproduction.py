@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from benchbench.stats.board import Board, Group, Row
+from benchbench.stats.leaderboard import Board, Group, Row
 
 __all__ = ["Cited", "Comparison", "compare_with_papers", "largest_budgets"]
 

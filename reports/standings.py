@@ -10,14 +10,14 @@ from benchbench.errors import InputError
 from benchbench.results.boards import score_grid, suite_facts
 from benchbench.results.grids import frozen_ends, perfect_scores
 from benchbench.stats.imputation import impute
-from benchbench.stats.standings import standings
+from benchbench.stats.statistics import standings
 
 if TYPE_CHECKING:
-    from benchbench.results.queries import Readable
-    from benchbench.stats.board import Board
-    from benchbench.stats.grid import ScoreGrid
+    from benchbench.results.reader import Readable
     from benchbench.stats.imputation import Imputed
-    from benchbench.stats.standings import Standing
+    from benchbench.stats.leaderboard import Board
+    from benchbench.stats.statistics import Standing
+    from benchbench.stats.table import ScoreGrid
     from benchbench.suite_files import SuiteSpec
 
 __all__ = ["N_BOOTSTRAP", "board_grid", "board_standings", "impute_as_board", "task_standings"]

@@ -10,13 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchbench.errors import InputError
-from benchbench.stats.grid import FloatArray, ScoreGrid, State
 from benchbench.stats.imputation import Imputed
 from benchbench.stats.intervals import estimate
 from benchbench.stats.labels import plural
 from benchbench.stats.ranks import tied_ranks
 from benchbench.stats.significance import PosteriorProbabilities, TwoComparison, bayesian_signed_rank, compare_two
 from benchbench.stats.stability import Separation, tasks_to_separate
+from benchbench.stats.table import FloatArray, ScoreGrid, State
 
 __all__ = ["HeadToHead", "TaskPair", "head_to_head"]
 

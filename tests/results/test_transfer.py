@@ -12,7 +12,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from benchbench.errors import InputError
-from benchbench.results.exchange import (
+from benchbench.results.ingest import BASE_TABLES
+from benchbench.results.reader import Readable
+from benchbench.results.store import Store
+from benchbench.results.transfer import (
     Export,
     ImportReport,
     _sha256,
@@ -21,9 +24,6 @@ from benchbench.results.exchange import (
     merge_results,
     open_results,
 )
-from benchbench.results.fold import BASE_TABLES
-from benchbench.results.queries import Readable
-from benchbench.results.store import Store
 
 
 def everything(results: Readable) -> dict[str, list[str]]:

@@ -9,16 +9,16 @@ from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING, Any
 
-from benchbench.results.exporters.html import definitions, listing, table
-from benchbench.results.exporters.reports import TITLES, method_name, task_notes
-from benchbench.results.exporters.sheets import Column, Sheet
-from benchbench.results.site.about import ABOUT
-from benchbench.results.site.names import slug
+from benchbench.reports.html import definitions, listing, table
+from benchbench.reports.leaderboard import TITLES, method_name, task_notes
+from benchbench.reports.report import Column, Sheet
+from benchbench.reports.site.about import ABOUT
+from benchbench.reports.site.names import slug
 
 if TYPE_CHECKING:
     from benchbench.cards import MethodCard
-    from benchbench.results.site.build import Failure, SuitePage
-    from benchbench.stats.board import Row
+    from benchbench.reports.site.build import Failure, SuitePage
+    from benchbench.stats.leaderboard import Row
 
 __all__ = ["Site", "render"]
 
@@ -264,7 +264,7 @@ def _downloads(base: str, what: str) -> str:
 
 
 def _figures(page: SuitePage, base: str) -> str:
-    from benchbench.results.figures import Drawing
+    from benchbench.reports.figures import Drawing
 
     parts = []
     for kind, title in FIGURES.items():

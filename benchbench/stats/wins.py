@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from benchbench.stats.grid import FloatArray, ScoreGrid
 from benchbench.stats.imputation import Imputed
+from benchbench.stats.table import FloatArray, ScoreGrid
 
 __all__ = ["PairCounts", "WinMatrix", "win_matrix"]
 

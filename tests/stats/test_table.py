@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from benchbench.errors import InputError, UnknownNameError
-from benchbench.stats.grid import ScoreGrid, State
+from benchbench.stats.table import ScoreGrid, State
 
 
 def frame() -> pd.DataFrame:

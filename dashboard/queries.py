@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 from benchbench.errors import BenchbenchError, InputError
 from benchbench.results.counted import IN_GROUP, IS_TIMED, select_counted
 from benchbench.results.landing import list_landed
-from benchbench.results.queries import dicts
+from benchbench.results.reader import dicts
 from benchbench.results.store import Store, StoreInUse
 
 if TYPE_CHECKING:
-    from benchbench.results.queries import Readable
-    from benchbench.stats.board import Group
+    from benchbench.results.reader import Readable
+    from benchbench.stats.leaderboard import Group
 
 __all__ = [
     "Provenance",

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from benchbench.reports.standings import board_grid
 from benchbench.results.boards import suite_facts
 from benchbench.results.grids import frozen_ends, perfect_scores
-from benchbench.results.standings import board_grid
-from benchbench.stats.board import Board, Row
-from benchbench.stats.grid import ScoreGrid, State
 from benchbench.stats.imputation import Imputed
+from benchbench.stats.leaderboard import Board, Row
+from benchbench.stats.table import ScoreGrid, State
 
 if TYPE_CHECKING:
-    from benchbench.results.queries import Readable
+    from benchbench.results.reader import Readable
     from benchbench.suite_files import SuiteSpec
 
 __all__ = ["TrackBoard", "track_boards"]

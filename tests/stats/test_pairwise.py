@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from benchbench.errors import InputError
-from benchbench.stats.grid import ScoreGrid, State
-from benchbench.stats.head_to_head import HeadToHead, head_to_head
 from benchbench.stats.imputation import Imputed, impute
+from benchbench.stats.pairwise import HeadToHead, head_to_head
+from benchbench.stats.table import ScoreGrid, State
 
 NAN = float("nan")
 

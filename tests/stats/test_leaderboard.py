@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchbench.errors import InputError
-from benchbench.stats.board import Cell, Group, SuiteFacts, TaskFacts, leaderboard
 from benchbench.stats.intervals import estimate, estimate_of_summary, t_quantile
 from benchbench.stats.labels import method_label
+from benchbench.stats.leaderboard import Cell, Group, SuiteFacts, TaskFacts, leaderboard
 from benchbench.stats.ranks import mean_ranks, ranks
 
 GROUP = Group(suite_version="1", protocol_version="p/1", preset="quick", test_units=100, threads=1, device="cpu")

@@ -7,7 +7,7 @@ from html import escape
 from importlib.resources import files
 from typing import Any
 
-from benchbench.results.exporters.sheets import Report, Sheet
+from benchbench.reports.report import Report, Sheet
 
 __all__ = ["as_html", "definitions", "listing", "style", "table"]
 
@@ -16,7 +16,7 @@ Link = Callable[[Mapping[str, Any]], str | None]
 
 def style() -> str:
     """Return the style sheet of all pages."""
-    return files("benchbench.results.site").joinpath("style.css").read_text(encoding="utf-8")
+    return files("benchbench.reports.site").joinpath("style.css").read_text(encoding="utf-8")
 
 
 def table(sheet: Sheet, *, link: Link | None = None, is_sortable: bool = False, heading: str = "") -> str:

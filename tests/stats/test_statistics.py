@@ -13,10 +13,9 @@ from hypothesis.extra.numpy import arrays
 from scipy import stats as scipy_stats
 
 from benchbench.errors import InputError, UnknownNameError
-from benchbench.stats.grid import ScoreGrid, State
 from benchbench.stats.imputation import impute
 from benchbench.stats.ranks import mean_ranks, tie_aware_ranks, tied_ranks
-from benchbench.stats.standings import (
+from benchbench.stats.statistics import (
     STATISTICS,
     Standing,
     improvability,
@@ -25,6 +24,7 @@ from benchbench.stats.standings import (
     task_values,
     win_matrix,
 )
+from benchbench.stats.table import ScoreGrid, State
 
 NAN = np.nan
 

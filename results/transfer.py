@@ -22,9 +22,9 @@ from typing import TYPE_CHECKING, Any
 from benchbench import __version__
 from benchbench.errors import InputError, StoreError
 from benchbench.records import OUTCOMES
-from benchbench.results import fold
+from benchbench.results import ingest
 from benchbench.results.landing import VERSION
-from benchbench.results.queries import Readable
+from benchbench.results.reader import Readable
 from benchbench.results.store import Store, connect
 
 if TYPE_CHECKING:
@@ -117,7 +117,7 @@ def export_results(source: Readable, target: Path, suite: str | None = None) -> 
 
 
 def _write_tables(source: Readable, folder: Path, suite: str | None) -> dict[str, int]:
-    keep = "true" if suite is None else f"suite = {fold.quoted(suite)}"
+    keep = "true" if suite is None else f"suite = {ingest.quoted(suite)}"
     wanted = f"SELECT * FROM attempts WHERE {keep}"
     queries = {
         "attempts": f"{wanted} ORDER BY started_at, attempt_key",
@@ -130,11 +130,11 @@ def _write_tables(source: Readable, folder: Path, suite: str | None) -> dict[str
         queries[child] = f"SELECT * FROM {child} WHERE attempt_key IN (SELECT attempt_key FROM ({wanted}))"
     tables: dict[str, dict[str, Any]] = {}
     with source.reading() as con:
-        for table in fold.BASE_TABLES:
+        for table in ingest.BASE_TABLES:
             path = folder / f"{table}.parquet"
             # COPY takes no parameters, hence the quoting
             row = con.execute(
-                f"COPY ({queries[table]}) TO {fold.quoted(str(path))} (FORMAT parquet, COMPRESSION zstd)"
+                f"COPY ({queries[table]}) TO {ingest.quoted(str(path))} (FORMAT parquet, COMPRESSION zstd)"
             ).fetchone()
             tables[table] = {"rows": int(row[0]) if row else 0, "sha256": _sha256(path)}
     manifest = {
@@ -214,7 +214,7 @@ def _insert(con: duckdb.DuckDBPyConnection) -> int:
         "INSERT INTO store.environments SELECT * FROM memory.incoming.environments"
         " WHERE environment_hash NOT IN (SELECT environment_hash FROM store.environments)"
     )
-    fold.fold_runs(con, "store", "memory.incoming.runs")
+    ingest.fold_runs(con, "store", "memory.incoming.runs")
     return int(row[0]) if row else 0
 
 
@@ -228,18 +228,18 @@ def _make_views(con: duckdb.DuckDBPyConnection, folder: Path, where: str) -> Non
     import duckdb
 
     con.execute("CREATE SCHEMA memory.wanted")
-    fold.create_tables(con, "memory.wanted")
-    for table in fold.BASE_TABLES:
+    ingest.create_tables(con, "memory.wanted")
+    for table in ingest.BASE_TABLES:
         path = folder / f"{table}.parquet"
         want = _columns(con, f"SELECT * FROM memory.wanted.{table}")
         try:
-            have = _columns(con, f"SELECT * FROM read_parquet({fold.quoted(str(path))})")
+            have = _columns(con, f"SELECT * FROM read_parquet({ingest.quoted(str(path))})")
         except duckdb.Error as error:
             raise InputError(f"{path} is not a readable Parquet file: {str(error).splitlines()[0]}") from error
         if have != want:
             wrong = sorted(f"{name} {kind}" for name, kind in set(have.items()) ^ set(want.items())) or ["their order"]
             raise InputError(f"{path} does not have the columns of {table}; they differ in: {', '.join(wrong)}")
-        con.execute(f"CREATE VIEW {where}.{table} AS SELECT * FROM read_parquet({fold.quoted(str(path))})")
+        con.execute(f"CREATE VIEW {where}.{table} AS SELECT * FROM read_parquet({ingest.quoted(str(path))})")
 
 
 def _columns(con: duckdb.DuckDBPyConnection, query: str) -> dict[str, str]:
@@ -253,7 +253,7 @@ def _check_values(con: duckdb.DuckDBPyConnection, folder: Path) -> None:
     ------
     InputError
     """
-    outcomes = ", ".join(fold.quoted(o) for o in OUTCOMES)
+    outcomes = ", ".join(ingest.quoted(o) for o in OUTCOMES)
     checks = {
         "ids that do not fit their keys": "attempts WHERE attempt_key <> md5_number_lower(attempt_id)",
         "unknown outcomes": f"attempts WHERE outcome NOT IN ({outcomes})",
@@ -296,8 +296,8 @@ def _check_files(folder: Path) -> dict[str, int]:
             f"{folder} has schema {version}, this benchbench reads {VERSION}; use the benchbench that made it"
         )
     tables = manifest.get("tables")
-    if not isinstance(tables, dict) or set(tables) != set(fold.BASE_TABLES):
-        raise InputError(f"{folder / MANIFEST} does not list the tables {', '.join(fold.BASE_TABLES)}")
+    if not isinstance(tables, dict) or set(tables) != set(ingest.BASE_TABLES):
+        raise InputError(f"{folder / MANIFEST} does not list the tables {', '.join(ingest.BASE_TABLES)}")
     counts = {}
     for table, facts in tables.items():
         path = folder / f"{table}.parquet"

@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from benchbench.results.exporters.sheets import Report, Sheet
+from benchbench.reports.report import Report, Sheet
 from benchbench.spec import canonical_json
 
 __all__ = ["as_csv", "as_json", "as_latex", "as_markdown", "escape_latex", "escape_markdown"]

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from benchbench.stats.compare import Side, compare, holm
+from benchbench.stats.regression import Side, compare, holm
 
 
 def side(scores: list[float] | None = None, **more: Any) -> Side:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from benchbench.results.exporters.reports import (
+from benchbench.reports.leaderboard import (
     MEANINGS,
     TITLES,
     imputation_facts,
@@ -15,12 +15,12 @@ from benchbench.results.exporters.reports import (
     splits_line,
     standings_sheet,
 )
-from benchbench.results.exporters.sheets import Report
-from benchbench.results.standings import N_BOOTSTRAP
-from benchbench.stats.standings import few_tasks, standings
+from benchbench.reports.report import Report
+from benchbench.reports.standings import N_BOOTSTRAP
+from benchbench.stats.statistics import few_tasks, standings
 
 if TYPE_CHECKING:
-    from benchbench.results.tracks import TrackBoard
+    from benchbench.reports.tracks import TrackBoard
 
 __all__ = ["track_report"]
 

@@ -14,13 +14,13 @@ from typing import Any
 import numpy as np
 
 from benchbench.errors import InputError, suggest
-from benchbench.stats.grid import FloatArray, ScoreGrid, State, mean_over_units
+from benchbench.stats.elo import MEAN_RATING, POINTS_PER_UNIT, PRIOR_DRAWS, bradley_terry, elo
 from benchbench.stats.imputation import Imputed
 from benchbench.stats.intervals import FEW_TASKS, t_quantile
-from benchbench.stats.pairs import PairCounts, WinMatrix, win_matrix
 from benchbench.stats.ranks import tied_ranks
-from benchbench.stats.ratings import MEAN_RATING, POINTS_PER_UNIT, PRIOR_DRAWS, bradley_terry, elo
 from benchbench.stats.scales import PERFECT_SCORES, improvability, normalised_scores
+from benchbench.stats.table import FloatArray, ScoreGrid, State, mean_over_units
+from benchbench.stats.wins import PairCounts, WinMatrix, win_matrix
 
 __all__ = [
     "PERFECT_SCORES",

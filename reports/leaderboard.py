@@ -6,12 +6,12 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from benchbench.results.exporters.sheets import Column, Report, Sheet
+from benchbench.reports.report import Column, Report, Sheet
 from benchbench.stats.labels import params_of, published_source, share_text
 
 if TYPE_CHECKING:
-    from benchbench.stats.board import Board, Group, Row
-    from benchbench.stats.standings import Standing
+    from benchbench.stats.leaderboard import Board, Group, Row
+    from benchbench.stats.statistics import Standing
     from benchbench.suite_files import SuiteSpec
 
 __all__ = [

@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from benchbench.errors import InputError
+from benchbench.reports.leaderboard import MEANINGS, TITLES, imputation_facts, splits_line, too_few_methods
 from benchbench.results.boards import suite_facts
-from benchbench.results.exporters.reports import MEANINGS, TITLES, imputation_facts, splits_line, too_few_methods
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from benchbench.stats.board import Board, Group
     from benchbench.stats.frontier import CostPanel
     from benchbench.stats.imputation import Imputed
+    from benchbench.stats.leaderboard import Board, Group
     from benchbench.suite_files import SuiteSpec
 
 __all__ = ["BOARD_KINDS", "Drawing", "board_drawing", "cost_panels_of", "facts_of", "marks_of", "over", "splits_of"]
@@ -95,8 +95,8 @@ def _heatmap(suite: SuiteSpec, board: Board, imputed: Imputed, statistic: str | 
 
 def _standings(suite: SuiteSpec, board: Board, imputed: Imputed, statistic: str) -> Drawing:
     from benchbench.plots.ratings import goes_beyond, standings_figure, win_rate_figure
-    from benchbench.results.standings import N_BOOTSTRAP, board_standings
-    from benchbench.stats.standings import win_matrix
+    from benchbench.reports.standings import N_BOOTSTRAP, board_standings
+    from benchbench.stats.statistics import win_matrix
 
     found = board_standings(imputed, suite, board, statistic)
     shown = {s.method: s.n_tasks for s in found if s.value is not None}

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchbench.errors import InputError
-from benchbench.stats.grid import FloatArray
+from benchbench.stats.table import FloatArray
 
 __all__ = [
     "MEAN_RATING",
