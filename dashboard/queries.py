@@ -7,14 +7,14 @@ from dataclasses import astuple, dataclass
 from typing import TYPE_CHECKING, Any
 
 from benchbench.errors import BenchbenchError, InputError
-from benchbench.results.counted import IN_GROUP, IS_TIMED, select_counted
+from benchbench.results.counted import IN_CONDITIONS, IS_TIMED, select_counted
 from benchbench.results.landing import list_landed
 from benchbench.results.reader import dicts
 from benchbench.results.store import Store, StoreInUse
 
 if TYPE_CHECKING:
     from benchbench.results.reader import Readable
-    from benchbench.stats.leaderboard import Group
+    from benchbench.stats.trials import Conditions
 
 __all__ = [
     "Provenance",
@@ -121,16 +121,16 @@ SELECT method, params_json, count(*), count(*) FILTER (git_dirty = false AND git
     list_sort(map_keys(histogram(adapter_source_hash))), list_sort(map_keys(histogram(git_commit))),
     list_sort(map_keys(histogram(hardware_class)))
 FROM counted
-WHERE outcome <> 'infra' AND {IN_GROUP}
+WHERE outcome <> 'infra' AND {IN_CONDITIONS}
 GROUP BY method, params_json
 """
 
 
-def provenance(results: Readable, suite: str, group: Group) -> dict[tuple[str, str], Provenance]:
-    """Return, by method and parameters (canonical JSON), where the counted trials of a board's group come from."""
+def provenance(results: Readable, suite: str, conditions: Conditions) -> dict[tuple[str, str], Provenance]:
+    """Return, by method and parameters (canonical JSON), where the counted trials of a leaderboard come from."""
     with results.reading() as con:
         select_counted(con, suite)
-        rows = con.execute(_PROVENANCE, list(astuple(group))).fetchall()
+        rows = con.execute(_PROVENANCE, list(astuple(conditions))).fetchall()
     return {
         (r[0], r[1]): Provenance(
             n_trials=r[2],
@@ -168,7 +168,7 @@ def attempt_list(
 
 
 def method_failures(results: Readable, method: str, limit: int = 50) -> list[dict[str, Any]]:
-    """Return the newest attempts of a method that did not end well, each with traceback and output."""
+    """Return the newest attempts of a method that failed, each with traceback and output."""
     with results.reading() as con:
         return dicts(
             con,

@@ -15,8 +15,8 @@ from benchbench.dashboard.views import common
 from benchbench.paths import default_db
 from benchbench.reports.filters import card_tags
 from benchbench.reports.text import as_csv
+from benchbench.stats.imputation import POLICIES
 from benchbench.stats.labels import plural
-from benchbench.stats.leaderboard import IMPUTATIONS
 
 if TYPE_CHECKING:
     from benchbench.dashboard.queries import SuiteOverview, Trouble
@@ -168,7 +168,7 @@ def choose_board(page: str, source: Source, suite: SuiteData, *, imputation: boo
                 page,
                 "impute",
                 "What stands for failures",
-                list(IMPUTATIONS),
+                list(POLICIES),
                 labels=common.IMPUTATION_LABELS,
                 kind="buttons",
                 help="What a trial that failed, crashed or hit a limit counts as. Declined trials are never imputed.",
@@ -207,8 +207,8 @@ def choose_filters(page: str, board: BoardData) -> Filters:
                 labels={"": "any"},
                 help="Methods of which every counted trial ran on it",
             )
-        methods = state.several(page, "method", "Methods", list(board.grid.methods))
-        tasks = state.several(page, "task", "Tasks", list(board.grid.tasks))
+        methods = state.several(page, "method", "Methods", board.methods)
+        tasks = state.several(page, "task", "Tasks", board.tasks)
     return Filters(methods=methods, tasks=tasks, tags=chosen, kind=kind, hardware=hardware)
 
 

@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from benchbench.errors import InputError
-from benchbench.reports.leaderboard import MEANINGS, TITLES, imputation_facts, splits_line, too_few_methods
-from benchbench.results.boards import suite_facts
+from benchbench.reports.leaderboard import imputation_facts, splits_line, too_few_methods
+from benchbench.stats.statistics import N_BOOTSTRAP, STATISTICS
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from benchbench.stats.frontier import CostPanel
-    from benchbench.stats.imputation import Imputed
-    from benchbench.stats.leaderboard import Board, Group
+    from benchbench.stats.leaderboard import Leaderboard
+    from benchbench.stats.trials import Conditions
     from benchbench.suite_files import SuiteSpec
 
 __all__ = ["BOARD_KINDS", "Drawing", "board_drawing", "cost_panels_of", "facts_of", "marks_of", "over", "splits_of"]
@@ -35,15 +35,11 @@ class Drawing:
     draw: Callable[[], Figure]
 
 
-def board_drawing(
-    kind: str, suite: SuiteSpec, board: Board, imputed: Imputed, *, statistic: str | None = None
-) -> Drawing:
-    """Return the figure of a board: one of `BOARD_KINDS`.
+def board_drawing(kind: str, suite: SuiteSpec, board: Leaderboard, *, statistic: str | None = None) -> Drawing:
+    """Return the figure of a leaderboard: one of `BOARD_KINDS`.
 
     Parameters
     ----------
-    imputed : Imputed
-        The board's trials, of `standings.board_grid`.
     statistic : str, optional
         For "heatmap": "norm" or "rank".
 
@@ -52,15 +48,15 @@ def board_drawing(
     InputError
         If it cannot be drawn of these results.
     """
-    return BOARD_KINDS[kind](suite, board, imputed, statistic)
+    return BOARD_KINDS[kind](suite, board, statistic)
 
 
-def _cd(suite: SuiteSpec, board: Board, imputed: Imputed, _: str | None) -> Drawing:
+def _cd(suite: SuiteSpec, board: Leaderboard, _: str | None) -> Drawing:
     from benchbench.plots.critical_difference import critical_difference, critical_difference_figure
 
-    found = critical_difference(imputed)
+    found = critical_difference(board.imputed.ranked())
     title = f"{suite.title}: critical differences"
-    caption = [*_head(suite, board, imputed), *found.sentences(), *_tail(suite, board)]
+    caption = [*_head(suite, board), *found.sentences(), *_tail(suite, board)]
     return Drawing(
         kind="cd",
         title=title,
@@ -70,12 +66,10 @@ def _cd(suite: SuiteSpec, board: Board, imputed: Imputed, _: str | None) -> Draw
     )
 
 
-def _heatmap(suite: SuiteSpec, board: Board, imputed: Imputed, statistic: str | None) -> Drawing:
+def _heatmap(suite: SuiteSpec, board: Leaderboard, statistic: str | None) -> Drawing:
     from benchbench.plots.heatmap import heatmap, heatmap_figure
-    from benchbench.results.grids import frozen_ends
 
-    order = [r.label for r in board.rows if r.task is None]
-    found = heatmap(imputed, statistic, frozen_ends(suite_facts(suite)), order)
+    found = heatmap(board.imputed, statistic, board.suite.ends(), board.methods)
     title = f"{suite.title}: methods and tasks"
     what = "Ranks on each task, 1 = best."
     if found.what == "norm":
@@ -83,7 +77,7 @@ def _heatmap(suite: SuiteSpec, board: Board, imputed: Imputed, statistic: str | 
             f"Normalised scores, 0 = {suite.scores.baseline}, 1 = {suite.scores.reference}, frozen in the suite file; colours end at"
             " 0 and 1, the numbers do not."
         )
-    caption = [*_head(suite, board, imputed), f"{what} Methods by mean rank.", *found.sentences(), *_tail(suite, board)]
+    caption = [*_head(suite, board), f"{what} Methods by mean rank.", *found.sentences(), *_tail(suite, board)]
     return Drawing(
         kind="heatmap",
         title=title,
@@ -93,21 +87,21 @@ def _heatmap(suite: SuiteSpec, board: Board, imputed: Imputed, statistic: str | 
     )
 
 
-def _standings(suite: SuiteSpec, board: Board, imputed: Imputed, statistic: str) -> Drawing:
-    from benchbench.plots.ratings import goes_beyond, standings_figure, win_rate_figure
-    from benchbench.reports.standings import N_BOOTSTRAP, board_standings
-    from benchbench.stats.statistics import win_matrix
+def _by_statistic(suite: SuiteSpec, board: Leaderboard, statistic: str) -> Drawing:
+    from benchbench.plots.ratings import goes_beyond, values_figure, win_rate_figure
+    from benchbench.stats.pairwise import verdict_on
+    from benchbench.stats.wins import win_matrix
 
-    found = board_standings(imputed, suite, board, statistic)
-    shown = {s.method: s.n_tasks for s in found if s.value is not None}
-    if too_few := too_few_methods(statistic, found):
+    kind = STATISTICS[statistic]
+    found = board.values(statistic)
+    shown = {v.method: v.n_tasks for v in found if v.value is not None}
+    if too_few := too_few_methods(kind, found):
         raise InputError(too_few)
-    n_tasks = len(imputed.grid.tasks)
-    meaning = MEANINGS[statistic]
+    n_tasks = len(board.imputed.table.tasks)
     caption = [
-        *_head(suite, board, imputed),
-        f"{meaning[:1].upper()}{meaning[1:]}. Intervals: 95 %, {N_BOOTSTRAP} bootstrap resamples of the tasks, widened for their small"
-        " number."
+        *_head(suite, board),
+        f"{kind.help}; {kind.direction}. {verdict_on(board, statistic).sentence} "
+        f"Intervals: 95 %, {N_BOOTSTRAP} bootstrap resamples of the tasks, widened for their small number."
         + (
             " Hollow points: no interval can be had, with fewer than two tasks."
             if any(s.low is None for s in found)
@@ -124,10 +118,10 @@ def _standings(suite: SuiteSpec, board: Board, imputed: Imputed, statistic: str)
     if any(s.imputed_share for s in found):
         caption.append("(i): share of a method's scores that are imputed.")
     caption += _tail(suite, board)
-    title = f"{suite.title}: {TITLES[statistic]}"
-    data: dict[str, Any] = {"standings": [s.to_dict() for s in found]}
+    title = f"{suite.title}: {kind.title}"
+    data: dict[str, Any] = {"values": [v.to_dict() for v in found]}
     if statistic == "winrate":
-        matrix = win_matrix(imputed.grid)
+        matrix = win_matrix(board.imputed.ranked())
         data |= {"methods": list(matrix.methods)}
         data |= {name: getattr(matrix, name).tolist() for name in ("wins", "ties", "losses")}
         return Drawing(
@@ -143,25 +137,24 @@ def _standings(suite: SuiteSpec, board: Board, imputed: Imputed, statistic: str)
         title=title,
         caption=caption,
         data=data,
-        draw=lambda: standings_figure(found, name=TITLES[statistic], title=title, caption=caption, centre=centre),
+        draw=lambda: values_figure(found, name=kind.title, title=title, caption=caption, centre=centre),
     )
 
 
-def _elo(suite: SuiteSpec, board: Board, imputed: Imputed, _: str | None) -> Drawing:
-    return _standings(suite, board, imputed, "elo")
+def _elo(suite: SuiteSpec, board: Leaderboard, _: str | None) -> Drawing:
+    return _by_statistic(suite, board, "elo")
 
 
-def _win_rate(suite: SuiteSpec, board: Board, imputed: Imputed, _: str | None) -> Drawing:
-    return _standings(suite, board, imputed, "winrate")
+def _win_rate(suite: SuiteSpec, board: Leaderboard, _: str | None) -> Drawing:
+    return _by_statistic(suite, board, "winrate")
 
 
-def _pareto(suite: SuiteSpec, board: Board, imputed: Imputed, _: str | None) -> Drawing:
+def _pareto(suite: SuiteSpec, board: Leaderboard, _: str | None) -> Drawing:
     from benchbench.plots.pareto import pareto_figure
 
-    del imputed  # the front is of the board's own rows
     panels, caption = cost_panels_of(suite, board)
     if not panels:
-        raise InputError("no trial that ended well has seconds")
+        raise InputError("no trial that succeeded has seconds")
     if len(panels) > MOST_PANELS:
         panels = [p for p in panels if p.task is None]
         if not panels:
@@ -178,7 +171,7 @@ def _pareto(suite: SuiteSpec, board: Board, imputed: Imputed, _: str | None) -> 
     )
 
 
-BOARD_KINDS: dict[str, Callable[[SuiteSpec, Board, Imputed, str | None], Drawing]] = {
+BOARD_KINDS: dict[str, Callable[[SuiteSpec, Leaderboard, str | None], Drawing]] = {
     "cd": _cd,
     "heatmap": _heatmap,
     "elo": _elo,
@@ -187,35 +180,37 @@ BOARD_KINDS: dict[str, Callable[[SuiteSpec, Board, Imputed, str | None], Drawing
 }
 
 
-def _head(suite: SuiteSpec, board: Board, imputed: Imputed) -> list[str]:
-    if board.group is None:
+def _head(suite: SuiteSpec, board: Leaderboard) -> list[str]:
+    if board.conditions is None:
         return []
     facts = imputation_facts(board)
-    n_methods, n_tasks, _ = imputed.grid.shape
-    n_seeds = sorted({int(n) for n in (imputed.grid.scores == imputed.grid.scores).sum(axis=2).ravel() if n})
+    n_methods, n_tasks, _ = board.imputed.table.shape
+    n_seeds = sorted(
+        {int(n) for n in (board.imputed.table.scores == board.imputed.table.scores).sum(axis=2).ravel() if n}
+    )
     trials = "" if not n_seeds else f"{n_seeds[0]}" + (f" to {n_seeds[-1]}" if len(n_seeds) > 1 else "")
     return [
-        facts_of(suite, board.group),
+        facts_of(suite, board.conditions),
         f"n = {n_methods} methods, {n_tasks} task{'' if n_tasks == 1 else 's'}, "
         f"{trials or 'no'} trial{'' if trials == '1' else 's'} of each. "
         f"Imputation {facts['imputation']}: {facts['imputed']}. Left out: {board.n_left_out} trial{'' if board.n_left_out == 1 else 's'}.",
     ]
 
 
-def _tail(suite: SuiteSpec, board: Board) -> list[str]:
+def _tail(suite: SuiteSpec, board: Leaderboard) -> list[str]:
     return [*splits_of(suite, board), *(f"{note[:1].upper()}{note[1:]}." for note in board.notes)]
 
 
-def cost_panels_of(suite: SuiteSpec, board: Board) -> tuple[Sequence[CostPanel], list[str]]:
+def cost_panels_of(suite: SuiteSpec, board: Leaderboard) -> tuple[Sequence[CostPanel], list[str]]:
     """Return the panels of score against cost, and what must be said of them."""
     from benchbench.stats.frontier import cost_panels
 
-    if board.group is None:
+    if board.conditions is None:
         return [], []
-    panels = cost_panels(board, suite_facts(suite))
+    panels = cost_panels(board)
     points = [p for panel in panels if panel.task is not None for p in panel.points]
     caption = [
-        facts_of(suite, board.group),
+        facts_of(suite, board.conditions),
         f"Bars: 95 % intervals over {over({(p.unit, p.n) for p in points})}."
         + (" Points without a bar: no interval is known." if any(p.ci95 is None for p in points) else ""),
     ]
@@ -242,7 +237,7 @@ def over(counts: set[tuple[str, int]]) -> str:
     return " or ".join(parts) or "nothing"
 
 
-def facts_of(suite: SuiteSpec, group: Group) -> str:
+def facts_of(suite: SuiteSpec, group: Conditions) -> str:
     """Return what all results of a board have in common, as a sentence."""
     return f"Suite {suite.name} {group.suite_version}, {group.in_words()}."
 
@@ -262,7 +257,7 @@ def marks_of(shown: Sequence[Any], *, in_labels: bool) -> list[str]:
     return [". ".join(found) + "."] if found else []
 
 
-def splits_of(suite: SuiteSpec, board: Board) -> list[str]:
+def splits_of(suite: SuiteSpec, board: Leaderboard) -> list[str]:
     """Say as a sentence which splits were made here."""
     line = splits_line(suite, board)
     return [f"{line[0].upper()}{line[1:]}."] if line else []

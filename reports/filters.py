@@ -10,7 +10,7 @@ from benchbench.errors import InputError, UnknownNameError
 
 if TYPE_CHECKING:
     from benchbench.cards import MethodCard
-    from benchbench.stats.leaderboard import Cell
+    from benchbench.stats.trials import Cell
 
 __all__ = ["FILTERS", "Filter", "card_tags", "filter_cells", "parse_filters"]
 

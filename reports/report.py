@@ -1,4 +1,4 @@
-"""The neutral form of a board: tables with typed columns, the facts that all of them share, and what must be said below.
+"""The neutral form of a leaderboard: tables with typed columns, the facts that they share, and the notes below them.
 
 Every printed form (table, Markdown, LaTeX, HTML) takes its cells from `Sheet.cells`, so that no two forms differ in a digit.
 """
@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from benchbench.stats.labels import share_text
+from benchbench.stats.labels import number_text, share_text
 
 __all__ = ["Column", "Report", "Sheet", "number", "seconds_text"]
 
@@ -25,7 +25,7 @@ class Column:
     title : str
         As people read it.
     kind : str
-        "text", "number" (`digits` after the point), "count", "place", "share" (shown in per cent) or "seconds".
+        "text", "number" (`digits` after the point), "count", "rank", "share" (shown in per cent) or "seconds".
     expendable : int
         In which order a narrow terminal goes without it, 1 first; 0: never.
     """
@@ -44,14 +44,14 @@ class Column:
     def text(self, value: Any) -> str:
         """Return a value as it is shown; the same in every form."""
         if value is None:
-            return "-" if self.kind == "place" else ""
+            return "-" if self.kind == "rank" else ""
         if self.kind == "number":
             return number(value, self.digits)
         if self.kind == "share":
             return share_text(value) if value else ""
         if self.kind == "seconds":
             return seconds_text(value)
-        return f"{value:g}" if self.kind == "place" else str(value)
+        return f"{value:g}" if self.kind == "rank" else str(value)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,6 +108,8 @@ class Report:
     Parameters
     ----------
     title : str
+    verdict : str
+        Who leads, and who cannot be told from the first.
     line : str
         What results must have in common to be compared, in one line.
     facts : mapping of str to str
@@ -124,6 +126,7 @@ class Report:
 
     title: str
     line: str
+    verdict: str = ""
     facts: Mapping[str, str]
     splits: str = ""
     sheets: Sequence[Sheet]
@@ -142,11 +145,8 @@ class Report:
 
 
 def number(value: float | None, digits: int) -> str:
-    """Return a number with so many digits after the point; never "-0.00", empty for None."""
-    if value is None:
-        return ""
-    text = f"{value:.{digits}f}"
-    return text.removeprefix("-") if float(text) == 0 else text
+    """Return a number with so many digits after the point; empty for None."""
+    return "" if value is None else number_text(value, digits)
 
 
 def seconds_text(value: float | None) -> str:

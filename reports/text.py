@@ -47,6 +47,8 @@ def escape_markdown(text: str) -> str:
 def as_markdown(report: Report) -> str:
     """Return a report as Markdown: one table a sheet, and what must be said below."""
     parts = [f"## {_heading(report.title)}\n\n{report.line}\n"]
+    if report.verdict:
+        parts.append(f"\n**{_heading(report.verdict)}**\n")
     if report.splits:
         parts.append(f"\n{report.splits}\n")
     for sheet in report.sheets:
@@ -121,7 +123,7 @@ def _latex_table(report: Report, sheet: Sheet) -> str:
             ]
         rows.append(" & ".join(cells) + r" \\")
     name = re.sub(r"[^A-Za-z0-9]+", "-", f"{report.facts.get('suite', 'board')} {sheet.task or 'whole'}").strip("-")
-    said = [report.facts_line(), report.splits, *report.lines(), sheet.best_rule]
+    said = [report.verdict, report.facts_line(), report.splits, *report.lines(), sheet.best_rule]
     notes = " ".join(f"{escape_latex(line[:1].upper() + line[1:])}." for line in said if line)
     return "\n".join(
         [

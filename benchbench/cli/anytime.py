@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from benchbench.results.reader import Readable
     from benchbench.stats.anytime import AnytimeRow, AnytimeTable
     from benchbench.stats.intervals import Estimate
-    from benchbench.stats.leaderboard import Board
+    from benchbench.stats.leaderboard import Leaderboard
     from benchbench.suite_files import SuiteSpec
 
 __all__ = ["anytime", "make_anytime"]
@@ -89,7 +89,7 @@ def anytime(
     _print(spec, board, found, is_markdown=format_ == "md")
 
 
-def make_anytime(spec: SuiteSpec, store: Readable, board: Board, target: float = 0.1) -> AnytimeTable:
+def make_anytime(spec: SuiteSpec, store: Readable, board: Leaderboard, target: float = 0.1) -> AnytimeTable:
     """Return the any-time comparison of a board's trials.
 
     Raises
@@ -97,12 +97,12 @@ def make_anytime(spec: SuiteSpec, store: Readable, board: Board, target: float =
     InputError
         If the suite is of another track, its problems have no frozen ends, or nothing can be compared.
     """
-    from benchbench.results.boards import incumbents
+    from benchbench.results.load_curves import incumbents
     from benchbench.stats.anytime import anytime_table
 
     if spec.track != "hpo":
         raise InputError(f"suite {spec.name!r} is of track {spec.track!r}; any-time regret is of track 'hpo'")
-    if board.group is None:
+    if board.conditions is None:
         raise no_results(spec, board)
     anchors = {
         t.name: (-t.reference_score, -t.baseline_score)
@@ -120,10 +120,10 @@ def make_anytime(spec: SuiteSpec, store: Readable, board: Board, target: float =
         raise InputError(f"nothing to compare in suite {spec.name!r}: {error}") from error
 
 
-def _print(spec: SuiteSpec, board: Board, found: AnytimeTable, *, is_markdown: bool) -> None:
+def _print(spec: SuiteSpec, board: Leaderboard, found: AnytimeTable, *, is_markdown: bool) -> None:
     rows = [_cells(i, row) for i, row in enumerate(found.rows, 1)]
     right = [i for i, name in enumerate(HEADERS) if name != "method"]
-    group = board.group
+    group = board.conditions
     head = f"{spec.title} (suite {spec.name} {spec.version}"
     if group is not None:
         head += f", protocol {group.protocol_version}, preset {group.preset}, {group.threads} thread{'s' * (group.threads != 1)}"

@@ -40,7 +40,7 @@ def compare(
     format_: FormatOption = "table",
 ) -> None:
     """Compare two sets of results, paired over episodes (or seeds), with a margin and a test."""
-    from benchbench.results.boards import compare_sides
+    from benchbench.results.load_units import compare_sides
     from benchbench.results.transfer import open_results
     from benchbench.stats.regression import COMPARED
     from benchbench.stats.regression import compare as judge

@@ -30,7 +30,7 @@ from benchbench.errors import InputError
 from benchbench.stats.labels import plural
 
 if TYPE_CHECKING:
-    from benchbench.stats.leaderboard import Board
+    from benchbench.stats.leaderboard import Leaderboard
     from benchbench.stats.reproduction import Cited, Comparison
     from benchbench.suite_files import SuiteSpec
 
@@ -109,7 +109,7 @@ def _boards(
     methods: list[str],
     device: str | None,
     threads: int | None,
-) -> list[Board]:
+) -> list[Leaderboard]:
     """Return the board of the preset, or that of every preset. A failed seed is left out, never imputed.
 
     Raises
@@ -121,22 +121,22 @@ def _boards(
 
     store = Store(db_path(db))
 
-    def board(name: str | None) -> Board:
+    def board(name: str | None) -> Leaderboard:
         return make_board(
             suite, store, preset=name, device=device, threads=threads, tasks=tasks, methods=methods, impute="none"
         )
 
     first = board(None if preset == BEST else preset)
-    if first.group is None:
+    if first.conditions is None:
         raise no_results(suite, first)
     if preset != BEST:
         return [first]
     found = [board(name) for name in suite.presets]
-    return [b for b in found if b.group is not None] or [first]
+    return [b for b in found if b.conditions is not None] or [first]
 
 
-def _said(boards: Sequence[Board], cited: dict[str, Cited], preset: str | None) -> list[str]:
-    groups = [b.group for b in boards if b.group is not None]
+def _said(boards: Sequence[Leaderboard], cited: dict[str, Cited], preset: str | None) -> list[str]:
+    groups = [b.conditions for b in boards if b.conditions is not None]
     protocols = ", ".join(sorted({g.protocol_version for g in groups}))
     lines = [
         f"accuracy in per cent ± half-width of the 95 % interval, and in brackets the paper's figure; protocol {protocols}"

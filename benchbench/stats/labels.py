@@ -5,7 +5,16 @@ from __future__ import annotations
 import json
 from typing import Any
 
-__all__ = ["PUBLISHED", "method_label", "params_of", "plural", "published_source", "share_text", "whole_duration"]
+__all__ = [
+    "PUBLISHED",
+    "method_label",
+    "number_text",
+    "params_of",
+    "plural",
+    "published_source",
+    "share_text",
+    "whole_duration",
+]
 
 PUBLISHED = "published: "
 """The protocol version of imported results is this and their source, so that they never stand beside results measured here."""
@@ -26,6 +35,12 @@ def params_of(text: str) -> dict[str, Any]:
 def published_source(protocol_version: str) -> str | None:
     """Return where results of that protocol version were published; None if they were measured."""
     return protocol_version.removeprefix(PUBLISHED) if protocol_version.startswith(PUBLISHED) else None
+
+
+def number_text(value: float, digits: int) -> str:
+    """Return a number with so many digits after the point; never "-0.00"."""
+    text = f"{value:.{digits}f}"
+    return text.removeprefix("-") if float(text) == 0 else text
 
 
 def share_text(share: float) -> str:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from benchbench.stats.intervals import t_quantile
 from benchbench.stats.labels import method_label, params_of
+from benchbench.stats.significance import holm, paired_t
 
-__all__ = ["COMPARED", "VERDICTS", "Side", "Verdict", "compare", "holm"]
+__all__ = ["COMPARED", "VERDICTS", "Side", "Verdict", "compare"]
 
 VERDICTS = (
     "worse",
@@ -32,7 +32,7 @@ COMPARED = ("worse", "better", "same", "cannot tell")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Side:
-    """One counted trial of one of the two sides. The order of fields is that of `benchbench.results.boards`' query."""
+    """One counted trial of one of the two sides. The order of fields is that of the query in `benchbench.results.load_units`."""
 
     suite: str
     suite_version: str
@@ -207,7 +207,7 @@ def _paired(plain: Verdict, base: list[Side], head: list[Side], margin: float, r
     after = {s.seed: s for s in head if s.outcome == "ok"}
     pairs = [(s, after[s.seed]) for s in base if s.outcome == "ok" and s.seed in after]
     if not pairs:
-        return replace(plain, verdict="incomparable", reason="no seed that ended well on both sides")
+        return replace(plain, verdict="incomparable", reason="no seed that succeeded on both sides")
     if len(pairs) > 1:
         values = [(float(b.score or 0.0), float(h.score or 0.0)) for b, h in pairs]
         # of tasks with splits the seed is the number of one
@@ -222,14 +222,14 @@ def _paired(plain: Verdict, base: list[Side], head: list[Side], margin: float, r
         return replace(plain, verdict="incomparable", reason="no scores by unit were recorded")
     base_mean, head_mean = (math.fsum(v[i] for v in values) / len(values) for i in (0, 1))
     is_accuracy = "accuracy" in pairs[0][0].metric or "auc" in pairs[0][0].metric
-    difference, ci95, p = _paired_t([h - b for b, h in values])
+    tested = paired_t([h - b for b, h in values])
     return replace(
         plain,
         base=base_mean,
         head=head_mean,
-        difference=difference,
-        ci95=ci95,
-        p=p,
+        difference=tested.mean,
+        ci95=tested.ci95,
+        p=tested.p,
         n=len(values),
         unit=unit,
         margin=margin if is_accuracy else relative * abs(base_mean),
@@ -247,21 +247,6 @@ def _mean(values: Sequence[float]) -> float | None:
     return math.fsum(values) / len(values) if values else None
 
 
-def _paired_t(differences: Sequence[float]) -> tuple[float, float | None, float | None]:
-    """Return mean, half-width and two-sided p-value of paired differences; one pair alone has neither of the latter."""
-    n = len(differences)
-    mean = math.fsum(differences) / n
-    if n < 2:
-        return mean, None, None
-    deviation = math.sqrt(math.fsum((d - mean) ** 2 for d in differences) / (n - 1))
-    error = deviation / math.sqrt(n)
-    if error == 0.0:  # every pair differs by the same amount
-        return mean, 0.0, 1.0 if mean == 0.0 else 0.0
-    from scipy.special import stdtr
-
-    return mean, t_quantile(n - 1) * error, float(2 * stdtr(n - 1, -abs(mean / error)))
-
-
 def _decide(verdict: Verdict, p_holm: float | None, level: float) -> Verdict:
     margin, difference, ci95 = verdict.margin, verdict.difference, verdict.ci95
     if margin is None or difference is None:
@@ -275,18 +260,6 @@ def _decide(verdict: Verdict, p_holm: float | None, level: float) -> Verdict:
         name = "cannot tell"
         reasons.insert(0, "one pair only" if ci95 is None else "the interval reaches beyond the margin")
     return replace(verdict, verdict=name, reason="; ".join(reasons), p_holm=p_holm)
-
-
-def holm(p_values: Iterable[float]) -> list[float]:
-    """Return p-values adjusted by Holm's step-down method (Holm 1979, Scand. J. Statist. 6:65), in the given order."""
-    values = list(p_values)
-    order = sorted(range(len(values)), key=values.__getitem__)
-    adjusted = [0.0] * len(values)
-    highest = 0.0
-    for step, i in enumerate(order):
-        highest = max(highest, min(1.0, (len(values) - step) * values[i]))
-        adjusted[i] = highest
-    return adjusted
 
 
 _RULES: tuple[Callable[[list[Side], list[Side]], _Found], ...] = (_absent, _lost, _unlike, _failed)

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from benchbench.stats.leaderboard import Board, Group, Row
+from benchbench.stats.leaderboard import Leaderboard, Row
+from benchbench.stats.trials import Conditions
 
 __all__ = ["Cited", "Comparison", "compare_with_papers", "largest_budgets"]
 
@@ -52,12 +53,12 @@ class Comparison:
         return asdict(self)
 
 
-def compare_with_papers(boards: Sequence[Board], cited: Mapping[str, Cited]) -> list[Comparison]:
+def compare_with_papers(boards: Sequence[Leaderboard], cited: Mapping[str, Cited]) -> list[Comparison]:
     """Return one comparison for each task and each method that has been measured somewhere and has a figure for it.
 
     Parameters
     ----------
-    boards : sequence of Board
+    boards : sequence of Leaderboard
         Made without imputation. Several (one a preset) if the largest budget of each method and task is wanted.
     cited : mapping of method to Cited
         Figures hold for the default parameters, so variants are never compared.
@@ -70,32 +71,34 @@ def compare_with_papers(boards: Sequence[Board], cited: Mapping[str, Cited]) -> 
         for task in tasks:
             figure = cited[method].figures.get(task)
             if figure is not None:
-                row, group = measured.get((method, task), (None, None))
-                found.append(_comparison(method, task, cited[method].paper, figure, row, group))
+                row, conditions = measured.get((method, task), (None, None))
+                found.append(_comparison(method, task, cited[method].paper, figure, row, conditions))
     return found
 
 
-def largest_budgets(boards: Sequence[Board]) -> dict[tuple[str, str], tuple[Row, Group]]:
+def largest_budgets(boards: Sequence[Leaderboard]) -> dict[tuple[str, str], tuple[Row, Conditions]]:
     """Return for each method (default parameters) and task the measured accuracy of most iterations, then of most test units."""
-    found: dict[tuple[str, str], tuple[Row, Group]] = {}
+    found: dict[tuple[str, str], tuple[Row, Conditions]] = {}
     for board in boards:
         for row in board.rows:
-            if board.group is None or row.task is None or row.score is None or row.params != "{}":
+            if board.conditions is None or row.task is None or row.score is None or row.params != "{}":
                 continue
             if row.metric != "accuracy":
                 continue
             key = (row.method, row.task)
-            if key not in found or _budget(row, board.group) > _budget(*found[key]):
-                found[key] = (row, board.group)
+            if key not in found or _budget(row, board.conditions) > _budget(*found[key]):
+                found[key] = (row, board.conditions)
     return found
 
 
-def _budget(row: Row, group: Group) -> tuple[int, int]:
-    return row.iterations, group.test_units
+def _budget(row: Row, conditions: Conditions) -> tuple[int, int]:
+    return row.iterations, conditions.test_units
 
 
-def _comparison(method: str, task: str, paper: str, figure: float, row: Row | None, group: Group | None) -> Comparison:
-    if row is None or row.score is None or group is None:
+def _comparison(
+    method: str, task: str, paper: str, figure: float, row: Row | None, conditions: Conditions | None
+) -> Comparison:
+    if row is None or row.score is None or conditions is None:
         return Comparison(method=method, task=task, paper=paper, published=figure)
     return Comparison(
         method=method,
@@ -110,12 +113,12 @@ def _comparison(method: str, task: str, paper: str, figure: float, row: Row | No
         n_failed=row.n_failed + row.n_lost,
         is_transductive=row.transductive,
         is_shared=row.n_shared > 0,
-        preset=group.preset,
+        preset=conditions.preset,
         iterations=row.iterations,
-        test_units=group.test_units,
+        test_units=conditions.test_units,
         seconds=row.seconds,
-        threads=group.threads,
-        device=group.device,
-        protocol_version=group.protocol_version,
-        suite_version=group.suite_version,
+        threads=conditions.threads,
+        device=conditions.device,
+        protocol_version=conditions.protocol_version,
+        suite_version=conditions.suite_version,
     )

@@ -1,7 +1,9 @@
-"""Standings: methods in order of one statistic over the tasks of a grid, each with its interval.
+"""The statistics that methods are ranked by: each one object, which knows how it is computed and how it is shown.
 
-Intervals come from a bootstrap over tasks: they say how far the statistic would move if other tasks of the same kind had been
-chosen. What a method scores on each task is taken as given.
+Importing this is light: numpy is imported by whoever computes.
+
+Intervals come from a bootstrap over tasks: they say how far a value would move if other tasks of the same kind had been
+chosen. The scores on each task are taken as given.
 """
 
 from __future__ import annotations
@@ -9,210 +11,64 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any
-
-import numpy as np
+from typing import TYPE_CHECKING, Any
 
 from benchbench.errors import InputError, suggest
-from benchbench.stats.elo import MEAN_RATING, POINTS_PER_UNIT, PRIOR_DRAWS, bradley_terry, elo
-from benchbench.stats.imputation import Imputed
 from benchbench.stats.intervals import FEW_TASKS, t_quantile
-from benchbench.stats.ranks import tied_ranks
-from benchbench.stats.scales import PERFECT_SCORES, improvability, normalised_scores
-from benchbench.stats.table import FloatArray, ScoreGrid, State, mean_over_units
-from benchbench.stats.wins import PairCounts, WinMatrix, win_matrix
+from benchbench.stats.labels import number_text
+
+if TYPE_CHECKING:
+    from benchbench.stats.imputation import ImputedTable
+    from benchbench.stats.table import FloatArray, ScoreTable
 
 __all__ = [
-    "PERFECT_SCORES",
+    "N_BOOTSTRAP",
     "STATISTICS",
-    "Standing",
+    "Options",
     "Statistic",
-    "WinMatrix",
+    "StatisticValue",
     "few_tasks",
-    "improvability",
-    "normalised_scores",
-    "standings",
-    "task_ranks",
+    "find_statistic",
+    "rank_values",
+    "statistic_values",
     "task_values",
-    "win_matrix",
 ]
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Statistic:
-    """What a reader needs to know of a statistic: its title, its direction, and between which values it lies.
-
-    The highest mean rank is the number of methods.
-    """
-
-    name: str
-    title: str
-    higher_is_better: bool
-    lowest: float = -math.inf
-    highest: float = math.inf
-
-
-_ALL = (
-    Statistic(name="rank", title="mean rank", higher_is_better=False, lowest=1.0),
-    Statistic(name="winrate", title="win rate", higher_is_better=True, lowest=0.0, highest=1.0),
-    Statistic(name="norm", title="normalised score", higher_is_better=True),
-    Statistic(name="improvability", title="improvability", higher_is_better=False, lowest=0.0, highest=1.0),
-    Statistic(name="elo", title="Elo", higher_is_better=True),
-    Statistic(name="mrr", title="mean reciprocal rank", higher_is_better=True, lowest=0.0, highest=1.0),
-)
-STATISTICS = tuple(s.name for s in _ALL)
-_BY_NAME = {s.name: s for s in _ALL}
+N_BOOTSTRAP = 200
+"""Resamples of the tasks behind an interval."""
+PRIOR_DRAWS = 1.0
+"""Imagined draws of each method in Elo, spread evenly over its opponents."""
+# imagined draws in resamples where the ratings themselves are plain maximum likelihood
+LEAST_PRIOR_DRAWS = 0.01
+# (resamples, M, M) numbers at once, of which there are some five at a time
+_PAIRS_AT_ONCE = 20_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Standing:
-    """A method's place by one statistic.
+class Options:
+    """What some statistics need besides scores.
 
     Parameters
     ----------
-    method : str
-    value : float or None
-        None if the statistic is not defined for it (no task, or none with both ends of the scale).
-    low, high : float or None
-        Ends of the interval; None with fewer than two tasks.
-    place : float or None
-        1 is best; equal values share their mean place.
-    n_tasks : int
-        Tasks that the value rests on.
-    imputed_share : float
-        Of the scores behind it, those that were imputed.
-    notes : tuple of str
-    """
-
-    method: str
-    value: float | None
-    low: float | None = None
-    high: float | None = None
-    place: float | None = None
-    n_tasks: int = 0
-    imputed_share: float = 0.0
-    notes: tuple[str, ...] = field(default=())
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain data."""
-        return asdict(self)
-
-
-def standings(
-    grid: ScoreGrid | Imputed,
-    statistic: str,
-    *,
-    baseline: str | None = None,
-    reference: str | None = None,
-    ends: Mapping[str, tuple[float, float]] | None = None,
-    perfect: Mapping[str, float] | None = None,
-    n_bootstrap: int = 200,
-    seed: int = 0,
-    level: float = 0.95,
-    prior_draws: float = PRIOR_DRAWS,
-) -> list[Standing]:
-    r"""Return the methods by one statistic, best first.
-
-    Parameters
-    ----------
-    grid : ScoreGrid or Imputed
-    statistic : str
-        "rank": mean rank (see `ranks.mean_ranks`). "winrate": mean over the other methods of the share of common tasks won, ties
-        by half. "norm": see `normalised_scores`. "improvability": see `improvability`. "elo": see `ratings.elo`, of the wins on
-        tasks. "mrr": mean over tasks of 1 / rank.
-    baseline, reference, ends
-        For "norm": methods of the grid, or frozen scores by task (which come first), at 0 and 1.
-    perfect : mapping of task to score, optional
-        For "improvability": what a perfect answer scores.
-    n_bootstrap : int
-        Resamples of the tasks; 0 for no intervals. For Elo all ratings are fitted again in each.
-    seed : int
-    level : float
-        Of the interval.
+    baseline, reference : str, optional
+        For "norm": methods of the table at 0 and 1.
+    ends : mapping of task to (baseline score, reference score)
+        For "norm": frozen scores, which come before the methods.
+    perfect : mapping of task to score
+        For "improvability": score of a perfect answer.
     prior_draws : float
         For "elo".
-
-    Returns
-    -------
-    list of Standing
-        Those without a value last.
-
-    Raises
-    ------
-    InputError, UnknownNameError
-
-    Notes
-    -----
-    The interval is the percentile interval over `n_bootstrap` resamples of the T tasks with replacement, stretched about the
-    estimate by :math:`\sqrt{T / (T - 1)}\, t_{T-1} / z`, and cut to the statistic's range. Unstretched ones are too short for few
-    tasks: of five, they cover 95 % means in about 82 % of cases (Hesterberg 2015, doi:10.1080/00031305.2015.1089789, section 4.3,
-    stretches the quantiles' levels by the same amount, which needs far more resamples).
     """
-    kind = _kind(statistic)
-    if not 0 < level < 1 or n_bootstrap < 0:
-        raise InputError(f"expected a level between 0 and 1 and 0 or more resamples, got {level} and {n_bootstrap}")
-    imputed = grid if isinstance(grid, Imputed) else None
-    table = grid.grid if isinstance(grid, Imputed) else grid
-    scale = _Scale(baseline=baseline, reference=reference, ends=ends, perfect=perfect)
-    computed = _compute(table, kind, scale, prior_draws)
-    low, high = _intervals(computed, kind, n_bootstrap, seed, level)
-    shares = imputed.shares() if imputed is not None else np.zeros(len(table.methods))
-    places = _places(computed.values, kind)
-    cautions = () if np.isnan(low).all() else few_tasks(computed.n_all_tasks)
-    found = [
-        Standing(
-            method=method,
-            value=_number(computed.values[i]),
-            low=_number(low[i]),
-            high=_number(high[i]),
-            place=_number(places[i]),
-            n_tasks=int(computed.n_tasks[i]),
-            imputed_share=float(shares[i]),
-            notes=(*computed.notes, *cautions, *_own_notes(table, i, int(computed.n_tasks[i]))),
-        )
-        for i, method in enumerate(table.methods)
-    ]
-    return sorted(found, key=lambda s: (s.place is None, s.place or 0.0, s.method))
 
-
-def few_tasks(n_tasks: int) -> tuple[str, ...]:
-    """Return what must be said of intervals over so few tasks, if anything."""
-    if n_tasks >= FEW_TASKS:
-        return ()
-    return (
-        f"caution: over {n_tasks} tasks intervals say little; a value may be an end of its own, and that two lie apart shows nothing",
-    )
-
-
-def _kind(statistic: str) -> Statistic:
-    if statistic not in _BY_NAME:
-        raise InputError(f"unknown statistic {statistic!r}{suggest(statistic, STATISTICS)}")
-    return _BY_NAME[statistic]
-
-
-def _number(value: float) -> float | None:
-    return None if math.isnan(value) else float(value)
-
-
-def _own_notes(grid: ScoreGrid, row: int, n_tasks: int) -> tuple[str, ...]:
-    """Say why a method has fewer tasks than there are."""
-    if n_tasks == len(grid.tasks):
-        return ()
-    declined = int((grid.states[row] == State.DECLINED).any(axis=1).sum())
-    what = f"{n_tasks}/{len(grid.tasks)} tasks"
-    return (f"{what}, {declined} declined" if declined else what,)
-
-
-@dataclass(frozen=True, slots=True)
-class _Scale:
-    baseline: str | None
-    reference: str | None
-    ends: Mapping[str, tuple[float, float]] | None
-    perfect: Mapping[str, float] | None
+    baseline: str | None = None
+    reference: str | None = None
+    ends: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    perfect: Mapping[str, float] = field(default_factory=dict)
+    prior_draws: float = PRIOR_DRAWS
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Computed:
+class Computed:
     """Values (M,), and how to compute those of resampled tasks: (B, T) weights in, (B, M) values out."""
 
     values: FloatArray
@@ -222,34 +78,290 @@ class _Computed:
     notes: tuple[str, ...] = ()
 
 
-def _compute(grid: ScoreGrid, kind: Statistic, scale: _Scale, prior_draws: float) -> _Computed:
-    scores = grid.task_scores()
-    if kind.name in ("norm", "improvability", "mrr"):
-        values, notes = _task_values(grid, scores, kind.name, scale)
-        return _mean_over_tasks(values, notes)
-    counts = PairCounts(scores)
-    n_tasks = (~np.isnan(scores)).sum(axis=1).astype(np.float64)
-    everything = np.ones((1, len(grid.tasks)))
-    if kind.name == "elo":
-        return _elo(counts, everything, n_tasks, prior_draws)
-    if counts.is_complete:
-        # then the mean rank is the mean of the ranks, and no pair need be looked at
-        ranks = tied_ranks(scores)
-        if kind.name == "winrate":
-            ranks = (len(ranks) - ranks) / max(len(ranks) - 1, 1) if len(ranks) > 1 else np.full(ranks.shape, np.nan)
-        return _mean_over_tasks(ranks, ())
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Statistic:
+    """A statistic over the tasks of a table.
 
-    def pairwise(weights: FloatArray) -> FloatArray:
-        beaten, n_others = counts.beaten(weights)
-        values = 1.0 + n_others - beaten if kind.name == "rank" else beaten / np.maximum(n_others, 1)
-        here = weights @ (~np.isnan(scores)).T.astype(np.float64) > 0
-        return np.where(here & (n_others > 0 if kind.name == "winrate" else here), values, np.nan)
+    Parameters
+    ----------
+    name : str
+        As options and addresses have it.
+    title : str
+        As headings have it, within a sentence.
+    help : str
+        What it is, in one sentence without a full stop.
+    higher_is_better : bool
+    lowest, highest : float
+        Bounds of a value. `highest` is infinite for the mean rank, whose highest value is the number of methods.
+    digits : int
+        Shown after the point.
+    is_share : bool
+        Whether pages show it in per cent.
+    needs_pairs : bool
+        Whether a single method has no value.
+    compute : callable
+        `compute(table, options)` returns the values, and how to resample them.
+    per_task : callable
+        `per_task(table, options)` returns (M, T) values of the single tasks, and notes.
+    """
 
-    return _Computed(pairwise(everything)[0], n_tasks, len(grid.tasks), pairwise)
+    name: str
+    title: str
+    help: str
+    higher_is_better: bool
+    lowest: float = -math.inf
+    highest: float = math.inf
+    digits: int = 3
+    is_share: bool = False
+    needs_pairs: bool = False
+    compute: Callable[[ScoreTable, Options], Computed]
+    per_task: Callable[[ScoreTable, Options], tuple[FloatArray, tuple[str, ...]]]
+
+    @property
+    def heading(self) -> str:
+        """The title with a capital letter."""
+        return f"{self.title[:1].upper()}{self.title[1:]}"
+
+    @property
+    def direction(self) -> str:
+        """Which values are better, in words."""
+        return "higher is better" if self.higher_is_better else "lower is better"
+
+    def text(self, value: float | None) -> str:
+        """Return a value with the statistic's digits; empty for None."""
+        return "" if value is None else number_text(value, self.digits)
+
+    def bounds(self, n_methods: int) -> tuple[float, float]:
+        """Return between which values it lies among so many methods."""
+        return self.lowest, float(n_methods) if self.name == "rank" else self.highest
 
 
-def _mean_over_tasks(values: FloatArray, notes: tuple[str, ...]) -> _Computed:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StatisticValue:
+    """A method's value and rank by one statistic.
+
+    Parameters
+    ----------
+    method : str
+        Label.
+    value : float or None
+        None if the statistic is not defined for it (no task, or none with both ends of the scale), or if it is not
+        ranked because every trial failed.
+    low, high : float or None
+        Ends of the interval; None with fewer than two tasks.
+    rank : float or None
+        1 is best; equal values share their mean rank.
+    n_tasks : int
+        Tasks behind the value.
+    imputed_share : float
+        Share of the scores behind it that were imputed.
+    notes : tuple of str
+    """
+
+    method: str
+    value: float | None
+    low: float | None = None
+    high: float | None = None
+    rank: float | None = None
+    n_tasks: int = 0
+    imputed_share: float = 0.0
+    notes: tuple[str, ...] = field(default=())
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain data."""
+        return asdict(self)
+
+
+def find_statistic(name: str) -> Statistic:
+    """Return the statistic of that name.
+
+    Raises
+    ------
+    InputError
+    """
+    if name not in STATISTICS:
+        raise InputError(f"unknown statistic {name!r}{suggest(name, STATISTICS)}; expected {', '.join(STATISTICS)}")
+    return STATISTICS[name]
+
+
+def statistic_values(
+    imputed: ImputedTable | ScoreTable,
+    statistic: str,
+    options: Options | None = None,
+    *,
+    n_bootstrap: int = N_BOOTSTRAP,
+    seed: int = 0,
+    level: float = 0.95,
+) -> list[StatisticValue]:
+    r"""Return the methods by one statistic, best first; those without a value last.
+
+    Parameters
+    ----------
+    imputed : ImputedTable or ScoreTable
+    statistic : str
+        One of `STATISTICS`.
+    options : Options, optional
+    n_bootstrap : int
+        Resamples of the tasks; 0 for no intervals. For Elo all ratings are fitted again in each.
+    seed : int
+    level : float
+        Of the interval.
+
+    Raises
+    ------
+    InputError, UnknownNameError
+
+    Notes
+    -----
+    A method whose every trial failed has nothing but imputed scores: it is not ranked, and the others are ranked
+    without it.
+
+    The interval is the percentile interval over `n_bootstrap` resamples of the T tasks with replacement, stretched about the
+    estimate by :math:`\sqrt{T / (T - 1)}\, t_{T-1} / z`, and cut to the statistic's bounds. Unstretched ones are too short for few
+    tasks: of five, they cover 95 % means in about 82 % of cases (Hesterberg 2015, doi:10.1080/00031305.2015.1089789, section 4.3,
+    stretches the quantiles' levels by the same amount, which needs far more resamples).
+    """
+    import numpy as np
+
+    from benchbench.stats.table import ScoreTable
+
+    kind = find_statistic(statistic)
+    if not 0 < level < 1 or n_bootstrap < 0:
+        raise InputError(f"expected a level between 0 and 1 and 0 or more resamples, got {level} and {n_bootstrap}")
+    if isinstance(imputed, ScoreTable):
+        whole = table = imputed
+        shares = dict.fromkeys(whole.methods, 0.0)
+    else:
+        whole, table = imputed.table, imputed.ranked()
+        shares = dict(zip(whole.methods, imputed.shares().tolist(), strict=True))
+    computed = kind.compute(table, options or Options())
+    low, high = _intervals(computed, kind, n_bootstrap, seed, level)
+    ranks = rank_values(computed.values, kind)
+    cautions = () if np.isnan(low).all() else few_tasks(computed.n_all_tasks)
+    found = [
+        StatisticValue(
+            method=method,
+            value=_number(computed.values[i]),
+            low=_number(low[i]),
+            high=_number(high[i]),
+            rank=_number(ranks[i]),
+            n_tasks=int(computed.n_tasks[i]),
+            imputed_share=shares[method],
+            notes=(*computed.notes, *cautions, *_own_notes(table, i, int(computed.n_tasks[i]))),
+        )
+        for i, method in enumerate(table.methods)
+    ]
+    found += [
+        StatisticValue(method=method, value=None, imputed_share=1.0, notes=(NOT_RANKED,))
+        for method in set(whole.methods) - set(table.methods)
+    ]
+    return sorted(found, key=lambda s: (s.rank is None, s.rank or 0.0, s.method))
+
+
+NOT_RANKED = "not ranked: every trial failed"
+
+
+def few_tasks(n_tasks: int) -> tuple[str, ...]:
+    """Return the caution that intervals over so few tasks need, if any."""
+    if n_tasks >= FEW_TASKS:
+        return ()
+    return (
+        f"With only {n_tasks} tasks, bootstrap intervals are unreliable; non-overlap is not evidence of a difference.",
+    )
+
+
+def task_values(
+    imputed: ImputedTable | ScoreTable, statistic: str, options: Options | None = None
+) -> tuple[FloatArray, tuple[str, ...]]:
+    """Return the values of the single tasks, (M, T), for heat maps and paired tests, and notes.
+
+    "elo" has no value of a single task; the points on a task ("winrate") stand for it.
+    """
+    from benchbench.stats.table import ScoreTable
+
+    table = imputed if isinstance(imputed, ScoreTable) else imputed.table
+    return find_statistic(statistic).per_task(table, options or Options())
+
+
+def _number(value: float) -> float | None:
+    return None if math.isnan(value) else float(value)
+
+
+def _own_notes(table: ScoreTable, row: int, n_tasks: int) -> tuple[str, ...]:
+    """Say why a method has fewer tasks than there are."""
+    from benchbench.stats.table import TrialState
+
+    if n_tasks == len(table.tasks):
+        return ()
+    declined = int((table.states[row] == TrialState.DECLINED).any(axis=1).sum())
+    what = f"{n_tasks}/{len(table.tasks)} tasks"
+    return (f"{what}, {declined} declined" if declined else what,)
+
+
+def rank_values(values: FloatArray, kind: Statistic) -> FloatArray:
+    """Return the ranks (M,) of values: 1 = best, equal ones share their mean rank, NaN stays NaN."""
+    import numpy as np
+
+    from benchbench.stats.ranks import tied_ranks
+
+    # sums in another order differ in the last digits, which must not break a tie
+    rounded = np.round(values, 9)
+    return tied_ranks((rounded if kind.higher_is_better else -rounded)[:, None])[:, 0]
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# how they are computed
+
+
+def _ranks_on_tasks(table: ScoreTable, _: Options) -> tuple[FloatArray, tuple[str, ...]]:
+    from benchbench.stats.ranks import tied_ranks
+
+    return tied_ranks(table.task_scores()), ()
+
+
+def _wins_on_tasks(table: ScoreTable, _: Options) -> tuple[FloatArray, tuple[str, ...]]:
+    import numpy as np
+
+    from benchbench.stats.ranks import tied_ranks
+
+    scores = table.task_scores()
+    n = (~np.isnan(scores)).sum(axis=0)
+    return np.where(n > 1, (n - tied_ranks(scores)) / np.maximum(n - 1, 1), np.nan), ()
+
+
+def _reciprocal_ranks(table: ScoreTable, options: Options) -> tuple[FloatArray, tuple[str, ...]]:
+    return 1.0 / _ranks_on_tasks(table, options)[0], ()
+
+
+def _normalised(table: ScoreTable, options: Options) -> tuple[FloatArray, tuple[str, ...]]:
+    from benchbench.stats.scales import normalised_scores
+
+    return normalised_scores(table, baseline=options.baseline, reference=options.reference, ends=options.ends)
+
+
+def _improvability(table: ScoreTable, options: Options) -> tuple[FloatArray, tuple[str, ...]]:
+    from benchbench.stats.scales import improvability
+
+    return improvability(table, perfect=options.perfect)
+
+
+def _mean_of(
+    per_task: Callable[[ScoreTable, Options], tuple[FloatArray, tuple[str, ...]]],
+) -> Callable[[ScoreTable, Options], Computed]:
+    """Return the computation of a mean over tasks."""
+
+    def compute(table: ScoreTable, options: Options) -> Computed:
+        return _mean_over_tasks(*per_task(table, options))
+
+    return compute
+
+
+def _mean_over_tasks(values: FloatArray, notes: tuple[str, ...]) -> Computed:
     """Return the mean of the (M, T) values over the tasks that have one."""
+    import numpy as np
+
+    from benchbench.stats.table import mean_over_units
+
     present = (~np.isnan(values)).astype(np.float64)
     filled = np.where(present > 0, values, 0.0)
 
@@ -257,75 +369,85 @@ def _mean_over_tasks(values: FloatArray, notes: tuple[str, ...]) -> _Computed:
         n = weights @ present.T
         return np.where(n > 0, (weights @ filled.T) / np.maximum(n, 1e-300), np.nan)
 
-    return _Computed(mean_over_units(values), present.sum(axis=1), values.shape[1], resample, notes)
+    return Computed(mean_over_units(values), present.sum(axis=1), values.shape[1], resample, notes)
 
 
-def _elo(counts: PairCounts, everything: FloatArray, n_tasks: FloatArray, prior_draws: float) -> _Computed:
-    wins = counts.wins(everything)[0]
+def _mean_rank(table: ScoreTable, options: Options) -> Computed:
+    r"""Compute mean ranks, comparing any two methods on the tasks that both have.
+
+    .. math:: \bar r_a = 1 + \sum_{b \ne a} \frac{1}{|T_{ab}|} \sum_{t \in T_{ab}} [s_{bt} > s_{at}] + \tfrac12 [s_{bt} = s_{at}]
+
+    with :math:`T_{ab}` the tasks of both. If every method has every task this is the usual mean of the tasks' ranks.
+    Two methods that share no task count as tied.
+    """
+    return _over_pairs(table, options, is_rank=True)
+
+
+def _win_rate(table: ScoreTable, options: Options) -> Computed:
+    return _over_pairs(table, options, is_rank=False)
+
+
+def _over_pairs(table: ScoreTable, options: Options, *, is_rank: bool) -> Computed:
+    import numpy as np
+
+    from benchbench.stats.wins import PairCounts
+
+    scores = table.task_scores()
+    is_known = ~np.isnan(scores)
+    # tasks without any score say nothing, and are no reason to look at every pair
+    is_met = is_known.any(axis=0)
+    if is_known[:, is_met].all():
+        # then the mean rank is the mean of the ranks, and no pair need be looked at
+        if is_rank:
+            return _mean_over_tasks(*_ranks_on_tasks(table, options))
+        return _mean_over_tasks(*_wins_on_tasks(table, options))
+    counts = PairCounts(scores)
+
+    def resample(weights: FloatArray) -> FloatArray:
+        beaten, n_others = counts.beaten(weights)
+        values = 1.0 + n_others - beaten if is_rank else beaten / np.maximum(n_others, 1)
+        here = weights @ is_known.T.astype(np.float64) > 0
+        return np.where(here if is_rank else here & (n_others > 0), values, np.nan)
+
+    n_tasks = is_known.sum(axis=1).astype(np.float64)
+    return Computed(resample(np.ones((1, len(table.tasks))))[0], n_tasks, len(table.tasks), resample)
+
+
+def _elo(table: ScoreTable, options: Options) -> Computed:
+    import numpy as np
+
+    from benchbench.stats.elo import MEAN_RATING, POINTS_PER_UNIT, bradley_terry, elo
+    from benchbench.stats.wins import PairCounts
+
+    scores = table.task_scores()
+    counts = PairCounts(scores)
+    wins = counts.wins(np.ones((1, len(table.tasks))))[0]
     met = (wins + wins.T).sum(axis=1) > 0
-    start = bradley_terry(wins, prior_draws=prior_draws)
+    start = bradley_terry(wins, prior_draws=options.prior_draws)
 
     def resample(weights: FloatArray) -> FloatArray:
         # a resample may leave a method with nothing but wins, even where the tasks themselves do not
-        return elo(counts.wins(weights), prior_draws=max(prior_draws, LEAST_PRIOR_DRAWS), start=start)
+        return elo(counts.wins(weights), prior_draws=max(options.prior_draws, LEAST_PRIOR_DRAWS), start=start)
 
     values = np.where(met, MEAN_RATING + start * POINTS_PER_UNIT, np.nan)
-    return _Computed(values, n_tasks, counts.scores.shape[1], resample)
-
-
-# imagined draws in resamples where the ratings themselves are plain maximum likelihood
-LEAST_PRIOR_DRAWS = 0.01
-# (resamples, M, M) numbers at once, of which there are some five at a time
-_PAIRS_AT_ONCE = 20_000_000
-
-
-def task_ranks(grid: ScoreGrid | Imputed) -> FloatArray:
-    """Return the (M, T) ranks on each task among the methods that have a score there; 1 is best, ties share their mean rank."""
-    return tied_ranks((grid.grid if isinstance(grid, Imputed) else grid).task_scores())
-
-
-def task_values(
-    grid: ScoreGrid | Imputed,
-    statistic: str,
-    *,
-    baseline: str | None = None,
-    reference: str | None = None,
-    ends: Mapping[str, tuple[float, float]] | None = None,
-    perfect: Mapping[str, float] | None = None,
-) -> tuple[FloatArray, tuple[str, ...]]:
-    """Return what a statistic makes of each task, (M, T), for heat maps and paired tests, and notes.
-
-    "elo" has no value of a single task; the points on a task ("winrate") stand for it.
-    """
-    kind = _kind(statistic)
-    table = grid.grid if isinstance(grid, Imputed) else grid
-    scores = table.task_scores()
-    if kind.name in ("winrate", "elo"):
-        n = (~np.isnan(scores)).sum(axis=0)
-        return np.where(n > 1, (n - tied_ranks(scores)) / np.maximum(n - 1, 1), np.nan), ()
-    if kind.name == "rank":
-        return tied_ranks(scores), ()
-    return _task_values(table, scores, kind.name, _Scale(baseline, reference, ends, perfect))
-
-
-def _task_values(grid: ScoreGrid, scores: FloatArray, name: str, scale: _Scale) -> tuple[FloatArray, tuple[str, ...]]:
-    if name == "mrr":
-        return 1.0 / tied_ranks(scores), ()
-    if name == "norm":
-        return normalised_scores(grid, baseline=scale.baseline, reference=scale.reference, ends=scale.ends)
-    return improvability(grid, perfect=scale.perfect)
+    n_tasks = (~np.isnan(scores)).sum(axis=1).astype(np.float64)
+    return Computed(values, n_tasks, len(table.tasks), resample)
 
 
 def task_weights(n_tasks: int, n_bootstrap: int, seed: int) -> FloatArray:
     """Return the (B, T) numbers of times that each task is drawn in each resample."""
+    import numpy as np
+
     rng = np.random.default_rng(seed)
     return rng.multinomial(n_tasks, np.full(n_tasks, 1.0 / n_tasks), size=n_bootstrap).astype(np.float64)
 
 
 def _intervals(
-    computed: _Computed, kind: Statistic, n_bootstrap: int, seed: int, level: float
+    computed: Computed, kind: Statistic, n_bootstrap: int, seed: int, level: float
 ) -> tuple[FloatArray, FloatArray]:
     """Return the ends (M,) of the stretched percentile intervals; NaN where there are fewer than two tasks."""
+    import numpy as np
+
     nothing = np.full(computed.values.shape, np.nan)
     known = (computed.n_tasks >= 2) & ~np.isnan(computed.values)
     if n_bootstrap < 2 or not known.any():
@@ -343,9 +465,9 @@ def _intervals(
         for n in (int(count) for count in computed.n_tasks)
     ]
     low, high = computed.values + (ends - computed.values) * np.array(stretch)
-    # nobody is placed below the last of all methods that have a place
-    highest = float((~np.isnan(computed.values)).sum()) if kind.name == "rank" else kind.highest
-    return np.clip(low, kind.lowest, highest), np.clip(high, kind.lowest, highest)
+    # nobody ranks below the last of all methods that have a rank
+    lowest, highest = kind.bounds(int((~np.isnan(computed.values)).sum()))
+    return np.clip(low, lowest, highest), np.clip(high, lowest, highest)
 
 
 def _normal_quantile(level: float) -> float:
@@ -354,7 +476,69 @@ def _normal_quantile(level: float) -> float:
     return NormalDist().inv_cdf(level)
 
 
-def _places(values: FloatArray, kind: Statistic) -> FloatArray:
-    # sums in another order differ in the last digits, which must not break a tie
-    rounded = np.round(values, 9)
-    return tied_ranks((rounded if kind.higher_is_better else -rounded)[:, None])[:, 0]
+_ALL = (
+    Statistic(
+        name="rank",
+        title="mean rank",
+        help="Mean rank over tasks, 1 = best; two methods are compared on the tasks that both have",
+        higher_is_better=False,
+        lowest=1.0,
+        digits=2,
+        compute=_mean_rank,
+        per_task=_ranks_on_tasks,
+    ),
+    Statistic(
+        name="winrate",
+        title="win rate",
+        help="Mean over the other methods of the share of common tasks won; a tie counts as half a win",
+        higher_is_better=True,
+        lowest=0.0,
+        highest=1.0,
+        is_share=True,
+        needs_pairs=True,
+        compute=_win_rate,
+        per_task=_wins_on_tasks,
+    ),
+    Statistic(
+        name="norm",
+        title="normalised score",
+        help="Mean over tasks of the score on a scale from 0 = the suite's baseline to 1 = its reference",
+        higher_is_better=True,
+        compute=_mean_of(_normalised),
+        per_task=_normalised,
+    ),
+    Statistic(
+        name="improvability",
+        title="improvability",
+        help="Mean over tasks of (error - best error) / error; 0 = no method is better",
+        higher_is_better=False,
+        lowest=0.0,
+        highest=1.0,
+        is_share=True,
+        compute=_mean_of(_improvability),
+        per_task=_improvability,
+    ),
+    Statistic(
+        name="elo",
+        title="Elo",
+        help="Bradley-Terry ratings from the wins on tasks, with one imagined draw per method; mean 1000, 400 points"
+        " are odds of ten to one",
+        higher_is_better=True,
+        digits=0,
+        needs_pairs=True,
+        compute=_elo,
+        per_task=_wins_on_tasks,
+    ),
+    Statistic(
+        name="mrr",
+        title="mean reciprocal rank",
+        help="Mean over tasks of 1 / rank",
+        higher_is_better=True,
+        lowest=0.0,
+        highest=1.0,
+        compute=_mean_of(_reciprocal_ranks),
+        per_task=_reciprocal_ranks,
+    ),
+)
+STATISTICS: Mapping[str, Statistic] = {s.name: s for s in _ALL}
+"""All statistics by name; the first is the default."""

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from benchbench.stats.imputation import Imputed
-from benchbench.stats.table import FloatArray, ScoreGrid
+from benchbench.stats.table import FloatArray, ScoreTable
 
 __all__ = ["PairCounts", "WinMatrix", "win_matrix"]
 
@@ -38,9 +37,8 @@ class WinMatrix:
         return np.where(n > 0, (self.wins + 0.5 * self.ties) / np.maximum(n, 1), np.nan)
 
 
-def win_matrix(grid: ScoreGrid | Imputed) -> WinMatrix:
+def win_matrix(table: ScoreTable) -> WinMatrix:
     """Return wins, ties and losses of every pair of methods, over the tasks that both have."""
-    table = grid.grid if isinstance(grid, Imputed) else grid
     scores = table.task_scores()
     n = len(table.methods)
     wins, ties = np.zeros((n, n), dtype=np.int64), np.zeros((n, n), dtype=np.int64)

@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING
 from benchbench.errors import InputError
 from benchbench.plots import figure_bytes
 from benchbench.reports.figures import BOARD_KINDS, Drawing, board_drawing
-from benchbench.reports.leaderboard import TITLES, board_report, standings_report
+from benchbench.reports.leaderboard import board_report, statistic_report
 from benchbench.reports.site.names import slug
-from benchbench.reports.standings import N_BOOTSTRAP, board_grid, board_standings
 from benchbench.reports.text import as_csv, as_json
+from benchbench.stats.statistics import STATISTICS
 
 if TYPE_CHECKING:
     from benchbench.cards import MethodCard
     from benchbench.reports.report import Report
     from benchbench.results.reader import Readable
-    from benchbench.stats.leaderboard import Board
+    from benchbench.stats.leaderboard import Leaderboard
     from benchbench.suite_files import SuiteSpec
 
 __all__ = ["Failure", "SuitePage", "build_site"]
@@ -38,7 +38,7 @@ ORDER BY ALL
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failure:
-    """A trial that did not end well."""
+    """A trial that failed."""
 
     suite: str
     task: str
@@ -65,14 +65,14 @@ class SuitePage:
     """
 
     suite: SuiteSpec
-    board: Board
+    board: Leaderboard
     report: Report
     statistics: Mapping[str, Report]
     drawings: Mapping[str, Drawing | str] = field(default_factory=dict)
 
 
 def build_site(
-    results: Readable, boards: Sequence[tuple[SuiteSpec, Board]], cards: Mapping[str, MethodCard]
+    results: Readable, boards: Sequence[tuple[SuiteSpec, Leaderboard]], cards: Mapping[str, MethodCard]
 ) -> dict[str, bytes]:
     """Return the files of a site by path.
 
@@ -97,7 +97,7 @@ def build_site(
         newest = (con.execute(_NEWEST, [names]).fetchone() or (None,))[0]
         keys = tuple(Failure.__dataclass_fields__)
         failures = [Failure(**dict(zip(keys, row, strict=True))) for row in con.execute(_FAILURES, [names]).fetchall()]
-    suites = [_suite_page(results, suite, board) for suite, board in boards]
+    suites = [_suite_page(suite, board) for suite, board in boards]
     found: dict[str, str | bytes] = {}
     for name in ("style.css", "site.js"):
         found[name] = files("benchbench.reports.site").joinpath(name).read_bytes()
@@ -108,20 +108,15 @@ def build_site(
     return {name: text if isinstance(text, bytes) else text.encode() for name, text in sorted(found.items())}
 
 
-def _suite_page(results: Readable, suite: SuiteSpec, board: Board) -> SuitePage:
-    imputed = board_grid(results, suite.name, board)
+def _suite_page(suite: SuiteSpec, board: Leaderboard) -> SuitePage:
     statistics = {}
-    for statistic in TITLES if imputed.grid.tasks else ():
-        try:
-            found = board_standings(imputed, suite, board, statistic)
-        except InputError:
-            continue  # as normalised scores without frozen ends; the page lists what there is
-        if any(s.value is not None for s in found):
-            statistics[statistic] = standings_report(suite, board, statistic, found, n_bootstrap=N_BOOTSTRAP)
+    for statistic in STATISTICS if board.imputed.table.tasks else ():
+        if any(v.value is not None for v in board.values(statistic)):
+            statistics[statistic] = statistic_report(suite, board, statistic)
     drawings: dict[str, Drawing | str] = {}
     for kind in BOARD_KINDS:
         try:
-            drawings[kind] = board_drawing(kind, suite, board, imputed)
+            drawings[kind] = board_drawing(kind, suite, board)
         except InputError as error:
             drawings[kind] = str(error)
     return SuitePage(

@@ -10,10 +10,11 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 from benchbench.reports.html import definitions, listing, table
-from benchbench.reports.leaderboard import TITLES, method_name, task_notes
+from benchbench.reports.leaderboard import method_name, task_notes
 from benchbench.reports.report import Column, Sheet
 from benchbench.reports.site.about import ABOUT
 from benchbench.reports.site.names import slug
+from benchbench.stats.statistics import STATISTICS
 
 if TYPE_CHECKING:
     from benchbench.cards import MethodCard
@@ -210,7 +211,7 @@ def _suite(site: Site, page: SuitePage) -> str:
         parts.append(f'<p class="warning">{escape(_sentence(page.report.splits))}</p>')
     parts.append("<h2>Whole suite</h2>")
     if page.statistics:
-        items = "".join(f'<li><a href="#by-{s}">{escape(TITLES[s])}</a></li>' for s in page.statistics)
+        items = "".join(f'<li><a href="#by-{s}">{escape(STATISTICS[s].title)}</a></li>' for s in page.statistics)
         parts.append(f'<ul class="tabs" aria-label="Statistic">{items}</ul>')
     for statistic, report in page.statistics.items():
         shown = "".join(
@@ -218,8 +219,8 @@ def _suite(site: Site, page: SuitePage) -> str:
             for sheet in report.sheets
         )
         parts.append(
-            f'<section id="by-{statistic}">\n<h3>By {escape(TITLES[statistic])}</h3>\n{shown}'
-            f"{_downloads(f'{base}-{statistic}', TITLES[statistic])}\n{listing(_without_left_out(report.lines()))}</section>"
+            f'<section id="by-{statistic}">\n<h3>By {escape(STATISTICS[statistic].title)}</h3>\n{shown}'
+            f"{_downloads(f'{base}-{statistic}', STATISTICS[statistic].title)}\n{listing(_without_left_out(report.lines()))}</section>"
         )
     if not page.statistics:
         parts.append('<p class="warning">No task is left to compare methods on.</p>')
@@ -427,7 +428,7 @@ def _card(card: MethodCard) -> str:
 def _method_overall(rows: Sequence[Row], n_methods: int) -> Sheet:
     columns = (
         Column("name", "parameters"),
-        Column("place", f"place of {n_methods}", "place"),
+        Column("rank", f"rank of {n_methods}", "rank"),
         Column("mean_rank", "mean rank", "number", 2),
         Column("score", "normalised score", "number", 3),
         Column("ci95", "± 95 %", "number", 3),
@@ -439,7 +440,7 @@ def _method_overall(rows: Sequence[Row], n_methods: int) -> Sheet:
     cells = [
         {
             "name": method_name(r),
-            "place": r.rank,
+            "rank": r.rank,
             "mean_rank": r.mean_rank,
             "score": r.score,
             "ci95": r.ci95,
@@ -457,7 +458,7 @@ def _method_tasks(rows: Sequence[Row], page: SuitePage) -> Sheet:
     columns = (
         Column("name", "task"),
         Column("label", "parameters"),
-        Column("place", "place", "place"),
+        Column("rank", "rank", "rank"),
         Column("of", "of", "count"),
         Column("score", "score", "number", 4),
         Column("ci95", "± 95 %", "number", 4),
@@ -466,9 +467,9 @@ def _method_tasks(rows: Sequence[Row], page: SuitePage) -> Sheet:
         Column("seconds", "seconds", "seconds"),
         Column("notes", "notes"),
     )
-    placed: dict[str | None, int] = defaultdict(int)
+    ranked: dict[str | None, int] = defaultdict(int)
     for r in page.board.rows:
-        placed[r.task] += r.rank is not None
+        ranked[r.task] += r.rank is not None
     shown = {(s.task, row.get("label")): row for s in page.report.sheets for row in s.rows}
     many = len({r.label for r in rows}) > 1
     cells = [
@@ -476,8 +477,8 @@ def _method_tasks(rows: Sequence[Row], page: SuitePage) -> Sheet:
             "name": r.task,
             "link": f"../{_task_path(page.suite.name, r.task or '')}",
             "label": r.label if many else "",
-            "place": r.rank,
-            "of": placed[r.task],
+            "rank": r.rank,
+            "of": ranked[r.task],
             "score": r.score,
             "ci95": r.ci95,
             "n": shown.get((r.task, r.label), {}).get("n"),

@@ -192,7 +192,7 @@ def test_difficulty_of_a_task(board: data.BoardData) -> None:
 
 
 def test_curves_of_training(board: data.BoardData, trio: Store) -> None:
-    group = board.board.group
+    group = board.board.conditions
     assert group is not None
     panels = curve_panels(board.board, seed_curves(trio, "trio", group))
     assert curves.has_curves(panels)

@@ -11,20 +11,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchbench.errors import InputError
+from benchbench.stats.facts import SuiteFacts, TaskEnds
 from benchbench.stats.intervals import estimate, estimate_of_summary, t_quantile
 from benchbench.stats.labels import method_label
-from benchbench.stats.leaderboard import Cell, Group, SuiteFacts, TaskFacts, leaderboard
 from benchbench.stats.ranks import mean_ranks, ranks
+from benchbench.stats.trials import Cell, Conditions
 
-GROUP = Group(suite_version="1", protocol_version="p/1", preset="quick", test_units=100, threads=1, device="cpu")
+GROUP = Conditions(suite_version="1", protocol_version="p/1", preset="quick", test_units=100, threads=1, device="cpu")
 SUITE = SuiteFacts(
     name="s",
     version="1",
     baseline="base",
     reference="ref",
     tasks=(
-        TaskFacts(name="a", baseline_score=0.2, reference_score=0.7),
-        TaskFacts(name="b", baseline_score=-4.0, reference_score=-2.0),
+        TaskEnds(name="a", baseline_score=0.2, reference_score=0.7),
+        TaskEnds(name="b", baseline_score=-4.0, reference_score=-2.0),
     ),
 )
 
@@ -159,7 +160,7 @@ def test_several_seeds_are_an_interval_over_seeds() -> None:
 def test_a_suite_of_tasks_with_different_units_names_the_number_of_each() -> None:
     cells = [cell("m", "a", 0.4, 0.5, 0.6), cell("m", "b", -3.5), cell("one", "a", 0.5), cell("one", "b", -3.0)]
     # no frozen ends: not in the suite's score, so not in its n either
-    wider = replace(SUITE, tasks=(*SUITE.tasks, TaskFacts(name="c")))
+    wider = replace(SUITE, tasks=(*SUITE.tasks, TaskEnds(name="c")))
     board = leaderboard([*cells, cell("m", "c", 0.5)], wider)
     found = rows(board, None)
     assert (found["m"].unit, found["m"].n_in_words) == ("mixed", "100 episodes, 3 seeds")
@@ -180,7 +181,7 @@ def test_suite_score_is_normalised_and_its_interval_propagated() -> None:
 @pytest.mark.parametrize("reference", [0.1, 0.2])
 def test_a_task_whose_reference_is_not_above_the_baseline_has_no_normalised_score(reference: float) -> None:
     """Its unit would be negative: what does better there would lose."""
-    tasks = (SUITE.tasks[0], TaskFacts(name="c", baseline_score=0.2, reference_score=reference))
+    tasks = (SUITE.tasks[0], TaskEnds(name="c", baseline_score=0.2, reference_score=reference))
     facts = SuiteFacts(name="s", version="1", baseline="base", reference="ref", tasks=tasks)
     found = rows(leaderboard([cell("m", "a", 0.45), cell("m", "c", 0.9)], facts), None)["m"]
     assert found.score == pytest.approx(0.5)
@@ -218,7 +219,7 @@ def test_a_failed_seed_weighs_on_the_mean() -> None:
     assert (row.imputed_share, row.ci95) == (0.5, None)
 
 
-UNFROZEN = SuiteFacts(name="s", version="1", baseline="base", reference="ref", tasks=(TaskFacts(name="a"),))
+UNFROZEN = SuiteFacts(name="s", version="1", baseline="base", reference="ref", tasks=(TaskEnds(name="a"),))
 
 
 @pytest.mark.parametrize(
@@ -268,8 +269,8 @@ def test_unknown_policy() -> None:
         leaderboard([cell("m", "a", 0.5)], SUITE, imputation="mean")
 
 
-def other_group(**changes: Any) -> Group:
-    return Group(**{**{n: getattr(GROUP, n) for n in GROUP.__dataclass_fields__}, **changes})
+def other_group(**changes: Any) -> Conditions:
+    return Conditions(**{**{n: getattr(GROUP, n) for n in GROUP.__dataclass_fields__}, **changes})
 
 
 @pytest.mark.parametrize(
@@ -373,7 +374,9 @@ def test_drop_task_leaves_no_trace_of_a_task_in_the_whole_suite() -> None:
 
 
 def test_what_is_left_out_is_counted_in_trials() -> None:
-    other = Group(suite_version="1", protocol_version="p/1", preset="long", test_units=100, threads=1, device="cpu")
+    other = Conditions(
+        suite_version="1", protocol_version="p/1", preset="long", test_units=100, threads=1, device="cpu"
+    )
     cells = [
         cell("m", "a", 0.3, newest=2.0),
         cell("m", "a", 0.3, 0.4, group=other, n_failed=1),

@@ -8,16 +8,16 @@ import pytest
 from benchbench.errors import InputError
 from benchbench.stats.imputation import Imputed, impute
 from benchbench.stats.pairwise import HeadToHead, head_to_head
-from benchbench.stats.table import ScoreGrid, State
+from benchbench.stats.table import ScoreTable, TrialState
 
 NAN = float("nan")
 
 
 def grid(*scores: list[list[float]]) -> Imputed:
     values = np.array(scores, dtype=np.float64)
-    states = np.where(np.isnan(values), State.ABSENT, State.OK).astype(np.int8)
+    states = np.where(np.isnan(values), TrialState.ABSENT, TrialState.OK).astype(np.int8)
     tasks = tuple(f"t{i}" for i in range(values.shape[1]))
-    made = ScoreGrid(tuple("abc"[: len(values)]), tasks, tuple(range(values.shape[2])), values, states)
+    made = ScoreTable(tuple("abc"[: len(values)]), tasks, tuple(range(values.shape[2])), values, states)
     return impute(made, "none")
 
 

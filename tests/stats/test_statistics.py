@@ -24,16 +24,16 @@ from benchbench.stats.statistics import (
     task_values,
     win_matrix,
 )
-from benchbench.stats.table import ScoreGrid, State
+from benchbench.stats.table import ScoreTable, TrialState
 
 NAN = np.nan
 
 
-def grid_of(scores: object, state: State = State.ABSENT) -> ScoreGrid:
+def grid_of(scores: object, state: State = TrialState.ABSENT) -> ScoreTable:
     """Return a grid of one unit of (M, T) scores; what is NaN is in that state."""
     values = np.asarray(scores, dtype=float)[:, :, None]
     names = tuple(f"m{i}" for i in range(len(values))), tuple(f"t{i}" for i in range(values.shape[1]))
-    return ScoreGrid(*names, (0,), values, np.where(np.isnan(values), state, State.OK).astype(np.int8))
+    return ScoreTable(*names, (0,), values, np.where(np.isnan(values), state, TrialState.OK).astype(np.int8))
 
 
 def values(found: list[Standing]) -> dict[str, float | None]:
@@ -80,7 +80,7 @@ def test_wins_ties_and_losses() -> None:
 
 def test_frozen_ends_and_ends_of_methods() -> None:
     scores = np.array([[[0.2, 0.4], [0.1, 0.1]], [[0.6, 0.8], [0.3, 0.5]], [[0.8, 0.6], [0.2, 0.2]]])
-    grid = ScoreGrid(("base", "ref", "x"), ("t0", "t1"), (0, 1), scores, np.zeros(scores.shape, np.int8))
+    grid = ScoreTable(("base", "ref", "x"), ("t0", "t1"), (0, 1), scores, np.zeros(scores.shape, np.int8))
     found, notes = normalised_scores(grid, baseline="base", reference="ref")
     # by unit: 0.6 / 0.4 and 0.2 / 0.4; 0.1 / 0.2 and 0.1 / 0.4
     assert found.tolist() == [pytest.approx([0, 0]), pytest.approx([1, 1]), pytest.approx([1.0, 0.375])]
@@ -110,7 +110,7 @@ def test_methods_with_fewer_tasks_are_compared_on_what_they_share() -> None:
     rng = np.random.default_rng(0)
     scores = rng.normal(size=(6, 15))
     scores[1, 3:] = scores[2, :9] = scores[3, ::2] = NAN
-    grid = grid_of(scores, State.DECLINED)
+    grid = grid_of(scores, TrialState.DECLINED)
     expected = mean_ranks(
         {
             t: {m: scores[i, j] for i, m in enumerate(grid.methods) if scores[i, j] == scores[i, j]}
@@ -134,7 +134,7 @@ def test_methods_with_fewer_tasks_are_compared_on_what_they_share() -> None:
 
 
 def test_a_method_without_any_score_has_no_place() -> None:
-    grid = grid_of([[0.5, 0.6], [0.4, 0.7], [NAN, NAN]], State.FAILED)
+    grid = grid_of([[0.5, 0.6], [0.4, 0.7], [NAN, NAN]], TrialState.FAILED)
     for statistic in STATISTICS:
         last = standings(grid, statistic)[-1]
         assert (last.method, last.value, last.place, last.low, last.n_tasks) == ("m2", None, None, None, 0), statistic
@@ -143,18 +143,18 @@ def test_a_method_without_any_score_has_no_place() -> None:
 
 @pytest.mark.parametrize("statistic", STATISTICS)
 def test_small_tables(statistic: str) -> None:
-    no_tasks = impute(grid_of([[NAN], [0.5]], State.FAILED), "drop-task").grid
+    no_tasks = impute(grid_of([[NAN], [0.5]], TrialState.FAILED), "drop-task").grid
     assert no_tasks.shape == (2, 0, 1)
     assert [(s.value, s.place) for s in standings(no_tasks, statistic)] == [(None, None), (None, None)]
     (alone,) = standings(grid_of([[0.5, 0.6]]), statistic)
     expected = {"rank": 1.0, "mrr": 1.0, "improvability": 0.0}.get(statistic)
     assert alone.value == expected, "of one method alone a win rate, a rating or a scale means nothing"
-    empty = ScoreGrid((), (), (), np.zeros((0, 0, 0)), np.zeros((0, 0, 0), np.int8))
+    empty = ScoreTable((), (), (), np.zeros((0, 0, 0)), np.zeros((0, 0, 0), np.int8))
     assert standings(empty, statistic) == []
 
 
 def test_imputed_shares_stand_beside_the_numbers() -> None:
-    grid = grid_of([[0.5, 0.6, 0.7], [0.4, NAN, 0.3]], State.FAILED)
+    grid = grid_of([[0.5, 0.6, 0.7], [0.4, NAN, 0.3]], TrialState.FAILED)
     found = {s.method: s for s in standings(impute(grid, "worst"), "rank")}
     assert (found["m1"].imputed_share, found["m0"].imputed_share) == (pytest.approx(1 / 3), 0.0)
     assert found["m1"].n_tasks == 3
@@ -241,13 +241,13 @@ def test_ranks_do_not_change_under_monotone_maps(scores: np.ndarray, stretch: ob
 @given(tables(), st.randoms(use_true_random=False))
 def test_the_order_of_rows_does_not_matter(scores: np.ndarray, random: object) -> None:
     rows = [
-        (f"m{m}", f"t{t}", 0, None if np.isnan(s) else s, State.ABSENT if np.isnan(s) else State.OK)
+        (f"m{m}", f"t{t}", 0, None if np.isnan(s) else s, TrialState.ABSENT if np.isnan(s) else TrialState.OK)
         for (m, t), s in np.ndenumerate(scores)
     ]
     shuffled = list(rows)
     random.shuffle(shuffled)  # type: ignore[attr-defined]
     names = ["method", "task", "unit", "score", "state"]
-    one, other = (ScoreGrid.from_frame(pd.DataFrame(r, columns=names)) for r in (rows, shuffled))
+    one, other = (ScoreTable.from_frame(pd.DataFrame(r, columns=names)) for r in (rows, shuffled))
     for statistic in STATISTICS:
         assert standings(one, statistic, n_bootstrap=9) == standings(other, statistic, n_bootstrap=9)
     # nor does the order of methods and tasks change any value
