@@ -30,7 +30,7 @@ import inspect
 import math
 import sys
 from collections.abc import Mapping
-from dataclasses import MISSING, fields, is_dataclass
+from dataclasses import MISSING, dataclass, fields, is_dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from benchbench.errors import InputError, suggest
@@ -44,6 +44,13 @@ T = TypeVar("T", bound="DataclassInstance")
 
 _SEQUENCES = ("list", "tuple", "List", "Tuple", "Sequence")
 _MAPPINGS = ("dict", "Dict", "Mapping")
+_EXACT: dict[str, type] = {"bool": bool, "int": int, "str": str}
+_PLAIN: dict[str, Any] = {
+    "bool": bool,
+    "str": str,
+    **dict.fromkeys(_SEQUENCES, (list, tuple)),
+    **dict.fromkeys(_MAPPINGS, Mapping),
+}
 
 
 def fits(value: Any, annotation: Any) -> bool:
@@ -81,49 +88,83 @@ class _Reader:
         self._place, self._error = place, error
 
     def table(self, cls: type[T], table: Any, where: str) -> T:
-        here = f"{self._place}: [{where}]" if where else self._place
         if not isinstance(table, Mapping):
-            raise self._error(f"{here}: expected a table, got {type(table).__name__}")
-        known = {f.name: f for f in fields(cls)}
-        for key in table:
-            if key not in known:
-                raise self._error(f"{here}: unknown key {key!r}{suggest(str(key), known)}")
+            raise self._wrong(where, f"expected a table, got {type(table).__name__}")
+        known = _fields(cls)
         values: dict[str, Any] = {}
-        for name, item in known.items():
-            path = f"{where}.{name}" if where else name
-            if name in table:
-                values[name] = self._value(table[name], item.type, cls.__module__, path, f"{here}: {name}")
-            elif item.default is MISSING and item.default_factory is MISSING:
-                raise self._error(f"{here}: {_named(item.type, cls.__module__, path)} is missing")
+        for key, value in table.items():
+            one = known.get(key)
+            if one is None:
+                raise self._wrong(where, f"unknown key {key!r}{suggest(str(key), known)}")
+            if one.inner is not None:
+                values[key] = self._tables(value, one, where)
+            elif type(value) is one.exact:
+                values[key] = value
+            elif _fits(value, one.node):
+                values[key] = _converted(value, one.node)
+            else:
+                raise self._wrong(where, f"{key}: expected {_expected(value, one.text)}, got {value!r}")
+        for key, one in known.items():
+            if one.is_required and key not in values:
+                what = repr(key) if one.inner is None else f"a table {one.heading(_joined(where, key))}"
+                raise self._wrong(where, f"{what} is missing")
         return cls(**values)
 
-    def _value(self, value: Any, annotation: Any, module: str, path: str, here: str) -> Any:
-        text = _text(annotation)
-        outer, inner = _nested(text, module)
-        if inner is None:
-            if not fits(value, text):
-                raise self._error(f"{here}: expected {_expected(value, text)}, got {value!r}")
-            return _converted(value, _parsed(text))
-        if outer in _MAPPINGS:
-            if not isinstance(value, Mapping):
-                raise self._error(f"{here}: expected {_tables(outer, path)} tables, got {value!r}")
-            return {key: self.table(inner, one, f"{path}.{key}") for key, one in value.items()}
-        if outer in _SEQUENCES:
-            if not isinstance(value, list | tuple):
-                raise self._error(f"{here}: expected {_tables(outer, path)} tables, got {value!r}")
-            return tuple(self.table(inner, one, f"{path}[{i}]") for i, one in enumerate(value))
-        return self.table(inner, value, path)
+    def _tables(self, value: Any, one: _Field, where: str) -> Any:
+        assert one.inner is not None
+        path = _joined(where, one.name)
+        if one.outer in _MAPPINGS and isinstance(value, Mapping):
+            return {key: self.table(one.inner, each, f"{path}.{key}") for key, each in value.items()}
+        if one.outer in _SEQUENCES and isinstance(value, list | tuple):
+            return tuple(self.table(one.inner, each, f"{path}[{i}]") for i, each in enumerate(value))
+        if one.outer:
+            raise self._wrong(where, f"{one.name}: expected {one.heading(path)} tables, got {value!r}")
+        return self.table(one.inner, value, path)
+
+    def _wrong(self, where: str, problem: str) -> InputError:
+        return self._error(f"{self._place}: [{where}]: {problem}" if where else f"{self._place}: {problem}")
 
 
-def _named(annotation: Any, module: str, path: str) -> str:
-    """Return how messages call what is missing at a path."""
-    outer, inner = _nested(_text(annotation), module)
-    return repr(path.rpartition(".")[2]) if inner is None else f"a table {_tables(outer, path)}"
+@dataclass(frozen=True, slots=True)
+class _Field:
+    """A key of a table: its annotation as text and parsed, which dataclass that holds, if any, and in what (empty: in nothing).
+
+    A value of type `exact` needs no other check.
+    """
+
+    name: str
+    text: str
+    node: ast.expr
+    is_required: bool
+    exact: type | None
+    outer: str
+    inner: type[DataclassInstance] | None
+
+    def heading(self, path: str) -> str:
+        """Return how such a table is headed in TOML."""
+        return f"[{path}.NAME]" if self.outer in _MAPPINGS else f"[[{path}]]" if self.outer else f"[{path}]"
 
 
-def _tables(outer: str, path: str) -> str:
-    """Return how a table at that path is headed in TOML."""
-    return f"[{path}.NAME]" if outer in _MAPPINGS else f"[[{path}]]" if outer in _SEQUENCES else f"[{path}]"
+@functools.lru_cache(maxsize=256)
+def _fields(cls: type[DataclassInstance]) -> dict[str, _Field]:
+    found = {}
+    for item in fields(cls):
+        text = _text(item.type)
+        node, outer = _parsed(text), ""
+        inner = node
+        if isinstance(node, ast.Subscript) and _name(node.value) in (*_SEQUENCES, *_MAPPINGS):
+            outer = _name(node.value)
+            inner = _parts(node)[-1 if outer in _MAPPINGS else 0]
+        named = getattr(sys.modules[cls.__module__], _name(inner), None)
+        is_required = item.default is MISSING and item.default_factory is MISSING
+        table = named if isinstance(named, type) and is_dataclass(named) else None
+        exact = _EXACT.get(text.removesuffix(" | None"))
+        found[item.name] = _Field(item.name, text, node, is_required, exact, outer, table)
+    return found
+
+
+def _joined(where: str, key: str) -> str:
+    return f"{where}.{key}" if where else key
 
 
 def _text(annotation: Any) -> str:
@@ -139,17 +180,6 @@ def _parsed(text: str) -> ast.expr:
         return ast.Name("Any")
 
 
-@functools.lru_cache(maxsize=1024)
-def _nested(text: str, module: str) -> tuple[str, type[DataclassInstance] | None]:
-    """Return what an annotation holds dataclasses in (empty: in nothing), and which; None if it holds none."""
-    node, outer = _parsed(text), ""
-    if isinstance(node, ast.Subscript):
-        outer = _name(node.value)
-        node = _parts(node)[-1 if outer in _MAPPINGS else 0]
-    found = getattr(sys.modules[module], _name(node), None)
-    return outer, found if isinstance(found, type) and is_dataclass(found) else None
-
-
 def _fits(value: Any, node: ast.expr) -> bool:
     if isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitOr):
         return _fits(value, node.left) or _fits(value, node.right)
@@ -158,15 +188,11 @@ def _fits(value: Any, node: ast.expr) -> bool:
     if isinstance(node, ast.Subscript):
         return _fits_subscript(value, _name(node.value), _parts(node))
     name = _name(node)
-    if name in _SEQUENCES:
-        return isinstance(value, list | tuple)
-    if name in _MAPPINGS:
-        return isinstance(value, Mapping)
     if name == "float":
         return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
     if name == "int":
         return isinstance(value, int) and not isinstance(value, bool)
-    plain = {"bool": bool, "str": str}.get(name)
+    plain = _PLAIN.get(name)
     return plain is None or isinstance(value, plain)
 
 
@@ -179,9 +205,9 @@ def _fits_subscript(value: Any, name: str, parts: list[ast.expr]) -> bool:
         allowed = [part.value for part in parts if isinstance(part, ast.Constant)]
         return len(allowed) < len(parts) or any(type(value) is type(a) and value == a for a in allowed)
     if name in _MAPPINGS:
-        return isinstance(value, Mapping) and all(
-            _fits(one, part) for pair in value.items() for one, part in zip(pair, parts, strict=False)
-        )
+        if not isinstance(value, Mapping):
+            return False
+        return all(_fits(k, parts[0]) and _fits(v, parts[-1]) for k, v in value.items())
     if name not in _SEQUENCES:
         return True
     if not isinstance(value, list | tuple):
