@@ -14,7 +14,7 @@ from typing import Any
 from benchbench.cards import TRACKS
 from benchbench.contracts.context import fit_limit_seconds
 from benchbench.errors import SuiteFileError, UnknownNameError, suggest
-from benchbench.validation import read_table
+from benchbench.validation import from_table
 
 __all__ = [
     "BEST_KNOWN",
@@ -194,7 +194,7 @@ def read_suite(path: Path) -> SuiteSpec:
         data = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise SuiteFileError(f"{path}: cannot be read as TOML: {error}") from error
-    suite = read_table(SuiteSpec, data, str(path), SuiteFileError)
+    suite = from_table(SuiteSpec, data, str(path), SuiteFileError)
     _check(suite, path)
     return suite
 

@@ -38,7 +38,7 @@ from benchbench.errors import InputError, suggest
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
-__all__ = ["fits", "read_table"]
+__all__ = ["fits", "from_table"]
 
 T = TypeVar("T", bound="DataclassInstance")
 
@@ -58,7 +58,7 @@ def fits(value: Any, annotation: Any) -> bool:
     return _fits(value, _parsed(_text(annotation)))
 
 
-def read_table(cls: type[T], table: Any, place: str, error: type[InputError] = InputError) -> T:
+def from_table(cls: type[T], table: Any, place: str, error: type[InputError] = InputError) -> T:
     """Make a dataclass of a table whose keys are its fields.
 
     Parameters

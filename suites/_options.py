@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from benchbench.errors import InputError
-from benchbench.validation import read_table
+from benchbench.validation import from_table
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -24,7 +24,7 @@ def read_options(cls: type[T], options: Mapping[str, Any], loader: str) -> T:
     InputError
         For an option that the loader does not have, that is missing, or that is of another type.
     """
-    return read_table(cls, options, f"options of loader {loader!r}")
+    return from_table(cls, options, f"options of loader {loader!r}")
 
 
 def check_range(loader: str, name: str, value: int, low: int, high: int, why: str = "") -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from benchbench.errors import InputError, SuiteFileError
-from benchbench.validation import fits, read_table
+from benchbench.validation import fits, from_table
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,7 +70,7 @@ def test_tables_within_tables_are_read_and_lists_and_whole_numbers_converted() -
         "steps": [[1, 2], []],
         "grade": 2,
     }
-    cart = read_table(Cart, table, "cart.toml")
+    cart = from_table(Cart, table, "cart.toml")
     assert cart == Cart(
         name="c",
         front=Wheel(radius=1.0, spokes=8),
@@ -82,7 +82,7 @@ def test_tables_within_tables_are_read_and_lists_and_whole_numbers_converted() -
         grade=2.0,
     )
     assert [type(v) for v in (cart.front.radius, *cart.size, cart.grade)] == [float, float, int, float]
-    assert read_table(Cart, {"name": "c", "front": WHEEL, "grade": "A"}, "").grade == "A"
+    assert from_table(Cart, {"name": "c", "front": WHEEL, "grade": "A"}, "").grade == "A"
 
 
 @pytest.mark.parametrize(
@@ -107,7 +107,7 @@ def test_tables_within_tables_are_read_and_lists_and_whole_numbers_converted() -
 )
 def test_what_is_wrong_is_named_with_its_place(changed: dict[Any, Any], says: str) -> None:
     with pytest.raises(SuiteFileError) as caught:
-        read_table(Cart, {"name": "c", "front": WHEEL} | changed, "cart.toml", SuiteFileError)
+        from_table(Cart, {"name": "c", "front": WHEEL} | changed, "cart.toml", SuiteFileError)
     assert str(caught.value) == says
 
 
@@ -121,5 +121,5 @@ def test_what_is_wrong_is_named_with_its_place(changed: dict[Any, Any], says: st
 )
 def test_what_is_missing(table: Any, says: str) -> None:
     with pytest.raises(InputError) as caught:
-        read_table(Cart, table, "it")
+        from_table(Cart, table, "it")
     assert str(caught.value) == says
