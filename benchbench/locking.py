@@ -1,14 +1,17 @@
-"""Locks on files, for which the processes of one machine wait. All are advisory (`flock`) and end with their holder.
+"""Locks on files, for which the processes of one machine wait; they are advisory (`flock`).
 
-Two kinds: the lock of one open file (who builds an environment, a data set, shared training), and the lock of a folder, which
-one writer holds alone or any number of readers share (the results database, since DuckDB refuses a second process at once).
+Each ends with the process that holds it, however that ends. There are two kinds: the lock of one
+open file (who builds an environment, a data set, shared training), and the lock of a folder, which
+one writer holds alone or any number of readers share (the results database, since DuckDB refuses a
+second process at once).
 
 Notes
 -----
-`filelock` 4.2 would replace three lines of this module: its `lock_descriptor` is `try_lock`, exclusive only. `FileLock` has no
-shared mode and does not give its descriptor, which a build hands to the installer so that the lock outlives a killed builder.
-`ReadWriteLock` is a transaction of SQLite. Uncontended, measured on one machine: `FileLock` takes 0.22 ms, `ReadWriteLock` 0.46 ms
-to read and 0.56 ms to write, either lock of a folder here 0.04 ms; importing `filelock` takes 28 ms.
+`filelock` 4.2 would replace three lines of this module: its `lock_descriptor` is `try_lock`,
+exclusive only. `FileLock` has no shared mode and does not give its descriptor, which a build hands
+to the installer so that the lock outlives a killed builder. `ReadWriteLock` is a transaction of
+SQLite. Uncontended, measured on one machine: `FileLock` takes 0.22 ms, `ReadWriteLock` 0.46 ms to
+read and 0.56 ms to write, either lock of a folder here 0.04 ms; importing `filelock` takes 28 ms.
 """
 
 from __future__ import annotations
@@ -34,7 +37,7 @@ class LockTimeout(Exception):
 
 
 def try_lock(file: IO[bytes] | int, *, is_shared: bool = False) -> bool:
-    """Take the lock of an open file, or of a descriptor, unless another process excludes that; return whether it was taken."""
+    """Take the lock of an open file or descriptor if others allow it; return whether it was taken."""
     try:
         fcntl.flock(file, (fcntl.LOCK_SH if is_shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -50,7 +53,7 @@ def wait_for_lock(
     deadline: float = float("inf"),
     longest_pause: float = LONGEST_PAUSE_SECONDS,
 ) -> None:
-    """Take the lock of an open file, or of a descriptor, as soon as other processes allow it.
+    """Take the lock of an open file or descriptor as soon as others allow it.
 
     Parameters
     ----------
@@ -103,7 +106,9 @@ def exclusive(folder: Path, wait_seconds: float) -> Iterator[None]:
 
 @contextmanager
 def shared(folder: Path, wait_seconds: float) -> Iterator[None]:
-    """Share the lock of a folder; without effect where lock files are missing and cannot be made (read-only media).
+    """Share the lock of a folder with other readers.
+
+    No lock is taken where its files are missing and cannot be made (read-only media).
 
     Raises
     ------

@@ -1,7 +1,7 @@
 """Fetches files of known content: checked by SHA-256, complete under their name or missing.
 
-`pooch` 1.9 was tried in its place: it does not resume either, asks three times for what a server says it does not have, leaves
-files that their owner alone can read (mode 0600), and its import takes 100 ms of CPU.
+`pooch` 1.9 was tried in its place. It cannot resume either, retries what a server answers with 404,
+leaves files that only their owner can read (mode 0600), and takes 100 ms of CPU to import.
 """
 
 from __future__ import annotations
