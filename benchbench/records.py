@@ -5,12 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-__all__ = ["DONE_OUTCOMES", "OUTCOMES", "Attempt", "CurvePoint", "RunRecord"]
+__all__ = ["OUTCOMES", "Attempt", "CurvePoint", "RunRecord"]
 
 OUTCOMES = ("ok", "failed", "timeout", "memory", "crashed", "declined", "infra")
 """`infra` (worker or host lost) is the only one that is retried by itself."""
-
-DONE_OUTCOMES = tuple(o for o in OUTCOMES if o != "infra")
 
 
 @dataclass(frozen=True, slots=True)

@@ -135,14 +135,6 @@ class Readable(ABC):
             ).fetchall()
         return set(rows)
 
-    def next_try(self, trial_id: str) -> int:
-        """Return the number that the next try of a trial gets, counted from 1 over all runs."""
-        if not self.is_recorded():
-            return 1
-        with self.reading() as con:
-            row = con.execute("SELECT count(*) + 1 FROM attempts WHERE trial_id = $1", [trial_id]).fetchone()
-        return int(row[0]) if row else 1
-
     def suites(self) -> list[str]:
         """Return the suites of which there are attempts."""
         with self.reading() as con:

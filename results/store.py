@@ -16,9 +16,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchbench.errors import InputError, StoreError
+from benchbench.locking import LockTimeout, exclusive, shared
 from benchbench.paths import DEFAULT_DB, nearest_above
 from benchbench.records import Attempt, RunRecord
-from benchbench.results import ingest, landing, locks
+from benchbench.results import ingest, landing
 from benchbench.results.landing import VERSION
 from benchbench.results.migrations import check_version, migrate, version_of
 from benchbench.results.reader import Readable
@@ -213,7 +214,7 @@ class Store(Readable):
     def _attached(self, wait_seconds: float) -> Iterator[duckdb.DuckDBPyConnection]:
         deadline = time.monotonic() + wait_seconds
         try:
-            with locks.exclusive(self.landing, wait_seconds):
+            with exclusive(self.landing, wait_seconds):
                 if not self.path.exists():
                     self._create()
                 con = connect()
@@ -223,7 +224,7 @@ class Store(Readable):
                     yield con
                 finally:
                     con.close()
-        except locks.LockTimeout:
+        except LockTimeout:
             raise StoreInUse(self.path, wait_seconds) from None
         except OSError as error:
             raise StoreError(f"cannot use {self.path}: {error.strerror or error}") from error
@@ -262,7 +263,7 @@ class Store(Readable):
                 log.warning("left out a damaged result file, %s: %s", path, reason)
             if staged.newer:
                 log.warning("left out %d result files of a newer benchbench in %s", len(staged.newer), self.landing)
-            with locks.shared(self.landing, self.wait_seconds):
+            with shared(self.landing, self.wait_seconds):
                 try:
                     self._attach_read_only(con)
                     make_views(con, bool(staged.read))
@@ -270,7 +271,7 @@ class Store(Readable):
                 finally:
                     # before the lock goes: an open file shuts out writers
                     con.close()
-        except locks.LockTimeout:
+        except LockTimeout:
             raise StoreInUse(self.path, self.wait_seconds) from None
         finally:
             con.close()

@@ -134,13 +134,6 @@ class TabulatedProblem(Problem):
         self._table = table
         self._rungs = {z: i for i, z in enumerate(info.fidelities)}
 
-    @property
-    def best_loss(self) -> float:
-        """The smallest loss of the table at full fidelity."""
-        import numpy as np
-
-        return float(np.nanmin(self._table.losses[:, -1]))
-
     def nearest(self, vector: NDArray[np.float64]) -> int:
         """Return the configuration (its place in the design) that is nearest to a vector (n_parameters,) of the space."""
         import numpy as np
