@@ -19,8 +19,8 @@ __all__ = ["Convolution", "blocks"]
 
 # on a CPU, values of the patches laid out at once: they stay in a core's cache (1 MiB)
 BLOCK_VALUES = 300_000
-# positions of a task's output, over all its images, from which the library's convolution is faster than laying patches out; for 20
-# images a task 256 and 1,024 took 18 and 25 % longer on two threads, 6 % less and 3 % longer on one
+# positions of a task's output, over all its images, from which the library's convolution is faster
+# than laying patches out (docs/tuning/kernels.md)
 DIRECT_ROWS = 512
 
 

@@ -58,7 +58,7 @@ class Conv4(nn.Module):
             # pooling before ReLU gives the same values as after it, from a quarter of the work
             blocks += [nn.Conv2d(n_in, n_filters, 3, padding=1), nn.BatchNorm2d(n_filters), nn.MaxPool2d(2), nn.ReLU()]
         self.blocks = nn.Sequential(*blocks)
-        # the channels of a pixel lie together: 15 % faster on a CPU than the default order
+        # channels last: faster on a CPU than the default order
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def forward(self, x: Tensor) -> Tensor:

@@ -36,7 +36,7 @@ __all__ = [
 
 # four poolings of 2 leave nothing of a smaller image
 SMALLEST_IMAGE = 16
-# images embedded at once at test: their activations stay in the cache (0.15 ms an image against 0.33 for 1,280 at once)
+# images embedded at once at test: their activations stay in the cache (docs/tuning/kernels.md)
 CHUNK_IMAGES = 128
 # support and query rows classified at once
 CHUNK_ROWS = 4096
@@ -68,9 +68,9 @@ def is_colour(task: TaskInfo) -> bool:
 
 
 def size_factor(preset: str, task: TaskInfo) -> int:
-    """Return by what the gradient methods' budgets are divided for the size of images: at the quick preset 3 for 84x84, else 1.
+    """Return the divisor of the gradient methods' budgets for the size of images.
 
-    So meta-training of MAML on one thread of an Intel Xeon takes 270 s for 5 ways and 1 shot of 84x84, and 290 s of 32x32.
+    It is 3 for 84x84 at the quick preset, else 1: training then takes about as long for any size.
     """
     if preset != "quick" or len(task.input_shape) != 3:
         return 1
@@ -78,7 +78,10 @@ def size_factor(preset: str, task: TaskInfo) -> int:
 
 
 def quick_episodes(n: int, task: TaskInfo) -> int:
-    """Return how many episodes take as long as `n` of one shot do with `GREY_QUERIES` queries; of photographs, some times as long."""
+    """Return how many episodes take as long as `n` of one shot with `GREY_QUERIES` queries.
+
+    Episodes of photographs may take some times as long.
+    """
     # an episode costs as many times more as it has more images; photographs have more pixels as well
     return max(1, n * (1 + GREY_QUERIES) // (GREY_QUERIES + task.k_shot) // (2 if is_colour(task) else 1))
 

@@ -18,8 +18,8 @@ from benchbench.methods.fewshot._backbones import Network
 
 __all__ = ["adapt", "chunks", "expand", "meta_gradient", "prototype_weights", "query_outputs", "task_losses"]
 
-# input values of the support sets differentiated at once, and of the queries: with 80 images of 28x28 6 to 14 % faster than with 40 at
-# 20 and 25 images a task; 160 were a quarter slower at 5 images a task on two threads
+# input values of the support sets differentiated at once, and of the queries: 80 images of 28x28
+# (docs/tuning/kernels.md)
 CPU_CHUNK_VALUES = 80 * 784
 CUDA_CHUNK_VALUES = 4096 * 784
 

@@ -22,9 +22,9 @@ __all__ = ["COLOUR", "FEW_WAYS", "MANY_WAYS", "QUICK", "REGRESSION", "STANDARD",
 # the paper's appendix A: up to 10 ways, more ways, and the sinusoid of section 5.1
 FEW_WAYS: Mapping[str, Any] = {"meta_batch": 32, "inner_rate": 0.4, "train_steps": 1, "test_steps": 3}
 MANY_WAYS: Mapping[str, Any] = {"meta_batch": 16, "inner_rate": 0.1, "train_steps": 5, "test_steps": 5}
-# the same appendix for miniImageNet; with more than one shot a meta-batch has two tasks. The rate is the paper's 0.01 times five ways: its
-# code goes down a loss that is summed over classes, not their mean (after 300 iterations with 2 tasks on characters in any colours,
-# 32x32, 5 ways and 5 shots, ANIL has 40.9 and MAML 35.2 % with 0.01, 51.4 and 39.8 with 0.05)
+# the same appendix for miniImageNet; with more than one shot a meta-batch has two tasks. The rate is
+# the paper's 0.01 times five ways: its code goes down a loss that is summed over classes, not their
+# mean. Measurements behind this and the settings below: docs/tuning/gradient-methods.md
 COLOUR: Mapping[str, Any] = {
     "meta_batch": 4,
     "inner_rate": 0.05,
@@ -34,21 +34,19 @@ COLOUR: Mapping[str, Any] = {
 }
 MANY_SHOTS_META_BATCH = 2
 REGRESSION: Mapping[str, Any] = {"meta_batch": 25, "inner_rate": 0.01, "train_steps": 1, "test_steps": 10}
-# tasks a meta-batch of images at the quick preset: with so few images to train on in all, many small updates do better than a
-# few of the paper's size (glyphs-5w5s, 100 test episodes: 66.5 % after 350 updates with 2 tasks, 52.3 % after 90 with 8, for
-# about the same work; glyphs-20w1s 30.5 % after 100 with 2, 24.8 % after 40 with 4)
+# tasks per meta-batch of images at the quick preset: with so few images to train on in all, many
+# small updates do better than a few of the paper's size
 QUICK_META_BATCH = 2
-# at the standard preset, whose meta-training is as the paper's, and the quick one: at test the paper's five steps for many ways
+# at the standard preset, whose meta-training is the paper's, and at the quick one: the paper's five
+# steps for many ways at test
 STANDARD: Mapping[str, Any] = {"test_steps": 5, "inner_rate": 0.1}
-# in meta-training the paper's step for few ways, at test its five for many, which go about as far. With many ways one step in place of
-# five leaves five times the updates (60 to 100 validation episodes of omniglot-maml-20w1s and -20w5s, seed 0: MAML 82.8 and 86.5 %, 73.9
-# and 56.5 with a step of 0.1; ANIL 89.5 and 92.2, 75.7 and 63.8 with five of 0.1). With few ways more steps of 0.4 than were trained lose
-# the way (100 validation episodes, seed 0: glyphs-5w5s after one 87.7 %, after the paper's three 64.3, after five of 0.1 92.3;
-# omniglot-maml-5w5s 94.4, 92.2, 97.1; glyphs-5w1s 64.4, 63.2, 66.9)
+# in meta-training the paper's step for few ways, at test its five for many, which go about as far.
+# With many ways one step in place of five leaves five times the updates; with few ways more steps of
+# 0.4 at test than in training overshoot
 QUICK: Mapping[str, Any] = {**STANDARD, "train_steps": 1, "train_rate": 0.4}
-# of the quick and standard presets, for MAML: at most so many, and images of the support sets of one task, times inner steps, over all;
-# where there are twice as many tasks, half: with 5 ways and 5 shots an iteration of 32 tasks takes 1.2 to 1.7 s of one core of an AMD
-# EPYC, and the standard preset allows 1,800 s. Other methods have as many as take about as long (see `cost`)
+# MAML's iterations at the quick and standard presets: their maximum; and the total over iterations of
+# one task's support images times inner steps. With twice as many tasks, half. Other methods have as
+# many iterations as take about as long (see `cost`)
 ITERATIONS = {"quick": (1200, 20_000), "standard": (3000, 40_000)}
 ITERATIONS_META_BATCH = 16
 REGRESSION_ITERATIONS = {"quick": 4000, "standard": 20_000, "paper": 70_000}

@@ -23,9 +23,9 @@ __all__ = ["Mann", "Memory", "content_weights", "least_used", "written"]
 GAMMA = 0.99
 # an empty slot has no direction: its cosine with every key is to be 0, not 0 / 0
 EMPTY = 1e-6
-# what the biases of write gate, strength of the reading and the controller's forget gate start with: writing to fresh slots, sharp
-# reading and a memory that holds one example a slot. Validation on glyphs-5w1s after about 100 iterations: 44.5 % with these, 24.4 with
-# (-3, 10, 0), 20.3 (chance) with zeros
+# initial biases of write gate, strength of the reading and the controller's forget gate: writing to
+# fresh slots, sharp reading and a memory that holds one example per slot
+# (docs/tuning/recurrent-methods.md)
 START_GATE, START_STRENGTH, START_FORGET = -3.0, 20.0, -3.0
 
 

@@ -1,4 +1,5 @@
-"""The meta-learner of Ravi & Larochelle 2017: an LSTM whose cell state is the parameters of a learner.
+"""The meta-learner of Ravi & Larochelle 2017: an LSTM whose cell state is the parameters of a
+learner.
 
 Shape glossary::
 
@@ -6,8 +7,8 @@ Shape glossary::
     n                   coordinates: n_tasks * n_params, each with a state of its own, all with the same weights
     n_hidden            units of the first, ordinary LSTM
 
-Coordinates stand in the last dimension, so that every gate is one contiguous block: four times faster than `nn.LSTM` and
-`nn.LSTMCell` on a CPU, which want them in the first.
+Coordinates are the last dimension, so that every gate is one contiguous block. `nn.LSTM` and
+`nn.LSTMCell` want them first, which is slower on a CPU (docs/tuning/kernels.md).
 """
 
 from __future__ import annotations

@@ -1,13 +1,16 @@
-"""Reptile's training and adaptation, for the adapter with transduction and the one without. Importing this is light.
+"""Reptile's training and adaptation, for the adapter with transduction and the one without.
+Importing this is light.
 
-Nichol, Achiam & Schulman 2018, arXiv:1803.02999. For each of a few tasks, some steps of Adam (without momentum) on mini-batches
-lead from theta to phi; then theta <- theta + epsilon * mean(phi - theta), with epsilon falling linearly to zero. No queries
-and no second derivatives. All tasks of an iteration, and many test episodes, train side by side.
+Nichol, Achiam & Schulman 2018, arXiv:1803.02999. For each of a few tasks, some steps of Adam
+(without momentum) on mini-batches lead from theta to phi; then theta <- theta + epsilon * mean(phi
+- theta), with epsilon falling linearly to zero. No queries and no second derivatives. All tasks of
+an iteration, and many test episodes, train side by side.
 
-As in the paper's code, Adam's second moments are not part of theta: they go on from task to task, and each test episode begins with
-those that meta-training ended with. There tasks come one after the other; here those of an iteration begin with the same moments, and
-what each adds to them is added up. With moments that start afresh on each task Reptile learns less: on omniglot-maml-5w1s, 300 test
-episodes after 400 iterations of 5 tasks, 70.7 +- 2.3 % (with an epsilon of 1e-3, as it was then) against 79.5 +- 2.2 (1e-8).
+As in the paper's code, Adam's second moments are not part of theta: they go on from task to task,
+and each test episode begins with those that meta-training ended with. There tasks come one after
+the other; here those of an iteration begin with the same moments, and what each adds to them is
+summed. With moments that start afresh on each task Reptile learns less
+(docs/tuning/gradient-methods.md).
 """
 
 from __future__ import annotations
@@ -50,11 +53,10 @@ EPSILON = 1e-5
 # 50 steps on one episode cost as much as several iterations
 N_REPORTS = 5
 VALIDATION_EPISODES = 10
-# at the quick preset, on drawings: many small steps with few tasks do better than few of the paper's (glyphs-5w1s, validation, about
-# equal work: 35.6 % with 5 tasks and rate 1e-3, 50.2 with 2 and 3e-3, 43.6 with 2 and 1e-2, 42.7 with 1 and 3e-3)
+# at the quick preset, on drawings: many small steps with few tasks do better than few of the paper's
+# (docs/tuning/gradient-methods.md)
 QUICK: Mapping[str, Any] = {"meta_batch": 2, "inner_rate": 3e-3}
-# on photographs nothing is learnt from that rate (Omniglot's characters in any colours, 32x32, 5 ways and 5 shots, 375 iterations: 19 %;
-# 68 from the paper's 1e-3, 44 from 5e-4; 56 from 1e-3 after 150 iterations with 5 tasks)
+# on photographs nothing is learnt with that rate
 QUICK_COLOUR: Mapping[str, Any] = {"meta_batch": 2}
 # images trained on, over all tasks and steps
 QUICK_WORK, STANDARD_WORK = 60_000, 900_000

@@ -20,8 +20,8 @@ from torch import Tensor, nn
 from benchbench.methods.fewshot._embedding import Conv4, EpisodicNetwork
 
 __all__ = ["Attention", "DenseBlock", "Snail", "dilations"]
-# of the start as a matching network: what the head multiplies the labels read with (validation on glyphs-5w1s after 67 iterations
-# 62.6 % with 10, 46.7 with 5, 42.6 after 63 with 20), and the spread of the values that are not labels
+# of the start as a matching network: the factor of the labels read by the head, and the spread of the
+# values that are not labels (docs/tuning/recurrent-methods.md)
 START_SHARPNESS = 10.0
 VALUE_STD = 0.1
 

@@ -1,9 +1,11 @@
-"""Training from scratch: a fresh network is trained on each support set alone. The baseline that any meta-learner must beat.
+"""Training from scratch: a fresh network is trained on each support set alone. The baseline that
+any meta-learner must beat.
 
-The network is that of Finn, Abbeel & Levine 2017, arXiv:1703.03400 (see `_backbones`), with Adam on the whole support set
-for a fixed number of steps; all test episodes train side by side, each on its own. Every episode starts from the same
-random parameters, drawn from the trial's seed, so an episode's predictions do not depend on its neighbours. Batch norm
-takes its moments from the support set at training and at test, so that queries are predicted one by one (inductive).
+The network is that of Finn, Abbeel & Levine 2017, arXiv:1703.03400 (see `_backbones`), with Adam on
+the whole support set for a fixed number of steps. All test episodes train side by side, each on its
+own. Every episode starts from the same random parameters, drawn from the trial's seed, so an
+episode's predictions do not depend on its neighbours. Batch norm takes its moments from the support
+set in training and at test, so queries are predicted one by one (inductive).
 """
 
 from __future__ import annotations
@@ -24,14 +26,13 @@ if TYPE_CHECKING:
 
 __all__ = ["FromScratch"]
 
-# chosen on episodes of the training classes of glyphs and on sinusoids of the training stream, plain Adam. 5 ways, 1 shot: 34.5 %
-# after 3 steps at 1e-2, 34.6 after 6 at 3e-3 or 1e-2, 34.8 after 10 at 3e-3, 34.0 after 20 at 1e-3. Sinusoids, squared error: 3.1
-# after 500 at 1e-2, 2.6 after 200 at 3e-2, 2.3 after 500 at 3e-2
+# chosen on episodes of the training classes of glyphs and on sinusoids of the training stream
+# (docs/tuning/gradient-methods.md)
 IMAGE_STEPS, IMAGE_RATE = 6, 5e-3
 VECTOR_STEPS, VECTOR_RATE = 500, 3e-2
 
-# with Adam's own 1e-8 parameters of zero gradient move by rounding errors, so that the order of the support set changed
-# probabilities by 0.05 (40 glyph episodes); with 1e-3 by 0.0007, at the same accuracy
+# with Adam's own 1e-8 parameters of zero gradient move by rounding errors, so that predictions depend
+# on the order of the support set (docs/tuning/gradient-methods.md)
 ADAM_EPSILON = 1e-3
 
 

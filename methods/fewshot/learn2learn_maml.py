@@ -1,8 +1,11 @@
-"""MAML as learn2learn has it: a peer for `maml` of independent make. Arnold et al. 2020, arXiv:2008.12284.
+"""MAML of learn2learn: an independent implementation to compare `maml` with. Arnold et al. 2020,
+arXiv:2008.12284.
 
-The library's `MAML` clones and adapts a module of torch, task by task. All else is as in `maml`: network, initial values, settings of
-presets, iterations, episodes and optimiser. What differs between the two is arithmetic: where both take the same steps, parameters agree
-up to rounding (a test holds this).
+The library's `MAML` clones and adapts a torch module, task by task. Everything else is as in
+`maml`: network, initial values, settings of presets, iterations, episodes and optimiser.
+
+What differs between the two is arithmetic: where both take the same steps, parameters agree up to
+rounding (a test holds this).
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Nearest neighbour in input space: the baseline that learns nothing.
 
-A query takes the label of the support example with the smallest Euclidean distance between raw inputs; for regression, the
-value of the support point with the nearest x. Lake, Salakhutdinov & Tenenbaum 2015 report the same baseline on Omniglot as
-nearest neighbour in pixel space.
+A query takes the label of the support example with the smallest Euclidean distance between raw
+inputs; for regression, the value of the support point with the nearest x. Lake, Salakhutdinov &
+Tenenbaum 2015 report the same baseline on Omniglot as nearest neighbour in pixel space.
 """
 
 from __future__ import annotations

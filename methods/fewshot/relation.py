@@ -1,16 +1,21 @@
-"""Relation networks: a learnt score of how alike a query and a class are.
+"""Relation networks: a learnt score of the similarity between a query and a class.
 
-Sung, Yang, Zhang, Xiang, Torr & Hospedales 2018, arXiv:1711.06025. An embedding of four convolution blocks, of which only the
-first two pool, keeps its places (5x5 for 28x28 images). A class is the sum of its support embeddings. Class and query are laid
-one upon the other, and two more blocks and two linear layers score them between 0 and 1, trained by squared error against 1
-for the true class and 0 for others: Adam at 1e-3, halved every 100,000 episodes, with the authors' training episodes.
+Sung, Yang, Zhang, Xiang, Torr & Hospedales 2018, arXiv:1711.06025. An embedding of four convolution
+blocks, of which only the first two pool, keeps its positions (5x5 for 28x28 images). A class is the
+sum of its support embeddings. Class and query are concatenated, and two more blocks and two linear
+layers score them between 0 and 1, trained by squared error against 1 for the true class and 0 for
+others: Adam at 1e-3, halved every 100,000 episodes, with the authors' training episodes.
 
-What differs: at test, batch norm uses running statistics, so that queries are predicted alone; the authors' code uses those of
-the test batch, and so is transductive. The gradient is clipped to 0.5 over the whole network rather than over its two halves.
-Probabilities are scores divided by their sum. Linear layers are initialised as torch does, and the last bias so that scores
-begin at one in n_way: after 140 episodes of 20 ways that gave 47.1 % of validation queries on letters, a bias near 0 17.3 %, since
-the squared error lingers where all scores are equal. For larger images the paper's relation blocks don't pad; here they do.
-Convolutions are in bfloat16 where the CPU has it (`precision`).
+What differs:
+
+- At test, batch norm uses running statistics, so queries are predicted alone. The authors' code
+  uses those of the test batch, and so is transductive.
+- The gradient is clipped to 0.5 over the whole network rather than over its two halves.
+- Probabilities are scores divided by their sum.
+- Linear layers are initialised as in torch. The last bias is set such that scores begin at one in
+  n_way, since the squared error lingers where all scores are equal (docs/tuning/metric-methods.md).
+- For larger images the paper's relation blocks do not pad; here they do.
+- Convolutions are in bfloat16 where the CPU has it (`precision`).
 """
 
 from __future__ import annotations
