@@ -1,8 +1,8 @@
-"""Hands planned trials to Dask workers and yields what came of them.
+"""Passes planned trials to Dask workers and yields their outcomes.
 
-Each trial is pinned to one slot (a thread of a worker), and a slot has at most one task, so that the driver always knows
-what was running where. Dask has no say in repeating work: if a worker disappears, its trials become `infra` attempts here and
-are submitted anew, up to `max_tries`.
+Each trial is pinned to one slot (a thread of a worker), and a slot has at most one task, so that
+the driver always knows what was running where. Dask does not repeat work: if a worker
+disappears, its trials become `infra` attempts here and are submitted again, up to `max_tries`.
 """
 
 from __future__ import annotations
@@ -113,7 +113,9 @@ class Driver:
         return [r for slot in self.slots for r in slot.batch]
 
     def run(self, trials: Iterable[PlannedTrial]) -> Iterator[list[Finished]]:
-        """Run the trials; yield lists of finished tries, at the latest every half second (an empty list then).
+        """Run the trials.
+
+        Yield lists of finished tries, at the latest every half second (an empty list then).
 
         Raises
         ------
@@ -140,7 +142,7 @@ class Driver:
                     if lost:
                         yield lost
         finally:
-            if self.client.status == "running":  # else it has gone with its client
+            if self.client.status == "running":  # else it was removed with its client
                 self.client.unsubscribe_topic(worker_side.PROGRESS_TOPIC)
 
     def _tell_progress(self) -> None:
@@ -171,7 +173,8 @@ class Driver:
                 has_more = trial is not None
                 if trial is not None:
                     batch.append(Running(trial, 1))
-                elif self._again:  # after everything else: what killed its worker once may do so again
+                # after everything else: what killed its worker once may do so again
+                elif self._again:
                     batch.append(self._again.pop(0))
                 else:
                     break
@@ -242,7 +245,10 @@ class Driver:
         return [self._finished(running, dict(outcome), address) for running in batch]
 
     def _watch(self, must_have: bool = False) -> list[Finished]:
-        """Compare the slots with the workers that there are; return what was lost with workers that are gone."""
+        """Compare the slots with the present workers.
+
+        Return what was lost with workers that disappeared.
+        """
         self._next_watch = time.monotonic() + WATCH_SECONDS
         try:
             threads: dict[str, int] = self.client.nthreads()
@@ -274,7 +280,10 @@ class Driver:
         return lost
 
     def _admit(self, new: dict[str, int], must_have: bool) -> None:
-        """Give slots to new workers that run the same code; at the start, refuse the run if one does not."""
+        """Give slots to new workers that run the same code.
+
+        At the start, refuse the run if one does not.
+        """
         info = self.client.scheduler_info()["workers"]
         known = self.client.run(
             worker_side.facts, list(self.source_hashes), self.track, workers=list(new), on_error="return"

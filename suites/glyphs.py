@@ -1,11 +1,13 @@
 """Glyphs: letters of a dozen scripts as a few-shot task that needs no download.
 
-A class is a letter: 20 drawings of it, each in a random face (DejaVu Sans, Sans Mono and Serif, upright and slanted,
-regular and bold, from the fonts inside matplotlib) under a random small affine map. As with Omniglot's alphabets, whole
-scripts are kept for meta-validation and meta-test; letters with equal outlines are one class.
+A class is a letter: 20 drawings of it, each in a random face (DejaVu Sans, Sans Mono and Serif,
+upright and slanted, regular and bold, from the fonts inside matplotlib) under a random small affine
+map. As with Omniglot's alphabets, whole scripts are kept for meta-validation and meta-test; letters
+with equal outlines are one class.
 
-The drawings depend on the font files alone (see `_glyph_drawing`), and their hash stands below. Where it is not met,
-say with another release of the fonts, drawings are made all the same, but under a fingerprint of their own.
+The drawings depend on the font files alone (see `_glyph_drawing`), and their hash is below.
+Where it is not met, say with another release of the fonts, drawings are made all the same, but
+under a fingerprint of their own.
 """
 
 from __future__ import annotations
@@ -133,7 +135,7 @@ _EXPECTED_ONES: Mapping[str, Any] = {"version": VERSION, "content": EXPECTED}
 
 
 def _other_ones() -> dict[str, Any]:
-    """Identity of drawings that are not the expected ones: everything that may have made them differ."""
+    """Identity of unexpected drawings: everything that may have made them differ."""
     import unicodedata
 
     import fontTools
@@ -195,7 +197,8 @@ def _build(progress: Progress) -> Built:
 def draw_letters(letters: list[Letter], outlines: Outlines) -> NDArray[np.uint8]:
     """Draw each letter `N_DRAWINGS` times: (n_letters, n_drawings, side, side) uint8, 255 is ink.
 
-    Random numbers depend on a letter's first code point alone, so that no letter's drawings change with the others.
+    Random numbers depend on a letter's first code point alone, so that no letter's drawings change
+    with the others.
     """
     import numpy as np
 

@@ -1,7 +1,10 @@
-"""Logistic regression, and ridge regression for values. Cox 1958, "The regression analysis of binary sequences"; Hoerl & Kennard 1970.
+"""Logistic regression, and ridge regression for values.
 
-Both with scikit-learn's penalty of 1. Numbers are scaled, missing ones are the training rows' median; each category is a
-column of 0 and 1 (the 100 most frequent of a column), a missing one 0 in all of them.
+Cox 1958, "The regression analysis of binary sequences"; Hoerl & Kennard 1970.
+
+Both with scikit-learn's penalty of 1. Numbers are scaled, missing ones are the training rows'
+median; each category is a column of 0 and 1 (the 100 most frequent of a column), a missing one 0 in
+all of them.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Training by episodes, for methods that embed each image alone and compare it with an embedded support set.
+"""Training by episodes, for methods that embed each image alone and compare it with a support set.
 
 Importing this is light; the networks are in `_embedding`.
 """
@@ -43,12 +43,13 @@ CHUNK_ROWS = 4096
 MAX_VALIDATION_QUERIES = 5
 # three drawings of Omniglot
 FACTOR_PIXELS = 3 * 784
-# ways, and queries a class, of ProtoNet's training episodes on Omniglot (Snell et al. 2017), for all who train as it does
+# ways, and queries per class, of ProtoNet's training episodes on Omniglot (Snell et al. 2017), for
+# all who train as it does
 GREY_WAYS, GREY_QUERIES = 60, 5
 
 
 def validation_queries(task: TaskInfo) -> int:
-    """Return the queries a class of a validation episode."""
+    """Return the queries per class of a validation episode."""
     return min(task.n_query // task.n_way, MAX_VALIDATION_QUERIES)
 
 
@@ -63,7 +64,7 @@ class EpisodeShape:
 
 
 def is_colour(task: TaskInfo) -> bool:
-    """Whether the inputs are photographs, for which papers have the settings of their experiments on miniImageNet."""
+    """Tell whether the inputs are photographs, which get the papers' settings for miniImageNet."""
     return len(task.input_shape) == 3 and task.input_shape[0] == 3
 
 
@@ -82,7 +83,8 @@ def quick_episodes(n: int, task: TaskInfo) -> int:
 
     Episodes of photographs may take some times as long.
     """
-    # an episode costs as many times more as it has more images; photographs have more pixels as well
+    # an episode costs as many times more as it has more images; photographs have more pixels as
+    # well
     return max(1, n * (1 + GREY_QUERIES) // (GREY_QUERIES + task.k_shot) // (2 if is_colour(task) else 1))
 
 
@@ -94,7 +96,7 @@ def too_small(task: TaskInfo) -> str | None:
 
 
 class EpisodicAdapter(NetworkState, EmbeddingAdapter):
-    """Trains an `EpisodicNetwork` episode by episode with Adam, and keeps what does best on validation episodes.
+    """Trains an `EpisodicNetwork` by episodes with Adam; keeps the best on validation episodes.
 
     Subclasses store `learning_rate` in their constructor.
     """
@@ -106,13 +108,15 @@ class EpisodicAdapter(NetworkState, EmbeddingAdapter):
     clip_norm: ClassVar[float | None] = None
     """Largest norm of the gradient."""
     shuffles: ClassVar[bool] = False
-    """Whether support rows are put in random order in training, as they are at test: for methods that see a sequence."""
+    """Whether support rows are put in random order in training, as they are at test: for methods
+    that see a sequence.
+    """
     learning_rate: float
     _network: EpisodicNetwork
 
     @abstractmethod
     def build(self, task: TaskInfo) -> EpisodicNetwork:
-        """Make the network; torch's generator is seeded. `self.context` is there."""
+        """Make the network; torch's generator is seeded and `self.context` is set."""
 
     @abstractmethod
     def episode_shape(self, task: TaskInfo) -> EpisodeShape:

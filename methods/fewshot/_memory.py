@@ -12,7 +12,9 @@ LARGE = 2**30
 
 
 def keep_memory() -> None:
-    """Let this process keep the memory it frees, where the C library is GNU's; elsewhere nothing happens.
+    """Let this process keep the memory it frees, where the C library is GNU's.
+
+    Elsewhere nothing happens.
 
     Otherwise tensors of more than a few MiB are returned to the kernel and requested again at every
     iteration, page by page, which is slower and takes less memory (docs/tuning/kernels.md).

@@ -1,5 +1,4 @@
-"""The meta-learner of Ravi & Larochelle 2017: an LSTM whose cell state is the parameters of a
-learner.
+"""Ravi & Larochelle's meta-learner (2017): an LSTM whose cell state is a learner's parameters.
 
 Shape glossary::
 
@@ -33,7 +32,8 @@ __all__ = ["Learnt", "MetaLearner", "lstm_step", "make_learner", "preprocess", "
 P = 10.0
 N_FEATURES = 4
 """What the first LSTM sees of a coordinate: two numbers for its gradient, two for the loss."""
-# tasks trained side by side: on a CPU the states of so many parameters fill the caches, a GPU takes many
+# tasks trained side by side: on a CPU the states of so many parameters fill the caches, a GPU takes
+# many
 CPU_PARAMS, CUDA_TASKS = 16_000, 32
 
 
@@ -51,7 +51,10 @@ def task_slices(n_tasks: int, n_params: int, device: str) -> Iterator[slice]:
 
 
 def preprocess(x: Tensor) -> Tensor:
-    """Return (log|x| / p, sign x) where |x| >= exp(-p), else (-1, exp(p) x), as a new first dimension of 2."""
+    """Return (log|x| / p, sign x), stacked as a new first dimension of 2.
+
+    Where |x| < exp(-p) it is (-1, exp(p) x).
+    """
     is_large = x.abs() >= math.exp(-P)
     # outside its branch the logarithm is never used, but must stay finite
     logarithm = x.abs().clamp_min(math.exp(-P)).log() / P
@@ -87,7 +90,8 @@ def state_update(
     Parameters
     ----------
     weight, bias : (2, n_hidden + 2), (2, 1)
-        Rows: forget, input. Columns: the units of the first LSTM, the parameter, the gate's own last value.
+        Rows: forget, input. Columns: the units of the first LSTM, the parameter, the gate's own
+        last value.
     h : (n_hidden, n)
     theta, grad : (n,)
     gates : (2, n)
@@ -106,7 +110,10 @@ def state_update(
 
 @dataclass(frozen=True, slots=True)
 class Learnt:
-    """What the meta-learner made of support sets: parameters (n_tasks, ...), and moments of the support under them."""
+    """The result of learning from support sets: parameters (n_tasks, ...) and their moments.
+
+    The moments are those of the support under the parameters.
+    """
 
     params: list[Tensor]
     moments: Moments
@@ -172,11 +179,14 @@ class MetaLearner(nn.Module):
         return Learnt(params, self.network.forward(params, x)[1])
 
     def outputs(self, learnt: Learnt, x: Tensor) -> Tensor:
-        """Return outputs (n_tasks, n, n_outputs) of learners for `x` (n_tasks, n, *input), each example by itself."""
+        """Return outputs (n_tasks, n, n_outputs) of learners for `x`, each example by itself.
+
+        `x` is (n_tasks, n, *input).
+        """
         return self.network.forward(learnt.params, x, learnt.moments)[0]
 
     def loss(self, support_x: Tensor, support_y: Tensor, query_x: Tensor, query_y: Tensor) -> Tensor:
-        """Return the sum over tasks of the loss on queries of the learner that the support set trains."""
+        """Return the summed query loss over tasks of the learners that the support sets train."""
         return task_losses(self.outputs(self.learn(support_x, support_y), query_x), query_y).sum()
 
     def _gradient(self, theta: Tensor, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:

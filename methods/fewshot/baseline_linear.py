@@ -1,5 +1,4 @@
-"""Baseline: a linear classifier trained on each support set, on the frozen features of an ordinary
-classifier.
+"""Baseline: a linear classifier trained on each support set, on frozen features.
 
 Chen, Liu, Kira, Wang & Huang 2019, arXiv:1904.04232. A Conv-4 and a linear softmax layer are
 trained on all training classes with Adam at 1e-3. The final parameters are used, without

@@ -116,7 +116,8 @@ class EasyFSLProtoNet(FewShotAdapter):
     def adapt(self, support: Support) -> Predictor:
         import torch
 
-        # the library keeps a support set's prototypes in the model itself: each episode has a copy, with the same weights
+        # the library keeps a support set's prototypes in the model itself: each episode has a copy,
+        # with the same weights
         model = copy.copy(self.model).eval()
         x, y = (torch.as_tensor(a, device=self.context.device) for a in (support.x, support.y))
         with torch.no_grad():

@@ -61,5 +61,6 @@ class FirstOrderMAML(LearnedInitialisation):
 
     @classmethod
     def cost(cls, n_steps: int) -> float:
-        # a step costs what the queries do; MAML's costs three times that, for what is differentiated twice
+        # a step costs what the queries do; MAML's costs three times that, for what is
+        # differentiated twice
         return (n_steps + 1) / 4

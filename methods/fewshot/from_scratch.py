@@ -1,5 +1,6 @@
-"""Training from scratch: a fresh network is trained on each support set alone. The baseline that
-any meta-learner must beat.
+"""Training from scratch: a fresh network is trained on each support set alone.
+
+The baseline that any meta-learner must beat.
 
 The network is that of Finn, Abbeel & Levine 2017, arXiv:1703.03400 (see `_backbones`), with Adam on
 the whole support set for a fixed number of steps. All test episodes train side by side, each on its
@@ -31,13 +32,15 @@ __all__ = ["FromScratch"]
 IMAGE_STEPS, IMAGE_RATE = 6, 5e-3
 VECTOR_STEPS, VECTOR_RATE = 500, 3e-2
 
-# with Adam's own 1e-8 parameters of zero gradient move by rounding errors, so that predictions depend
-# on the order of the support set (docs/tuning/gradient-methods.md)
+# with Adam's own 1e-8 parameters of zero gradient move by rounding errors, so that predictions
+# depend on the order of the support set (docs/tuning/gradient-methods.md)
 ADAM_EPSILON = 1e-3
 
 
 class FromScratch(FewShotAdapter):
-    """Adam from random parameters on the support set; None means what was chosen for images and for vectors.
+    """Adam from random parameters on the support set.
+
+    None means what was chosen for images and for vectors.
 
     Parameters
     ----------
@@ -72,8 +75,9 @@ class FromScratch(FewShotAdapter):
         super().setup(task, context)
         self._network = make_network(task)
         generator = torch.Generator().manual_seed(context.derive("from_scratch", "init"))
-        # hundreds of steps on a perceptron blow float32's rounding up to 1 % of a prediction, so that it would depend on
-        # which episodes train side by side; at this size float64 costs nothing
+        # hundreds of steps on a perceptron blow float32's rounding up to 1 % of a prediction, so
+        # that it would depend on which episodes train side by side; at this size float64 costs
+        # nothing
         dtype = torch.float32 if len(task.input_shape) == 3 else torch.float64
         self._start = [p.to(context.device) for p in self._network.init(generator, dtype)]
 
@@ -94,7 +98,7 @@ class FromScratch(FewShotAdapter):
         return np.concatenate(found)
 
     def _train(self, support_x: NDArray[np.float32], support_y: NDArray[Any]) -> tuple[list[Tensor], Moments]:
-        """Return each episode's trained parameters, and the moments of its support set under them."""
+        """Return each episode's trained parameters and its support set's moments under them."""
         import torch
 
         from benchbench.methods.fewshot._gradient import task_losses
@@ -107,7 +111,8 @@ class FromScratch(FewShotAdapter):
         params = [p.expand(len(x), *p.shape).clone().requires_grad_() for p in self._start]
         optimiser = torch.optim.Adam(params, lr=rate, eps=ADAM_EPSILON)
         for _ in range(self.n_steps or (IMAGE_STEPS if is_image else VECTOR_STEPS)):
-            # Adam works element by element, so the sum over episodes trains each as if it were alone
+            # Adam works element by element, so the sum over episodes trains each as if it were
+            # alone
             grads = torch.autograd.grad(task_losses(self._network.forward(params, x)[0], y).sum(), params)
             for param, grad in zip(params, grads, strict=True):
                 param.grad = grad

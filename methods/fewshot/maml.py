@@ -1,9 +1,8 @@
-"""MAML: an initialisation from which a few gradient steps on the support set do well on the
-queries.
+"""MAML: an initialisation from which a few gradient steps do well on the queries.
 
 Finn, Abbeel & Levine 2017, arXiv:1703.03400. Second order, vectorised over the meta-batch. The
 paper's network and rates are the defaults (`_backbones`, `_learned_init`). As in the paper's code,
-batch norm always uses the examples at hand, also at test: predictions depend on which queries come
+batch norm always uses the examples present, also at test: predictions depend on which queries come
 together (transductive; `maml_inductive` is the same without). In training there are as many queries
 per class as shots. The final parameters are used, without selection by validation.
 

@@ -1,5 +1,4 @@
-"""MANN: an LSTM writes support examples to an external memory, and reads entries similar to the
-query.
+"""MANN: an LSTM writes support examples to an external memory and reads similar ones.
 
 Santoro, Bartunov, Botvinick, Wierstra & Lillicrap 2016, "Meta-learning with memory-augmented neural
 networks". A controller of 200 units and a memory of 128 slots of 40 numbers. 4 heads read by
@@ -49,13 +48,16 @@ MAX_TRAIN_WAYS = 5
 
 
 class MANN(EpisodicAdapter):
-    """Memory-augmented network; `precision` None means bfloat16 where the CPU has it, float32 elsewhere.
+    """Memory-augmented network.
+
+    `precision` None means bfloat16 where the CPU has it, float32 elsewhere.
 
     Parameters
     ----------
     learning_rate : float
     meta_batch : int
-        Tasks an iteration, each with one query a class; half as many where episodes have fewer ways than the task.
+        Tasks per iteration, each with one query per class; half as many where episodes have fewer
+        ways than the task.
     memory : bool
         Whether there is a memory besides the LSTM's state.
     late_labels : bool

@@ -51,7 +51,7 @@ class MatchingNet(EpisodicAdapter):
     scale : float
         What cosines are multiplied by before the softmax; 1 is the paper's.
     train_way, train_queries : int, optional
-        Ways, and queries a class, of training episodes; see above.
+        Ways, and queries per class, of training episodes; see above.
     precision : str, optional
         None means bfloat16 where the CPU has it, float32 elsewhere.
     """

@@ -1,5 +1,6 @@
-"""Meta-LSTM: an LSTM learns to train a learner. Its cell state is the learner's parameters, its
-input gate their learning rate.
+"""Meta-LSTM: an LSTM learns to train a learner.
+
+Its cell state is the learner's parameters, its input gate their learning rate.
 
 Ravi & Larochelle 2017, "Optimization as a model for few-shot learning". Each step on the support
 set is theta = f * theta + i * (-gradient). The gates come from an ordinary LSTM over the
@@ -48,7 +49,7 @@ if TYPE_CHECKING:
 __all__ = ["MetaLSTM"]
 
 ONE_SHOT_STEPS, STEPS = 12, 5
-# from so many shots on, `STEPS`: the paper has 1 and 5
+# from this many shots on, `STEPS`: the paper has 1 and 5
 MANY_SHOTS = 5
 # initial values of input gates, the learner's rates (docs/tuning/recurrent-methods.md)
 IMAGE_GATE, COLOUR_GATE, VECTOR_GATE = 0.3, 0.05, 0.05
@@ -60,7 +61,7 @@ IMAGE_TASKS, VECTOR_TASKS = 1, 8
 # queries over all classes of a training episode: 15 a class for 5 ways, as in the paper
 TRAIN_QUERIES = 75
 N_REPORTS = 5
-# of the quick and standard presets: at most so many, and images of the support sets, times steps
+# of the quick and standard presets: their maximum; and images of the support sets, times steps
 ITERATIONS = {"quick": (300, 9000), "standard": (3000, 90_000)}
 REGRESSION_ITERATIONS = {"quick": 1000, "standard": 5000, "paper": 50_000}
 
@@ -73,7 +74,7 @@ class MetaLSTM(NetworkState, SideBySideAdapter):
     meta_rate : float
         Adam's rate in meta-training.
     meta_batch : int, optional
-        Tasks an iteration.
+        Tasks per iteration.
     n_steps : int, optional
     n_hidden : int
         Units of the first LSTM.

@@ -1,5 +1,4 @@
-"""Meta-SGD: MAML that also learns the direction and size of the inner step, a rate for every
-parameter.
+"""Meta-SGD: MAML that also learns direction and size of the inner step, per parameter.
 
 Li, Zhou, Chen & Li 2017, arXiv:1707.09835. One inner step, theta - alpha * gradient, where alpha
 has theta's shape and is meta-learnt with it; the paper draws it uniformly from [0.005, 0.1].

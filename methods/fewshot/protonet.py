@@ -40,9 +40,11 @@ COLOUR_WAYS, OTHER_COLOUR_WAYS, COLOUR_QUERIES = {1: 30, 5: 20}, 20, 15
 
 
 class ProtoNet(EpisodicAdapter):
-    """Prototypical networks; `precision` None means bfloat16 where the CPU has it, float32 elsewhere.
+    """Prototypical networks.
 
-    Ways of training episodes and queries a class are the paper's unless given.
+    `precision` None means bfloat16 where the CPU has it, float32 elsewhere.
+
+    Ways of training episodes and queries per class are the paper's unless given.
     """
 
     card: ClassVar[MethodCard] = MethodCard(
@@ -97,7 +99,7 @@ class ProtoNet(EpisodicAdapter):
 
 
 def training_shape(task: TaskInfo, way: int | None, queries: int | None) -> EpisodeShape:
-    """Return the shape of training episodes, the paper's but for what is given."""
+    """Return the shape of training episodes, the paper's except for what is given."""
     if is_colour(task):
         ways, n_query = COLOUR_WAYS.get(task.k_shot, OTHER_COLOUR_WAYS), COLOUR_QUERIES
     else:

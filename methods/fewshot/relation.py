@@ -31,7 +31,8 @@ if TYPE_CHECKING:
 
 __all__ = ["RelationNet"]
 
-# (ways, shots) -> training queries a class, of the paper's experiments on Omniglot; and on miniImageNet, by shots
+# (ways, shots) -> training queries per class, of the paper's experiments on Omniglot; and on
+# miniImageNet, by shots
 GREY_QUERIES = {(5, 1): 19, (5, 5): 15, (20, 1): 10, (20, 5): 5}
 COLOUR_QUERIES = {1: 15, 5: 10}
 OTHER_QUERIES = 10
@@ -44,7 +45,8 @@ class RelationNet(EpisodicAdapter):
     ----------
     learning_rate : float
     train_way, train_queries : int, optional
-        Ways, and queries a class, of training episodes; None means the test episodes' ways, and the paper's queries.
+        Ways, and queries per class, of training episodes; None means the test episodes' ways, and
+        the paper's queries.
     precision : str, optional
         None means bfloat16 where the CPU has it, float32 elsewhere.
     """
@@ -91,7 +93,8 @@ class RelationNet(EpisodicAdapter):
     @classmethod
     def iterations(cls, preset: str, task: TaskInfo) -> int:
         n = super().iterations(preset, task)
-        # an episode of 20 ways takes 2.5 times as long as one of 5; only the paper's budget is counted in episodes alone
+        # an episode of 20 ways takes 2.5 times as long as one of 5; only the paper's budget is
+        # counted in episodes alone
         return n if preset == "paper" else max(1, n * 10 // (5 + task.n_way))
 
     def build(self, task: TaskInfo) -> EpisodicNetwork:

@@ -6,7 +6,7 @@ figures; `reptile_inductive` has the others).
 
 What differs:
 
-- Adam's second moments go on from iteration to iteration, not from task to task.
+- Adam's second moments carry over from iteration to iteration, not from task to task.
 - Every step at test sees the whole support set, so its order does not matter: 50 steps up to 2
   shots; with more 15, beyond 10 ways 10. The paper's 50 mini-batches pass 10 and 5 times over 5
   shots on Omniglot, 30 times on miniImageNet.

@@ -1,5 +1,6 @@
-"""Reptile without transduction: batch norm takes its moments from the support set, so queries are
-predicted one by one.
+"""Reptile without transduction: batch norm takes its moments from the support set.
+
+Queries are predicted one by one.
 
 Nichol, Achiam & Schulman 2018, arXiv:1803.02999, table 2.
 

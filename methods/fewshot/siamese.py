@@ -1,5 +1,4 @@
-"""Siamese networks: an embedding in which images of one class are close together and others at
-least a margin apart.
+"""Siamese networks: an embedding in which images of one class are close, others a margin apart.
 
 Koch, Zemel & Salakhutdinov 2015 (ICML deep learning workshop): learn from pairs to verify that two
 images are of one class, then classify by verification. The loss is that of Hadsell, Chopra & LeCun
@@ -70,8 +69,8 @@ class Siamese(PretrainedAdapter):
         tasks=("classification",),
         batched=True,
         iterations={"quick": 350, "standard": 6000, "paper": 50000},
-        # of Vinyals et al. 2016, table 1, without fine-tuning on the support set; with it 0.973, 0.984, 0.881 and 0.97, which later
-        # papers quote
+        # of Vinyals et al. 2016, table 1, without fine-tuning on the support set; with it 0.973,
+        # 0.984, 0.881 and 0.97, which later papers quote
         published={
             "omniglot-vinyals-5w1s": 0.967,
             "omniglot-vinyals-5w5s": 0.984,

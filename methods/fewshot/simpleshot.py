@@ -34,7 +34,10 @@ MEAN_IMAGES = 2000
 
 
 class SimpleShot(PretrainedAdapter):
-    """SimpleShot with CL2N features; `precision` None means bfloat16 where the CPU has it, float32 elsewhere."""
+    """SimpleShot with CL2N features.
+
+    `precision` None means bfloat16 where the CPU has it, float32 elsewhere.
+    """
 
     card: ClassVar[MethodCard] = MethodCard(
         name="simpleshot",

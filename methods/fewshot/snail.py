@@ -1,5 +1,4 @@
-"""SNAIL: convolutions in time and attention read the support set as a sequence, with the query as
-its last element.
+"""SNAIL: temporal convolutions and attention over the support set, with the query as last element.
 
 Mishra, Rohaninejad, Chen & Abbeel 2018, arXiv:1707.03141. Embeddings of Conv4 and a fully connected
 layer of 64, each with its label (none for the query), go through attention (64 keys, 32 values),
@@ -34,14 +33,18 @@ if TYPE_CHECKING:
 
 __all__ = ["SNAIL"]
 
-# queries of an episode over all classes: 3 a class for 5 ways; more tasks with fewer queries did no better
+# queries of an episode over all classes: 3 a class for 5 ways; more tasks with fewer queries did no
+# better
 TRAIN_QUERIES = 15
 # images embedded in training at the quick and standard presets
 IMAGES = {"quick": 32_000, "standard": 400_000}
 
 
 class SNAIL(EpisodicAdapter):
-    """Simple neural attentive learner; `precision` None means bfloat16 where the CPU has it, float32 elsewhere."""
+    """Simple neural attentive learner.
+
+    `precision` None means bfloat16 where the CPU has it, float32 elsewhere.
+    """
 
     card: ClassVar[MethodCard] = MethodCard(
         name="snail",
@@ -99,5 +102,5 @@ class SNAIL(EpisodicAdapter):
 
 
 def _queries(task: TaskInfo) -> int:
-    """Return the queries a class of a training episode."""
+    """Return the queries per class of a training episode."""
     return max(1, TRAIN_QUERIES // task.n_way)

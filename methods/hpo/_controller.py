@@ -1,12 +1,16 @@
-"""A recurrent controller that chooses a level for each parameter in turn, and the search that trains it. Importing this is light.
+"""A recurrent controller that chooses a level for each parameter in turn, and its training.
 
-Zoph & Le 2017, "Neural architecture search with reinforcement learning", arXiv:1611.01578: an LSTM reads an embedding of the choice
-before and gives a softmax over the levels of the next parameter; it is trained by policy gradient with the reward of the finished
-configuration, less an exponential moving average of earlier rewards. Weights begin uniform in [-0.08, 0.08] as there.
+Importing this is light.
 
-An inactive parameter is skipped: nothing is chosen, the LSTM takes no step, and it is in no probability. A configuration that a
-forbidden clause rules out is drawn again, which the probabilities do not account for. Rewards are ranks: 1 for a loss below all
-so far, -1 for one above them, the same for a failure; the mean of all is 0, where the moving average begins.
+Zoph & Le 2017, "Neural architecture search with reinforcement learning", arXiv:1611.01578: an LSTM
+reads an embedding of the choice before and gives a softmax over the levels of the next parameter;
+it is trained by policy gradient with the reward of the finished configuration, less an exponential
+moving average of earlier rewards. Weights begin uniform in [-0.08, 0.08] as there.
+
+An inactive parameter is skipped: nothing is chosen, the LSTM takes no step, and it is in no
+probability. A configuration that a forbidden clause rules out is drawn again, which the
+probabilities do not account for. Rewards are ranks: 1 for a loss below all so far, -1 for one above
+them, the same for a failure; the mean of all is 0, where the moving average begins.
 
 Shapes: b episodes, n parameters, k levels of a parameter, u units.
 """
@@ -27,10 +31,14 @@ if TYPE_CHECKING:
 __all__ = ["Controller", "ControllerSearch", "Episode"]
 
 MAX_TRIES = 20
-"""Episodes in a row that give a forbidden configuration, before one is drawn from the space instead."""
+"""Episodes in a row that give a forbidden configuration, before one is drawn from the space
+instead.
+"""
 INITIAL_RANGE = 0.08
 MASKED = -1e9
-"""Instead of a logit that belongs to another parameter: its probability is exactly 0, and so is its part of an entropy."""
+"""Instead of a logit that belongs to another parameter: its probability is exactly 0, and so is its
+part of an entropy.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +97,7 @@ class Controller:
         ]
 
     def start(self, b: int) -> tuple[Tensor, Tensor, Tensor]:
-        """Return what comes before the first choice: rows (b,) of the embedding, and the LSTM's states (b, u)."""
+        """Return the input before the first choice: embedding rows (b,) and LSTM states (b, u)."""
         import torch
 
         zeros = self.head.new_zeros(b, self.units)
@@ -114,8 +122,8 @@ class Controller:
     def evaluate(self, levels: Tensor) -> tuple[Tensor, Tensor]:
         """Return log-probabilities of choices, and the entropies they were made with.
 
-        All steps at once: in every episode the active parameters move to the front, in their order, and what is behind them
-        counts for nothing.
+        All steps at once: in every episode the active parameters move to the front, in their order,
+        and what is behind them counts for nothing.
 
         Parameters
         ----------
@@ -145,7 +153,7 @@ class Controller:
 
 
 class ControllerSearch(HPOAdapter):
-    """Draws configurations from the controller, and has it learn from every `batch_size` that were told.
+    """Draws configurations from the controller, which learns from every `batch_size` results.
 
     Parameters
     ----------

@@ -1,5 +1,4 @@
-"""Tabular Q-learning: the value of moving one parameter from its level to another, learnt from
-earlier moves.
+"""Tabular Q-learning: the value of moving one parameter to another level, learnt from moves.
 
 Watkins & Dayan 1992, Machine Learning 8. After a move a from state s to s' with reward r, their
 equation (1): Q(s, a) <- Q(s, a) + alpha (r + gamma max_b Q(s', b) - Q(s, a)). Every Q begins at 0.
@@ -40,7 +39,9 @@ if TYPE_CHECKING:
 __all__ = ["Move", "QLearning", "QTable"]
 
 MAX_TRIES = 30
-"""Moves in a row that are known already or not allowed, before a configuration is drawn from the space instead."""
+"""Moves in a row that are known already or not allowed, before a configuration is drawn from the
+space instead.
+"""
 
 
 class QLearning(HPOAdapter):
@@ -141,7 +142,7 @@ class QLearning(HPOAdapter):
             self._best = vector, loss
 
     def _move(self, epsilon: float) -> Move | None:
-        """Return an epsilon-greedy move from the best configuration, or None while there is nothing to move."""
+        """Return an epsilon-greedy move from the best configuration, or None without one."""
         import numpy as np
 
         if self._best is None or self._n_told < self.starts:
@@ -194,7 +195,9 @@ class Move:
 
 
 class QTable:
-    """Values (n_parameters, level before, level after) of moves; minus infinity where there is none.
+    """Values (n_parameters, level before, level after) of moves.
+
+    Minus infinity where there is none.
 
     Parameters
     ----------
@@ -214,7 +217,10 @@ class QTable:
                 np.fill_diagonal(table, -np.inf)
 
     def of(self, levels: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Return a copy of the values (n_parameters, level after) of all moves from levels (n_parameters,)."""
+        """Return a copy of the values (n_parameters, level after) of moves from given levels.
+
+        The levels are (n_parameters,).
+        """
         import numpy as np
 
         found = self.values[np.arange(len(levels)), levels].copy()
@@ -229,5 +235,8 @@ class QTable:
         return best if np.isfinite(best) else 0.0
 
     def update(self, entry: tuple[int, int, int], reward: float, future: float, *, alpha: float, gamma: float) -> None:
-        """Apply Watkins & Dayan's equation (1); `future` is the value of the best move from where this one led."""
+        """Apply Watkins & Dayan's equation (1).
+
+        `future` is the value of the best move from where this one led.
+        """
         self.values[entry] += alpha * (reward + gamma * future - self.values[entry])
