@@ -35,7 +35,7 @@ __all__ = [
 CONNECT_SECONDS = 10
 NO_WORKERS = "the cluster has no workers; start some with `dask worker SCHEDULER`"
 NO_GPU = "no worker has a GPU: start workers with `dask worker SCHEDULER --resources GPU=1`"
-# nothing of an embedded cluster is reachable from outside, and two of them do not meet on a port
+# an embedded cluster is not reachable from outside, and two of them never share a port
 _LOOPBACK: dict[str, Any] = {"host": "127.0.0.1", "dashboard": False, "dashboard_address": "127.0.0.1:0"}
 
 
@@ -45,7 +45,7 @@ def default_workers(threads: int) -> int:
 
 
 def too_many_threads(threads: int) -> str:
-    """Say that trials have more threads than this process may use cores; empty if they have not."""
+    """Say that trials have more threads than this process may use cores; empty if they do not."""
     n_cores = _n_cores()
     if threads <= n_cores:
         return ""
@@ -60,7 +60,7 @@ def _n_cores() -> int:
 
 
 def check_workers(workers: int | None, cluster: str | None) -> None:
-    """Raise `InputError` if a number of workers is asked for of a cluster that has its own."""
+    """Raise `InputError` if a number of workers is requested of a cluster that has its own."""
     if workers is not None and cluster is not None:
         raise InputError(
             f"--workers {workers} sizes the embedded cluster; those of --cluster are started with: dask worker {cluster}"
@@ -73,7 +73,7 @@ def resolve_device(device: str, gpus: int | None, cluster: str | None) -> tuple[
     Raises
     ------
     UnmeetableRequestError
-        If GPUs are asked for and there are fewer; waiting for one would last for ever.
+        If GPUs are asked for and there are fewer; waiting for one would never end.
     InputError
         On requests that contradict each other.
     """
@@ -239,7 +239,7 @@ def _visible_gpus() -> list[str]:
 
 @contextmanager
 def connect(address: str) -> Iterator[Client]:
-    """Connect to a scheduler that was started apart (``dask scheduler``); it is left running.
+    """Connect to a running scheduler (``dask scheduler``); it is left running.
 
     TLS is set up as Dask documents it: an address ``tls://...`` and the certificates in Dask's
     configuration.

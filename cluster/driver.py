@@ -27,14 +27,14 @@ __all__ = ["Driver", "Finished", "Running"]
 
 WATCH_SECONDS = 0.5
 NO_WORKERS_SECONDS = 60.0
-# tasks shorter than this are sent several at a time: Dask costs 2 to 4 ms a task
+# tasks shorter than this are sent several at a time: Dask costs 2 to 4 ms per task
 BATCH_SECONDS = 0.1
 MAX_BATCH = 16
 
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """A trial that was handed to a worker."""
+    """A trial that was passed to a worker."""
 
     trial: PlannedTrial
     try_number: int
@@ -74,9 +74,9 @@ class Driver:
     prepare : sequence of (loader, options, fingerprint)
         Data that each worker makes ready, and must find equal, before it gets trials.
     on_start : callable, optional
-        Told of each trial that is handed to a worker.
+        Called with each trial that is passed to a worker.
     on_progress : callable, optional
-        Told now and then, by trial id, how much of a trial is done, of how much, and of what part.
+        Called from time to time with trial id, amount done, total, and the part of the trial.
     """
 
     def __init__(

@@ -22,9 +22,7 @@ ALL = "all"
 """In place of a method's name: every method of the track."""
 
 DESIGN = "design"
-"""Family of methods that make tables for others, and are nothing to be compared: they run only if
-named.
-"""
+"""Family of methods that make tables for others and are not compared: they run only if named."""
 
 DoneKey = tuple[str, str, str, str]
 """(trial id, adapter source hash, task fingerprint, protocol version): if all four are equal, an
@@ -34,7 +32,7 @@ attempt still counts.
 
 @dataclass(frozen=True, slots=True)
 class MethodRequest:
-    """A method with the parameters that were asked for."""
+    """A method with the requested parameters."""
 
     entry: MethodEntry
     params: dict[str, Any]
@@ -114,7 +112,7 @@ def plan(
     ----------
     request : Request
     done : collection of DoneKey
-        What need not be run again.
+        What does not need to run again.
     on_done : callable, optional
         Receives each trial that is left out because it is done.
     """

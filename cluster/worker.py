@@ -28,7 +28,7 @@ def run_batch(requests: list[dict[str, Any]], run: str) -> list[dict[str, Any]]:
     Parameters
     ----------
     requests : list of dict
-        As of `supervisor.execute`, and with `trial_id`.
+        As for `supervisor.execute`, with `trial_id`.
     run : str
         Part of their progress events, so that clients can distinguish their own.
     """

@@ -77,12 +77,12 @@ def retrieve(url: str, target: Path, sha256: str, progress: Progress, hint: str)
         What the content must be; anything else is thrown away.
     progress : callable
     hint : str
-        What a person can do if it fails; ends the error message.
+        What a user can do if it fails; the end of the error message.
 
     Raises
     ------
     DataMissingError
-        If it cannot be had, or is not what was expected.
+        If it is not available, or is not what was expected.
     """
     if target.is_file() and file_sha256(target) == sha256:
         return
@@ -106,7 +106,7 @@ def retrieve(url: str, target: Path, sha256: str, progress: Progress, hint: str)
 
 
 class _WrongContent(Exception):
-    """What came is not what was expected."""
+    """The downloaded content is not what was expected."""
 
 
 def _retrieve_once(url: str, target: Path, sha256: str) -> None:

@@ -21,7 +21,7 @@ __all__ = ["SIDE", "draw", "random_affine", "uniform"]
 SIDE = 28
 """Height and width of a drawing in pixels."""
 
-# samples a pixel, down and across; ink is counted at each
+# samples per pixel, down and across; ink is counted at each
 _DOWN, _ACROSS = 4, 4
 # chosen so that pixel nearest neighbour reaches about 37 % at 5-way 1-shot on the test scripts
 _EM_PIXELS, _LONGEST_PIXELS = 16.0, 20.0
@@ -79,7 +79,7 @@ def draw(
     affine : (n_drawings, 6) float64
         As `random_affine` makes them.
     n_at_once : int
-        Bounds the memory (some 150 kB a drawing); has no influence on the result.
+        Bounds the memory (about 150 kB per drawing); does not affect the result.
 
     Returns
     -------

@@ -27,7 +27,7 @@ PARTS = ("train", "val", "test")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageOptions:
-    """Options of the loaders; `query` counts a class at test, `seed` fixes the test episodes."""
+    """Options of the loaders; `query` is per class at test, `seed` fixes the test episodes."""
 
     way: int
     shot: int
@@ -71,7 +71,7 @@ class ImageLoader(TaskLoader):
 
     @abstractmethod
     def read(self, progress: Progress) -> tuple[Mapping[str, Images], str]:
-        """Return the classes of each of `PARTS`, and a word on where they come from.
+        """Return the classes of each of `PARTS`, and a text on their origin.
 
         Called once, under a lock.
 
@@ -140,9 +140,9 @@ class ImageLoader(TaskLoader):
 
     @property
     def _identity(self) -> dict[str, Any]:
-        """All that tells the prepared images from others.
+        """Everything that distinguishes the prepared images from others.
 
-        What the original files hold shows in the fingerprint.
+        The content of the original files is part of the fingerprint.
         """
         return {"images": self.name, "size": self.side, "version": self.version}
 

@@ -56,7 +56,7 @@ def check_name(table: str) -> None:
 
 
 def prepare(table: str, progress: Progress) -> None:
-    """Make a table ready; those of scikit-learn are."""
+    """Make a table ready; those of scikit-learn always are."""
     number = _task_id(table)
     if number is not None:
         from benchbench.suites._openml_tasks import prepare_task

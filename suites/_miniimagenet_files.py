@@ -60,7 +60,7 @@ class Layout(ABC):
     ----------
     title : str
     paths : mapping of str to Path
-        What must be there for each of `PARTS`.
+        What must exist for each of `PARTS`.
     """
 
     def __init__(self, title: str, folder: Path, names: Sequence[str]) -> None:
@@ -119,7 +119,7 @@ class _Folders(Layout):
 
 
 class _Pickles(Layout):
-    """Arrays in a pickle a part."""
+    """Arrays in one pickle per part."""
 
     def read(self, part: str, loader: ImageLoader, progress: Progress) -> Images:
         import numpy as np

@@ -14,8 +14,10 @@ were computed from the arrays in the layout above.
 
 References
 ----------
-Lake, Salakhutdinov & Tenenbaum 2015, Science 350, 1332; https://github.com/brendenlake/omniglot (MIT).
-Vinyals et al. 2016, arXiv:1606.04080; the split as published by Snell et al., github.com/jakesnell/prototypical-networks.
+Lake, Salakhutdinov & Tenenbaum 2015, Science 350, 1332;
+https://github.com/brendenlake/omniglot (MIT).
+Vinyals et al. 2016, arXiv:1606.04080; the split as published by Snell et al.,
+github.com/jakesnell/prototypical-networks.
 """
 
 from __future__ import annotations
@@ -159,7 +161,7 @@ def read_characters(progress: Progress) -> NDArray[np.bool_]:
     Raises
     ------
     DataMissingError
-        If they are neither here nor to be had, or are not Omniglot.
+        If they are missing and cannot be downloaded, or are not Omniglot.
     """
     import numpy as np
 
@@ -172,7 +174,7 @@ def read_split(name: str, progress: Progress) -> list[tuple[str, int]]:
     Raises
     ------
     DataMissingError
-        If the list is neither here nor to be had, or is another one.
+        If the list is missing and cannot be downloaded, or is another one.
     """
     url, sha256 = SPLIT_LISTS[name]
     path = _find(f"splits_vinyals/{name}.txt")

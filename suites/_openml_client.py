@@ -43,8 +43,8 @@ TIMEOUT_SECONDS = (30.0, 120.0)
 DATABASE_IS_BUSY = 107
 """OpenML's only error code that may pass."""
 
-# servers that did not answer to any attempt: asked once for the next task, else a suite without a
-# network takes for ever
+# servers that did not answer any attempt: asked once for the next task, else a suite without a
+# network would never end
 _silent: set[str] = set()
 
 
@@ -63,7 +63,7 @@ def fetch_task(task_id: int, folder: Path, progress: Progress) -> Mapping[str, P
     Raises
     ------
     DataMissingError
-        If they cannot be had, after several attempts, or are not complete.
+        If they are not available after several attempts, or are not complete.
     """
     import openml
 

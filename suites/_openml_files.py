@@ -6,7 +6,8 @@ then among the originals in our cache, which are kept with their hashes by
 tasks may be set on one data set::
 
     tasks/<task id>/        task.xml, datasplits.arff
-    datasets/<data set id>/ description.xml, features.xml, qualities.xml (optional), dataset.arff or dataset_<id>.pq
+    datasets/<data set id>/ description.xml, features.xml, qualities.xml (optional), dataset.arff or
+                            dataset_<id>.pq
 """
 
 from __future__ import annotations
@@ -150,13 +151,13 @@ def kept_folders(task_id: int) -> list[Path]:
         task_xml = users["task.xml"] if users else find(KEPT, _identity(TASKS, task_id)).file("task.xml")
         dataset = folder_of(KEPT, _identity(DATASETS, read_task_xml(task_xml)))
     except DataMissingError:
-        # not there or damaged: which data set it is about is not to be known
+        # missing or damaged: its data set is unknown
         dataset = folder
     return [place for place in dict.fromkeys((folder, dataset)) if place.exists()]
 
 
 def hint(task_id: int) -> str:
-    """Say what a person can do if a task cannot be had."""
+    """Say what a user can do if a task is not available."""
     return (
         "What is here already stays; the same command goes on later. Without a network, run `bench data fetch --suite SUITE`"
         f" where there is one and copy its $BENCHBENCH_CACHE to {cache_dir()}, or put a cache of openml-python into"
@@ -170,7 +171,7 @@ def read_task_xml(path: Path) -> int:
     Raises
     ------
     DataMissingError
-        If the file says nothing of it.
+        If the file does not say.
     """
     found = xml_texts(path, "data_set_id")
     if len(found) != 1 or not found[0].isdecimal():

@@ -40,7 +40,8 @@ def prepare_task(task_id: int, progress: Progress) -> None:
     Raises
     ------
     DataMissingError
-        If its files are neither here nor to be had, or are damaged; the message says what to do.
+        If its files are missing and cannot be downloaded, or are damaged; the message says what to
+        do.
     InputError
         If the task is of a kind that cannot be used: sparse, with dates, neither classification nor
         regression.
@@ -49,7 +50,7 @@ def prepare_task(task_id: int, progress: Progress) -> None:
 
 
 def mirror_task(task_id: int, progress: Progress) -> None:
-    """Make a task ready, and see to it that its original files are here and whole.
+    """Make a task ready, and its original files present and intact.
 
     Raises as `prepare_task` does.
     """

@@ -47,9 +47,9 @@ class ImagePool(EpisodeSource):
 
     Parameters
     ----------
-    images : (n_stored, n_per_class, height, width) uint8, or (n_stored, n_per_class, height, width, 3) in colour
-        Usually a read-only memory map, also of classes that do not belong to this pool. Episodes
-        hold images as (channels, height, width).
+    images : (n_stored, n_per_class, height, width[, 3]) uint8
+        With a last axis of 3 in colour. Usually a read-only memory map, also of classes that do not
+        belong to this pool. Episodes hold images as (channels, height, width).
     classes : (n_classes,) int64, optional
         The classes of this pool, as positions in `images`; all of them if None.
     rotates : bool
@@ -60,8 +60,8 @@ class ImagePool(EpisodeSource):
     ----------
     images, classes, rotates
         Methods that train on plain batches, or embed every image once, may read them: image `i` of
-        class `c` of this pool is ``images[classes[c], i]``. Images of other classes are none of
-        theirs.
+        class `c` of this pool is ``images[classes[c], i]``. Images of other classes are not
+        for them.
     n_classes, n_per_class : int
     """
 

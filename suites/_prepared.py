@@ -6,9 +6,9 @@ Layout under `benchbench.paths.cache_dir()`::
 
     <data set>/<key>/<array>.npy     the arrays
     <data set>/<key>/<file>          files of other kinds
-    <data set>/<key>/manifest.json   their shapes and hashes, the options and library versions they were made with
+    <data set>/<key>/manifest.json   their shapes and hashes, options and library versions
     <data set>/<key>.lock            locked by the process that makes them
-    <data set>/.tmp-<key>-*          being made, or left by a process that was killed; the next one removes it
+    <data set>/.tmp-<key>-*          unfinished, or of a killed process; the next one removes it
 
 A folder appears under its name complete or not at all, so a process that is killed leaves nothing
 that could be taken for data.
@@ -109,7 +109,7 @@ class Prepared:
 
     @property
     def notes(self) -> Mapping[str, Any]:
-        """What the builder noted down."""
+        """The builder's notes."""
         notes: Mapping[str, Any] = self.manifest["notes"]
         return notes
 
@@ -295,9 +295,9 @@ def problem_of(folder: Path) -> str:
 
 @contextmanager
 def scratch(dataset: str, options: Mapping[str, Any]) -> Iterator[Path]:
-    """Make a folder beside the prepared one for what its builder needs meanwhile.
+    """Make a temporary folder for a builder, beside the prepared one.
 
-    It goes at the end.
+    It is removed at the end.
 
     If the process is killed, the next one that builds removes it.
     """
@@ -311,7 +311,7 @@ def scratch(dataset: str, options: Mapping[str, Any]) -> Iterator[Path]:
 
 
 def folder_of(dataset: str, options: Mapping[str, Any]) -> Path:
-    """Return the folder of the prepared data, which may not be there."""
+    """Return the folder of the prepared data, which may not exist."""
     return cache_dir() / dataset / content_hash({"options": dict(options), "format": FORMAT}, 16)
 
 

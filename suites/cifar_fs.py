@@ -9,9 +9,11 @@ its 500 training images, then its 100 test images, in the order of the files.
 
 References
 ----------
-Krizhevsky 2009, Learning multiple layers of features from tiny images; https://www.cs.toronto.edu/~kriz/cifar.html.
+Krizhevsky 2009, Learning multiple layers of features from tiny images;
+https://www.cs.toronto.edu/~kriz/cifar.html.
 Bertinetto et al. 2019, arXiv:1805.08136; the split as in github.com/tristandeleu/pytorch-meta
-(``torchmeta/datasets/assets/cifar100/cifar-fs``), with which the lists in three other public code bases agree.
+(``torchmeta/datasets/assets/cifar100/cifar-fs``), with which the lists in three other public code
+bases agree.
 """
 
 from __future__ import annotations

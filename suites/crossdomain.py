@@ -41,7 +41,7 @@ x 28, ink is 1.
 class CrossDomainOptions:
     """Options of the loader: two names of `DOMAINS`.
 
-    `query` counts a class at test, `seed` fixes the test episodes.
+    `query` is per class at test, `seed` fixes the test episodes.
     """
 
     train: str

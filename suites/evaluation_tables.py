@@ -46,7 +46,7 @@ KEY = b"benchbench"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
-    """What a table says of itself.
+    """What a table says about itself.
 
     Parameters
     ----------
@@ -224,7 +224,7 @@ def check_related(names: Sequence[str], data_set: str, space: ConfigurationSpace
     UnknownNameError
         If there is no such table.
     InputError
-        If one is of the same data set, which would give the answers away, or of another space.
+        If one is of the same data set, which would reveal the answers, or of another space.
     """
     for name in names:
         facts = read_facts(find_table(name))

@@ -44,7 +44,7 @@ FONTS_WANTED = "the DejaVu 2.35 fonts, as matplotlib 3.9.0, 3.10.0 and 3.11.2 al
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GlyphsOptions:
-    """Options of the loader; `query` counts a class at test, `seed` fixes the test episodes."""
+    """Options of the loader; `query` is per class at test, `seed` fixes the test episodes."""
 
     way: int
     shot: int
@@ -53,7 +53,7 @@ class GlyphsOptions:
 
 
 class _OtherDrawings(Exception):
-    """What was drawn is not what was expected; carries it."""
+    """The drawings are not the expected ones; the error carries them."""
 
     def __init__(self, built: Built) -> None:
         super().__init__("not the expected drawings")

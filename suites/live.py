@@ -222,7 +222,7 @@ class LiveProblem(Problem):
 
     def _measure(self, values: Mapping[str, Any], fidelity: float, seed: int) -> dict[str, float]:
         with warnings.catch_warnings():
-            # what does not converge, or has a class without examples, is worth what its loss says
+            # a model that does not converge, or lacks a class, is judged by its loss
             warnings.simplefilter("ignore")
             started = time.process_time()
             losses = []

@@ -8,7 +8,8 @@ Lanczos' filter, as MAML's code does.
 
 References
 ----------
-Vinyals et al. 2016, arXiv:1606.04080; Ravi & Larochelle 2017, Optimization as a model for few-shot learning, ICLR (the split).
+Vinyals et al. 2016, arXiv:1606.04080; Ravi & Larochelle 2017, Optimization as a model for few-shot
+learning, ICLR (the split).
 """
 
 from __future__ import annotations

@@ -62,7 +62,7 @@ class OmniglotOptions:
         "vinyals" or "maml".
     way, shot : int
     query : int
-        Queries per class at test; 0 for what the protocol says: 5 (vinyals) or `shot` (maml).
+        Queries per class at test; 0 for the protocol's number: 5 (vinyals) or `shot` (maml).
     seed : int
         Fixes the test episodes.
     """

@@ -153,14 +153,14 @@ class SyntheticOptions:
         Standard deviation of Gaussian noise, in per cent of the standard deviation of the function
         over its domain. Optimisers see the noisy value; the score is the value without.
     categories : int
-        So many of the last dimensions are categorical, with `levels` values each.
+        How many of the last dimensions are categorical, with `levels` values each.
     levels : int
     fidelity_levels : int
         1 for full fidelity only; k for 3^-(k-1), ..., 1/3, 1. At share z a smooth function of the
         point, as large as the function's own spread, is added 1 - z times, and an evaluation takes
         z seconds.
     relatives : int
-        So many copies of the function, each moved by another step, are known at `N_KNOWN` points,
+        How many copies of the function, each moved by another step, are known at `N_KNOWN` points,
         for optimisers that learn from related problems. The steps are the meta-features: those of
         the problem itself are 0.
     seconds : int

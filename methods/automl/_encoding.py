@@ -20,7 +20,7 @@ __all__ = ["Codes", "Encoder", "Imputed", "OneHot", "class_codes"]
 
 
 class Encoder(Protocol):
-    """What turns rows into an array."""
+    """Turns rows into an array."""
 
     def fit(self, rows: pd.DataFrame) -> Any:
         """Learn from the training rows."""

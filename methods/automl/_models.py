@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
 __all__ = ["ModelAdapter", "Stopwatch", "all_classes", "grow"]
 
-# of the budget; the rest is for what cannot be foreseen
+# of the budget; the rest is a reserve
 USABLE_SHARE = 0.9
 
 
 class Stopwatch:
-    """Seconds left of a budget, of which a tenth is kept in hand."""
+    """Seconds left of a budget, of which a tenth is kept in reserve."""
 
     def __init__(self, seconds: float) -> None:
         self.end = time.monotonic() + USABLE_SHARE * seconds

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["HistGradientBoosting"]
 
-# bins of a column in scikit-learn
+# bins per column in scikit-learn
 MAX_CATEGORIES = 255
 
 

@@ -55,6 +55,6 @@ class LinearModel(ModelAdapter):
         if y.min() == y.max():
             return DummyClassifier().fit(x, y)
         with warnings.catch_warnings():
-            # what has not converged is worth what its score says
+            # a model that has not converged is judged by its score
             warnings.simplefilter("ignore")
             return LogisticRegression(C=1 / self.penalty, max_iter=self.max_iterations).fit(x, y)

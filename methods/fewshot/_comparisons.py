@@ -88,7 +88,7 @@ class Relation(EpisodicNetwork):
             *_block(n, n, padding=1, pool=False),
         )
         # a convolution of class and query one upon the other is the sum of a convolution of each:
-        # computed once an image instead of once a pair
+        # computed once per image instead of once per pair
         self.of_class = nn.Conv2d(n, n, 3, padding=1)
         self.of_query = nn.Conv2d(n, n, 3, padding=1, bias=False)
         height, width = (((side - 2) // 2 - 2) // 2 for side in input_shape[1:])

@@ -55,7 +55,7 @@ def validation_queries(task: TaskInfo) -> int:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EpisodeShape:
-    """Shape of the training episodes; `n_query` is a class, `n_tasks` an iteration."""
+    """Shape of the training episodes; `n_query` is per class, `n_tasks` per iteration."""
 
     n_way: int
     k_shot: int

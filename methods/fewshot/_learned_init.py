@@ -164,7 +164,7 @@ class LearnedInitialisation(InitialisationAdapter):
         self._rates: list[Tensor] = [p.to(self.context.device) for p in self.initial_rates(generator)]
 
     def initial_rates(self, generator: Generator) -> list[Tensor]:
-        """Return learnt rates, one an element of the parameters; none by default.
+        """Return learnt rates, one per element of the parameters; none by default.
 
         Called once `_params` are set.
         """

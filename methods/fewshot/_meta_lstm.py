@@ -3,7 +3,8 @@
 Shape glossary::
 
     n_tasks, n_params   tasks side by side, parameters of one learner
-    n                   coordinates: n_tasks * n_params, each with a state of its own, all with the same weights
+    n                   coordinates: n_tasks * n_params, each with a state of its own, all with
+                        the same weights
     n_hidden            units of the first, ordinary LSTM
 
 Coordinates are the last dimension, so that every gate is one contiguous block. `nn.LSTM` and
@@ -128,7 +129,7 @@ class MetaLearner(nn.Module):
         The learner.
     n_steps, n_hidden : int
     input_gate : float
-        What the input gate, a rate of learning, is at the start.
+        Initial value of the input gate, a rate of learning.
     forget_bias : float
     generator : torch.Generator
     """

@@ -15,7 +15,7 @@ __all__ = ["NetworkState"]
 class NetworkState:
     """What was learnt is the `state_dict` of `_network`.
 
-    Stands before `FewShotAdapter` among the bases.
+    It must come before `FewShotAdapter` among the bases.
     """
 
     _network: nn.Module

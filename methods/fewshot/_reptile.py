@@ -269,7 +269,8 @@ def inner_adam(
 
     Returns
     -------
-    list of tensors (n_tasks, ...), the losses (n_tasks,) of the last batch, and the moments (n_tasks, ...) after it
+    list of tensors (n_tasks, ...), the losses (n_tasks,) of the last batch, and the moments
+    (n_tasks, ...) after it
     """
     import torch
 

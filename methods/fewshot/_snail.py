@@ -3,7 +3,7 @@
 Shape glossary::
 
     T, S, Q     tasks side by side, support examples and queries of a task
-    n_in        channels that a block gets; it appends its own, so that channels grow from block to block
+    n_in        channels that a block gets; it appends its own, so channels grow from block to block
 
 Every query stands at the end of a sequence of its own: support, then that query. Since all is
 causal, what happens at the support does not depend on the query, and is computed once; a query then

@@ -26,7 +26,7 @@ MAX_RESIDENT_BYTES = 4 * 2**30
 
 @runtime_checkable
 class _Indexed(Protocol):
-    """A pool of images that can say which images per episode takes, without gathering them."""
+    """A pool of images that can say which images an episode takes, without gathering them."""
 
     images: np.ndarray[Any, Any]
     classes: np.ndarray[Any, Any]

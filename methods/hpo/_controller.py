@@ -48,7 +48,7 @@ class Episode:
     Parameters
     ----------
     levels : list of int
-        One a parameter, -1 for inactive ones.
+        One per parameter, -1 for inactive ones.
     log_probs : list of float
         Of each choice when it was made; 0 for inactive ones.
     """
@@ -81,7 +81,7 @@ class Controller:
         self.units = units
         total = sum(n_levels)
         self.offsets = [sum(n_levels[:i]) for i in range(len(n_levels) + 1)]
-        # row 0 stands for the beginning, row 1 + offset + level for a choice
+        # row 0 is the beginning, row 1 + offset + level for a choice
         self.embedding = weights(1 + total, units)
         self.input_weight, self.hidden_weight = weights(4 * units, units), weights(4 * units, units)
         self.bias, self.no_bias = weights(4 * units), torch.zeros(4 * units, dtype=dtype)
@@ -160,11 +160,11 @@ class ControllerSearch(HPOAdapter):
     learning_rate : float
         Of Adam.
     batch_size : int
-        Episodes an update.
+        Episodes per update.
     entropy : float
         Weight of the entropy bonus.
     baseline_decay : float
-        Of the moving average of rewards, a batch.
+        Of the moving average of rewards, per batch.
     units : int
         Of the LSTM and its embeddings.
     levels : int

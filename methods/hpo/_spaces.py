@@ -115,7 +115,7 @@ def to_unit(config: Configuration) -> NDArray[np.float64]:
 
 
 def _n_choices(parameter: Any) -> int | None:
-    """Return how many values per parameter has that is no number, or an integer on a linear scale.
+    """Return how many values a parameter has that is no number, or an integer on a linear scale.
 
     None for other numbers.
     """
