@@ -38,7 +38,7 @@ class GridSearch(HPOAdapter):
         paper="Bergstra & Bengio 2012, JMLR",
         url="https://www.jmlr.org/papers/v13/bergstra12a.html",
         year=2012,
-        differs="as many points a number as fit the budget; a random part of the grid where two are too many",
+        differs="as many points per number as fit the budget; a random part of the grid where two are too many",
         family="baseline",
         tasks=KINDS,
         devices=("cpu",),

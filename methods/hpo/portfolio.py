@@ -39,7 +39,7 @@ class Portfolio(HPOAdapter):
         paper="Wistuba, Schilling & Schmidt-Thieme 2015, DSAA",
         url="https://doi.org/10.1109/DSAA.2015.7344817",
         year=2015,
-        differs="losses scaled by best and median; lists begun anew once the best of each problem is in; then random search",
+        differs="losses scaled by best and median; a new list starts once the best of each problem is in; then random search",
         family="meta-learned",
         tasks=KINDS,
         devices=("cpu",),

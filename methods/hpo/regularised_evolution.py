@@ -48,7 +48,7 @@ class RegularisedEvolution(HPOAdapter):
         paper="Real, Aggarwal, Huang & Le 2019, AAAI",
         url="https://arxiv.org/abs/1802.01548",
         year=2019,
-        differs="a population of 20 and samples of 5; numbers are drawn anew from their range; failed evaluations do not enter",
+        differs="a population of 20 and samples of 5; numbers are drawn again from their range; failed evaluations do not enter",
         family="evolutionary",
         tasks=KINDS,
         devices=("cpu",),

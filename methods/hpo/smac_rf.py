@@ -44,7 +44,7 @@ class SMAC(HPOAdapter):
         url="https://doi.org/10.1007/978-3-642-25566-3_40",
         year=2011,
         differs=(
-            "SMAC3's own facade: a Sobol design of a quarter of the budget at first, log of the scaled loss, the forest trained anew "
+            "SMAC3's own facade: a Sobol design of a quarter of the budget at first, log of the scaled loss, the forest retrained "
             "after 8 suggestions, a fifth of them random; no intensification; failed evaluations are left out of the forest"
         ),
         family="bayesian",

@@ -16,8 +16,10 @@ def docstring_lines(text: str) -> set[int]:
     """Return the numbers of the lines of docstrings, those of attributes included."""
     found: set[int] = set()
     for node in ast.walk(ast.parse(text)):
-        for statement in getattr(node, "body", []) if not isinstance(node, ast.Lambda | ast.IfExp) else []:
-            if isinstance(statement, ast.Expr) and isinstance(value := statement.value, ast.Constant):
+        body = getattr(node, "body", [])
+        for statement in body if isinstance(body, list) else []:
+            value = getattr(statement, "value", None) if isinstance(statement, ast.Expr) else None
+            if isinstance(value, ast.Constant) and isinstance(value.value, str):
                 found |= set(range(value.lineno, (value.end_lineno or value.lineno) + 1))
     return found
 
