@@ -44,7 +44,10 @@ def is_writable(folder: Path) -> bool:
 
 
 def original_places(dataset: str) -> tuple[Path, Path]:
-    """Folders of a data set's original files: the user's, then the one for downloads if that cannot be written."""
+    """Folders of a data set's original files: the user's, then the one for downloads.
+
+    The second is used if the first is not writable.
+    """
     return data_dir() / dataset, cache_dir() / dataset / "downloads"
 
 

@@ -70,8 +70,7 @@ class _ConvolutionGradient(torch.autograd.Function):
 
 
 def blocks(x: Tensor, n_values: int, limit: int) -> Iterator[slice]:
-    """Yield slices of tasks, each with a number of values that fits into a core's second-level
-    cache.
+    """Yield slices of tasks whose values fit into a core's second-level cache.
 
     All at once on a GPU.
     """
