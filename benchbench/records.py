@@ -6,12 +6,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Self
 
-__all__ = ["DONE_OUTCOMES", "OUTCOMES", "Attempt", "CurvePoint", "RunRecord", "TrialOutcome"]
+__all__ = ["OUTCOMES", "Attempt", "CurvePoint", "RunRecord", "TrialOutcome"]
 
 OUTCOMES = ("ok", "failed", "timeout", "memory", "crashed", "declined", "infra")
 """`infra` (worker or host lost) is the only one that is retried by itself."""
-
-DONE_OUTCOMES = tuple(o for o in OUTCOMES if o != "infra")
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,8 +27,8 @@ from typing import Any
 from benchbench.cards import TRACKS, MethodCard
 from benchbench.contracts.loading import TaskLoader
 from benchbench.errors import BenchbenchError, BrokenPluginWarning, InputError, UnknownNameError
-from benchbench.parameters import fits
 from benchbench.provenance import code_hash
+from benchbench.validation import fits
 
 __all__ = [
     "BrokenPlugin",

@@ -7,13 +7,14 @@ import re
 import tomllib
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import MISSING, dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from benchbench.cards import TRACKS
 from benchbench.contracts.context import fit_limit_seconds
 from benchbench.errors import SuiteFileError, UnknownNameError, suggest
+from benchbench.validation import from_table
 
 __all__ = [
     "BEST_KNOWN",
@@ -193,29 +194,15 @@ def read_suite(path: Path) -> SuiteSpec:
         data = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise SuiteFileError(f"{path}: cannot be read as TOML: {error}") from error
-    reader = _Reader(path)
-    tasks = data.get("tasks", [])
-    presets = data.get("presets", {})
-    orderings = data.get("orderings", [])
-    if not isinstance(tasks, list) or not tasks:
-        raise SuiteFileError(f"{path}: a suite needs at least one [[tasks]] table")
-    if not isinstance(presets, dict) or not presets:
-        raise SuiteFileError(f"{path}: a suite needs at least one [presets.NAME] table")
-    if not isinstance(orderings, list):
-        raise SuiteFileError(f"{path}: orderings are [[orderings]] tables, got {orderings!r}")
-    built = {
-        **data,
-        "tasks": tuple(reader.build(TaskSpec, t, f"tasks[{i}]") for i, t in enumerate(tasks)),
-        "presets": {n: reader.build(PresetSpec, p, f"presets.{n}") for n, p in presets.items()},
-        "orderings": tuple(reader.build(OrderingSpec, o, f"orderings[{i}]") for i, o in enumerate(orderings)),
-        "scores": reader.build(ScoreSpec, data.get("scores", {}), "scores"),
-    }
-    suite: SuiteSpec = reader.build(SuiteSpec, built, "")
+    suite = from_table(SuiteSpec, data, str(path), SuiteFileError)
     _check(suite, path)
     return suite
 
 
 def _check(suite: SuiteSpec, path: Path) -> None:
+    for key, heading in (("tasks", "[[tasks]]"), ("presets", "[presets.NAME]")):
+        if not getattr(suite, key):
+            raise SuiteFileError(f"{path}: a suite needs at least one table {heading}")
     names = [t.name for t in suite.tasks]
     twice = sorted({n for n in names if names.count(n) > 1})
     if twice:
@@ -258,54 +245,3 @@ def _check_ordering(ordering: OrderingSpec, tasks: list[str], place: str) -> Non
     for name in ordering.tasks:
         if name not in tasks:
             raise SuiteFileError(f"{place}: unknown task {name!r}{suggest(name, tasks)}")
-
-
-_KINDS: dict[str, tuple[type, ...]] = {
-    "str": (str,),
-    "int": (int,),
-    "bool": (bool,),
-    "float": (int, float),
-    "int | None": (int,),
-    "float | None": (int, float),
-    "Mapping[str, Any]": (dict,),
-    "tuple[str, ...]": (list,),
-    "tuple[int, ...]": (list,),
-}
-_ITEMS: dict[str, type] = {"tuple[str, ...]": str, "tuple[int, ...]": int}
-
-
-class _Reader:
-    """Builds dataclasses of TOML tables, with errors that name the file and the table."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def build(self, cls: type[Any], table: Any, where: str) -> Any:
-        place = f"{self.path}: [{where}]" if where else str(self.path)
-        if not isinstance(table, dict):
-            raise SuiteFileError(f"{place}: expected a table, got {type(table).__name__}")
-        known = {f.name: f for f in fields(cls)}
-        for key in table:
-            if key not in known:
-                raise SuiteFileError(f"{place}: unknown key {key!r}{suggest(key, known)}")
-        values = {}
-        for name, item in known.items():
-            if name in table:
-                values[name] = self._value(table[name], str(item.type), f"{place}: {name}")
-            elif item.default is MISSING and item.default_factory is MISSING:
-                raise SuiteFileError(f"{place}: {name!r} is missing")
-        return cls(**values)
-
-    def _value(self, value: Any, kind: str, place: str) -> Any:
-        allowed = _KINDS.get(kind)
-        if allowed is None:
-            return value
-        is_allowed: bool = isinstance(value, allowed)
-        if not is_allowed or (isinstance(value, bool) and bool not in allowed):
-            raise SuiteFileError(f"{place}: expected {kind.removesuffix(' | None')}, got {value!r}")
-        item = _ITEMS.get(kind)
-        if item is not None:
-            if not all(isinstance(v, item) and not isinstance(v, bool) for v in value):
-                raise SuiteFileError(f"{place}: expected a list of {item.__name__}, got {value!r}")
-            return tuple(value)
-        return float(value) if "float" in kind else value

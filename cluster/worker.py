@@ -19,7 +19,8 @@ from benchbench.spec import content_hash
 __all__ = ["PROGRESS_TOPIC", "abort", "facts", "prepare", "run_batch", "worker_hash"]
 
 
-# of Dask's events: one for all runs, since the scheduler keeps the last events of each topic for good
+# of Dask's events: one for all runs, since the scheduler keeps the last events of each topic for
+# good
 PROGRESS_TOPIC = "benchbench-progress"
 
 
@@ -29,9 +30,9 @@ def run_batch(requests: list[dict[str, Any]], run: str) -> list[TrialOutcome]:
     Parameters
     ----------
     requests : list of dict
-        As of `supervisor.execute`, and with `trial_id`.
+        As for `supervisor.execute`, with `trial_id`.
     run : str
-        Named in what is said of their progress, so that another client's is told from one's own.
+        Part of their progress events, so that clients can distinguish their own.
     """
     host, hardware = _here()
     return [
@@ -60,9 +61,10 @@ def _here() -> tuple[str, str]:
 
 @functools.lru_cache(maxsize=1)
 def worker_hash() -> str:
-    """Hash of the code that runs trials, but for the methods: the harness, and execution around it.
+    """Hash of the code that runs trials, except the methods: the harness, and execution around it.
 
-    A worker keeps what it was when its first client came, as it keeps the modules that it then imported.
+    A worker keeps what it was when its first client came, as it keeps the modules that it then
+    imported.
     """
     around = (
         "execution",
@@ -84,7 +86,7 @@ def facts(methods: list[str], track: str) -> dict[str, Any]:
     from benchbench.protocols.base import get_protocol
     from benchbench.registry import get_method
 
-    # the client has said it, and is told below of the methods that it needs
+    # the client has said it, and learns below about the methods that it needs
     warnings.simplefilter("ignore", BrokenPluginWarning)
     hashes: dict[str, str] = {}
     for name in methods:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import streamlit as st
 
-from benchbench.dashboard import shell, state, tables
+from benchbench.dashboard import markup, queries, shell, state
 from benchbench.dashboard.pages import about, compare, curves, leaderboard, method, runs, task, tradeoff
 from benchbench.errors import BenchbenchError
-from benchbench.results import browse
 
 __all__ = ["main"]
 
@@ -38,12 +37,12 @@ def main() -> None:
     pages = [st.Page(show, title=title, url_path=path, default=i == 0) for i, (show, title, path) in enumerate(PAGES)]
     pages.append(st.Page(about.page, title="About the numbers", url_path="about"))
     chosen = st.navigation(pages, position="top")
-    st.html(tables.CSS)
+    st.html(markup.CSS)
     if chosen == pages[-1]:
         chosen.run()
         return
     source = shell.open_source()
-    trouble = browse.trouble_with(source.store)
+    trouble = queries.trouble_with(source.store)
     shell.watch(source.state, shell.kind_of(trouble))
     if trouble is not None:
         shell.show_trouble(trouble)
@@ -52,6 +51,6 @@ def main() -> None:
         chosen.run()
     except BenchbenchError as error:
         # it was there a moment ago: a writer that holds it for long, or a file that was exchanged
-        found = browse.trouble_with(source.store) or browse.Trouble(kind="unreadable", message=str(error))
+        found = queries.trouble_with(source.store) or queries.Trouble(kind="unreadable", message=str(error))
         shell.show_trouble(found)
         shell.watch(source.state, found.kind)

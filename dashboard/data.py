@@ -9,19 +9,18 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from benchbench.cards import MethodCard
+from benchbench.dashboard import queries
 from benchbench.errors import UnknownNameError
-from benchbench.results import browse
-from benchbench.results.boards import board_cells, score_grid, suite_facts
-from benchbench.results.filters import card_tags
+from benchbench.reports.filters import card_tags
 from benchbench.results.importers.suites import find_any_suite
-from benchbench.results.standings import impute_as_board
-from benchbench.stats.board import Board, Cell, leaderboard
-from benchbench.stats.imputation import Imputed
+from benchbench.results.load import counted_trials, suite_facts
+from benchbench.stats.leaderboard import Leaderboard, make_leaderboard
 from benchbench.suite_files import ScoreSpec, SuiteSpec, TaskSpec
 
 if TYPE_CHECKING:
     from benchbench.results.store import Store
-    from benchbench.stats.grid import ScoreGrid
+    from benchbench.stats.table import ScoreTable
+    from benchbench.stats.trials import Cell, CountedTrials
 
 __all__ = [
     "BoardData",
@@ -95,27 +94,45 @@ class SuiteData:
 
     spec: SuiteSpec
     is_known: bool
-    cells: list[Cell]
-    older: list[str]
+    trials: CountedTrials
+
+    @property
+    def cells(self) -> tuple[Cell, ...]:
+        """Methods on tasks that there are results of, under whatever conditions."""
+        return self.trials.cells
 
     @cached_property
     def conditions(self) -> list[tuple[str, str, int]]:
         """Presets, devices and threads there are results of, those with the newest first."""
         newest: dict[tuple[str, str, int], float] = {}
         for c in self.cells:
-            key = (c.group.preset, c.group.device, c.group.threads)
+            key = (c.conditions.preset, c.conditions.device, c.conditions.threads)
             newest[key] = max(newest.get(key, 0.0), c.newest)
         return sorted(newest, key=lambda k: -newest[k])
 
 
 @dataclass(frozen=True, kw_only=True)
 class BoardData:
-    """A board with all its methods, its trials unit by unit, and where they come from."""
+    """A leaderboard with all its methods, and where its trials come from."""
 
     suite: SuiteData
-    board: Board
-    grid: ScoreGrid
-    sources: Mapping[tuple[str, str], browse.Provenance]
+    board: Leaderboard
+    sources: Mapping[tuple[str, str], queries.Provenance]
+
+    @property
+    def table(self) -> ScoreTable:
+        """The scores as measured, unit by unit; nothing imputed."""
+        return self.board.measured
+
+    @property
+    def methods(self) -> list[str]:
+        """Labels of the methods, by rank."""
+        return self.board.methods
+
+    @property
+    def tasks(self) -> list[str]:
+        """Tasks with results, in the suite's order."""
+        return list(self.board.measured.tasks)
 
     @cached_property
     def keys(self) -> dict[str, tuple[str, str]]:
@@ -127,15 +144,15 @@ class BoardData:
         """Labels of transductive methods."""
         return frozenset(r.label for r in self.board.rows if r.transductive)
 
-    @cached_property
+    @property
     def metrics(self) -> dict[str, str]:
         """Metric of each task."""
-        return {r.task: r.metric for r in reversed(self.board.rows) if r.task is not None and r.metric}
+        return self.board.metrics
 
     def labels(self, filters: Filters, known: Mapping[str, MethodCard]) -> list[str]:
         """Return the labels of the methods that pass, in the board's order."""
         found = []
-        for label in self.grid.methods:
+        for label in self.methods:
             key = self.keys[label]
             source = self.sources.get(key)
             card = known.get(key[0])
@@ -150,12 +167,22 @@ class BoardData:
             found.append(label)
         return found
 
-    def imputed(self, labels: Sequence[str] | None = None, tasks: Sequence[str] = ()) -> Imputed:
-        """Return the grid of those methods and tasks with failures imputed as on the board, and with the board's own values."""
-        chosen = [t for t in self.grid.tasks if t in tasks] if tasks else None
-        everything = labels is not None and len(labels) == len(self.grid.methods)
-        grid = self.grid.select(methods=None if everything else labels, tasks=chosen)
-        return impute_as_board(grid, self.board)
+    def part(self, labels: Sequence[str], tasks: Sequence[str] = ()) -> Leaderboard:
+        """Return the leaderboard of some methods and tasks (all if empty), ranked among themselves.
+
+        Failures count as on the whole leaderboard: what is imputed does not depend on who is shown.
+        """
+        board, shown = self.board, set(labels)
+        if shown >= set(self.methods) and not set(self.tasks) - set(tasks or self.tasks):
+            return board
+        return make_leaderboard(
+            self.suite.trials,
+            board.suite,
+            conditions=board.conditions,
+            tasks=tasks,
+            imputation=board.imputation,
+            keep=lambda cell: cell.label in shown and board.fingerprints.get(cell.task) == cell.fingerprint,
+        )
 
 
 def load_suite(store: Store, name: str) -> SuiteData:
@@ -165,9 +192,9 @@ def load_suite(store: Store, name: str) -> SuiteData:
     ------
     BenchbenchError
     """
-    cells, older = board_cells(store, name)
-    spec, is_known = spec_of(store, name, cells)
-    return SuiteData(spec=spec, is_known=is_known, cells=cells, older=older)
+    trials = counted_trials(store, name)
+    spec, is_known = spec_of(store, name, trials.cells)
+    return SuiteData(spec=spec, is_known=is_known, trials=trials)
 
 
 def spec_of(store: Store, name: str, cells: Sequence[Cell]) -> tuple[SuiteSpec, bool]:
@@ -178,7 +205,7 @@ def spec_of(store: Store, name: str, cells: Sequence[Cell]) -> tuple[SuiteSpec, 
         newest = max(cells, key=lambda c: c.newest, default=None)
         spec = SuiteSpec(
             name=name,
-            version=newest.group.suite_version if newest is not None else "",
+            version=newest.conditions.suite_version if newest is not None else "",
             track="",
             title=name,
             presets={},
@@ -195,14 +222,15 @@ def load_board(store: Store, suite: SuiteData, choice: Choice) -> BoardData:
     ------
     BenchbenchError
     """
-    board = leaderboard(
-        suite.cells,
+    board = make_leaderboard(
+        suite.trials,
         suite_facts(suite.spec),
         preset=choice.preset or None,
         device=choice.device or None,
         threads=choice.threads or None,
         imputation=choice.imputation,
     )
-    board.left_out = [*board.left_out, *suite.older]
-    sources = browse.provenance(store, suite.spec.name, board.group) if board.group is not None else {}
-    return BoardData(suite=suite, board=board, grid=score_grid(store, suite.spec.name, board), sources=sources)
+    sources = {}
+    if board.conditions is not None:
+        sources = queries.provenance(store, suite.spec.name, board.conditions)
+    return BoardData(suite=suite, board=board, sources=sources)

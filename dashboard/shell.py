@@ -9,18 +9,17 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
-from benchbench.dashboard import data, state, tables
+from benchbench.dashboard import data, markup, queries, state
 from benchbench.dashboard.data import BoardData, Choice, Filters, SuiteData
 from benchbench.dashboard.views import common
 from benchbench.paths import default_db
-from benchbench.results import browse
-from benchbench.results.exporters.text import as_csv
-from benchbench.results.filters import card_tags
-from benchbench.stats.board import IMPUTATIONS
+from benchbench.reports.filters import card_tags
+from benchbench.reports.text import as_csv
+from benchbench.stats.imputation import POLICIES
 from benchbench.stats.labels import plural
 
 if TYPE_CHECKING:
-    from benchbench.results.browse import SuiteOverview, Trouble
+    from benchbench.dashboard.queries import SuiteOverview, Trouble
     from benchbench.results.store import Store
 
 __all__ = [
@@ -54,30 +53,30 @@ class Source:
     """The store, and the state that everything kept of it belongs to."""
 
     store: Store
-    state: browse.State
+    state: queries.State
 
 
 def open_source() -> Source:
     """Return the store that `bench dashboard` was started for."""
     store = data.open_store(os.environ.get("BENCHBENCH_DB") or default_db())
-    return Source(store, browse.state_of(store))
+    return Source(store, queries.state_of(store))
 
 
 # the leading underscore keeps Streamlit from hashing the store; what is kept belongs to a path and its state
 @st.cache_resource(max_entries=KEPT, show_spinner="Reading results …")
-def _overviews(_store: Store, state_: browse.State) -> list[SuiteOverview]:
+def _overviews(_store: Store, state_: queries.State) -> list[SuiteOverview]:
     del state_
-    return browse.suite_overviews(_store)
+    return queries.suite_overviews(_store)
 
 
 @st.cache_resource(max_entries=KEPT, show_spinner="Reading results …")
-def _suite(_store: Store, state_: browse.State, name: str) -> SuiteData:
+def _suite(_store: Store, state_: queries.State, name: str) -> SuiteData:
     del state_
     return data.load_suite(_store, name)
 
 
 @st.cache_resource(max_entries=KEPT, show_spinner="Computing the board …")
-def _board(_store: Store, state_: browse.State, name: str, choice: Choice) -> BoardData:
+def _board(_store: Store, state_: queries.State, name: str, choice: Choice) -> BoardData:
     return data.load_board(_store, _suite(_store, state_, name), choice)
 
 
@@ -169,7 +168,7 @@ def choose_board(page: str, source: Source, suite: SuiteData, *, imputation: boo
                 page,
                 "impute",
                 "What stands for failures",
-                list(IMPUTATIONS),
+                list(POLICIES),
                 labels=common.IMPUTATION_LABELS,
                 kind="buttons",
                 help="What a trial that failed, crashed or hit a limit counts as. Declined trials are never imputed.",
@@ -208,14 +207,14 @@ def choose_filters(page: str, board: BoardData) -> Filters:
                 labels={"": "any"},
                 help="Methods of which every counted trial ran on it",
             )
-        methods = state.several(page, "method", "Methods", list(board.grid.methods))
-        tasks = state.several(page, "task", "Tasks", list(board.grid.tasks))
+        methods = state.several(page, "method", "Methods", board.methods)
+        tasks = state.several(page, "task", "Tasks", board.tasks)
     return Filters(methods=methods, tasks=tasks, tags=chosen, kind=kind, hardware=hardware)
 
 
-def show(table: tables.Table) -> None:
+def show(table: markup.Table) -> None:
     """Put a table on the page."""
-    st.html(tables.render(table))
+    st.html(markup.render(table))
 
 
 def figure(drawn: Any, text: str, key: str) -> None:
@@ -312,11 +311,11 @@ def show_trouble(trouble: Trouble) -> None:
 
 
 @st.fragment(run_every=REFRESH_SECONDS)
-def watch(seen: browse.State, trouble: str) -> None:
+def watch(seen: queries.State, trouble: str) -> None:
     """Look every few seconds if anything was recorded since, or the trouble has passed, and show the page anew if so."""
     source = open_source()
     # a lock that is let go changes no file
-    if source.state != seen or (trouble and kind_of(browse.trouble_with(source.store)) != trouble):
+    if source.state != seen or (trouble and kind_of(queries.trouble_with(source.store)) != trouble):
         state.rerun()
 
 

@@ -16,12 +16,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchbench.errors import InputError, StoreError
+from benchbench.locking import LockTimeout, exclusive, shared
 from benchbench.paths import DEFAULT_DB, nearest_above
 from benchbench.records import Attempt, RunRecord
-from benchbench.results import fold, landing, locks
+from benchbench.results import ingest, landing
 from benchbench.results.landing import VERSION
 from benchbench.results.migrations import check_version, migrate, version_of
-from benchbench.results.queries import Readable
+from benchbench.results.reader import Readable
 
 if TYPE_CHECKING:
     import duckdb
@@ -175,7 +176,7 @@ class Store(Readable):
         return report
 
     def _fold(self, con: duckdb.DuckDBPyConnection, batch: Sequence[landing.Landed], report: IngestReport) -> None:
-        staged = fold.stage(con, batch)
+        staged = ingest.stage(con, batch)
         report.n_newer += len(staged.newer)
         if staged.newer:
             log.warning(
@@ -188,9 +189,9 @@ class Store(Readable):
             log.warning("set aside a damaged result file as %s: %s", aside, reason)
         if not staged.read:
             return
-        n_fresh = fold.select_fresh(con)
+        n_fresh = ingest.select_fresh(con)
         con.execute("BEGIN")
-        fold.fold_in(con, "store")
+        ingest.fold_in(con, "store")
         con.execute("COMMIT")
         # only now: had we died before, the next ingest would find them again and ignore what it knows
         for one in staged.read:
@@ -213,7 +214,7 @@ class Store(Readable):
     def _attached(self, wait_seconds: float) -> Iterator[duckdb.DuckDBPyConnection]:
         deadline = time.monotonic() + wait_seconds
         try:
-            with locks.exclusive(self.landing, wait_seconds):
+            with exclusive(self.landing, wait_seconds):
                 if not self.path.exists():
                     self._create()
                 con = connect()
@@ -223,7 +224,7 @@ class Store(Readable):
                     yield con
                 finally:
                     con.close()
-        except locks.LockTimeout:
+        except LockTimeout:
             raise StoreInUse(self.path, wait_seconds) from None
         except OSError as error:
             raise StoreError(f"cannot use {self.path}: {error.strerror or error}") from error
@@ -233,8 +234,8 @@ class Store(Readable):
         part = self.path.with_name(f".{self.path.name}.{uuid.uuid4().hex[:8]}.part")
         con = connect()
         try:
-            con.execute(f"ATTACH {fold.quoted(str(part.absolute()))} AS store (TYPE duckdb)")
-            fold.create_tables(con, "store")
+            con.execute(f"ATTACH {ingest.quoted(str(part.absolute()))} AS store (TYPE duckdb)")
+            ingest.create_tables(con, "store")
         finally:
             con.close()
         part.rename(self.path)
@@ -257,12 +258,12 @@ class Store(Readable):
         con = connect()
         try:
             # first what has landed, then the file: whatever is folded in between is then seen twice rather than never
-            staged = fold.stage(con, landed)
+            staged = ingest.stage(con, landed)
             for path, reason in staged.bad.items():
                 log.warning("left out a damaged result file, %s: %s", path, reason)
             if staged.newer:
                 log.warning("left out %d result files of a newer benchbench in %s", len(staged.newer), self.landing)
-            with locks.shared(self.landing, self.wait_seconds):
+            with shared(self.landing, self.wait_seconds):
                 try:
                     self._attach_read_only(con)
                     make_views(con, bool(staged.read))
@@ -270,7 +271,7 @@ class Store(Readable):
                 finally:
                     # before the lock goes: an open file shuts out writers
                     con.close()
-        except locks.LockTimeout:
+        except LockTimeout:
             raise StoreInUse(self.path, self.wait_seconds) from None
         finally:
             con.close()
@@ -278,7 +279,7 @@ class Store(Readable):
     def _attach_read_only(self, con: duckdb.DuckDBPyConnection) -> None:
         if not self.path.is_file():
             con.execute("ATTACH ':memory:' AS store")
-            fold.create_tables(con, "store")
+            ingest.create_tables(con, "store")
             return
         attach(con, self.path, read_only=True, deadline=time.monotonic() + self.wait_seconds)
         check_version(con, self.path)
@@ -365,7 +366,7 @@ def attach(con: duckdb.DuckDBPyConnection, path: Path, *, read_only: bool, deadl
     mode = "TYPE duckdb, READ_ONLY" if read_only else "TYPE duckdb"
     while True:
         try:
-            con.execute(f"ATTACH {fold.quoted(str(path.absolute()))} AS store ({mode})")
+            con.execute(f"ATTACH {ingest.quoted(str(path.absolute()))} AS store ({mode})")
             return
         except duckdb.Error as error:
             text = str(error).splitlines()[0]
@@ -383,11 +384,11 @@ def attach(con: duckdb.DuckDBPyConnection, path: Path, *, read_only: bool, deadl
 def make_views(con: duckdb.DuckDBPyConnection, has_landed: bool) -> None:
     """Make one view a table: what the file holds, and what has landed but is not folded in."""
     if has_landed:
-        fold.select_fresh(con)
+        ingest.select_fresh(con)
         con.execute("CREATE SCHEMA landed")
-        fold.create_tables(con, "memory.landed")
-        fold.fold_in(con, "memory.landed")
-    for table in fold.BASE_TABLES:
+        ingest.create_tables(con, "memory.landed")
+        ingest.fold_in(con, "memory.landed")
+    for table in ingest.BASE_TABLES:
         query = f"SELECT * FROM store.main.{table}"
         if has_landed:
             union = "UNION" if table in ("tasks", "methods", "environments") else "UNION ALL"

@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-MAPPED = ("cluster", "dashboard", "methods", "results", "suites")
+MAPPED = ("cluster", "dashboard", "methods", "reports", "results", "suites")
 
 
 def main() -> int:

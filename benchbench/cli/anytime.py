@@ -21,14 +21,14 @@ from benchbench.cli.common import (
     split_list,
 )
 from benchbench.cli.leaderboard import make_board, no_results
-from benchbench.cli.tables import markdown_table, print_lines, print_that_fits
+from benchbench.cli.terminal import markdown_table, print_lines, print_that_fits
 from benchbench.errors import InputError
 
 if TYPE_CHECKING:
-    from benchbench.results.queries import Readable
+    from benchbench.results.reader import Readable
     from benchbench.stats.anytime import AnytimeRow, AnytimeTable
-    from benchbench.stats.board import Board
     from benchbench.stats.intervals import Estimate
+    from benchbench.stats.leaderboard import Leaderboard
     from benchbench.suite_files import SuiteSpec
 
 __all__ = ["anytime", "make_anytime"]
@@ -89,7 +89,7 @@ def anytime(
     _print(spec, board, found, is_markdown=format_ == "md")
 
 
-def make_anytime(spec: SuiteSpec, store: Readable, board: Board, target: float = 0.1) -> AnytimeTable:
+def make_anytime(spec: SuiteSpec, store: Readable, board: Leaderboard, target: float = 0.1) -> AnytimeTable:
     """Return the any-time comparison of a board's trials.
 
     Raises
@@ -98,13 +98,13 @@ def make_anytime(spec: SuiteSpec, store: Readable, board: Board, target: float =
         If the suite is of another track, its problems have no frozen ends, or nothing can be compared.
     """
     from benchbench.protocols.base import tracks_where
-    from benchbench.results.boards import incumbents
+    from benchbench.results.load_curves import incumbents
     from benchbench.stats.anytime import anytime_table
 
     if spec.track not in (possible := tracks_where(lambda protocol: protocol.CURVES_OF_INCUMBENTS)):
         known = ", ".join(map(repr, possible))
         raise InputError(f"suite {spec.name!r} is of track {spec.track!r}; any-time regret is of track {known}")
-    if board.group is None:
+    if board.conditions is None:
         raise no_results(spec, board)
     anchors = {
         t.name: (-t.reference_score, -t.baseline_score)
@@ -122,10 +122,10 @@ def make_anytime(spec: SuiteSpec, store: Readable, board: Board, target: float =
         raise InputError(f"nothing to compare in suite {spec.name!r}: {error}") from error
 
 
-def _print(spec: SuiteSpec, board: Board, found: AnytimeTable, *, is_markdown: bool) -> None:
+def _print(spec: SuiteSpec, board: Leaderboard, found: AnytimeTable, *, is_markdown: bool) -> None:
     rows = [_cells(i, row) for i, row in enumerate(found.rows, 1)]
     right = [i for i, name in enumerate(HEADERS) if name != "method"]
-    group = board.group
+    group = board.conditions
     head = f"{spec.title} (suite {spec.name} {spec.version}"
     if group is not None:
         head += f", protocol {group.protocol_version}, preset {group.preset}, {group.threads} thread{'s' * (group.threads != 1)}"

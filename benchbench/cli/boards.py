@@ -6,20 +6,20 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from benchbench.cli.tables import print_lines, print_that_fits
+from benchbench.cli.terminal import print_lines, print_that_fits
 
 if TYPE_CHECKING:
-    from benchbench.results.exporters.sheets import Report, Sheet
+    from benchbench.reports.report import Report, Sheet
 
-__all__ = ["FORMATS", "write_reports"]
+__all__ = ["FORMATS", "print_sheet", "write_reports"]
 
 FORMATS = ("table", "json", "csv", "md", "latex", "html")
 
 
 def write_reports(reports: Sequence[Report], format_: str) -> None:
     """Write reports to standard output, one after the other; JSON and CSV hold the records of all of them."""
-    from benchbench.results.exporters import text
-    from benchbench.results.exporters.html import as_html
+    from benchbench.reports import text
+    from benchbench.reports.html import as_html
 
     if format_ in ("json", "csv"):
         records = [record for report in reports for record in report.records]
@@ -38,11 +38,13 @@ def write_reports(reports: Sequence[Report], format_: str) -> None:
 
 def _print(report: Report) -> None:
     sys.stdout.write(f"{report.title}\n{report.line}\n")
+    if report.verdict:
+        print_lines([report.verdict], mark="")
     if report.splits:
         sys.stdout.write(f"{report.splits}\n")
     for sheet in report.sheets:
         sys.stdout.write(f"\n{sheet.title}\n")
-        _print_sheet(sheet)
+        print_sheet(sheet)
     lines = report.lines()
     sys.stdout.write("\n")
     print_lines([*lines, *_imputation(report)])
@@ -54,12 +56,13 @@ def _imputation(report: Report) -> list[str]:
     return ["; ".join(found)] if found else []
 
 
-def _print_sheet(sheet: Sheet) -> None:
+def print_sheet(sheet: Sheet, formats: str = "csv") -> None:
+    """Print a sheet in the width of the terminal; `formats` names the format that has every column."""
     order = sorted((c for c in sheet.columns if c.expendable), key=lambda c: c.expendable)
     print_that_fits(
         [c.title for c in sheet.columns],
         sheet.cells(),
         right={i for i, c in enumerate(sheet.columns) if c.is_number},
         expendable=[c.title for c in order],
-        formats="csv",
+        formats=formats,
     )

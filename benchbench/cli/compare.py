@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from benchbench.cli.common import CONDITIONS, FormatOption, check_format, print_json
-from benchbench.cli.tables import print_lines, print_that_fits
+from benchbench.cli.terminal import print_lines, print_that_fits
 from benchbench.errors import GateFailed, InputError
 from benchbench.stats.labels import plural
 
 if TYPE_CHECKING:
-    from benchbench.stats.compare import Verdict
+    from benchbench.stats.regression import Verdict
 
 __all__ = ["compare"]
 
@@ -40,10 +40,10 @@ def compare(
     format_: FormatOption = "table",
 ) -> None:
     """Compare two sets of results, paired over episodes (or seeds), with a margin and a test."""
-    from benchbench.results.boards import compare_sides
-    from benchbench.results.exchange import open_results
-    from benchbench.stats.compare import COMPARED
-    from benchbench.stats.compare import compare as judge
+    from benchbench.results.load_units import compare_sides
+    from benchbench.results.transfer import open_results
+    from benchbench.stats.regression import COMPARED
+    from benchbench.stats.regression import compare as judge
 
     check_format(format_)
     sides = [compare_sides(open_results(path), suite) for path in (base, head)]

@@ -22,14 +22,16 @@ from benchbench.cli.common import (
     db_path,
     split_list,
 )
-from benchbench.cli.tables import print_lines
+from benchbench.cli.terminal import print_lines
 from benchbench.errors import InputError, UnknownNameError
-from benchbench.results.exporters.reports import TITLES, generated_tasks, splits_line
+from benchbench.reports.leaderboard import generated_tasks, splits_line
+from benchbench.stats.statistics import STATISTICS
 
 if TYPE_CHECKING:
-    from benchbench.results.exporters.sheets import Report
-    from benchbench.results.queries import Readable
-    from benchbench.stats.board import Board, Cell
+    from benchbench.reports.report import Report
+    from benchbench.results.reader import Readable
+    from benchbench.stats.leaderboard import Leaderboard
+    from benchbench.stats.trials import Cell
     from benchbench.suite_files import SuiteSpec
 
 __all__ = [
@@ -47,7 +49,7 @@ BY = ("dataset", "suite", "track")
 
 def leaderboard(
     suite: Annotated[str, typer.Option("--suite", help="Suite, several with commas between, a .toml file, or all.")],
-    stat: Annotated[str, typer.Option("--stat", help=f"{', '.join(TITLES)}.")] = "rank",
+    stat: Annotated[str, typer.Option("--stat", help=f"{', '.join(STATISTICS)}.")] = "rank",
     by: Annotated[
         str | None,
         typer.Option("--by", help="dataset: a table a task; suite: one of all tasks; track: one a track, over suites."),
@@ -66,8 +68,8 @@ def leaderboard(
     from benchbench.results.store import Store
 
     check_format(format_, FORMATS)
-    if stat not in TITLES:
-        raise UnknownNameError("statistic", stat, TITLES)
+    if stat not in STATISTICS:
+        raise UnknownNameError("statistic", stat, STATISTICS)
     if by is not None and by not in BY:
         raise UnknownNameError("--by", by, BY)
     store = Store(db_path(db))
@@ -97,7 +99,7 @@ def leaderboard(
     if format_ not in ("json", "csv"):
         for spec, board in empty:
             _print_empty(spec, board)
-    found = _reports(store, boards, stat, by)
+    found = _reports(boards, stat, by)
     if found or format_ in ("json", "csv"):
         write_reports(found, format_)
 
@@ -110,7 +112,7 @@ def show_leaderboard(
     if not board.rows and format_ not in ("json", "csv"):
         _print_empty(suite, board)
         return
-    write_reports(_reports(store, [(suite, board)], "rank", None), format_)
+    write_reports(_reports([(suite, board)], "rank", None), format_)
 
 
 def find_suites(text: str, store: Readable) -> list[SuiteSpec]:
@@ -160,7 +162,7 @@ def make_board(
     methods: list[str] | None = None,
     impute: str = "baseline",
     filters: Sequence[str] = (),
-) -> Board:
+) -> Leaderboard:
     """Return the board of a suite that the options choose; every command that shows results compares what it holds.
 
     Raises
@@ -170,18 +172,18 @@ def make_board(
     InputError
         On a filter that cannot be read, or that nothing passes, and on a negative number of threads.
     """
-    from benchbench.results.boards import board_cells, suite_facts
-    from benchbench.results.filters import filter_cells, parse_filters
-    from benchbench.stats.board import leaderboard as board_of
+    from benchbench.reports.filters import filter_cells, parse_filters
+    from benchbench.results.load import counted_trials, suite_facts
+    from benchbench.stats.leaderboard import make_leaderboard
 
     if threads is not None and threads < 0:
         raise InputError(f"--threads must be 1 or more, got {threads}")
     for name in tasks or ():
         suite.task(name)
-    cells, older = board_cells(store, suite.name)
-    known = {c.method for c in cells}
+    trials = counted_trials(store, suite.name)
+    known = {c.method for c in trials.cells}
     for name in methods or ():
-        if cells and name not in known:
+        if known and name not in known:
             raise UnknownNameError(f"method with results in suite {suite.name!r}:", name, known)
     keep: Callable[[Cell], bool] | None = None
     filtered: list[str] = []
@@ -189,9 +191,9 @@ def make_board(
         from benchbench.registry import methods as known_methods
 
         cards = {name: entry.card for name, entry in known_methods().items()}
-        keep, filtered = filter_cells(parse_filters(filters), cells, cards)
-    board = board_of(
-        cells,
+        keep, filtered = filter_cells(parse_filters(filters), trials.cells, cards)
+    board = make_leaderboard(
+        trials,
         suite_facts(suite),
         preset=preset,
         device=device if device != "auto" else None,
@@ -201,13 +203,11 @@ def make_board(
         imputation=impute,
         keep=keep,
     )
-    board.left_out += [*older, *filtered]
-    # each line of an older source begins with its number of trials; what a filter leaves out was asked for
-    board.n_left_out += sum(int(line.split(" ", 1)[0]) for line in older)
+    board.left_out += filtered
     return board
 
 
-def no_results(suite: SuiteSpec, board: Board) -> InputError:
+def no_results(suite: SuiteSpec, board: Leaderboard) -> InputError:
     """Return the error that says of an empty board what there is instead."""
     if not board.left_out:
         return InputError(f"no results of suite {suite.name} yet; make some: bench run --suite {suite.name}")
@@ -215,7 +215,7 @@ def no_results(suite: SuiteSpec, board: Board) -> InputError:
     return InputError(f"no results of suite {suite.name} fit; there are:{lines}")
 
 
-def _print_empty(suite: SuiteSpec, board: Board) -> None:
+def _print_empty(suite: SuiteSpec, board: Leaderboard) -> None:
     if board.left_out:
         sys.stdout.write(f"No results of suite {suite.name} fit; there are:\n")
         print_lines(board.left_out)
@@ -223,30 +223,15 @@ def _print_empty(suite: SuiteSpec, board: Board) -> None:
         sys.stdout.write(f"No results of suite {suite.name} yet. Make some: bench run --suite {suite.name}\n")
 
 
-def _reports(
-    store: Readable, boards: Sequence[tuple[SuiteSpec, Board]], statistic: str, by: str | None
-) -> list[Report]:
-    from benchbench.results.exporters import reports
+def _reports(boards: Sequence[tuple[SuiteSpec, Leaderboard]], statistic: str, by: str | None) -> list[Report]:
+    from benchbench.reports import leaderboard as reports
 
     boards = [(suite, board) for suite, board in boards if board.rows]
+    if by == "track":
+        from benchbench.reports.tracks import track_boards, track_report
+
+        return [track_report(one, statistic) for one in track_boards(boards)]
     if by is None and statistic == "rank":
         return [reports.board_report(suite, board) for suite, board in boards]
-    # only now: these need numpy
-    from benchbench.results.standings import N_BOOTSTRAP, board_grid, board_standings, task_standings
-
-    if by == "track":
-        from benchbench.results.exporters.tracks import track_report
-        from benchbench.results.tracks import track_boards
-
-        return [track_report(one, statistic) for one in track_boards(store, boards)]
-    found = []
-    for suite, board in boards:
-        imputed = board_grid(store, suite.name, board)
-        if by == "dataset":
-            found.append(
-                reports.task_standings_report(suite, board, statistic, task_standings(imputed, suite, board, statistic))
-            )
-        else:
-            standings = board_standings(imputed, suite, board, statistic)
-            found.append(reports.standings_report(suite, board, statistic, standings, n_bootstrap=N_BOOTSTRAP))
-    return found
+    make = reports.task_statistic_report if by == "dataset" else reports.statistic_report
+    return [make(suite, board, statistic) for suite, board in boards]

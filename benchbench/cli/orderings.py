@@ -21,14 +21,15 @@ from benchbench.cli.common import (
     print_json,
 )
 from benchbench.cli.leaderboard import make_board, no_results
-from benchbench.cli.tables import columns_that_fit, markdown_table, print_lines, print_that_fits
+from benchbench.cli.terminal import columns_that_fit, markdown_table, print_lines, print_that_fits
 from benchbench.errors import GateFailed, InputError
 from benchbench.stats.labels import plural
 
 if TYPE_CHECKING:
-    from benchbench.results.queries import Readable
-    from benchbench.stats.board import Board, Group
+    from benchbench.results.reader import Readable
+    from benchbench.stats.leaderboard import Leaderboard
     from benchbench.stats.orderings import Finding
+    from benchbench.stats.trials import Conditions
     from benchbench.suite_files import SuiteSpec
 
 __all__ = ["orderings"]
@@ -56,15 +57,15 @@ def orderings(
 
     store = Store(db_path(db))
     board = make_board(spec, store, preset=preset, device=device, threads=threads, impute="none")
-    if board.group is None:
+    if board.conditions is None:
         raise no_results(spec, board)
-    found = _check(spec, store, board, board.group, None if seeds is None else _seeds(seeds))
+    found = _check(spec, store, board, board.conditions, None if seeds is None else _seeds(seeds))
     over = sorted(over_tasks(found), key=lambda f: VERDICTS.index(f.verdict))
     found = sorted(found, key=lambda f: VERDICTS.index(f.verdict))
     if format_ in ("json", "csv"):
-        _print_records(spec, board.group, [*found, *over], format_)
+        _print_records(spec, board.conditions, [*found, *over], format_)
     else:
-        _print_findings(spec, board, board.group, found, over, is_markdown=format_ != "table", lists_all=strict)
+        _print_findings(spec, board, board.conditions, found, over, is_markdown=format_ != "table", lists_all=strict)
     bad = ("violated", "not shown", "missing") if strict else ("violated", "not shown")
     n_bad = sum(f.verdict in bad for f in found)
     if n_bad:
@@ -83,8 +84,10 @@ def _seeds(text: str) -> set[int]:
         raise InputError(f"--seeds expects whole numbers like 0,1,2, got {text!r}") from None
 
 
-def _check(spec: SuiteSpec, store: Readable, board: Board, group: Group, seeds: set[int] | None) -> list[Finding]:
-    from benchbench.results.boards import ordering_trials
+def _check(
+    spec: SuiteSpec, store: Readable, board: Leaderboard, group: Conditions, seeds: set[int] | None
+) -> list[Finding]:
+    from benchbench.results.load_units import ordering_trials
     from benchbench.stats.orderings import check_orderings
 
     names = {name for o in spec.orderings for name in (*o.above, *o.below)}
@@ -102,7 +105,7 @@ def _check(spec: SuiteSpec, store: Readable, board: Board, group: Group, seeds: 
     return check_orderings(spec.orderings, trials, [t.name for t in spec.tasks])
 
 
-def _print_records(spec: SuiteSpec, group: Group, found: Sequence[Finding], format_: str) -> None:
+def _print_records(spec: SuiteSpec, group: Conditions, found: Sequence[Finding], format_: str) -> None:
     common = {
         "suite": spec.name,
         "suite_version": group.suite_version,
@@ -140,8 +143,8 @@ _EXPENDABLE = ("second", "first", "± seeds", "seeds won")
 
 def _print_findings(
     spec: SuiteSpec,
-    board: Board,
-    group: Group,
+    board: Leaderboard,
+    group: Conditions,
     found: Sequence[Finding],
     over: Sequence[Finding],
     *,
@@ -216,7 +219,7 @@ def _number(value: float | None) -> str:
     return "" if value is None else f"{value:.4f}"
 
 
-def _legend(spec: SuiteSpec, board: Board, found: Sequence[Finding]) -> list[str]:
+def _legend(spec: SuiteSpec, board: Leaderboard, found: Sequence[Finding]) -> list[str]:
     lines = []
     for why in dict.fromkeys(f.why for f in found if f.why):
         n = Counter(f.verdict for f in found if f.why == why and f.verdict in ("violated", "not shown"))

@@ -26,14 +26,14 @@ from benchbench.cli.common import (
     split_list,
 )
 from benchbench.cli.leaderboard import generated_tasks, make_board, no_results
-from benchbench.cli.tables import print_lines
+from benchbench.cli.terminal import print_lines
 from benchbench.errors import InputError, UnknownNameError
 from benchbench.stats.labels import plural
 
 if TYPE_CHECKING:
-    from benchbench.results.queries import Readable
-    from benchbench.stats.board import Board
+    from benchbench.results.reader import Readable
     from benchbench.stats.curves import CurvePanel
+    from benchbench.stats.leaderboard import Leaderboard
     from benchbench.suite_files import SuiteSpec
 
 __all__ = ["plot"]
@@ -93,21 +93,19 @@ def plot(
         impute=impute,
         filters=where or (),
     )
-    if board.group is None:
+    if board.conditions is None:
         raise no_results(spec, board)
     if kind == "anytime":
         _plot_anytime(spec, store, board, target, format_)
         return
     if kind in OF_BOARDS:
-        _plot_board(kind, spec, store, board, stat, target, format_)
+        _plot_board(kind, spec, board, stat, target, format_)
         return
-    from benchbench.results.figures import cost_panels_of
+    from benchbench.reports.figures import cost_panels_of
 
     panels, caption = _curves(spec, store, board) if kind == "curves" else cost_panels_of(spec, board)
     if not panels:
-        raise InputError(
-            f"no trial of suite {spec.name} that would stand in this figure ended well; see bench leaderboard"
-        )
+        raise InputError(f"no trial of suite {spec.name} in this figure succeeded; see bench leaderboard")
     said = [*_not_drawn(board), *board.notes, *(f"left out: {line}" for line in board.left_out)]
     if target is not None:
         _draw(kind, spec, board, panels, caption, target)
@@ -118,13 +116,13 @@ def plot(
         print_lines(said)
 
 
-def _plot_anytime(spec: SuiteSpec, store: Readable, board: Board, target: Path | None, format_: str) -> None:
+def _plot_anytime(spec: SuiteSpec, store: Readable, board: Leaderboard, target: Path | None, format_: str) -> None:
     found = make_anytime(spec, store, board)
-    from benchbench.results.figures import facts_of, splits_of
+    from benchbench.reports.figures import facts_of, splits_of
 
     n_tasks, n_seeds = len(found.tasks), len(found.seeds)
     caption = [
-        *([facts_of(spec, board.group)] if board.group is not None else []),
+        *([facts_of(spec, board.conditions)] if board.conditions is not None else []),
         f"Means over {plural(n_tasks, 'problem')}; bands: 95 % Student-t intervals over {plural(n_seeds, 'paired seed')}, "
         f"these problems fixed. Regret: 0 = {spec.scores.reference}, "
         f"1 = {spec.scores.baseline}'s median ({spec.scores.measured or 'frozen in the suite file'}); more than 1 counts as 1. "
@@ -145,12 +143,11 @@ def _plot_anytime(spec: SuiteSpec, store: Readable, board: Board, target: Path |
 
 
 def _plot_board(
-    kind: str, spec: SuiteSpec, store: Readable, board: Board, stat: str | None, target: Path | None, format_: str
+    kind: str, spec: SuiteSpec, board: Leaderboard, stat: str | None, target: Path | None, format_: str
 ) -> None:
-    from benchbench.results.figures import board_drawing
-    from benchbench.results.standings import board_grid
+    from benchbench.reports.figures import board_drawing
 
-    drawing = board_drawing(kind, spec, board, board_grid(store, spec.name, board), statistic=stat)
+    drawing = board_drawing(kind, spec, board, statistic=stat)
     said = [*board.notes, *(f"left out: {line}" for line in board.left_out)]
     if target is not None:
         from benchbench.plots import write_figure
@@ -169,17 +166,17 @@ def _checked(target: Path) -> Path:
     return check_target(target)
 
 
-def _curves(suite: SuiteSpec, store: Readable, board: Board) -> tuple[Sequence[CurvePanel], list[str]]:
-    from benchbench.results.boards import seed_curves
-    from benchbench.results.figures import facts_of, marks_of, over, splits_of
+def _curves(suite: SuiteSpec, store: Readable, board: Leaderboard) -> tuple[Sequence[CurvePanel], list[str]]:
+    from benchbench.reports.figures import facts_of, marks_of, over, splits_of
+    from benchbench.results.load_curves import seed_curves
     from benchbench.stats.curves import curve_panels
 
-    if board.group is None:
+    if board.conditions is None:
         return [], []
-    panels = curve_panels(board, seed_curves(store, suite.name, board.group))
+    panels = curve_panels(board, seed_curves(store, suite.name, board.conditions))
     lines = [line for p in panels for line in p.lines]
     units = {line.unit for line in lines if line.unit}
-    caption = [facts_of(suite, board.group)]
+    caption = [facts_of(suite, board.conditions)]
     bands = []
     if "episode" in units:
         bands.append("over validation episodes, given this training (one seed)")
@@ -203,15 +200,17 @@ def _curves(suite: SuiteSpec, store: Readable, board: Board) -> tuple[Sequence[C
     return panels, [*caption, *splits_of(suite, board)]
 
 
-def _not_drawn(board: Board) -> list[str]:
+def _not_drawn(board: Leaderboard) -> list[str]:
     return [
-        f"not drawn: {r.label} on {r.task} ({'declined' if r.n_declined else 'no trial that ended well'})"
+        f"not drawn: {r.label} on {r.task} ({'declined' if r.n_declined else 'no trial succeeded'})"
         for r in board.rows
         if r.task is not None and not r.n_ok
     ]
 
 
-def _draw(kind: str, suite: SuiteSpec, board: Board, panels: Sequence[Any], caption: list[str], target: Path) -> None:
+def _draw(
+    kind: str, suite: SuiteSpec, board: Leaderboard, panels: Sequence[Any], caption: list[str], target: Path
+) -> None:
     from benchbench.plots import curves_figure, pareto_figure, write_figure
 
     draw = curves_figure if kind == "curves" else pareto_figure
@@ -225,10 +224,10 @@ def _draw(kind: str, suite: SuiteSpec, board: Board, panels: Sequence[Any], capt
     write_figure(figure, target)
 
 
-def _record(kind: str, suite: SuiteSpec, board: Board, caption: list[str], said: list[str]) -> dict[str, Any]:
+def _record(kind: str, suite: SuiteSpec, board: Leaderboard, caption: list[str], said: list[str]) -> dict[str, Any]:
     from dataclasses import asdict
 
-    group = {} if board.group is None else asdict(board.group)
+    group = {} if board.conditions is None else asdict(board.conditions)
     return {
         "kind": kind,
         "suite": suite.name,

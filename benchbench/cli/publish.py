@@ -40,7 +40,7 @@ def publish(
 ) -> None:
     """Write boards as a static site: tables, figures, one page a method and task, downloads."""
     from benchbench.registry import methods as known_methods
-    from benchbench.results.site.writing import check_folder, write_site
+    from benchbench.reports.site.writing import check_folder, write_site
     from benchbench.results.store import Store
 
     folder = folder.expanduser().absolute()
@@ -66,7 +66,7 @@ def publish(
             sys.stderr.write(f"warning: {no_results(spec, board)}\n")
     if not boards:
         raise InputError("there is nothing to publish: no suite has results that fit")
-    from benchbench.results.site.build import build_site
+    from benchbench.reports.site.build import build_site
 
     files = build_site(store, boards, {name: entry.card for name, entry in known_methods().items()})
     write_site(folder, files)

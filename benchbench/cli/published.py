@@ -25,13 +25,13 @@ from benchbench.cli.common import (
     split_list,
 )
 from benchbench.cli.leaderboard import generated_tasks, make_board, no_results
-from benchbench.cli.tables import markdown_table, print_lines, print_that_fits
+from benchbench.cli.terminal import markdown_table, print_lines, print_that_fits
 from benchbench.errors import InputError
 from benchbench.stats.labels import plural
 
 if TYPE_CHECKING:
-    from benchbench.stats.board import Board
-    from benchbench.stats.published import Cited, Comparison
+    from benchbench.stats.leaderboard import Leaderboard
+    from benchbench.stats.reproduction import Cited, Comparison
     from benchbench.suite_files import SuiteSpec
 
 __all__ = ["published"]
@@ -57,7 +57,7 @@ def published(
     format_: Annotated[str, typer.Option("--format", help="table, markdown, json or csv.")] = "table",
 ) -> None:
     """Set the measured accuracies of a suite beside those of the methods' papers."""
-    from benchbench.stats.published import compare_with_papers
+    from benchbench.stats.reproduction import compare_with_papers
     from benchbench.suite_files import find_suite
 
     check_format(format_, ("table", "markdown", "md", "json", "csv"))
@@ -91,7 +91,7 @@ def published(
 
 def _cited(suite: SuiteSpec) -> dict[str, Cited]:
     from benchbench.registry import methods
-    from benchbench.stats.published import Cited
+    from benchbench.stats.reproduction import Cited
 
     names = {t.name for t in suite.tasks}
     return {
@@ -109,7 +109,7 @@ def _boards(
     methods: list[str],
     device: str | None,
     threads: int | None,
-) -> list[Board]:
+) -> list[Leaderboard]:
     """Return the board of the preset, or that of every preset. A failed seed is left out, never imputed.
 
     Raises
@@ -121,22 +121,22 @@ def _boards(
 
     store = Store(db_path(db))
 
-    def board(name: str | None) -> Board:
+    def board(name: str | None) -> Leaderboard:
         return make_board(
             suite, store, preset=name, device=device, threads=threads, tasks=tasks, methods=methods, impute="none"
         )
 
     first = board(None if preset == BEST else preset)
-    if first.group is None:
+    if first.conditions is None:
         raise no_results(suite, first)
     if preset != BEST:
         return [first]
     found = [board(name) for name in suite.presets]
-    return [b for b in found if b.group is not None] or [first]
+    return [b for b in found if b.conditions is not None] or [first]
 
 
-def _said(boards: Sequence[Board], cited: dict[str, Cited], preset: str | None) -> list[str]:
-    groups = [b.group for b in boards if b.group is not None]
+def _said(boards: Sequence[Leaderboard], cited: dict[str, Cited], preset: str | None) -> list[str]:
+    groups = [b.conditions for b in boards if b.conditions is not None]
     protocols = ", ".join(sorted({g.protocol_version for g in groups}))
     lines = [
         f"accuracy in per cent ± half-width of the 95 % interval, and in brackets the paper's figure; protocol {protocols}"

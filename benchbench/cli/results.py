@@ -14,8 +14,8 @@ from benchbench.cli.common import DbOption, FormatOption, check_format, db_path,
 from benchbench.errors import InputError, UnknownNameError
 
 if TYPE_CHECKING:
-    from benchbench.results.exchange import ImportReport
     from benchbench.results.store import Store
+    from benchbench.results.transfer import ImportReport
 
 __all__ = ["results_export", "results_import", "results_merge"]
 
@@ -30,8 +30,8 @@ def results_export(
     format_: FormatOption = "table",
 ) -> None:
     """Write results to a folder of Parquet files that `bench results import` reads anywhere."""
-    from benchbench.results.exchange import export_results
     from benchbench.results.store import Store
+    from benchbench.results.transfer import export_results
 
     check_format(format_)
     store = Store(db_path(db))
@@ -62,8 +62,8 @@ def results_import(
     format_: FormatOption = "table",
 ) -> None:
     """Add exported or published results to the database; what is known already is ignored."""
-    from benchbench.results.exchange import import_results
     from benchbench.results.store import Store
+    from benchbench.results.transfer import import_results
 
     check_format(format_)
     store = Store(db_path(db))
@@ -135,8 +135,8 @@ def results_merge(
     format_: FormatOption = "table",
 ) -> None:
     """Add the results of other databases to this one; they are not changed."""
-    from benchbench.results.exchange import merge_results
     from benchbench.results.store import Store
+    from benchbench.results.transfer import merge_results
 
     check_format(format_)
     store = Store(db_path(db))

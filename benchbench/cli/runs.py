@@ -62,7 +62,7 @@ def runs(
 
 
 def _print_attempts(rows: list[dict[str, Any]]) -> None:
-    from benchbench.cli.tables import narrowed
+    from benchbench.cli.terminal import narrowed
 
     values = {name: {r[key] for r in rows} for key, name in CONDITIONS.items()}
     shared = [name for name, found in values.items() if len(found) < 2]
@@ -86,7 +86,7 @@ def _print_attempts(rows: list[dict[str, Any]]) -> None:
 
 
 def _list_runs(rows: list[dict[str, Any]], format_: str) -> None:
-    from benchbench.results.queries import is_quiet, state_text
+    from benchbench.results.reader import is_quiet, state_text
 
     now = time.time()
     if format_ == "json":
@@ -110,7 +110,7 @@ def _list_runs(rows: list[dict[str, Any]], format_: str) -> None:
 
 def _columns() -> int:
     """Return the room for a line: the terminal's width, and plenty in a file or a pipe."""
-    from benchbench.cli.tables import terminal_width
+    from benchbench.cli.terminal import terminal_width
 
     return terminal_width() or 200
 

@@ -170,7 +170,7 @@ def _write(spec: SuiteSpec, task: TaskSpec, store: Store, design: str, configs: 
     import numpy as np
 
     from benchbench.registry import get_loader, get_method
-    from benchbench.results.boards import evaluations
+    from benchbench.results.load_curves import evaluations
     from benchbench.spec import canonical_json
     from benchbench.suites.evaluation_tables import Facts, write_table
 

@@ -8,10 +8,12 @@ import os
 import re
 import subprocess
 import sys
+from dataclasses import fields
 
 from benchbench.conformance.base import CheckFailed, NotApplicable
 from benchbench.protocols.base import find_protocol
 from benchbench.registry import MethodEntry
+from benchbench.validation import fits
 
 __all__ = ["CHECKS"]
 
@@ -23,6 +25,10 @@ LEAST_DOCSTRING = 40
 def check_card_is_complete(entry: MethodEntry) -> None:
     """The card names the method, its source and its properties."""
     card = entry.card
+    for item in fields(card):
+        value = getattr(card, item.name)
+        if not fits(value, item.type):
+            raise CheckFailed(f"{item.name} on the card must be {item.type}, got {value!r}")
     empty = [f for f in ("name", "title", "summary", "paper", "url", "family") if not getattr(card, f).strip()]
     if empty:
         raise CheckFailed(f"empty on the card: {', '.join(empty)}")

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from benchbench.cards import MethodCard
 from benchbench.contracts.context import Context
-from benchbench.tables import read_table
+from benchbench.frames import read_table
 
 if TYPE_CHECKING:
     import numpy as np
@@ -67,7 +67,7 @@ class TableTask:
     ----------
     info : TableInfo
     table : Path
-        Features of all rows, typed as `AutoMLAdapter` says, and nothing of the target: a file for `benchbench.tables.read_table`,
+        Features of all rows, typed as `AutoMLAdapter` says, and nothing of the target: a file for `benchbench.frames.read_table`,
         one for all splits.
     target : Series
         (n_rows,), without missing values: a category whose categories are `info.classes`, or float64.

@@ -6,7 +6,7 @@ from benchbench.plots.critical_difference import critical_difference, critical_d
 from benchbench.plots.curves import curves_figure
 from benchbench.plots.heatmap import heatmap, heatmap_figure
 from benchbench.plots.pareto import pareto_figure
-from benchbench.plots.ratings import standings_figure, win_rate_figure
+from benchbench.plots.ratings import values_figure, win_rate_figure
 
 __all__ = [
     "anytime_figure",
@@ -18,7 +18,7 @@ __all__ = [
     "heatmap",
     "heatmap_figure",
     "pareto_figure",
-    "standings_figure",
+    "values_figure",
     "win_rate_figure",
     "write_figure",
 ]

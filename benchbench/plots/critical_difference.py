@@ -14,16 +14,16 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from benchbench.errors import InputError
 from benchbench.plots._canvas import FRONT, INK, STYLE, WIDTH_INCHES, page, settle
 from benchbench.stats.labels import plural
+from benchbench.stats.significance import ALPHA, p_text
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from benchbench.stats.imputation import Imputed
+    from benchbench.stats.table import ScoreTable
 
 __all__ = ["CriticalDifference", "critical_difference", "critical_difference_figure"]
 
-ALPHA = 0.05
 ROW = 0.235  # inches a label
 BAR = 0.13  # inches a level of group bars
 
@@ -78,12 +78,7 @@ class CriticalDifference:
         return found
 
 
-def p_text(p: float) -> str:
-    """Return a p-value as it is printed after "p"."""
-    return "below 0.0001" if p < 1e-4 else f"= {p:.4f}" if p < 0.1 else f"= {p:.2f}"
-
-
-def critical_difference(imputed: Imputed, *, alpha: float = ALPHA) -> CriticalDifference:
+def critical_difference(table: ScoreTable, *, alpha: float = ALPHA) -> CriticalDifference:
     """Return the diagram of a board's trials.
 
     Raises
@@ -95,12 +90,11 @@ def critical_difference(imputed: Imputed, *, alpha: float = ALPHA) -> CriticalDi
 
     from benchbench.stats.significance import critical_groups, friedman, nemenyi_cd
 
-    grid = imputed.grid
-    scores = grid.task_scores()
+    scores = table.task_scores()
     # a task of which nobody has a score says nothing
     scores = scores[:, ~np.isnan(scores).all(axis=0)] if scores.size else scores
     n_tasks = scores.shape[1] if scores.ndim == 2 else 0
-    counts = (~np.isnan(scores)).sum(axis=1) if n_tasks else np.zeros(len(grid.methods), dtype=int)
+    counts = (~np.isnan(scores)).sum(axis=1) if n_tasks else np.zeros(len(table.methods), dtype=int)
     whole = [i for i, n in enumerate(counts) if n == n_tasks]
     if n_tasks < 2 or len(whole) < 3:
         raise InputError(
@@ -109,18 +103,18 @@ def critical_difference(imputed: Imputed, *, alpha: float = ALPHA) -> CriticalDi
             "Choose methods or tasks with --method and --task, or impute failures with --impute"
         )
     tested = friedman(scores[whole])
-    ranks = {grid.methods[i]: rank for i, rank in zip(whole, tested.mean_ranks, strict=True)}
+    ranks = {table.methods[i]: rank for i, rank in zip(whole, tested.mean_ranks, strict=True)}
     ranks = dict(sorted(ranks.items(), key=lambda item: (item[1], item[0])))
     cd = nemenyi_cd(len(whole), n_tasks, alpha)
     return CriticalDifference(
         mean_ranks=ranks,
         cd=cd,
         alpha=alpha,
-        groups=critical_groups(ranks, cd=cd),
+        groups=critical_groups(ranks, cd),
         friedman_p=tested.p,
         iman_davenport_p=tested.iman_davenport_p,
         n_tasks=n_tasks,
-        incomplete={grid.methods[i]: int(counts[i]) for i in range(len(counts)) if i not in whole},
+        incomplete={table.methods[i]: int(counts[i]) for i in range(len(counts)) if i not in whole},
     )
 
 

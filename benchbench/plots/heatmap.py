@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from benchbench.stats.imputation import Imputed
+    from benchbench.stats.imputation import ImputedTable
 
 __all__ = ["Heatmap", "heatmap", "heatmap_figure"]
 
@@ -69,7 +69,7 @@ class Heatmap:
 
 
 def heatmap(
-    imputed: Imputed, what: str | None, ends: Mapping[str, tuple[float, float]], order: Sequence[str]
+    imputed: ImputedTable, what: str | None, ends: Mapping[str, tuple[float, float]], order: Sequence[str]
 ) -> Heatmap:
     """Return the cells of a board.
 
@@ -86,27 +86,24 @@ def heatmap(
     InputError
         If nothing is left to show, or normalised scores are asked for and no task has both ends.
     """
-    import numpy as np
+    from benchbench.stats.statistics import Options, task_values
+    from benchbench.stats.table import TrialState
 
-    from benchbench.stats.grid import State
-    from benchbench.stats.ranks import tied_ranks
-
-    grid = imputed.grid
-    if not grid.methods or not grid.tasks:
+    table = imputed.table
+    if not table.methods or not table.tasks:
         raise InputError("there is nothing to draw: no task is left; see --impute and --task")
-    rows = [grid.methods.index(m) for m in order if m in grid.methods]
-    scores = grid.task_scores()
-    widths = {t: ends[t][1] - ends[t][0] for t in grid.tasks if t in ends and ends[t][0] != ends[t][1]}
+    rows = [table.methods.index(m) for m in order if m in table.methods]
+    scores = table.task_scores()
+    has_ends = [t in ends for t in table.tasks]
     if what is None:
-        what = "norm" if len(widths) == len(grid.tasks) else "rank"
+        what = "norm" if all(has_ends) else "rank"
     if what == "norm":
-        if not widths:
+        if not any(has_ends):
             raise InputError("no task has frozen ends, which normalised scores need; try --stat rank")
-        low = np.array([ends[t][0] if t in widths else np.nan for t in grid.tasks])
-        values = (scores - low) / np.array([widths.get(t, np.nan) for t in grid.tasks])
+        values, _ = task_values(imputed, "norm", Options(ends=ends))
     else:
-        values = tied_ranks(scores)
-    failed, declined = grid.count(State.FAILED), grid.count(State.DECLINED)
+        values, _ = task_values(imputed, "rank")
+    failed, declined = table.count(TrialState.FAILED), table.count(TrialState.DECLINED)
     filled = imputed.imputed.sum(axis=2)
 
     def state(i: int, j: int) -> str:
@@ -116,11 +113,11 @@ def heatmap(
             return "ok"
         return "failed" if failed[i, j] else "declined" if declined[i, j] else "absent"
 
-    n_tasks = len(grid.tasks)
+    n_tasks = len(table.tasks)
     return Heatmap(
         what=what,
-        methods=tuple(grid.methods[i] for i in rows),
-        tasks=grid.tasks,
+        methods=tuple(table.methods[i] for i in rows),
+        tasks=table.tasks,
         values=tuple(tuple(None if math.isnan(v) else float(v) for v in values[i]) for i in rows),
         states=tuple(tuple(state(i, j) for j in range(n_tasks)) for i in rows),
     )

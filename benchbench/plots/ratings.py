@@ -1,4 +1,4 @@
-"""Standings as points with their intervals, and who beats whom."""
+"""Values of a statistic as points with their intervals, and who beats whom."""
 
 from __future__ import annotations
 
@@ -15,22 +15,23 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from benchbench.stats.standings import Standing, WinMatrix
+    from benchbench.stats.statistics import StatisticValue
+    from benchbench.stats.wins import WinMatrix
 
-__all__ = ["goes_beyond", "standings_figure", "win_rate_figure"]
+__all__ = ["goes_beyond", "values_figure", "win_rate_figure"]
 
 # blue above one half, orange below: told apart by all kinds of colour blindness; white in the middle
 DIVERGING = ((0.90, 0.38, 0.0), (1.0, 1.0, 1.0), (0.0, 0.45, 0.70))
 
 
-def standings_figure(
-    found: Sequence[Standing], *, name: str, title: str, caption: Sequence[str], centre: float | None = None
+def values_figure(
+    found: Sequence[StatisticValue], *, name: str, title: str, caption: Sequence[str], centre: float | None = None
 ) -> Figure:
-    """Draw one value a method with its interval, best on top.
+    """Draw the value of each method with its interval, best on top.
 
     Parameters
     ----------
-    found : sequence of Standing
+    found : sequence of StatisticValue
         Those without a value are left out.
     name : str
         Of the statistic, on the axis.
@@ -54,7 +55,9 @@ def standings_figure(
     return figure
 
 
-def win_rate_figure(found: Sequence[Standing], matrix: WinMatrix, *, title: str, caption: Sequence[str]) -> Figure:
+def win_rate_figure(
+    found: Sequence[StatisticValue], matrix: WinMatrix, *, title: str, caption: Sequence[str]
+) -> Figure:
     """Draw the share of common tasks on which the row's method beats the column's, and each method's mean with its interval."""
     shown = [s for s in found if s.value is not None]
     order = [matrix.methods.index(s.method) for s in shown]
@@ -92,7 +95,7 @@ def win_rate_figure(found: Sequence[Standing], matrix: WinMatrix, *, title: str,
     return figure
 
 
-def _axis_ends(found: Sequence[Standing]) -> tuple[float, float]:
+def _axis_ends(found: Sequence[StatisticValue]) -> tuple[float, float]:
     """Return what the axis shows at most: the values, and on both sides as much again."""
     values = [s.value for s in found if s.value is not None]
     low, high = min(values, default=0.0), max(values, default=0.0)
@@ -100,13 +103,13 @@ def _axis_ends(found: Sequence[Standing]) -> tuple[float, float]:
     return low - room, high + room
 
 
-def goes_beyond(found: Sequence[Standing]) -> bool:
+def goes_beyond(found: Sequence[StatisticValue]) -> bool:
     """Whether intervals are so wide that the values would shrink to a point beside them; they are cut then."""
     low, high = _axis_ends(found)
     return any((s.low is not None and s.low < low) or (s.high is not None and s.high > high) for s in found)
 
 
-def _cut(ax: Axes, shown: Sequence[Standing]) -> None:
+def _cut(ax: Axes, shown: Sequence[StatisticValue]) -> None:
     low, high = _axis_ends(shown)
     ax.set_xlim(low, high)
     for i, s in enumerate(shown):
@@ -115,7 +118,7 @@ def _cut(ax: Axes, shown: Sequence[Standing]) -> None:
                 ax.plot([edge], [i], marker=marker, markersize=6, color=FRONT, clip_on=False, zorder=4)
 
 
-def _draw_points(ax: Axes, shown: Sequence[Standing], *, digits: int) -> None:
+def _draw_points(ax: Axes, shown: Sequence[StatisticValue], *, digits: int) -> None:
     for i, s in enumerate(shown):
         value = s.value or 0.0
         has_interval = s.low is not None and s.high is not None
@@ -135,7 +138,7 @@ def _draw_points(ax: Axes, shown: Sequence[Standing], *, digits: int) -> None:
         )
 
 
-def _marked(standing: Standing) -> str:
+def _marked(standing: StatisticValue) -> str:
     name = _short(standing.method)
     return f"{name} (i {share_text(standing.imputed_share)})" if standing.imputed_share else name
 

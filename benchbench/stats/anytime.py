@@ -16,8 +16,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import numpy as np
+
 from benchbench.stats.intervals import Estimate, estimate, estimate_of_trials, share
-from benchbench.stats.ranks import ranks
+from benchbench.stats.ranks import tied_ranks
 
 __all__ = [
     "AnytimeRow",
@@ -84,7 +86,7 @@ class AnytimeRow:
     Parameters
     ----------
     regret : Estimate
-        Normalised regret at the end of the budget.
+        Normalised regret at the end of the budget, as the curve ends; a regret above 1 counts as 1.
     area : Estimate
         Mean normalised regret over the budget, each evaluation counting the same; a regret above 1 counts as 1, since early ones
         are a thousand times as large on some problems.
@@ -293,10 +295,12 @@ def _filled(
             for i in range(n_budgets):
                 now = {label: regret_of[task, seed, label][i] for label in labels}
                 worst = max((r for r in now.values() if r is not None), default=worst_of_all)
-                places = ranks({label: -math.inf if r is None else -max(r, SMALLEST) for label, r in now.items()})
-                for label, r in now.items():
+                # minus infinity: without an incumbent nobody is worse
+                scores = [-math.inf if r is None else -max(r, SMALLEST) for r in now.values()]
+                places = tied_ranks(np.array(scores)[:, None])[:, 0].tolist()
+                for (label, r), place in zip(now.items(), places, strict=True):
                     filled[task, seed, label].append(worst if r is None else r)
-                    ranked[task, seed, label].append(places[label])
+                    ranked[task, seed, label].append(place)
     return filled, ranked
 
 
@@ -337,7 +341,7 @@ def _row(
         label=label,
         n_seeds=len(seeds),
         n_tasks=len(tasks),
-        regret=over_seeds(lambda t, s: filled[t, s, label][-1]),
+        regret=curve[-1].regret,
         area=over_seeds(lambda t, s: _area([min(r, 1.0) for r in filled[t, s, label]], grid)),
         rank=curve[-1].rank,
         wins=wins,

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from benchbench.stats.board import Board, Row
 from benchbench.stats.intervals import estimate
 from benchbench.stats.labels import params_of
+from benchbench.stats.leaderboard import Leaderboard, Row
 
 __all__ = ["CurvePanel", "CurveValue", "Line", "SeedCurve", "curve_panels"]
 
@@ -91,12 +91,12 @@ class CurvePanel:
         return asdict(self) | {"lines": [asdict(one) | {"params": params_of(one.params)} for one in self.lines]}
 
 
-def curve_panels(board: Board, curves: Sequence[SeedCurve]) -> list[CurvePanel]:
+def curve_panels(board: Leaderboard, curves: Sequence[SeedCurve]) -> list[CurvePanel]:
     """Return one panel a task of the board, of the methods with a trial that ended well.
 
     Parameters
     ----------
-    board : Board
+    board : Leaderboard
     curves : sequence of SeedCurve
         Of the board's group; those of other data than the board's are left out, as there.
     """

@@ -7,17 +7,21 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from benchbench.stats.board import Board, Row, SuiteFacts, TaskFacts
 from benchbench.stats.labels import params_of
+from benchbench.stats.leaderboard import Leaderboard, Row
 
-__all__ = ["CostPanel", "CostPoint", "cost_panels", "front"]
+__all__ = ["COMMON_TASKS", "CostPanel", "CostPoint", "cost_panels", "front"]
+
+COMMON_TASKS = "common tasks"
+"""Name of the panel over the tasks on which every method has a score."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CostPoint:
     """A method's score with the half-width of its 95 % interval, and its timed seconds (meta-training and test).
 
-    `is_comparable` is false where it lacks tasks that others have; such a point is never on the front.
+    `is_comparable` is false where it lacks tasks that others have; `n_failed_tasks` counts the tasks on which every trial failed:
+    their cost is not known, only their imputed score. Such points are never on the front.
     """
 
     method: str
@@ -30,22 +34,40 @@ class CostPoint:
     n: int
     is_on_front: bool
     is_comparable: bool = True
+    n_failed_tasks: int = 0
+    imputed_share: float = 0.0
     is_transductive: bool = False
     is_shared: bool = False
-    is_imputed: bool = False
+
+    @property
+    def is_imputed(self) -> bool:
+        """Whether a part of the score is imputed."""
+        return self.imputed_share > 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CostPanel:
-    """The methods of one task, or of the whole suite (`task` is None), by score."""
+    """The methods of one task, of the whole suite or of the common tasks (`task` is None), by score.
+
+    `tasks` are those that scores and seconds are over; `left_out` the methods without a point, and why.
+    """
 
     task: str | None
     metric: str
     points: tuple[CostPoint, ...]
+    tasks: tuple[str, ...] = ()
+    is_common: bool = False
+    left_out: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """What the panel is of."""
+        return self.task or (COMMON_TASKS if self.is_common else "whole suite")
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain data."""
-        return asdict(self) | {"points": [asdict(one) | {"params": params_of(one.params)} for one in self.points]}
+        points = [asdict(one) | {"params": params_of(one.params), "is_imputed": one.is_imputed} for one in self.points]
+        return asdict(self) | {"name": self.name, "points": points}
 
 
 def front(points: Sequence[tuple[float, float]]) -> list[int]:
@@ -63,72 +85,133 @@ def front(points: Sequence[tuple[float, float]]) -> list[int]:
     return found
 
 
-def cost_panels(board: Board, suite: SuiteFacts) -> list[CostPanel]:
-    """Return the panel of the whole suite, if it has one, and then one a task."""
-    rows = [r for r in board.rows if r.task is not None and r.score is not None and r.seconds is not None]
-    names = list(dict.fromkeys(r.task for r in rows))
+def cost_panels(board: Leaderboard) -> list[CostPanel]:
+    """Return the panels of the whole suite and of the common tasks, where there are such, and then one per task.
+
+    Scores are those of the leaderboard, imputed ones included. Methods without any seconds have no point.
+    """
     panels = []
-    for name in names:
-        own = [r for r in rows if r.task == name]
-        panels.append(_panel(name, own[0].metric, [(r, r.score, r.ci95, True) for r in own]))
-    whole = _whole_suite(board, rows, suite)
-    return [whole, *panels] if whole is not None else panels
+    for name in board.imputed.table.tasks:
+        own = [r for r in board.rows_of(name) if r.score is not None]
+        timed = [r for r in own if r.seconds is not None]
+        if timed:
+            metric = board.metrics.get(name, "")
+            panels.append(
+                _panel(
+                    [(r, r.score or 0.0, r.ci95, r.seconds or 0.0, True, 0) for r in timed],
+                    task=name,
+                    metric=metric,
+                    tasks=(name,),
+                    left_out=_without_seconds(own),
+                )
+            )
+    return [*_over_tasks(board), *panels]
 
 
-_Measured = tuple[Row, float | None, float | None, bool]
+_Measured = tuple[Row, float, float | None, float, bool, int]
 
 
-def _panel(task: str | None, metric: str, measured: Sequence[_Measured]) -> CostPanel:
-    fair = [m for m in measured if m[3]]
-    best = {id(fair[i][0]) for i in front([(row.seconds or 0.0, score or 0.0) for row, score, _, _ in fair])}
+def _panel(
+    measured: Sequence[_Measured],
+    *,
+    task: str | None,
+    metric: str,
+    tasks: tuple[str, ...],
+    left_out: tuple[str, ...],
+    is_common: bool = False,
+) -> CostPanel:
+    fair = [m for m in measured if m[4] and not m[5]]
+    best = {id(fair[i][0]) for i in front([(seconds, score) for _, score, _, seconds, _, _ in fair])}
     points = [
         CostPoint(
             method=row.method,
             params=row.params,
             label=row.label,
-            seconds=row.seconds or 0.0,
-            score=score or 0.0,
+            seconds=seconds,
+            score=score,
             ci95=ci95,
             unit=row.unit,
             n=row.n,
             is_on_front=id(row) in best,
             is_comparable=is_comparable,
+            n_failed_tasks=n_failed,
+            imputed_share=row.imputed_share,
             is_transductive=row.transductive,
             is_shared=row.n_shared > 0,
-            is_imputed=row.n_imputed > 0,
         )
-        for row, score, ci95, is_comparable in measured
+        for row, score, ci95, seconds, is_comparable, n_failed in measured
     ]
-    return CostPanel(task=task, metric=metric, points=tuple(sorted(points, key=lambda p: (-p.score, p.label))))
+    return CostPanel(
+        task=task,
+        metric=metric,
+        points=tuple(sorted(points, key=lambda p: (-p.score, p.label))),
+        tasks=tasks,
+        is_common=is_common,
+        left_out=left_out,
+    )
 
 
-def _whole_suite(board: Board, rows: Sequence[Row], suite: SuiteFacts) -> CostPanel | None:
-    """Return the mean over tasks against all seconds: of normalised scores, or of the plain ones where all have one metric.
+def _without_seconds(rows: Sequence[Row]) -> tuple[str, ...]:
+    return tuple(
+        f"{r.label}: every trial failed, its cost is not known" for r in rows if r.seconds is None and not r.n_ok
+    )
 
-    There is none of a single task, nor where tasks have different metrics and no frozen ends.
+
+def _over_tasks(board: Leaderboard) -> list[CostPanel]:
+    """Return the panels of mean scores over tasks against the tasks' seconds together.
+
+    Means are of normalised scores, or of plain ones where all tasks have one metric. There is none of a single task, nor where
+    tasks have different metrics and no frozen ends.
     """
-    names = {r.task for r in rows}
-    facts = {t.name: t for t in suite.tasks if t.name in names}
-    metrics = {r.metric for r in rows}
-    is_normalised = all(t.width for t in facts.values())
-    if len(names) < 2 or not (is_normalised or len(metrics) == 1):
-        return None
+    names = board.imputed.table.tasks
+    ends = board.suite.ends()
+    rows: dict[tuple[str, str | None], Row] = {
+        (r.label, r.task): r for r in board.rows if r.task in names and r.score is not None
+    }
+    met = [t for t in names if any(task == t for _, task in rows)]
+    metrics = {board.metrics.get(t, "") for t in met}
+    is_normalised = all(t in ends for t in met)
+    if len(met) < 2 or not (is_normalised or len(metrics) == 1):
+        return []
+    metric = "mean normalised score" if is_normalised else f"mean {metrics.pop()}"
+    scale = ends if is_normalised else {}
+    found = [_whole(board, rows, met, scale, metric, is_common=False)]
+    labels = [r.label for r in board.overall]
+    common = [t for t in met if all((label, t) in rows for label in labels)]
+    if len(common) < len(met) and common:
+        found.append(_whole(board, rows, common, scale, metric, is_common=True))
+    return [p for p in found if p.points]
+
+
+def _whole(
+    board: Leaderboard,
+    rows: dict[tuple[str, str | None], Row],
+    tasks: Sequence[str],
+    ends: dict[str, tuple[float, float]],
+    metric: str,
+    *,
+    is_common: bool,
+) -> CostPanel:
     measured: list[_Measured] = []
-    for row in (r for r in board.rows if r.task is None and r.seconds is not None):
-        own = [r for r in rows if (r.method, r.params) == (row.method, row.params)]
-        if not own:
+    left_out = []
+    for row in board.overall:
+        own = [rows[row.label, t] for t in tasks if (row.label, t) in rows]
+        seconds = [r.seconds for r in own if r.seconds is not None]
+        if not seconds:
+            left_out.append(f"{row.label}: {'every trial failed' if own else 'no score'}, its cost is not known")
             continue
-        parts = [_scaled(r, facts[r.task or ""] if is_normalised else None) for r in own]
+        parts = [_scaled(r, ends.get(r.task or "")) for r in own]
         widths = [w for _, w in parts if w is not None]
-        score = math.fsum(s for s, _ in parts) / len(parts)
         # tasks are fixed, not sampled: the interval is the tasks' own, propagated
         ci95 = math.hypot(*widths) / len(parts) if len(widths) == len(parts) else None
-        measured.append((row, score, ci95, len(own) == len(names)))
-    metric = "mean normalised score" if is_normalised else f"mean {metrics.pop()}"
-    return _panel(None, metric, measured)
+        score = math.fsum(s for s, _ in parts) / len(parts)
+        n_failed = sum(not r.n_ok for r in own)
+        measured.append((row, score, ci95, math.fsum(seconds), len(own) == len(tasks), n_failed))
+    return _panel(measured, task=None, metric=metric, tasks=tuple(tasks), left_out=tuple(left_out), is_common=is_common)
 
 
-def _scaled(row: Row, task: TaskFacts | None) -> tuple[float, float | None]:
-    """Return score and half-width, on the scale from baseline to reference if `task` gives one."""
-    plain = row.score or 0.0, row.ci95
-    return plain if task is None else task.normalised(*plain) or plain
+def _scaled(row: Row, ends: tuple[float, float] | None) -> tuple[float, float | None]:
+    """Return score and half-width, on the scale from baseline to reference if there is one."""
+    from benchbench.stats.scales import normalise_one
+
+    return normalise_one(row.score or 0.0, row.ci95, ends)

@@ -1,154 +1,227 @@
-"""What stands for a result that is not there, chosen when it is looked at and never stored."""
+"""What stands for a failed trial: chosen when results are looked at, never stored."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from benchbench.errors import InputError, UnknownNameError, suggest
-from benchbench.stats.grid import FloatArray, ScoreGrid, State, mean_over_units
+from benchbench.stats.table import FloatArray, ScoreTable, TrialState
 
-__all__ = ["POLICIES", "Imputed", "impute"]
+__all__ = ["BASELINE_PREFIX", "POLICIES", "ImputedTable", "check_policy", "impute"]
 
-POLICIES = ("none", "worst", "baseline", "drop-task")
+POLICIES = ("baseline", "worst", "none", "drop-task")
+BASELINE_PREFIX = "baseline="
+"""Before the name of a method whose own scores stand for failures."""
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
-class Imputed:
-    """A grid whose gaps were filled by a policy.
+class ImputedTable:
+    """A table of scores in which failures were imputed by a policy.
 
     Parameters
     ----------
-    grid : ScoreGrid
-        The filled grid; imputed cells have a score and keep their state.
+    table : ScoreTable
+        Imputed cells have a score and keep their state.
     imputed : (M, T, U) bool
-        Which cells were filled.
+        Which cells were imputed.
     dropped_tasks : tuple of str
-        Tasks that the policy left out.
+        Tasks that the policy took out of the table.
     policy : str
+    fills : mapping of task to float or None
+        Score that stands for a failed trial of the task; None: nothing does.
     notes : tuple of str
         What was done that the policy's name does not say.
     """
 
-    grid: ScoreGrid
+    table: ScoreTable
     imputed: NDArray[np.bool_]
     dropped_tasks: tuple[str, ...] = ()
     policy: str = "none"
+    fills: Mapping[str, float | None] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
     def shares(self) -> FloatArray:
         """Return of each (M,) method the share of its scores that were imputed; 0 for one without any score."""
-        n_scores = (~np.isnan(self.grid.scores)).sum(axis=(1, 2))
+        n_scores = (~np.isnan(self.table.scores)).sum(axis=(1, 2))
         return np.asarray(self.imputed.sum(axis=(1, 2)) / np.maximum(n_scores, 1), dtype=np.float64)
 
+    def ranked(self) -> ScoreTable:
+        """Return the table without the methods that have nothing but imputed scores: what failed everywhere is not ranked."""
+        shares = self.shares().tolist()
+        kept = [m for m, share in zip(self.table.methods, shares, strict=True) if share < 1]
+        return self.table if len(kept) == len(shares) else self.table.select(methods=kept)
 
-def impute(
-    grid: ScoreGrid,
-    policy: str,
-    *,
-    baseline: str | None = None,
-    fills: Mapping[str, float] | None = None,
-    absent: bool = False,
-    whole_tasks: bool = True,
-) -> Imputed:
-    """Fill the cells of trials that failed, or drop their tasks.
+    def select(self, methods: Sequence[str] | None = None, tasks: Sequence[str] | None = None) -> ImputedTable:
+        """Return the part of some methods and tasks, in that order; all if None.
 
-    A cell that ended well is never touched, and a declined one never filled.
+        Raises
+        ------
+        UnknownNameError
+        """
+        part = self.table.select(methods, tasks)
+        if part is self.table:
+            return self
+        imputed = self.imputed
+        if methods is not None:
+            row_of = {m: i for i, m in enumerate(self.table.methods)}
+            imputed = imputed[[row_of[m] for m in part.methods]]
+        if tasks is not None:
+            column_of = {t: i for i, t in enumerate(self.table.tasks)}
+            imputed = imputed[:, [column_of[t] for t in part.tasks]]
+        return replace(self, table=part, imputed=imputed)
 
-    Parameters
-    ----------
-    grid : ScoreGrid
-    policy : str
-        One of `POLICIES`. "none": nothing is filled. "worst": the lowest mean of any method on that task. "baseline": the frozen
-        score of the task in `fills`; where there is none, the baseline method's own score on the same unit, or its mean on the
-        task. "drop-task": tasks on which any method failed are left out for all.
-    baseline : str, optional
-        Label of the baseline method; with "baseline" it or `fills` is needed. To use a method rather than frozen scores, give no
-        `fills`.
-    fills : mapping of task to score, optional
-        The suite's frozen baseline scores.
-    absent : bool
-        Fill (or drop) what was never run, too. A unit that no method has on a task stays absent.
-    whole_tasks : bool
-        Whether a method that has no score at all on a task gets one. AMLB's published tables of 2019 do not give it one.
+
+def check_policy(policy: str) -> None:
+    """Refuse what is neither one of `POLICIES` nor ``baseline=NAME``.
 
     Raises
     ------
     InputError
-        If the policy is unknown, or "baseline" has neither a method nor scores.
-    UnknownNameError
-        If the grid has no such baseline.
     """
-    if policy not in POLICIES:
-        raise InputError(f"unknown imputation {policy!r}{suggest(policy, POLICIES)}")
-    if baseline is not None and policy == "baseline" and baseline not in grid.methods and not fills:
-        raise UnknownNameError("method to impute with:", baseline, grid.methods)
-    gaps = _gaps(grid, absent=absent, whole_tasks=whole_tasks)
-    nothing = np.zeros(grid.shape, dtype=np.bool_)
-    if policy == "none" or not gaps.any():
-        return Imputed(grid=grid, imputed=nothing, policy=policy)
+    if policy == BASELINE_PREFIX or (policy.startswith(BASELINE_PREFIX) and not policy[len(BASELINE_PREFIX) :].strip()):
+        raise InputError("--impute baseline= names no method; expected baseline=NAME")
+    if policy not in POLICIES and not policy.startswith(BASELINE_PREFIX):
+        raise InputError(
+            f"unknown imputation {policy!r}{suggest(policy, POLICIES)}; expected {', '.join(POLICIES)} or"
+            f" {BASELINE_PREFIX}NAME"
+        )
+
+
+def impute(
+    table: ScoreTable,
+    policy: str,
+    *,
+    everyone: ScoreTable | None = None,
+    frozen: Mapping[str, float] | None = None,
+    baselines: Sequence[str] = (),
+    per_unit: bool = False,
+    absent: bool = False,
+    whole_tasks: bool = True,
+) -> ImputedTable:
+    """Give failed trials a score, or drop their tasks.
+
+    A trial that succeeded is never touched, and a declined one never imputed.
+
+    Parameters
+    ----------
+    table : ScoreTable
+    policy : str
+        "none": nothing is imputed. "worst": the lowest mean of any method on the task. "baseline": the frozen score
+        of the task; where there is none, the mean of the baseline method on the task. "baseline=NAME": the mean of
+        that method on the task. "drop-task": tasks on which any method failed are left out for all. Where a baseline
+        has no score on a task the lowest mean takes its place, with a note.
+    everyone : ScoreTable, optional
+        All methods of the leaderboard, if `table` holds only some of them: what is imputed must not depend on who is
+        shown.
+    frozen : mapping of task to score, optional
+        Baseline scores of the suite's file.
+    baselines : sequence of str
+        Labels of the baseline method, the preferred one first; with "baseline=NAME" labels of that method.
+    per_unit : bool
+        Impute the baseline method's score on the same unit (fold) where it has one, as AMLB does, rather than its mean.
+    absent : bool
+        Impute (or drop) what was never run, too. A unit that no method has on a task stays absent.
+    whole_tasks : bool
+        Whether a method without any score on a task gets one. AMLB's published tables of 2019 do not give it one.
+
+    Raises
+    ------
+    InputError
+        If the policy is unknown.
+    UnknownNameError
+        If no method has the label of a baseline.
+    """
+    check_policy(policy)
+    source = table if everyone is None else everyone
+    for label in baselines:
+        if label not in source.methods and not frozen:
+            raise UnknownNameError("method to impute with:", label, source.methods)
+    gaps = _gaps(table, absent=absent, whole_tasks=whole_tasks)
+    nothing = np.zeros(table.shape, dtype=np.bool_)
+    if policy == "none":
+        return ImputedTable(table=table, imputed=nothing, policy=policy, fills=dict.fromkeys(table.tasks))
     if policy == "drop-task":
         hit = _on_tasks(gaps)
-        kept = grid.select(tasks=[t for t, is_hit in zip(grid.tasks, hit, strict=True) if not is_hit])
-        dropped = tuple(t for t, is_hit in zip(grid.tasks, hit, strict=True) if is_hit)
-        return Imputed(
-            grid=kept, imputed=np.zeros(kept.shape, dtype=np.bool_), dropped_tasks=dropped, policy="drop-task"
+        kept = table.select(tasks=[t for t, is_hit in zip(table.tasks, hit, strict=True) if not is_hit])
+        return ImputedTable(
+            table=kept,
+            imputed=np.zeros(kept.shape, dtype=np.bool_),
+            dropped_tasks=tuple(t for t, is_hit in zip(table.tasks, hit, strict=True) if is_hit),
+            policy=policy,
+            fills=dict.fromkeys(table.tasks),
         )
-    values = _worst(grid)
-    notes: list[str] = []
-    if policy == "baseline":
-        if not fills and baseline is None:
-            raise InputError("imputing by a baseline needs one: name a method, or freeze baseline scores in the suite")
-        values, notes = _baseline(grid, gaps, baseline, fills or {}, values)
+    fills, reasons = _fills(source, policy, frozen or {}, [b for b in baselines if b in source.methods])
+    column = dict(zip(source.tasks, fills.tolist(), strict=True))
+    of_tasks = np.array([column.get(task, np.nan) for task in table.tasks])
+    values = np.broadcast_to(of_tasks[None, :, None], table.shape)
+    if per_unit and baselines and policy != "worst":
+        values = _by_unit(table, baselines[0], frozen or {}, values)
     is_filled = gaps & ~np.isnan(values)
-    filled = replace(grid, scores=np.where(is_filled, values, grid.scores))
-    return Imputed(grid=filled, imputed=is_filled, policy=policy, notes=tuple(notes))
+    if is_filled.any():
+        table = replace(table, scores=np.where(is_filled, values, table.scores))
+    told: dict[str, list[str]] = defaultdict(list)
+    for task, is_hit in zip(table.tasks, _on_tasks(gaps), strict=True):
+        if is_hit and task in reasons:
+            told[reasons[task]].append(task)
+    return ImputedTable(
+        table=table,
+        imputed=is_filled,
+        policy=policy,
+        fills={t: None if np.isnan(fill) else float(fill) for t, fill in zip(table.tasks, of_tasks, strict=True)},
+        notes=tuple(f"{reason} on {', '.join(tasks)}" for reason, tasks in told.items()),
+    )
 
 
-def _gaps(grid: ScoreGrid, *, absent: bool, whole_tasks: bool) -> NDArray[np.bool_]:
-    gaps: NDArray[np.bool_] = grid.states == State.FAILED
+def _fills(
+    source: ScoreTable, policy: str, frozen: Mapping[str, float], baselines: Sequence[str]
+) -> tuple[FloatArray, dict[str, str]]:
+    """Return what stands for a failure on each (T,) task, and where that is not what the policy's name says, why."""
+    means = source.task_means()
+    lowest = np.fmin.reduce(means, axis=0, initial=np.nan)
+    if policy == "worst":
+        return lowest, {}
+    rows = [source.methods.index(label) for label in baselines]
+    own = np.full(len(source.tasks), np.nan)
+    if rows:
+        own = np.fmin.reduce(means[rows], axis=0)
+        own = np.where(np.isnan(means[rows[0]]), own, means[rows[0]])
+    reasons: dict[str, str] = {}
+    is_named = policy.startswith(BASELINE_PREFIX)
+    known = np.array([np.nan if is_named else frozen.get(task, np.nan) for task in source.tasks])
+    values = np.where(np.isnan(known), own, known)
+    for task, from_file, value in zip(source.tasks, known, values, strict=True):
+        if np.isnan(value) and is_named:
+            reasons[task] = f"no score of {baselines[0]}: the lowest mean stands for failures"
+        elif np.isnan(value):
+            reasons[task] = "no baseline score: the lowest mean stands for failures"
+        elif np.isnan(from_file) and not is_named:
+            reasons[task] = f"no frozen baseline score: the mean of {baselines[0]} stands for failures"
+    return np.where(np.isnan(values), lowest, values), reasons
+
+
+def _by_unit(table: ScoreTable, baseline: str, frozen: Mapping[str, float], values: FloatArray) -> FloatArray:
+    if baseline not in table.methods:
+        return values
+    own = table.scores[table.methods.index(baseline)][None]
+    is_measured = ~np.isnan(own) & np.array([task not in frozen for task in table.tasks])[None, :, None]
+    return np.where(is_measured, own, values)
+
+
+def _gaps(table: ScoreTable, *, absent: bool, whole_tasks: bool) -> NDArray[np.bool_]:
+    gaps: NDArray[np.bool_] = table.states == TrialState.FAILED
     if absent:
-        is_run = (grid.states != State.ABSENT).any(axis=0)
-        gaps = gaps | ((grid.states == State.ABSENT) & is_run)
+        is_run = (table.states != TrialState.ABSENT).any(axis=0)
+        gaps = gaps | ((table.states == TrialState.ABSENT) & is_run)
     if not whole_tasks:
-        has_score = np.asarray((~np.isnan(grid.scores)).any(axis=2))
+        has_score = np.asarray((~np.isnan(table.scores)).any(axis=2))
         gaps = gaps & has_score[:, :, None]
-    return gaps & np.isnan(grid.scores)
-
-
-def _worst(grid: ScoreGrid) -> FloatArray:
-    """Return, for every cell, the lowest mean that any method has on the task."""
-    lowest = np.fmin.reduce(grid.task_scores(), axis=0, initial=np.nan)
-    return np.broadcast_to(lowest[None, :, None], grid.shape)
-
-
-def _baseline(
-    grid: ScoreGrid, gaps: NDArray[np.bool_], baseline: str | None, fills: Mapping[str, float], worst: FloatArray
-) -> tuple[FloatArray, list[str]]:
-    frozen = np.array([fills.get(task, np.nan) for task in grid.tasks])[None, :, None]
-    if baseline is not None and baseline in grid.methods:
-        own = grid.scores[grid.methods.index(baseline)]
-        measured = np.where(np.isnan(own), mean_over_units(own)[:, None], own)[None]
-    else:
-        measured = np.full((1, *grid.shape[1:]), np.nan)
-    values = np.where(np.isnan(frozen), measured, frozen)
-    values = np.broadcast_to(values, grid.shape)
-    notes = []
-    hit, lacking = _on_tasks(gaps), _on_tasks(gaps & np.isnan(values))
-    is_measured = hit & np.isnan(frozen[0, :, 0]) & ~lacking
-    if is_measured.any() and fills:
-        notes.append(f"no frozen baseline score: {baseline}'s own stands for failures on {_names(grid, is_measured)}")
-    if lacking.any():
-        notes.append(f"no baseline score: the lowest mean stands for failures on {_names(grid, lacking)}")
-    return np.where(np.isnan(values), worst, values), notes
+    return gaps & np.isnan(table.scores)
 
 
 def _on_tasks(cells: NDArray[np.bool_]) -> NDArray[np.bool_]:
     return np.asarray(cells.any(axis=(0, 2)))
-
-
-def _names(grid: ScoreGrid, which: NDArray[np.bool_]) -> str:
-    return ", ".join(task for task, is_hit in zip(grid.tasks, which, strict=True) if is_hit)

@@ -6,6 +6,11 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 __all__ = [
     "FEW_TASKS",
@@ -16,12 +21,13 @@ __all__ = [
     "estimate_of_trials",
     "share",
     "t_quantile",
+    "t_quantiles",
 ]
 
 NORMAL_QUANTILE = 1.959963984540054
 """Of 0.975."""
 FEW_TASKS = 5
-"""With fewer, intervals over tasks were not even tested, and are shown with a word of caution."""
+"""With fewer, intervals over tasks are shown with a caution."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +46,14 @@ def t_quantile(degrees: float, level: float = 0.975) -> float:
     from scipy.special import stdtrit
 
     return float(stdtrit(degrees, level))
+
+
+def t_quantiles(degrees: NDArray[np.integer], level: float = 0.975) -> NDArray[np.float64]:
+    """Return the quantiles of Student's t distribution for an array of degrees of freedom."""
+    from scipy.special import stdtrit
+
+    found: NDArray[np.float64] = stdtrit(degrees, level)
+    return found
 
 
 def estimate_of_summary(mean: float, deviation: float | None, n: int) -> Estimate:

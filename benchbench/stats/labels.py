@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 import json
+from functools import lru_cache
 from typing import Any
 
-__all__ = ["PUBLISHED", "method_label", "params_of", "plural", "published_source", "share_text", "whole_duration"]
+__all__ = [
+    "PUBLISHED",
+    "method_label",
+    "number_text",
+    "params_of",
+    "plural",
+    "published_source",
+    "share_text",
+    "whole_duration",
+]
 
 PUBLISHED = "published: "
 """The protocol version of imported results is this and their source, so that they never stand beside results measured here."""
 
 
+@lru_cache(maxsize=8192)
 def method_label(method: str, params: str) -> str:
     """Return ``name`` or ``name(param=value, ...)``, which `bench run --method` understands, of a name and canonical JSON."""
     values = params_of(params)
@@ -26,6 +37,12 @@ def params_of(text: str) -> dict[str, Any]:
 def published_source(protocol_version: str) -> str | None:
     """Return where results of that protocol version were published; None if they were measured."""
     return protocol_version.removeprefix(PUBLISHED) if protocol_version.startswith(PUBLISHED) else None
+
+
+def number_text(value: float, digits: int) -> str:
+    """Return a number with so many digits after the point; never "-0.00"."""
+    text = f"{value:.{digits}f}"
+    return text.removeprefix("-") if float(text) == 0 else text
 
 
 def share_text(share: float) -> str:

@@ -13,15 +13,15 @@ from benchbench.stats.intervals import Estimate, estimate, t_quantile
 if TYPE_CHECKING:
     from benchbench.suite_files import OrderingSpec
 
-__all__ = ["VERDICTS", "Finding", "Paired", "Trial", "check_orderings", "over_tasks", "paired"]
+__all__ = ["VERDICTS", "Finding", "OrderedTrial", "Paired", "check_orderings", "over_tasks", "paired"]
 
 VERDICTS = ("violated", "not shown", "missing", "declined", "holds")
 """In the order in which they matter to a reader."""
 
 
 @dataclass(frozen=True, slots=True)
-class Trial:
-    """One counted trial. The order of fields is that of `benchbench.results.boards`' query."""
+class OrderedTrial:
+    """One counted trial. The order of fields is that of the query in `benchbench.results.load_units`."""
 
     task: str
     fingerprint: str
@@ -117,13 +117,15 @@ def paired(above: Sequence[Sequence[float]], below: Sequence[Sequence[float]]) -
     return Paired(units=estimate(by_unit), seeds=estimate(by_seed), n_won=n_won, by_seed=tuple(by_seed))
 
 
-def check_orderings(orderings: Iterable[OrderingSpec], trials: Iterable[Trial], tasks: Sequence[str]) -> list[Finding]:
+def check_orderings(
+    orderings: Iterable[OrderingSpec], trials: Iterable[OrderedTrial], tasks: Sequence[str]
+) -> list[Finding]:
     """Check every pair of methods of every ordering on every task that it names.
 
     Parameters
     ----------
     orderings : iterable of OrderingSpec
-    trials : iterable of Trial
+    trials : iterable of OrderedTrial
         Comparable ones: equal fingerprint on a task, protocol, budget, threads and device. Of several of a task, method and seed
         the last counts.
     tasks : sequence of str
@@ -136,7 +138,7 @@ def check_orderings(orderings: Iterable[OrderingSpec], trials: Iterable[Trial], 
         over units lies above 0, is "violated" if it lies below 0, else "not shown"; `at_least` holds unless violated. "missing":
         no result that ended well, or none with the same seed; "declined": one of the two declines the task.
     """
-    by_key: dict[tuple[str, str], dict[int, Trial]] = defaultdict(dict)
+    by_key: dict[tuple[str, str], dict[int, OrderedTrial]] = defaultdict(dict)
     for trial in trials:
         by_key[trial.task, trial.method][trial.seed] = trial
     return [
@@ -152,7 +154,7 @@ def check_orderings(orderings: Iterable[OrderingSpec], trials: Iterable[Trial], 
     ]
 
 
-def _find(plain: Finding, above: Mapping[int, Trial], below: Mapping[int, Trial]) -> Finding:
+def _find(plain: Finding, above: Mapping[int, OrderedTrial], below: Mapping[int, OrderedTrial]) -> Finding:
     sides = {plain.above: above, plain.below: below}
     reasons = {name: found for name, own in sides.items() if (found := _absent(name, own))}
     if reasons:
@@ -245,11 +247,11 @@ def _verdict(found: Estimate, *, at_least: bool) -> str:
     return "holds" if at_least or found.mean - found.ci95 > 0 else "not shown"
 
 
-def _is_declined(own: Mapping[int, Trial]) -> bool:
+def _is_declined(own: Mapping[int, OrderedTrial]) -> bool:
     return any(t.outcome == "declined" for t in own.values())
 
 
-def _absent(name: str, own: Mapping[int, Trial]) -> str:
+def _absent(name: str, own: Mapping[int, OrderedTrial]) -> str:
     """Say why there is no score of a method; empty if there is one."""
     if any(t.outcome == "ok" for t in own.values()):
         return ""

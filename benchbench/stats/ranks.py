@@ -1,92 +1,40 @@
-"""Ranks over tasks, where not every method has every task."""
+"""Ranks within a task, and Meta-Dataset's, in which methods whose intervals meet share a rank."""
 
 from __future__ import annotations
 
 import math
-from bisect import bisect_left, bisect_right
-from collections import defaultdict
-from collections.abc import Hashable, Mapping, Sequence
-from typing import TYPE_CHECKING, TypeVar
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-__all__ = ["SIGNIFICANT_DIGITS", "mean_ranks", "ranks", "tie_aware_ranks", "tied_ranks", "to_compare"]
-
-SIGNIFICANT_DIGITS = 12
-"""Digits of a mean score that are compared; the digits after them depend on the order in which scores are added up."""
-
-M = TypeVar("M", bound=Hashable)
-T = TypeVar("T", bound=Hashable)
-
-
-def to_compare(mean: float) -> float:
-    """Return a mean without the digits that are rounding: two methods with the same scores are tied."""
-    return float(f"{mean:.{SIGNIFICANT_DIGITS - 1}e}")
-
-
-def ranks(scores: Mapping[M, float]) -> dict[M, float]:
-    """Return ranks, 1 = highest score; equal scores share their mean rank."""
-    ordered = sorted(scores.values())
-    return {method: _lost(score, ordered) + 0.5 for method, score in scores.items()}
-
-
-def _lost(score: float, ordered: Sequence[float]) -> float:
-    """Return how many of the ordered scores are above `score`, ties counted by half."""
-    return len(ordered) - (bisect_left(ordered, score) + bisect_right(ordered, score)) / 2
-
-
-def mean_ranks(scores: Mapping[T, Mapping[M, float]]) -> dict[M, float]:
-    r"""Return each method's mean rank over tasks, comparing any two methods on the tasks that both have.
-
-    Parameters
-    ----------
-    scores : mapping of task to mapping of method to score
-        Higher is better; a method that declined a task is absent there.
-
-    Notes
-    -----
-    .. math:: \bar r_a = 1 + \sum_{b \ne a} \frac{1}{|T_{ab}|} \sum_{t \in T_{ab}} [s_{bt} > s_{at}] + \tfrac12 [s_{bt} = s_{at}]
-
-    with :math:`T_{ab}` the tasks of both. If every method has every task this is the usual mean of the tasks' ranks. Two methods
-    that share no task count as tied.
-
-    Methods that have the same tasks are counted together, by bisection in their sorted scores: 1,000 methods on 100 tasks take
-    a fraction of a second, where a loop over pairs takes a minute.
-    """
-    tasks_of: dict[M, list[T]] = defaultdict(list)
-    for task, row in scores.items():
-        for method in row:
-            tasks_of[method].append(task)
-    alike: dict[tuple[T, ...], list[M]] = defaultdict(list)
-    for method, own in tasks_of.items():
-        alike[tuple(own)].append(method)
-    ordered = {(own, task): sorted(scores[task][m] for m in methods) for own, methods in alike.items() for task in own}
-    found = {}
-    for method in tasks_of:
-        total = 0.5  # 1, less the tie of the method with itself that is counted below
-        for others, methods in alike.items():
-            shared = [t for t in others if method in scores[t]]
-            if shared:
-                total += sum(_lost(scores[t][method], ordered[others, t]) for t in shared) / len(shared)
-            else:
-                total += len(methods) / 2
-        found[method] = total
-    return found
+__all__ = ["tie_aware_ranks", "tied_ranks"]
 
 
 def tied_ranks(scores: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the (M, T) ranks of (M, T) scores within each column: 1 = highest, ties share their mean rank, NaN stays NaN."""
+    """Return the (M, T) ranks of (M, T) scores within each column.
+
+    1 = highest, ties share their mean rank, NaN stays NaN: as `scipy.stats.rankdata` with ``nan_policy="omit"``.
+    Not that one, because importing `scipy.stats` alone takes as long as a whole leaderboard of 100,000 attempts.
+    """
     import numpy as np
 
-    found = np.full(scores.shape, np.nan)
-    for column in range(scores.shape[1]):
-        own = -scores[:, column]
-        present = ~np.isnan(own)
-        ordered = np.sort(own[present])
-        first, last = (np.searchsorted(ordered, own[present], side=side) for side in ("left", "right"))
-        found[present, column] = (first + last + 1) / 2
+    n_methods = len(scores)
+    # NaN comes last, and differs from its like
+    order = np.argsort(-scores, axis=0, kind="stable")
+    ordered = np.take_along_axis(scores, order, axis=0)
+    is_other = np.ones(scores.shape, dtype=np.bool_)
+    is_other[1:] = ordered[1:] != ordered[:-1]
+    place = np.arange(1, n_methods + 1)[:, None]
+    first = np.maximum.accumulate(np.where(is_other, place, 0), axis=0)
+    is_end = np.ones(scores.shape, dtype=np.bool_)
+    is_end[:-1] = is_other[1:]
+    last = np.minimum.accumulate(np.where(is_end, place, n_methods)[::-1], axis=0)[::-1]
+    found = np.empty(scores.shape)
+    np.put_along_axis(found, order, (first + last) / 2, axis=0)
+    found[np.isnan(scores)] = np.nan
     return found
 
 

@@ -7,25 +7,39 @@ from collections.abc import Mapping
 import numpy as np
 
 from benchbench.errors import InputError, UnknownNameError
-from benchbench.stats.grid import FloatArray, ScoreGrid, mean_over_units
-from benchbench.stats.imputation import Imputed
+from benchbench.stats.table import FloatArray, ScoreTable, mean_over_units
 
-__all__ = ["PERFECT_SCORES", "improvability", "normalised_scores"]
+__all__ = ["frozen_ends", "improvability", "normalise", "normalise_one", "normalised_scores"]
 
-PERFECT_SCORES: Mapping[str, float] = {
-    "accuracy": 1.0,
-    "balanced_accuracy": 1.0,
-    "predictive_accuracy": 1.0,
-    "auc": 1.0,
-    "neg_log_loss": 0.0,
-    "neg_mse": 0.0,
-    "neg_rmse": 0.0,
-}
-"""What a perfect prediction scores, by metric; what improvability measures errors from."""
+
+def frozen_ends(tasks: tuple[str, ...], ends: Mapping[str, tuple[float, float]]) -> tuple[FloatArray, FloatArray]:
+    """Return the (T,) baseline and reference scores of tasks, NaN where there is no scale."""
+    nothing = (np.nan, np.nan)
+    found = np.array([ends.get(task, nothing) for task in tasks], dtype=np.float64).reshape(-1, 2)
+    has_scale = found[:, 1] > found[:, 0]
+    return np.where(has_scale, found[:, 0], np.nan), np.where(has_scale, found[:, 1], np.nan)
+
+
+def normalise(scores: FloatArray, zero: FloatArray, one: FloatArray) -> FloatArray:
+    r"""Return scores on the scale on which `zero` is 0 and `one` is 1; arrays that broadcast.
+
+    Notes
+    -----
+    .. math:: (s - s_\text{baseline}) / (s_\text{reference} - s_\text{baseline})
+    """
+    return np.asarray((scores - zero) / (one - zero))
+
+
+def normalise_one(score: float, ci95: float | None, ends: tuple[float, float] | None) -> tuple[float, float | None]:
+    """Return a score and its half-width on the scale between two ends; as they are without ends."""
+    if ends is None:
+        return score, ci95
+    zero, one = (np.asarray(end) for end in ends)
+    return float(normalise(np.asarray(score), zero, one)), None if ci95 is None else ci95 / (ends[1] - ends[0])
 
 
 def normalised_scores(
-    grid: ScoreGrid | Imputed,
+    table: ScoreTable,
     *,
     baseline: str | None = None,
     reference: str | None = None,
@@ -35,37 +49,36 @@ def normalised_scores(
 
     Parameters
     ----------
-    grid : ScoreGrid or Imputed
+    table : ScoreTable
     baseline, reference : str, optional
-        Methods of the grid. The scale is then that of each unit (fold), and the mean over units is taken afterwards, as AMLB does.
+        Methods of the table. The scale is then that of each unit (fold), and the mean over units is taken afterwards,
+        as AMLB does.
     ends : mapping of task to (baseline score, reference score), optional
         Frozen ends; they come before the methods.
 
     Notes
     -----
-    .. math:: (s - s_\text{baseline}) / (s_\text{reference} - s_\text{baseline})
-
-    Without ends and methods, 0 is the median method of each task and 1 the best, and what lies below 0 is 0 (Salinas, Erickson
-    2024, arXiv:2311.02971). Tasks whose reference is not above the baseline have no such scale: they are left out, and named.
+    See `normalise`. Without ends and methods, 0 is the median method of each task and 1 the best, and what lies below
+    0 is 0 (Salinas, Erickson 2024, arXiv:2311.02971). Tasks whose reference is not above the baseline have no such
+    scale: they are left out, and named.
 
     Raises
     ------
     UnknownNameError
-        If the grid has no such method.
+        If the table has no such method.
     InputError
         If only one of baseline and reference is given.
     """
-    table = grid.grid if isinstance(grid, Imputed) else grid
     if (baseline is None) != (reference is None) and not ends:
         raise InputError("a normalised score needs both ends: a baseline and a reference")
     if ends or baseline is not None:
         return _between(table, baseline, reference, ends or {})
-    scores = table.task_scores()
+    scores = table.task_means()
     values, bare = np.full(scores.shape, np.nan), []
     for t, task in enumerate(table.tasks):
         own = scores[:, t][~np.isnan(scores[:, t])]
         if len(own) and own.max() > np.median(own):
-            values[:, t] = np.maximum((scores[:, t] - np.median(own)) / (own.max() - np.median(own)), 0.0)
+            values[:, t] = np.maximum(normalise(scores[:, t], np.asarray(np.median(own)), np.asarray(own.max())), 0.0)
         else:
             bare.append(task)
     notes = ["normalised score: 0 = median method of each task, 1 = best, cut at 0"]
@@ -75,57 +88,47 @@ def normalised_scores(
 
 
 def _between(
-    table: ScoreGrid, baseline: str | None, reference: str | None, ends: Mapping[str, tuple[float, float]]
+    table: ScoreTable, baseline: str | None, reference: str | None, ends: Mapping[str, tuple[float, float]]
 ) -> tuple[FloatArray, tuple[str, ...]]:
     for name in (baseline, reference):
         if name is not None and name not in table.methods and not ends:
-            raise UnknownNameError("method of the grid:", name, table.methods)
-    values, bare = np.full(table.shape[:2], np.nan), []
-    sides = [
-        table.scores[table.methods.index(name)] if name in table.methods else np.full(table.shape[1:], np.nan)
-        for name in (baseline, reference)
-    ]
-    scores = table.task_scores()
-    for t, task in enumerate(table.tasks):
-        if task in ends:
-            zero, one = ends[task]
-            if one > zero:
-                values[:, t] = (scores[:, t] - zero) / (one - zero)
-                continue
-        else:
-            zeros, ones = sides[0][t], sides[1][t]
+            raise UnknownNameError("method of the table:", name, table.methods)
+    zero, one = frozen_ends(table.tasks, ends)
+    values = normalise(table.task_means(), zero, one)
+    if baseline in table.methods and reference in table.methods:
+        zeros, ones = (table.scores[table.methods.index(name)] for name in (baseline, reference) if name is not None)
+        for t in np.flatnonzero([task not in ends for task in table.tasks]):
             is_run = np.asarray(~np.isnan(table.scores[:, t]).all(axis=0))
-            if is_run.any() and (ones[is_run] > zeros[is_run]).all():
+            if is_run.any() and (ones[t][is_run] > zeros[t][is_run]).all():
                 values[:, t] = mean_over_units(
-                    (table.scores[:, t][:, is_run] - zeros[is_run]) / (ones[is_run] - zeros[is_run])
+                    normalise(table.scores[:, t][:, is_run], zeros[t][is_run], ones[t][is_run])
                 )
-                continue
-        bare.append(task)
+    bare = [task for task, column in zip(table.tasks, values.T, strict=True) if np.isnan(column).all()]
     notes = (f"no normalised score, the reference is not above the baseline: {', '.join(bare)}",) if bare else ()
     return values, notes
 
 
 def improvability(
-    grid: ScoreGrid | Imputed, *, perfect: Mapping[str, float] | None = None
+    table: ScoreTable, *, perfect: Mapping[str, float] | None = None
 ) -> tuple[FloatArray, tuple[str, ...]]:
-    r"""Return (M, T): by which share each method's error on the task could fall if it were as good as the best there; and notes.
+    r"""Return (M, T): by which share each method's error could fall to be the best one's on the task; and notes.
 
     Parameters
     ----------
-    grid : ScoreGrid or Imputed
+    table : ScoreTable
     perfect : mapping of task to score, optional
-        What a perfect answer scores (`PERFECT_SCORES` by metric). Where it is not given: 1 if all scores of the task lie within
-        0 and 1, 0 if none is above 0.
+        Score of a perfect answer (`facts.PERFECT_SCORES` by metric). Where it is missing: 1 if all scores of the task
+        lie within 0 and 1, 0 if none is above 0.
 
     Notes
     -----
     .. math:: 1 - e_\text{best} / e, \qquad e = s_\text{perfect} - s
 
-    0 is the best method's, and 1 that of one with an error where the best has none (Erickson et al. 2025, arXiv:2506.16791, give it
-    in per cent). Tasks where a method is better than perfect, or no perfect score is known, are left out, and named.
+    0 is the best method's, and 1 that of one with an error where the best has none (Erickson et al. 2025,
+    arXiv:2506.16791, give it in per cent). Tasks where a method is better than perfect, or no perfect score is known,
+    are left out, and named.
     """
-    table = grid.grid if isinstance(grid, Imputed) else grid
-    scores = table.task_scores()
+    scores = table.task_means()
     values, bare, assumed = np.full(scores.shape, np.nan), [], []
     for t, task in enumerate(table.tasks):
         own = scores[:, t][~np.isnan(scores[:, t])]
@@ -141,7 +144,7 @@ def improvability(
         values[np.isnan(errors), t] = np.nan
     notes = []
     if set(assumed) - set(bare):
-        notes.append("what a perfect answer scores was inferred from the scores' range")
+        notes.append("the score of a perfect answer was inferred from the scores' range")
     if bare:
-        notes.append(f"no improvability, what a perfect answer scores is not known: {', '.join(bare)}")
+        notes.append(f"no improvability, the score of a perfect answer is not known: {', '.join(bare)}")
     return values, tuple(notes)

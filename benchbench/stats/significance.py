@@ -15,24 +15,31 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from benchbench.errors import InputError
-from benchbench.stats.grid import FloatArray
-from benchbench.stats.intervals import estimate
+from benchbench.stats.intervals import estimate, t_quantile
 from benchbench.stats.ranks import tied_ranks
+from benchbench.stats.table import FloatArray
 
 __all__ = [
+    "ALPHA",
     "FriedmanResult",
-    "PairTest",
+    "PairedT",
     "PosteriorProbabilities",
     "TwoComparison",
     "bayesian_signed_rank",
-    "compare_two",
+    "compare_scores",
     "critical_groups",
     "friedman",
     "holm",
+    "least_p",
     "nemenyi_cd",
+    "p_text",
+    "paired_t",
     "rank_biserial",
-    "wilcoxon_holm",
+    "wilcoxon",
 ]
+
+ALPHA = 0.05
+"""Level of tests, and of Nemenyi's critical difference."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,36 +63,6 @@ class FriedmanResult:
     mean_ranks: tuple[float, ...]
     n_tasks: int
     n_methods: int
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain data."""
-        return asdict(self)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PairTest:
-    """Wilcoxon's signed-rank test of two methods over the tasks that both have.
-
-    Parameters
-    ----------
-    a, b : str
-    n : int
-        Common tasks, ties included.
-    p, holm_p : float
-        Two-sided, alone and corrected for all pairs.
-    effect_size : float
-        Matched-pairs rank-biserial correlation, 1 if a is better everywhere.
-    is_significant : bool
-        Whether `holm_p` is below the level.
-    """
-
-    a: str
-    b: str
-    n: int
-    p: float
-    holm_p: float
-    effect_size: float
-    is_significant: bool
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain data."""
@@ -158,23 +135,27 @@ def friedman(matrix: ArrayLike, *, correct_ties: bool = True) -> FriedmanResult:
     InputError
         If a score is missing, or there are fewer than three methods or two tasks.
     """
-    from scipy.special import chdtrc, fdtrc
+    from scipy.stats import chi2 as chi_squared
+    from scipy.stats import f, friedmanchisquare
 
     scores = _complete(matrix)
     k, n = scores.shape
     if k < 3 or n < 2:
         raise InputError(f"Friedman's test needs at least 3 methods and 2 tasks, got {k} and {n}")
-    ranks = tied_ranks(scores)
-    means = ranks.mean(axis=1)
-    spread = float(((ranks - (k + 1) / 2) ** 2).sum()) if correct_ties else n * k * (k**2 - 1) / 12
-    chi2 = 0.0 if spread == 0 else n * (k - 1) * n * float(((means - (k + 1) / 2) ** 2).sum()) / spread
+    means = tied_ranks(scores).mean(axis=1)
+    if (scores == scores[:1]).all():
+        chi2 = 0.0  # scipy divides by zero where everything is tied
+    elif correct_ties:
+        chi2 = float(friedmanchisquare(*scores).statistic)
+    else:
+        chi2 = 12 * n / (k * (k + 1)) * float(((means - (k + 1) / 2) ** 2).sum())
     rest = n * (k - 1) - chi2
     iman = math.inf if rest <= 1e-9 else (n - 1) * chi2 / rest
     return FriedmanResult(
         chi2=chi2,
-        p=float(chdtrc(k - 1, chi2)),
+        p=float(chi_squared.sf(chi2, k - 1)),
         iman_davenport=iman,
-        iman_davenport_p=0.0 if math.isinf(iman) else float(fdtrc(k - 1, (k - 1) * (n - 1), iman)),
+        iman_davenport_p=0.0 if math.isinf(iman) else float(f.sf(iman, k - 1, (k - 1) * (n - 1))),
         mean_ranks=tuple(float(m) for m in means),
         n_tasks=n,
         n_methods=k,
@@ -192,7 +173,7 @@ def _complete(matrix: ArrayLike) -> FloatArray:
 
 
 @lru_cache(maxsize=256)
-def nemenyi_cd(k: int, n: int, alpha: float = 0.05) -> float:
+def nemenyi_cd(k: int, n: int, alpha: float = ALPHA) -> float:
     r"""Return Nemenyi's critical difference of mean ranks of k methods over n tasks.
 
     Two methods differ if their mean ranks do by at least that much, whichever two of the k they are.
@@ -217,7 +198,10 @@ def nemenyi_cd(k: int, n: int, alpha: float = 0.05) -> float:
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Return p-values corrected by Holm's step-down procedure (Holm 1979), in the order given."""
+    """Return p-values adjusted by Holm's step-down procedure (Holm 1979, Scand. J. Statist. 6:65), in the given order.
+
+    scipy has none; statsmodels has one, but takes 2 s to import and 90 MB on disk for these six lines.
+    """
     order = sorted(range(len(p_values)), key=lambda i: p_values[i])
     found, highest = [0.0] * len(p_values), 0.0
     for step, i in enumerate(order):
@@ -226,66 +210,79 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return found
 
 
-def wilcoxon_holm(matrix: ArrayLike, methods: Sequence[str], *, alpha: float = 0.05) -> list[PairTest]:
-    """Test every pair of methods over tasks, corrected for the number of pairs (Benavoli, Corani, Mangili 2016).
+def wilcoxon(differences: FloatArray) -> list[float]:
+    """Return two-sided p-values of Wilcoxon's signed-rank test of each row of (N, T) differences.
 
-    Parameters
-    ----------
-    matrix : (M, T) scores
-        NaN where a method has none; a pair is tested on the tasks that both have.
-    methods : sequence of M str
-    alpha : float
-
-    Returns
-    -------
-    list of PairTest
-        By `p`; p is 1 where two methods share fewer than two tasks or are equal on all of them.
+    NaN are left out, and so are differences of 0 (Wilcoxon 1945). Exact with up to 50 differences and no ties, else the normal
+    approximation, as `scipy.stats.wilcoxon` chooses, whose p-values these are. 1 for a row with fewer than two differences, or none
+    but 0. Not scipy's own, because every leaderboard tests, and importing `scipy.stats` takes longer than all the rest of it.
     """
-    scores = np.asarray(matrix, dtype=np.float64)
-    if scores.ndim != 2 or len(scores) != len(methods):
-        raise InputError(f"expected one row of scores a method, got shape {scores.shape} and {len(methods)} methods")
-    first, second = np.triu_indices(len(methods), k=1)
-    differences = scores[first] - scores[second]
-    p_values = _wilcoxon(differences)
-    effects = [rank_biserial(row[~np.isnan(row)]) for row in differences]
-    corrected = holm(p_values)
-    found = [
-        PairTest(
-            a=methods[i],
-            b=methods[j],
-            n=int((~np.isnan(row)).sum()),
-            p=p,
-            holm_p=holm_p,
-            effect_size=effect,
-            is_significant=holm_p < alpha,
-        )
-        for i, j, row, p, holm_p, effect in zip(first, second, differences, p_values, corrected, effects, strict=True)
-    ]
-    return sorted(found, key=lambda pair: (pair.p, pair.a, pair.b))
+    return [_signed_rank_p(row[~np.isnan(row)]) for row in differences]
 
 
-def _wilcoxon(differences: FloatArray) -> list[float]:
-    """Return two-sided p-values of (N, T) rows: exact with up to 50 differences and no ties, else the normal approximation.
+def _signed_rank_p(differences: FloatArray) -> float:
+    values = differences[differences != 0]
+    n = len(values)
+    if len(differences) < 2 or n == 0:
+        return 1.0
+    sizes, counts = np.unique(np.abs(values), return_counts=True)
+    # ranks from 1 = smallest, ties sharing their mean rank
+    last = np.cumsum(counts)
+    ranks = (last - (counts - 1) / 2)[np.searchsorted(sizes, np.abs(values))]
+    above = float(ranks[values > 0].sum())
+    if n <= 50 and len(sizes) == n:
+        chances = _signed_rank_chances(n)
+        w = round(above)
+        return float(min(1.0, 2 * min(chances[: w + 1].sum(), chances[w:].sum())))
+    variance = (n * (n + 1) * (2 * n + 1) - float((counts**3 - counts).sum()) / 2) / 24
+    return math.erfc(abs(above - n * (n + 1) / 4) / math.sqrt(2 * variance))
 
-    As `scipy.stats.wilcoxon` chooses; differences of 0 are left out (Wilcoxon 1945).
+
+@lru_cache(maxsize=64)
+def _signed_rank_chances(n: int) -> FloatArray:
+    """Return the probability of each sum of the ranks above 0, from 0 to n (n + 1) / 2, where every sign is as likely."""
+    chances = np.ones(1)
+    for rank in range(1, n + 1):
+        more = np.zeros(len(chances) + rank)
+        more[: len(chances)] += chances / 2
+        more[rank:] += chances / 2
+        chances = more
+    return chances
+
+
+def least_p(n_tasks: int) -> float:
+    """Return the smallest two-sided p-value that Wilcoxon's signed-rank test can give with so many tasks."""
+    return min(1.0, 2.0 ** (1 - n_tasks))
+
+
+def p_text(p: float) -> str:
+    """Return a p-value as it stands after "p"."""
+    return "< 0.0001" if p < 1e-4 else f"= {p:.4f}" if p < 0.1 else f"= {p:.2f}"
+
+
+@dataclass(frozen=True, slots=True)
+class PairedT:
+    """Mean of paired differences, half-width of its 95 % interval, two-sided p; one pair alone has neither of the latter."""
+
+    mean: float
+    ci95: float | None
+    p: float | None
+
+
+def paired_t(differences: Sequence[float]) -> PairedT:
+    """Return Student's paired t-test.
+
+    `scipy.stats.ttest_rel` gives NaN where every pair differs by the same amount, and takes 0.7 s to import.
     """
-    from scipy.stats import wilcoxon
+    found = estimate(differences)
+    if found.ci95 is None:
+        return PairedT(found.mean, None, None)
+    if found.ci95 == 0.0:  # every pair differs by the same amount
+        return PairedT(found.mean, 0.0, 1.0 if found.mean == 0.0 else 0.0)
+    from scipy.special import stdtr
 
-    found = [1.0] * len(differences)
-    kept = [row[~np.isnan(row) & (row != 0)] for row in differences]
-    # rows of one length and kind are tested together, which is a hundred times as fast as one by one
-    alike: dict[tuple[int, bool], list[int]] = {}
-    for i, row in enumerate(kept):
-        total = int((~np.isnan(differences[i])).sum())
-        if len(row) and total >= 2:
-            is_exact = len(row) <= 50 and len(np.unique(np.abs(row))) == len(row)
-            alike.setdefault((len(row), is_exact), []).append(i)
-    for (_, is_exact), rows in alike.items():
-        values = np.stack([kept[i] for i in rows])
-        tested = wilcoxon(values, axis=1, method="exact" if is_exact else "asymptotic").pvalue
-        for i, p in zip(rows, np.atleast_1d(tested), strict=True):
-            found[i] = float(p)
-    return found
+    error = found.ci95 / t_quantile(found.n - 1)
+    return PairedT(found.mean, found.ci95, float(2 * stdtr(found.n - 1, -abs(found.mean / error))))
 
 
 def rank_biserial(differences: ArrayLike) -> float:
@@ -301,8 +298,8 @@ def rank_biserial(differences: ArrayLike) -> float:
     return float((ranks * np.sign(values)).sum() / ranks.sum())
 
 
-def compare_two(scores_a: ArrayLike, scores_b: ArrayLike) -> TwoComparison:
-    """Compare two methods over tasks.
+def compare_scores(scores_a: ArrayLike, scores_b: ArrayLike) -> TwoComparison:
+    """Compare two rows of scores over tasks.
 
     Parameters
     ----------
@@ -326,7 +323,7 @@ def compare_two(scores_a: ArrayLike, scores_b: ArrayLike) -> TwoComparison:
         mean_difference=mean.mean,
         low=None if mean.ci95 is None else mean.mean - mean.ci95,
         high=None if mean.ci95 is None else mean.mean + mean.ci95,
-        p=_wilcoxon(differences[None])[0] if len(differences) >= 2 else None,
+        p=wilcoxon(differences[None])[0] if len(differences) >= 2 else None,
         effect_size=rank_biserial(differences),
         wins=int((differences > 0).sum()),
         ties=int((differences == 0).sum()),
@@ -404,9 +401,7 @@ def bayesian_signed_rank(
     return PosteriorProbabilities(*(float(w) for w in won / n_samples))
 
 
-def critical_groups(
-    mean_ranks: Mapping[str, float], *, cd: float | None = None, pairs: Sequence[PairTest] | None = None
-) -> list[tuple[str, ...]]:
+def critical_groups(mean_ranks: Mapping[str, float], cd: float) -> list[tuple[str, ...]]:
     """Return the groups of methods that a test cannot tell apart, for the bars of a critical-difference diagram.
 
     Parameters
@@ -415,34 +410,18 @@ def critical_groups(
         1 = best.
     cd : float
         Nemenyi's critical difference: a group's mean ranks differ by less than that.
-    pairs : sequence of PairTest
-        Instead of `cd`: no two of a group differ significantly.
 
     Returns
     -------
     list of tuples of methods
         Each of two or more neighbours by mean rank, best first, none within another.
-
-    Raises
-    ------
-    InputError
-        If neither or both of `cd` and `pairs` are given.
     """
-    if (cd is None) == (pairs is None):
-        raise InputError("groups need either a critical difference or tested pairs")
     order = sorted(mean_ranks, key=lambda m: (mean_ranks[m], m))
-    differ = {frozenset((p.a, p.b)) for p in pairs or () if p.is_significant}
-
-    def is_apart(a: str, b: str) -> bool:
-        if cd is not None:
-            return abs(mean_ranks[a] - mean_ranks[b]) >= cd
-        return frozenset((a, b)) in differ
-
     groups: list[tuple[str, ...]] = []
     last_end = 0
     for start in range(len(order)):
         end = start + 1
-        while end < len(order) and not any(is_apart(order[end], order[i]) for i in range(start, end)):
+        while end < len(order) and mean_ranks[order[end]] - mean_ranks[order[start]] < cd:
             end += 1
         if end - start > 1 and end > last_end:
             groups.append(tuple(order[start:end]))

@@ -1,4 +1,4 @@
-"""How firm an order is: places without one task, and how many more tasks or seeds would tell two methods apart."""
+"""How many more tasks or seeds would tell two methods apart."""
 
 from __future__ import annotations
 
@@ -10,31 +10,10 @@ from typing import Any
 import numpy as np
 
 from benchbench.errors import InputError, UnknownNameError
-from benchbench.stats.grid import ScoreGrid
-from benchbench.stats.imputation import Imputed
 from benchbench.stats.labels import plural
-from benchbench.stats.standings import standings
+from benchbench.stats.table import ScoreTable
 
-__all__ = ["PlaceRange", "Separation", "leave_one_task_out", "tasks_to_separate"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PlaceRange:
-    """A method's place on all tasks, and the best and worst that it has when one task is left out.
-
-    `best_without` and `worst_without` name a task whose absence gives that place; None where none changes it.
-    """
-
-    method: str
-    place: float
-    best: float
-    worst: float
-    best_without: str | None = None
-    worst_without: str | None = None
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain data."""
-        return asdict(self)
+__all__ = ["Separation", "tasks_to_separate"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,60 +64,14 @@ class Separation:
         return asdict(self) | {"more_tasks": self.more_tasks, "more_seeds": self.more_seeds}
 
 
-def leave_one_task_out(grid: ScoreGrid | Imputed, statistic: str, **options: Any) -> list[PlaceRange]:
-    """Return how the places by a statistic change when any one task is left out, in the order of all tasks.
-
-    Parameters
-    ----------
-    grid : ScoreGrid or Imputed
-    statistic : str
-        One of `standings.STATISTICS`.
-    **options
-        Those of `standings.standings` that concern the value (`baseline`, `reference`, `ends`, `perfect`, `prior_draws`).
-
-    Notes
-    -----
-    What was imputed stays as it is: imputation happened before.
-    """
-    table = grid.grid if isinstance(grid, Imputed) else grid
-    options = {**options, "n_bootstrap": 0}
-    whole = [s for s in standings(table, statistic, **options) if s.place is not None]
-    ranges = {s.method: [(s.place or 0.0, "")] for s in whole}
-    if len(table.tasks) > 1:
-        for task in table.tasks:
-            rest = table.select(tasks=[t for t in table.tasks if t != task])
-            for s in standings(rest, statistic, **options):
-                if s.place is not None and s.method in ranges:
-                    ranges[s.method].append((s.place, task))
-    found = []
-    for s in whole:
-        (best, best_without), (worst, worst_without) = (
-            min(ranges[s.method]),
-            max(ranges[s.method], key=lambda r: (r[0], r[1] == "", r[1])),
-        )
-        found.append(
-            PlaceRange(
-                method=s.method,
-                place=s.place or 0.0,
-                best=best,
-                worst=worst,
-                best_without=best_without or None,
-                worst_without=worst_without or None,
-            )
-        )
-    return found
-
-
-def tasks_to_separate(
-    grid: ScoreGrid | Imputed, a: str, b: str, *, alpha: float = 0.05, power: float = 0.8
-) -> Separation:
+def tasks_to_separate(table: ScoreTable, a: str, b: str, *, alpha: float = 0.05, power: float = 0.8) -> Separation:
     r"""Return how many tasks, or how many seeds a task, would tell two methods apart.
 
     Parameters
     ----------
-    grid : ScoreGrid or Imputed
+    table : ScoreTable
     a, b : str
-        Methods of the grid.
+        Methods of the table.
     alpha, power : float
         A two-sided test at level `alpha` would find a difference as large as the one seen with probability `power`.
 
@@ -157,10 +90,9 @@ def tasks_to_separate(
     UnknownNameError, InputError
         If a method is unknown, or the two share fewer than two tasks.
     """
-    table = grid.grid if isinstance(grid, Imputed) else grid
     for name in (a, b):
         if name not in table.methods:
-            raise UnknownNameError("method of the grid:", name, table.methods)
+            raise UnknownNameError("method of the table:", name, table.methods)
     if not 0 < alpha < 1 or not 0 < power < 1:
         raise InputError(f"expected alpha and power between 0 and 1, got {alpha} and {power}")
     own, other = table.methods.index(a), table.methods.index(b)

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import streamlit as st
 
 from benchbench.dashboard import shell, state
 from benchbench.dashboard.views import compare as view
 from benchbench.dashboard.views.common import number, percent
-from benchbench.errors import InputError
+from benchbench.reports.comparison import load_comparison, scale_words
 from benchbench.stats.labels import plural
+from benchbench.stats.pairwise import default_rope
+
+if TYPE_CHECKING:
+    from benchbench.dashboard.data import BoardData
+    from benchbench.stats.pairwise import MethodComparison
+    from benchbench.stats.significance import TwoComparison
 
 PAGE = "compare"
 
@@ -21,7 +29,7 @@ def page() -> None:
     if suite is None:
         return
     board = shell.choose_board(PAGE, source, suite)
-    labels = list(board.grid.methods)
+    labels = list(board.methods)
     if len(labels) < 2:
         st.info("A comparison needs two methods with results under the same conditions.")
         return
@@ -35,57 +43,65 @@ def page() -> None:
             PAGE,
             "rope",
             "Practically the same within ±",
-            default=0.01,
+            default=_usual_rope(board, a, b),
             low=0.0,
             high=10.0,
             step=0.01,
-            help=f"Region of practical equivalence, in units of {view.SCALES[view.scale_of(board)]}",
+            help="Region of practical equivalence, in units of the scale that the tasks are compared on",
         )
     if a == b:
         st.info("Choose two different methods.")
         return
-    try:
-        found = view.compare(board, a, b, rope)
-    except InputError as error:
-        st.info(f"These two cannot be compared: {error}.")
-        return
+    found = load_comparison(source.store, suite.spec.name, board.board, a, b, rope)
     st.subheader(f"{a} against {b}")
-    st.markdown(shell.escaped(view.sentence(found)))
-    s = found.summary
-    span = "one task" if s.low is None else f"95 %: {number(s.low)} to {number(s.high)}"
-    unit = view.SCALES[found.scale]
+    st.markdown(shell.escaped(found.sentence()))
+    if found.overall is not None:
+        _tiles(found, found.overall)
+    if found.bayes is not None:
+        p = found.bayes
+        shell.figure(
+            view.probability_figure(found),
+            f"Posterior probabilities: {a} better {percent(p.p_right, 1)}, alike {percent(p.p_rope, 1)}, {b} better {percent(p.p_left, 1)}",
+            "probability",
+        )
+        st.caption(
+            "Bayesian signed-rank test over tasks (Benavoli et al. 2017): the probability that, on another task of this kind,"
+            f" the difference is practically in favour of one of them, or within ± {found.rope:g} ({found.scale})."
+        )
+    shell.figure(view.difference_figure(found), shell.alt(f"Differences of {a} and {b} by task", 2), "differences")
+    shell.show(view.pair_table(found))
+    shell.notices(board)
+    shell.downloads(PAGE, [p.to_dict() for p in found.tasks], f"{suite.spec.name}-{a}-{b}")
+
+
+def _usual_rope(board: BoardData, a: str, b: str) -> float:
+    """Return the half-width of the region of practical equivalence that the command line takes for these two."""
+    return 0.01 if a == b else default_rope(board.board, a, b)
+
+
+def _tiles(found: MethodComparison, overall: TwoComparison) -> None:
+    span = "one task" if overall.low is None else f"95 %: {number(overall.low)} to {number(overall.high)}"
     tiles = (
         (
             "Mean difference",
-            number(s.mean_difference),
+            number(overall.mean_difference),
             span,
-            f"{a} minus {b}, in units of {unit}; Student's t over tasks",
+            f"{found.a} minus {found.b} ({scale_words(found)}); Student's t over tasks",
         ),
-        ("Wins / ties / losses", f"{s.wins} / {s.ties} / {s.losses}", f"of {plural(s.n_tasks, 'task')}", f"of {a}"),
-        ("Wilcoxon p", "—" if s.p is None else f"{s.p:.2g}", "two-sided, over tasks", "Signed-rank test"),
+        (
+            "Wins / ties / losses",
+            f"{overall.wins} / {overall.ties} / {overall.losses}",
+            f"of {plural(overall.n_tasks, 'task')}",
+            f"of {found.a}",
+        ),
+        ("Wilcoxon p", "—" if overall.p is None else f"{overall.p:.2g}", "two-sided, over tasks", "Signed-rank test"),
         (
             "Effect size",
-            number(s.effect_size, 2),
+            number(overall.effect_size, 2),
             "-1 to 1",
-            f"Matched-pairs rank-biserial: 1 if {a} is better everywhere",
+            f"Matched-pairs rank-biserial correlation: 1 if {found.a} is better everywhere",
         ),
     )
     with st.container(horizontal=True, gap="large"):
         for label, value, below, text in tiles:
             st.metric(label, value, below, delta_color="off", delta_arrow="off", help=text, width="content")
-    p = found.posterior
-    shell.figure(
-        view.probability_figure(found),
-        f"Posterior probabilities: {a} better {percent(p.p_right, 1)}, alike {percent(p.p_rope, 1)}, {b} better {percent(p.p_left, 1)}",
-        "probability",
-    )
-    st.caption(
-        "Bayesian signed-rank test over tasks (Benavoli et al. 2017): the probability that, on another task of this kind, the "
-        f"difference is practically in favour of one of them, or within ± {rope:g}."
-    )
-    shell.figure(view.difference_figure(found), shell.alt(f"Differences of {a} and {b} by task", 2), "differences")
-    shell.show(view.pair_table(found))
-    if found.only_one:
-        st.caption(f"Left out, since only one of the two has a score there: {', '.join(found.only_one)}.")
-    shell.notices(board)
-    shell.downloads(PAGE, view.pair_records(found), f"{suite.spec.name}-{a}-{b}")

@@ -9,7 +9,7 @@ from benchbench.dashboard.data import BoardData
 from benchbench.dashboard.views import curves as view
 from benchbench.errors import InputError
 from benchbench.protocols.base import tracks_where
-from benchbench.results import boards
+from benchbench.results import load_curves
 from benchbench.stats.curves import curve_panels
 
 PAGE = "curves"
@@ -23,10 +23,10 @@ def page() -> None:
     if suite is None:
         return
     board = shell.choose_board(PAGE, source, suite, imputation=False)
-    if board.board.group is None:
+    if board.board.conditions is None:
         st.info("No results of this suite fit these conditions.")
         return
-    labels = list(board.grid.methods)
+    labels = board.methods
     chosen = state.several(PAGE, "method", "Methods", labels) or tuple(labels)
     if suite.spec.track in tracks_where(lambda protocol: protocol.CURVES_OF_INCUMBENTS):
         _anytime(source, board, chosen)
@@ -37,7 +37,7 @@ def page() -> None:
 
 
 def _anytime(source: shell.Source, board: BoardData, chosen: tuple[str, ...]) -> None:
-    tasks = state.several(PAGE, "task", "Problems", list(board.grid.tasks))
+    tasks = state.several(PAGE, "task", "Problems", board.tasks)
     one, two, three = st.columns(3)
     with one:
         what = state.choice(
@@ -47,14 +47,14 @@ def _anytime(source: shell.Source, board: BoardData, chosen: tuple[str, ...]) ->
         log_x = state.switch(PAGE, "logx", "Logarithmic budget", default=True)
     with three:
         log_y = state.switch(PAGE, "logy", "Logarithmic regret", default=True) if what == "regret" else False
-    trials = boards.incumbents(source.store, board.suite.spec.name, board.board)
+    trials = load_curves.incumbents(source.store, board.suite.spec.name, board.board)
     try:
         found = view.anytime(board, trials, chosen, tasks)
     except InputError as error:
         st.info(f"No curves: {error}.")
         return
     shell.figure(
-        view.anytime_figure(found, what, log_x=log_x, log_y=log_y, everybody=board.grid.methods),
+        view.anytime_figure(found, what, log_x=log_x, log_y=log_y, everybody=board.methods),
         shell.alt(f"Mean {what} over the budget", len(found.rows)),
         "anytime",
     )
@@ -69,10 +69,10 @@ def _anytime(source: shell.Source, board: BoardData, chosen: tuple[str, ...]) ->
 
 
 def _training(source: shell.Source, board: BoardData, chosen: tuple[str, ...]) -> None:
-    group = board.board.group
+    group = board.board.conditions
     if group is None:
         return
-    panels = curve_panels(board.board, boards.seed_curves(source.store, board.suite.spec.name, group))
+    panels = curve_panels(board.board, load_curves.seed_curves(source.store, board.suite.spec.name, group))
     panels = [p for p in panels if view.has_curves([p])]
     if not panels:
         st.info(
@@ -87,7 +87,7 @@ def _training(source: shell.Source, board: BoardData, chosen: tuple[str, ...]) -
         log_x = state.switch(PAGE, "logx", "Logarithmic time", default=True)
     panel = next(p for p in panels if p.task == task)
     shell.figure(
-        view.curve_figure(panel, chosen, log_x=log_x, everybody=board.grid.methods),
+        view.curve_figure(panel, chosen, log_x=log_x, everybody=board.methods),
         shell.alt(f"Validation score on {task} against seconds of training", len(chosen)),
         "training",
     )

@@ -7,7 +7,7 @@ import streamlit as st
 from benchbench.dashboard import shell, state
 from benchbench.dashboard.views import board as view
 from benchbench.errors import InputError
-from benchbench.stats.standings import STATISTICS
+from benchbench.stats.statistics import STATISTICS
 
 PAGE = "leaderboard"
 
@@ -24,12 +24,13 @@ def page() -> None:
         "stat",
         "Statistic",
         list(STATISTICS),
-        labels=view.STATISTIC_LABELS,
+        labels={name: kind.heading for name, kind in STATISTICS.items()},
         kind="buttons",
     )
-    st.caption(view.STATISTIC_HELP[statistic])
+    kind = STATISTICS[statistic]
+    st.caption(f"{kind.help}; {kind.direction}.")
     board = shell.choose_board(PAGE, source, suite)
-    if board.board.group is None:
+    if board.board.conditions is None:
         st.info("No results of this suite fit these conditions.")
         shell.left_out(board)
         return
@@ -38,8 +39,13 @@ def page() -> None:
         PAGE,
         "view",
         "View",
-        ["standings", "ranks", "wins", "tasks"],
-        labels={"standings": "Standings", "ranks": "Ranks by task", "wins": "Wins and losses", "tasks": "Task by task"},
+        ["leaderboard", "ranks", "wins", "tasks"],
+        labels={
+            "leaderboard": "Leaderboard",
+            "ranks": "Ranks by task",
+            "wins": "Wins and losses",
+            "tasks": "Task by task",
+        },
         kind="buttons",
     )
     try:
@@ -48,14 +54,18 @@ def page() -> None:
         st.info(f"This statistic cannot be had of suite {suite.spec.name!r}: {error}")
         return
     st.subheader(suite.spec.title)
-    if not found.standings:
+    if not found.values:
         st.info("No method passes these filters.")
         return
-    if what == "standings":
-        shell.show(view.standings_table(found, shell.source_hashes()))
+    if found.verdict is not None:
+        st.markdown(f"**{shell.escaped(found.verdict.sentence)}**")
+    if what == "leaderboard":
+        shell.show(view.leaderboard_table(found, shell.source_hashes()))
         _legend(found)
     elif what == "ranks":
-        st.caption("Rank of each method on each task, 1 = best, among the methods shown.")
+        st.caption(
+            "Rank of each method on each task, 1 = best, among the methods shown; i: imputed, wholly or in part."
+        )
         shell.figure(view.task_heatmap(found), shell.alt("Heat map of ranks by task", len(found.labels)), "ranks")
     elif what == "wins":
         st.caption(
@@ -65,23 +75,23 @@ def page() -> None:
             view.win_heatmap(found), shell.alt("Heat map of the share of tasks won", len(found.labels)), "wins"
         )
     else:
-        for task in found.imputed.grid.tasks:
-            shell.show(view.task_table(board, task, found.labels))
+        for task in found.board.imputed.table.tasks:
+            shell.show(view.task_table(found.board, task))
     shell.notices(board)
     shell.downloads(PAGE, view.board_records(found), f"{suite.spec.name}-{statistic}")
     shell.left_out(board)
 
 
 def _legend(found: view.View) -> None:
-    n_tasks = len(found.imputed.grid.tasks)
+    n_tasks = len(found.board.imputed.table.tasks)
     lines = [
         f"Dot: the value. Line: its 95 % interval from a bootstrap over the {n_tasks} tasks, that is, how far it would move had "
         "other tasks of the same kind been chosen."
         if n_tasks > 1
-        else "No interval: there is one task only.",
-        "Places are among the methods shown.",
+        else "No interval: there is only one task.",
+        "Ranks are among the methods shown.",
     ]
-    lines += list(dict.fromkeys(note for s in found.standings for note in s.notes if "tasks" not in note))
-    if found.imputed.dropped_tasks:
-        lines.append(f"Dropped for all, since a trial failed there: {', '.join(found.imputed.dropped_tasks)}.")
+    lines += list(dict.fromkeys(note for s in found.values for note in s.notes if "/" not in note))
+    if found.board.imputed.dropped_tasks:
+        lines.append(f"Dropped for all, since a trial failed there: {', '.join(found.board.imputed.dropped_tasks)}.")
     st.caption(" ".join(line if line.endswith(".") else f"{line}." for line in lines))

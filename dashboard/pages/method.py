@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import streamlit as st
 
-from benchbench.dashboard import shell, state
+from benchbench.dashboard import queries, shell, state
 from benchbench.dashboard.views import methods as view
 from benchbench.dashboard.views.common import clock
-from benchbench.results import browse
 from benchbench.stats.labels import plural
 
 PAGE = "method"
@@ -59,14 +58,14 @@ def _methods(source: shell.Source, suite: str) -> set[str]:
 
 
 def _results(source: shell.Source, name: str) -> None:
-    rows = browse.method_results(source.store, name)
+    rows = queries.method_results(source.store, name)
     st.subheader("Results")
     if not rows:
         st.info(f"No results yet. Make some: bench run --suite SUITE --method {name}")
         return
     shell.show(view.results_table(rows))
     shell.downloads(PAGE, rows, f"method-{name}")
-    failures = browse.method_failures(source.store, name)
+    failures = queries.method_failures(source.store, name)
     st.subheader(f"Failures ({len(failures)}{' newest' if len(failures) == 50 else ''})")
     if not failures:
         st.caption("None of its attempts failed.")
@@ -79,7 +78,7 @@ def _results(source: shell.Source, name: str) -> None:
                 if text.strip():
                     st.caption(title)
                     st.code(text.rstrip(), language="python" if title == "Traceback" else None, wrap_lines=True)
-    history = browse.method_history(source.store, name)
+    history = queries.method_history(source.store, name)
     st.subheader("History")
     shell.show(view.history_table(history))
     for suite in dict.fromkeys(r["suite"] for r in history):

@@ -7,12 +7,11 @@ from typing import Any
 
 import streamlit as st
 
-from benchbench.dashboard import shell, state
+from benchbench.dashboard import queries, shell, state
 from benchbench.dashboard.views import runs as view
 from benchbench.dashboard.views.common import OUTCOME_WORDS
 from benchbench.errors import InputError
-from benchbench.results import browse
-from benchbench.results.queries import is_quiet, state_text
+from benchbench.results.reader import is_quiet, state_text
 from benchbench.stats.labels import plural
 
 PAGE = "runs"
@@ -65,7 +64,7 @@ def _run(source: shell.Source, run: dict[str, Any] | None, wanted: str) -> None:
     outcomes = state.several(
         PAGE, "outcome", "Outcomes", list(OUTCOME_WORDS), labels=OUTCOME_WORDS, placeholder="all outcomes"
     )
-    rows = browse.attempt_list(source.store, run_id=wanted, outcomes=outcomes or None, limit=MOST_ATTEMPTS)
+    rows = queries.attempt_list(source.store, run_id=wanted, outcomes=outcomes or None, limit=MOST_ATTEMPTS)
     if rows:
         shell.show(view.attempts_table(rows, wanted))
         if len(rows) == MOST_ATTEMPTS:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import streamlit as st
 
-from benchbench.dashboard import shell, state
+from benchbench.dashboard import queries, shell, state
 from benchbench.dashboard.views import board as board_view
 from benchbench.dashboard.views import tasks as view
-from benchbench.results import browse
+from benchbench.reports.leaderboard import leaderboard_records
 
 PAGE = "task"
 
@@ -20,7 +20,7 @@ def page() -> None:
     if suite is None:
         return
     board = shell.choose_board(PAGE, source, suite)
-    names = list(board.grid.tasks)
+    names = board.tasks
     if not names:
         st.info("No results of this suite fit these conditions.")
         shell.left_out(board)
@@ -39,9 +39,9 @@ def page() -> None:
         st.caption(
             "Circles: seeds (or folds). Upright bars: their means. Dashed: the suite's frozen baseline and reference."
         )
-    shell.show(board_view.task_table(board, task))
+    shell.show(board_view.task_table(board.board, task))
     shell.show(view.facts_table(board, task))
-    shell.show(view.data_table(browse.task_data(source.store, suite.spec.name), task))
+    shell.show(view.data_table(queries.task_data(source.store, suite.spec.name), task))
     shell.notices(board)
-    records = [r.to_dict() for r in board.board.rows if r.task == task]
+    records = [r for r in leaderboard_records(suite.spec, board.board) if r["task"] == task]
     shell.downloads(PAGE, records, f"{suite.spec.name}-{task}")

@@ -6,7 +6,6 @@ import streamlit as st
 
 from benchbench.dashboard import shell, state
 from benchbench.dashboard.views import tradeoff as view
-from benchbench.results.boards import suite_facts
 from benchbench.stats.frontier import cost_panels
 
 PAGE = "tradeoff"
@@ -20,12 +19,12 @@ def page() -> None:
     if suite is None:
         return
     board = shell.choose_board(PAGE, source, suite)
-    panels = cost_panels(board.board, suite_facts(suite.spec)) if board.board.group is not None else []
+    panels = cost_panels(board.board)
     if not panels:
-        st.info("No trial of this suite ended well under these conditions.")
+        st.info("No trial of this suite succeeded under these conditions.")
         return
     filters = shell.choose_filters(PAGE, board)
-    names = [view.panel_title(p) for p in panels]
+    names = [p.name for p in panels]
     one, two = st.columns([3, 1])
     with one:
         title = state.choice(PAGE, "panel", "Of", names)
@@ -40,8 +39,11 @@ def page() -> None:
     )
     st.caption(
         "Blue, joined by steps: the front. No other method costs no more and scores no less. The front takes the scores as they "
-        "are; bars are 95 % intervals. (t) transductive, (s) seconds hold training done once for several tasks, (i) imputed in part."
+        "are; bars are 95 % intervals. A method with a task on which every trial failed is never on it: what those trials would have "
+        "cost is not known. (t) transductive, (s) seconds hold training done once for several tasks, (i) imputed in part."
     )
+    for line in panel.left_out:
+        st.caption(f"Not drawn: {shell.escaped(line)}.")
     shell.show(view.cost_table(panel, labels))
     shell.notices(board)
     shell.downloads(PAGE, view.cost_records([panel]), f"{suite.spec.name}-tradeoff")

@@ -8,29 +8,28 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from benchbench.dashboard.tables import Cell, Column, Table, badge, interval_bar, link, strip
+from benchbench.dashboard.markup import Cell, Column, Table, badge, interval_bar, link, strip
 from benchbench.dashboard.theme import styled
-from benchbench.dashboard.views.common import duration, metric_label, number, percent
-from benchbench.results.standings import board_standings, task_standings
-from benchbench.stats.grid import State
-from benchbench.stats.labels import params_of, plural
-from benchbench.stats.standings import task_ranks, win_matrix
+from benchbench.dashboard.views.common import duration, first_up, metric_label, number, percent
+from benchbench.reports.leaderboard import value_records
+from benchbench.stats.labels import plural
+from benchbench.stats.pairwise import verdict_on
+from benchbench.stats.statistics import NOT_RANKED, STATISTICS, task_values
+from benchbench.stats.wins import win_matrix
 
 if TYPE_CHECKING:
     from benchbench.cards import MethodCard
     from benchbench.dashboard.data import BoardData, Filters
-    from benchbench.results.browse import Provenance
-    from benchbench.stats.board import Row
-    from benchbench.stats.imputation import Imputed
-    from benchbench.stats.standings import Standing
+    from benchbench.dashboard.queries import Provenance
+    from benchbench.stats.leaderboard import Leaderboard, Row
+    from benchbench.stats.pairwise import Verdict
+    from benchbench.stats.statistics import StatisticValue
 
 __all__ = [
-    "STATISTIC_HELP",
-    "STATISTIC_LABELS",
     "View",
     "board_records",
+    "leaderboard_table",
     "make_view",
-    "standings_table",
     "statistic_text",
     "task_heatmap",
     "task_table",
@@ -38,39 +37,24 @@ __all__ = [
     "win_heatmap",
 ]
 
-STATISTIC_LABELS = {
-    "rank": "Mean rank",
-    "elo": "Elo rating",
-    "winrate": "Win rate",
-    "norm": "Normalised score",
-    "improvability": "Improvability",
-    "mrr": "Mean reciprocal rank",
-}
-STATISTIC_HELP = {
-    "rank": "Mean over tasks of the rank, 1 = best. Lower is better.",
-    "elo": "Bradley-Terry strength from wins on tasks; mean 1000, 400 points are odds of ten to one. Higher is better.",
-    "winrate": "Share of comparisons with the other methods that are won, ties by half. Higher is better.",
-    "norm": "Score with 0 = the suite's baseline and 1 = its reference, mean over tasks. Higher is better.",
-    "improvability": "By how much the error could fall to be the best one's, mean over tasks. Lower is better.",
-    "mrr": "Mean over tasks of 1 / rank. Higher is better.",
-}
 # bars a task are too thin to see beyond
 MOST_STRIP_TASKS = 40
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class View:
-    """A board as the reader's choices show it: the methods that pass the filters, ranked among themselves."""
+    """A leaderboard as the reader's choices show it: the methods that pass the filters, ranked among themselves."""
 
     data: BoardData
     statistic: str
-    imputed: Imputed
-    standings: list[Standing]
+    board: Leaderboard
+    values: list[StatisticValue]
     labels: list[str]
+    verdict: Verdict | None
 
 
 def make_view(data: BoardData, statistic: str, filters: Filters, known: Mapping[str, MethodCard]) -> View:
-    """Return what the filters leave of a board, by one statistic, with intervals.
+    """Return what the filters leave of a leaderboard, by one statistic, with intervals.
 
     Raises
     ------
@@ -78,18 +62,18 @@ def make_view(data: BoardData, statistic: str, filters: Filters, known: Mapping[
         If the statistic cannot be had of this suite.
     """
     labels = data.labels(filters, known)
-    imputed = data.imputed(labels, filters.tasks)
-    found = board_standings(imputed, data.suite.spec, data.board, statistic) if labels and imputed.grid.tasks else []
-    return View(data=data, statistic=statistic, imputed=imputed, standings=found, labels=labels)
+    board = data.part(labels, filters.tasks)
+    if not labels or not board.imputed.table.tasks:
+        return View(data=data, statistic=statistic, board=board, values=[], labels=labels, verdict=None)
+    values = board.values(statistic)
+    verdict = verdict_on(board, statistic)
+    return View(data=data, statistic=statistic, board=board, values=values, labels=labels, verdict=verdict)
 
 
 def statistic_text(statistic: str, value: float | None) -> str:
-    """Return a value of the statistic as it is written: ratings whole, shares in per cent, ranks with two decimals."""
-    if statistic == "elo":
-        return number(value, 0)
-    if statistic in ("winrate", "improvability"):
-        return percent(value, 1)
-    return number(value, 2 if statistic == "rank" else 3)
+    """Return a value of the statistic as pages write it: shares in per cent."""
+    kind = STATISTICS[statistic]
+    return percent(value, 1) if kind.is_share else number(value, kind.digits)
 
 
 def verified(source: Provenance | None, current: str | None, is_current_suite: bool) -> tuple[bool, str]:
@@ -116,37 +100,40 @@ def verified(source: Provenance | None, current: str | None, is_current_suite: b
     return True, "verified: committed code, the adapter's present source, the suite's present version"
 
 
-def standings_table(view: View, current_sources: Mapping[str, str]) -> Table:
+def leaderboard_table(view: View, current_sources: Mapping[str, str]) -> Table:
     """Return the board; `current_sources` are the source hashes of the installed adapters, by method."""
-    data, name = view.data, STATISTIC_LABELS[view.statistic]
-    known = [v for s in view.standings for v in (s.value, s.low, s.high) if v is not None]
+    data, kind = view.data, STATISTICS[view.statistic]
+    name = kind.heading
+    known = [v for s in view.values for v in (s.value, s.low, s.high) if v is not None]
     ends = (min(known), max(known)) if known else (0.0, 1.0)
     pad = (ends[1] - ends[0]) * 0.04 or 0.5
     ends = (ends[0] - pad, ends[1] + pad)
     heights, titles = _strips(view)
-    facts = _facts(view)
-    n_tasks = len(view.imputed.grid.tasks)
+    rows = {r.label: r for r in view.board.overall}
+    n_tasks = len(view.board.imputed.table.tasks)
     table = Table(
-        caption=f"{plural(len(view.standings), 'method')} by {_in_words(name)}, best first",
+        caption=f"{plural(len(view.values), 'method')} by {kind.title}, best first",
         columns=[
-            Column("#", is_number=True, help="Place; equal values share their mean place"),
+            Column("#", is_number=True, help="Rank; equal values share their mean rank"),
             Column("Method"),
-            Column(name, is_number=True, help=STATISTIC_HELP[view.statistic]),
+            Column(name, is_number=True, help=f"{kind.help}. {first_up(kind.direction)}."),
             Column(
                 "95 % interval", help=f"Bootstrap over {plural(n_tasks, 'task')}: how far it would move on other tasks"
             ),
             Column("Low to high", is_number=True, is_wide=True),
             Column("Tasks", is_number=True, help="Tasks with a score, of those shown"),
-            Column("Rank by task", is_wide=True, help="One bar a task, the higher the better; a dotted line: no score"),
+            Column(
+                "Rank by task", is_wide=True, help="One bar per task, the higher the better; a dotted line: no score"
+            ),
             Column("Failed", is_number=True, is_wide=True, help="Trials that failed, crashed or hit a limit"),
             Column("Imputed", is_number=True, help="Share of the scores behind the number that stand for failures"),
             Column("Time", is_number=True, is_wide=True, help="Timed seconds, mean over seeds, summed over tasks"),
         ],
         heading=1,
     )
-    for s in view.standings:
+    for s in view.values:
         method, params = data.keys[s.method]
-        own = facts[s.method]
+        own = rows[s.method]
         text = f"{name} {statistic_text(view.statistic, s.value)}"
         span = "—"
         if s.low is not None and s.high is not None:
@@ -154,28 +141,23 @@ def standings_table(view: View, current_sources: Mapping[str, str]) -> Table:
             text += f", 95 % interval {span}"
         table.rows.append(
             [
-                Cell("—" if s.place is None else f"{s.place:g}"),
-                _method_cell(data, s.method, method, params, current_sources),
+                Cell("—" if s.rank is None else f"{s.rank:g}"),
+                _method_cell(view, s.method, method, params, current_sources),
                 Cell(statistic_text(view.statistic, s.value)),
                 Cell("", interval_bar(s.value, s.low, s.high, ends, text)),
                 Cell(span),
                 Cell(f"{s.n_tasks}/{n_tasks}"),
                 Cell("", strip(heights[s.method], titles, _strip_text(heights[s.method])) if titles else ""),
-                Cell(str(own["n_failed"])),
+                Cell(str(own.n_failed)),
                 Cell(percent(s.imputed_share) if s.imputed_share else "0 %"),
-                Cell(duration(own["seconds"])),
+                Cell(duration(own.seconds)),
             ]
         )
     return table
 
 
-def _in_words(title: str) -> str:
-    """Return a title as it stands in a sentence: "Elo" keeps its capital."""
-    return title if title.startswith("Elo") else f"{title[:1].lower()}{title[1:]}"
-
-
-def _method_cell(data: BoardData, label: str, method: str, params: str, current_sources: Mapping[str, str]) -> Cell:
-    group = data.board.group
+def _method_cell(view: View, label: str, method: str, params: str, current_sources: Mapping[str, str]) -> Cell:
+    data, group = view.data, view.data.board.conditions
     is_ok, why = verified(
         data.sources.get((method, params)),
         current_sources.get(method),
@@ -183,6 +165,10 @@ def _method_cell(data: BoardData, label: str, method: str, params: str, current_
     )
     base = link(label, "method", method=method)
     extra = badge("✓ verified", "good", why) if is_ok else ""
+    if view.verdict is not None and view.verdict.alike and label in view.verdict.group:
+        extra += badge("≈ first", "", "Not distinguishable from the first")
+    if any(v.method == label and NOT_RANKED in v.notes for v in view.values):
+        extra += badge("not ranked", "bad", "Every trial failed: there is nothing to rank but imputed scores")
     if label in data.transductive:
         extra += badge("transductive", "", "A query's prediction uses the episode's other queries")
     return Cell(label, base.html + extra)
@@ -190,17 +176,17 @@ def _method_cell(data: BoardData, label: str, method: str, params: str, current_
 
 def _strips(view: View) -> tuple[dict[str, list[float | None]], list[str]]:
     """Return, by method, the height of each task's bar (1 = first place), and the tasks' names; nothing of very many tasks."""
-    grid = view.imputed.grid
-    if not 2 <= len(grid.tasks) <= MOST_STRIP_TASKS:
-        return {method: [] for method in grid.methods}, []
-    ranks = task_ranks(view.imputed)
+    table = view.board.imputed.table
+    if not 2 <= len(table.tasks) <= MOST_STRIP_TASKS:
+        return {method: [] for method in table.methods}, []
+    ranks = task_values(view.board.imputed, "rank")[0]
     most = np.nanmax(ranks, axis=0, initial=1.0)
     heights: dict[str, list[float | None]] = {}
-    for i, method in enumerate(grid.methods):
+    for i, method in enumerate(table.methods):
         heights[method] = [
             None if np.isnan(r) else float(1.0 - (r - 1.0) / m) for r, m in zip(ranks[i], most, strict=True)
         ]
-    return heights, list(grid.tasks)
+    return heights, list(table.tasks)
 
 
 def _strip_text(heights: Sequence[float | None]) -> str:
@@ -208,74 +194,18 @@ def _strip_text(heights: Sequence[float | None]) -> str:
     return f"first place on {first} of {plural(len(heights), 'task')}"
 
 
-def _facts(view: View) -> dict[str, dict[str, Any]]:
-    grid = view.imputed.grid
-    failed = grid.count(State.FAILED).sum(axis=1)
-    declined = (grid.count(State.DECLINED) > 0).sum(axis=1)
-    n_ok = grid.count(State.OK)
-    seconds = grid.task_seconds()
-    totals = np.full(len(grid.methods), np.nan)
-    if seconds is not None:
-        # of published results nobody may have said how long they took; that is not no time at all
-        totals = np.where(np.isnan(seconds).all(axis=1), np.nan, np.nansum(seconds, axis=1))
-    return {
-        method: {
-            "n_failed": int(failed[i]),
-            "n_tasks_declined": int(declined[i]),
-            "n_ok": int(n_ok[i].sum()),
-            "n_tasks_ok": int((n_ok[i] > 0).sum()),
-            "seconds": None if np.isnan(totals[i]) else float(totals[i]),
-        }
-        for i, method in enumerate(grid.methods)
-    }
-
-
 def board_records(view: View) -> list[dict[str, Any]]:
-    """Return the board as plain data, for a download; one record a method, with what it has in common with the others."""
-    data, group = view.data, view.data.board.group
-    facts = _facts(view)
-    common: dict[str, Any] = {"suite": data.suite.spec.name}
-    if group is not None:
-        common |= {
-            "suite_version": group.suite_version,
-            "protocol_version": group.protocol_version,
-            "preset": group.preset,
-            "test_units": group.test_units,
-            "threads": group.threads,
-            "device": group.device,
-        }
-    records = []
-    for s in view.standings:
-        method, params = data.keys[s.method]
-        records.append(
-            common
-            | {
-                "statistic": view.statistic,
-                "imputation": data.board.imputation,
-                "method": method,
-                "params": params_of(params),
-                "place": s.place,
-                "value": s.value,
-                "low": s.low,
-                "high": s.high,
-                "n_tasks": s.n_tasks,
-                "n_tasks_shown": len(view.imputed.grid.tasks),
-                "imputed_share": s.imputed_share,
-                "transductive": s.method in data.transductive,
-            }
-            | facts[s.method]
-            | {"notes": list(s.notes)}
-        )
-    return records
+    """Return the leaderboard as plain data, for a download: what `bench leaderboard --format json` has."""
+    return value_records(view.data.suite.spec, view.board, view.statistic, view.values, verdict=view.verdict)
 
 
-def task_table(data: BoardData, task: str, labels: Sequence[str] | None = None) -> Table:
+def task_table(board: Leaderboard, task: str) -> Table:
     """Return all methods on one task, best first, as the command line shows them."""
-    rows = [r for r in data.board.rows if r.task == task and (labels is None or r.label in labels)]
+    rows = board.rows_of(task)
     known = [v for r in rows if r.score is not None for v in (r.score - (r.ci95 or 0.0), r.score + (r.ci95 or 0.0))]
     ends = (min(known), max(known)) if known else (0.0, 1.0)
     pad = (ends[1] - ends[0]) * 0.04 or 0.5
-    metric = metric_label(data.metrics.get(task, ""))
+    metric = metric_label(board.metrics.get(task, ""))
     table = Table(
         caption=f"{task}: {metric} (higher is better)",
         columns=[
@@ -287,7 +217,7 @@ def task_table(data: BoardData, task: str, labels: Sequence[str] | None = None) 
             Column("n", is_number=True, is_wide=True, help="What the interval was taken over"),
             Column("Failed", is_number=True, is_wide=True),
             Column("Imputed", is_number=True),
-            Column("Time", is_number=True, is_wide=True, help="Timed seconds a trial"),
+            Column("Time", is_number=True, is_wide=True, help="Timed seconds per trial"),
         ],
         heading=1,
     )
@@ -323,8 +253,8 @@ def win_heatmap(view: View) -> Any:
     """Draw which share of common tasks the method of the row wins against that of the column."""
     import plotly.graph_objects as go
 
-    order = [s.method for s in view.standings]
-    matrix = win_matrix(view.imputed)
+    order = [s.method for s in view.values if s.rank is not None]
+    matrix = win_matrix(view.board.imputed.ranked())
     place = {m: i for i, m in enumerate(matrix.methods)}
     index = [place[m] for m in order]
     rates = matrix.rates()[np.ix_(index, index)]
@@ -352,34 +282,34 @@ def win_heatmap(view: View) -> Any:
 
 
 def task_heatmap(view: View) -> Any:
-    """Draw the rank of each method on each task."""
+    """Draw the rank of each method on each task; what is imputed bears an "i"."""
     import plotly.graph_objects as go
 
-    order = [s.method for s in view.standings]
-    grid = view.imputed.grid
-    place = {m: i for i, m in enumerate(grid.methods)}
+    order = [s.method for s in view.values]
+    table = view.board.imputed.table
+    place = {m: i for i, m in enumerate(table.methods)}
     index = [place[m] for m in order]
-    ranks = task_ranks(view.imputed)[index]
-    scores = grid.task_scores()[index]
+    ranks = task_values(view.board.imputed, "rank")[0][index]
+    scores = table.task_means()[index]
+    is_imputed = view.board.imputed.imputed[index].any(axis=2)
     show_text = ranks.size <= 400
+    texts = np.array([["" if np.isnan(r) else f"{r:g}" for r in row] for row in ranks], dtype=object)
+    texts = np.where(is_imputed, texts + " i", texts)
+    says = np.where(is_imputed, ", imputed", "")
     figure = go.Figure(
         go.Heatmap(
             z=ranks,
-            x=list(grid.tasks),
+            x=list(table.tasks),
             y=order,
-            customdata=scores,
+            text=texts,
+            customdata=np.stack([scores.astype(object), says.astype(object)], axis=-1),
             colorscale=[[0, "#0072b2"], [1, "#f5f5f5"]],
-            texttemplate="%{z:.3~g}" if show_text else None,
+            texttemplate="%{text}" if show_text else None,
             colorbar={"title": {"text": "rank", "side": "right"}, "thickness": 12},
-            hovertemplate="%{y} on %{x}<br>rank %{z:.3~g}, score %{customdata:.4g}<extra></extra>",
+            hovertemplate="%{y} on %{x}<br>rank %{text}, score %{customdata[0]:.4g}%{customdata[1]}<extra></extra>",
             hoverongaps=False,
         )
     )
     figure.update_yaxes(autorange="reversed")
     figure.update_xaxes(tickangle=-45)
     return styled(figure, height=150 + 28 * max(len(order), 4), legend=False)
-
-
-def task_places(view: View, statistic: str) -> dict[str, list[Standing]]:
-    """Return the methods by the statistic on each task alone."""
-    return task_standings(view.imputed, view.data.suite.spec, view.data.board, statistic)

@@ -8,12 +8,12 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from benchbench.results.exporters.reports import generated_tasks
+from benchbench.reports.leaderboard import generated_tasks
 from benchbench.stats.labels import plural, whole_duration
 
 if TYPE_CHECKING:
     from benchbench.dashboard.data import BoardData
-    from benchbench.stats.board import Board
+    from benchbench.stats.leaderboard import Leaderboard
     from benchbench.suite_files import SuiteSpec
 
 __all__ = [
@@ -123,9 +123,9 @@ def ran_on(device: str, threads: int) -> list[str]:
     return [plural(threads, "thread"), device] if threads else []
 
 
-def conditions_line(board: Board, spec: SuiteSpec) -> str:
+def conditions_line(board: Leaderboard, spec: SuiteSpec) -> str:
     """Return what all results on the board have in common."""
-    group = board.group
+    group = board.conditions
     if group is None:
         return ""
     return f"Suite {spec.name} {group.suite_version}, {group.in_words()}."

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from benchbench.dashboard.tables import Cell, Column, Table, link
+from benchbench.dashboard.markup import Cell, Column, Table, link
 from benchbench.dashboard.theme import GREY, log_axis, marks, rgba, styled
 from benchbench.dashboard.views.common import metric_label, number, percent
 from benchbench.errors import InputError

@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from benchbench.dashboard.tables import Cell, Column, Table, link
+from benchbench.dashboard.markup import Cell, Column, Table, link
 from benchbench.dashboard.theme import marks, rgba, styled
 from benchbench.dashboard.views.common import (
     OUTCOME_MARKS,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from benchbench.dashboard.tables import Cell, Column, Table, badge, link
+from benchbench.dashboard.markup import Cell, Column, Table, badge, link
 from benchbench.dashboard.theme import ACCENT, styled
 from benchbench.dashboard.views.common import (
     OUTCOME_MARKS,
@@ -18,7 +18,7 @@ from benchbench.dashboard.views.common import (
     ran_on,
     taken,
 )
-from benchbench.results.queries import is_quiet, state_text
+from benchbench.results.reader import is_quiet, state_text
 from benchbench.stats.labels import method_label, plural
 
 __all__ = [

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from benchbench.dashboard.tables import Cell, Column, Table
+from benchbench.dashboard.markup import Cell, Column, Table
 from benchbench.dashboard.theme import ACCENT, GREY, marks, styled
 from benchbench.dashboard.views.common import clock, metric_label, number
-from benchbench.stats.grid import State
 from benchbench.stats.labels import plural
 from benchbench.stats.ranks import tied_ranks
+from benchbench.stats.table import TrialState
 
 if TYPE_CHECKING:
     from benchbench.dashboard.data import BoardData
@@ -57,17 +57,17 @@ class Difficulty:
 
 def difficulty(data: BoardData, task: str) -> Difficulty:
     """Return how hard the task is; of what was measured alone, nothing imputed."""
-    grid = data.grid
-    t = grid.tasks.index(task)
-    means = grid.task_scores()
+    table = data.table
+    t = table.tasks.index(task)
+    means = table.task_scores()
     own = means[:, t]
     present = own[~np.isnan(own)]
-    units = grid.scores[:, t]
+    units = table.scores[:, t]
     several = (~np.isnan(units)).sum(axis=1) > 1
     noise = [float(np.nanstd(row, ddof=1)) for row in units[several]]
     frozen = next((s.baseline_score for s in data.suite.spec.tasks if s.name == task), None)
-    states = grid.states[:, t]
-    n_run = int(((states == State.OK) | (states == State.FAILED)).sum())
+    states = table.states[:, t]
+    n_run = int(((states == TrialState.OK) | (states == TrialState.FAILED)).sum())
     return Difficulty(
         n_methods=len(present),
         best=float(present.max()) if len(present) else None,
@@ -77,7 +77,7 @@ def difficulty(data: BoardData, task: str) -> Difficulty:
         noise=float(np.median(noise)) if noise else None,
         above_baseline=float((present > frozen).mean()) if frozen is not None and len(present) else None,
         agreement=_agreement(means, t),
-        failed=int((states == State.FAILED).sum()) / n_run if n_run else 0.0,
+        failed=int((states == TrialState.FAILED).sum()) / n_run if n_run else 0.0,
     )
 
 
@@ -179,11 +179,11 @@ def score_figure(data: BoardData, task: str) -> Any:
     """Draw every seed's score of every method, with their means and the frozen ends."""
     import plotly.graph_objects as go
 
-    grid = data.grid
-    t = grid.tasks.index(task)
+    table = data.table
+    t = table.tasks.index(task)
     rows = [r for r in data.board.rows if r.task == task and r.n_ok]
     order = [r.label for r in rows]
-    mark = marks(grid.methods)
+    mark = marks(data.methods)
     figure = go.Figure()
     spec = next((s for s in data.suite.spec.tasks if s.name == task), None)
     ends = [] if spec is None else [("baseline", spec.baseline_score), ("reference", spec.reference_score)]
@@ -199,8 +199,8 @@ def score_figure(data: BoardData, task: str) -> Any:
             annotation_font_size=11,
         )
     for row in rows:
-        values = grid.scores[grid.methods.index(row.label), t]
-        kept = [(grid.units[u], float(v)) for u, v in enumerate(values) if not np.isnan(v)]
+        values = table.scores[table.methods.index(row.label), t]
+        kept = [(table.units[u], float(v)) for u, v in enumerate(values) if not np.isnan(v)]
         figure.add_scatter(
             x=[v for _, v in kept],
             y=[row.label] * len(kept),

@@ -6,20 +6,15 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from benchbench.dashboard.tables import Cell, Column, Table, badge, link
+from benchbench.dashboard.markup import Cell, Column, Table, badge, link
 from benchbench.dashboard.theme import ACCENT, log_axis, styled
 from benchbench.dashboard.views.common import duration, first_up, metric_label, number
-from benchbench.stats.labels import params_of
+from benchbench.stats.labels import params_of, plural, share_text
 
 if TYPE_CHECKING:
     from benchbench.stats.frontier import CostPanel, CostPoint
 
-__all__ = ["cost_figure", "cost_records", "cost_table", "panel_title"]
-
-
-def panel_title(panel: CostPanel) -> str:
-    """Return what a panel is of."""
-    return "whole suite" if panel.task is None else panel.task
+__all__ = ["cost_figure", "cost_records", "cost_table"]
 
 
 def cost_figure(panel: CostPanel, labels: Sequence[str], *, log_x: bool, mixes_hardware: bool) -> Any:
@@ -43,11 +38,16 @@ def cost_figure(panel: CostPanel, labels: Sequence[str], *, log_x: bool, mixes_h
     for name, own, colour, symbol in (
         (
             "beaten by another one on both",
-            [p for p in points if not p.is_on_front and p.is_comparable],
+            [p for p in points if not p.is_on_front and _is_fair(p)],
             "#6b6b6b",
             "circle",
         ),
-        ("lacks tasks, never on the front", [p for p in points if not p.is_comparable], "#6b6b6b", "square"),
+        (
+            "lacks tasks, or failed on some: never on the front",
+            [p for p in points if not _is_fair(p)],
+            "#6b6b6b",
+            "square",
+        ),
         ("on the front", front, ACCENT, "circle"),
     ):
         if own:
@@ -86,6 +86,10 @@ def cost_figure(panel: CostPanel, labels: Sequence[str], *, log_x: bool, mixes_h
     return figure.update_layout(margin={"r": 60})
 
 
+def _is_fair(point: CostPoint) -> bool:
+    return point.is_comparable and not point.n_failed_tasks
+
+
 def _name(point: CostPoint) -> str:
     signs = [s for s, is_so in (("t", point.is_transductive), ("s", point.is_shared), ("i", point.is_imputed)) if is_so]
     return point.label + (f" ({', '.join(signs)})" if signs else "")
@@ -94,7 +98,7 @@ def _name(point: CostPoint) -> str:
 def cost_table(panel: CostPanel, labels: Sequence[str]) -> Table:
     """Return the points, best score first."""
     table = Table(
-        caption=f"{panel_title(panel)}: score and cost",
+        caption=f"{panel.name}: score and cost",
         columns=[
             Column("#", is_number=True, help="The number in the figure"),
             Column("Method"),
@@ -110,8 +114,12 @@ def cost_table(panel: CostPanel, labels: Sequence[str]) -> Table:
             name = link(p.label, "method", method=p.method)
             extra = badge("transductive") if p.is_transductive else ""
             extra += badge("training shared") if p.is_shared else ""
-            extra += badge("imputed in part", "bad") if p.is_imputed else ""
-            where = "on the front" if p.is_on_front else "beaten" if p.is_comparable else "lacks tasks"
+            extra += badge(f"{share_text(p.imputed_share)} imputed", "bad") if p.is_imputed else ""
+            where = "on the front" if p.is_on_front else "beaten"
+            if not p.is_comparable:
+                where = "lacks tasks"
+            elif p.n_failed_tasks:
+                where = f"failed on {plural(p.n_failed_tasks, 'task')}"
             table.rows.append(
                 [
                     Cell(str(place)),
@@ -129,6 +137,7 @@ def cost_records(panels: Sequence[CostPanel]) -> list[dict[str, Any]]:
     """Return all points of all panels, for a download."""
     return [
         {
+            "panel": panel.name,
             "task": panel.task,
             "metric": panel.metric,
             "method": p.method,
@@ -140,7 +149,8 @@ def cost_records(panels: Sequence[CostPanel]) -> list[dict[str, Any]]:
             "seconds": p.seconds,
             "on_front": p.is_on_front,
             "comparable": p.is_comparable,
-            "imputed": p.is_imputed,
+            "n_failed_tasks": p.n_failed_tasks,
+            "imputed_share": p.imputed_share,
         }
         for panel in panels
         for p in panel.points

@@ -1,5 +1,6 @@
-"""AutoGluon: bags and stacks many models, with little search. After Erickson et al. 2020, "AutoGluon-Tabular: robust and accurate
-AutoML for structured data".
+"""AutoGluon: bags and stacks many models, with little search.
+
+After Erickson et al. 2020, "AutoGluon-Tabular: robust and accurate AutoML for structured data".
 
 The library itself, in an environment of its own, with one of its presets.
 """
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from benchbench.cards import MethodCard
 from benchbench.contracts.automl import KINDS, AutoMLAdapter, AutoMLBudget, TableInfo
 from benchbench.contracts.context import Context
-from benchbench.methods.automl._tables import class_codes
+from benchbench.methods.automl._encoding import class_codes
 from benchbench.methods.automl._wrapping import library_seconds
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ TARGET = "__target__"
 
 
 class AutoGluon(AutoMLAdapter):
-    """Trains the models of a preset one after the other for as long as the budget lasts, and weighs them.
+    """Trains the models of a preset in turn for as long as the budget lasts, and weighs them.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Training by episodes, for methods that embed each image alone and compare it with an embedded support set.
+"""Training by episodes, for methods that embed each image alone and compare it with a support set.
 
 Importing this is light; the networks are in `_embedding`.
 """
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["EpisodeShape", "EpisodicAdapter"]
 
-# images embedded at once at test: their activations stay in the cache (0.15 ms an image against 0.33 for 1,280 at once)
+# images embedded at once at test: their activations stay in the cache (docs/tuning/kernels.md)
 CHUNK_IMAGES = 128
 # support and query rows classified at once
 CHUNK_ROWS = 4096
@@ -40,7 +40,7 @@ class EpisodeShape:
 
 
 class EpisodicAdapter(NetworkState, EmbeddingAdapter):
-    """Trains an `EpisodicNetwork` episode by episode with Adam, and keeps what does best on validation episodes.
+    """Trains an `EpisodicNetwork` by episodes with Adam; keeps the best on validation episodes.
 
     Subclasses store `learning_rate` in their constructor.
     """
@@ -52,13 +52,15 @@ class EpisodicAdapter(NetworkState, EmbeddingAdapter):
     clip_norm: ClassVar[float | None] = None
     """Largest norm of the gradient."""
     shuffles: ClassVar[bool] = False
-    """Whether support rows are put in random order in training, as they are at test: for methods that see a sequence."""
+    """Whether support rows are put in random order in training, as they are at test: for methods
+    that see a sequence.
+    """
     learning_rate: float
     _network: EpisodicNetwork
 
     @abstractmethod
     def build(self, task: TaskInfo) -> EpisodicNetwork:
-        """Make the network; torch's generator is seeded. `self.context` is there."""
+        """Make the network; torch's generator is seeded and `self.context` is set."""
 
     @abstractmethod
     def episode_shape(self, task: TaskInfo) -> EpisodeShape:

@@ -24,7 +24,7 @@ from benchbench.stats.labels import PUBLISHED, published_source
 from benchbench.suite_files import list_suites
 
 if TYPE_CHECKING:
-    from benchbench.results.queries import Readable
+    from benchbench.results.reader import Readable
     from benchbench.results.store import Store
 
 __all__ = ["FORMATS", "PublishedReport", "import_published", "published_suites", "read_published"]

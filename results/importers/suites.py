@@ -9,7 +9,7 @@ from benchbench.results.importers.storing import KIND, published_suites
 from benchbench.suite_files import PresetSpec, ScoreSpec, SuiteSpec, TaskSpec, find_suite, list_suites
 
 if TYPE_CHECKING:
-    from benchbench.results.queries import Readable
+    from benchbench.results.reader import Readable
 
 __all__ = ["find_any_suite"]
 

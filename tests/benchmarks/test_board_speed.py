@@ -16,7 +16,6 @@ from benchbench.records import Attempt
 from benchbench.results.boards import board_cells, suite_facts
 from benchbench.results.store import Store
 from benchbench.spec import content_hash
-from benchbench.stats.board import leaderboard
 from benchbench.suite_files import find_suite
 
 N_METHODS, N_SEEDS = 250, 100

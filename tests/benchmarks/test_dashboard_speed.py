@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from benchbench.dashboard import data
-from benchbench.dashboard.tables import render
+from benchbench.dashboard.markup import render
 from benchbench.dashboard.views import board as view
 from benchbench.results.store import Store
 

@@ -14,10 +14,11 @@ import pytest
 
 from benchbench.results.boards import score_grid
 from benchbench.results.store import Store
-from benchbench.stats.board import Board, Group, Row
-from benchbench.stats.grid import ScoreGrid, State
 from benchbench.stats.imputation import impute
-from benchbench.stats.standings import STATISTICS, Standing, standings
+from benchbench.stats.leaderboard import Leaderboard
+from benchbench.stats.statistics import STATISTICS, Standing, standings
+from benchbench.stats.table import ScoreTable, TrialState
+from benchbench.stats.trials import Conditions, Row
 
 N_METHODS, N_TASKS, N_SEEDS = 100, 200, 50
 N = N_METHODS * N_TASKS * N_SEEDS
@@ -49,29 +50,29 @@ def store(tmp_path_factory: Any) -> Store:
     return made
 
 
-def board() -> Board:
+def board() -> Leaderboard:
     """Return what `score_grid` needs of the board: its group, methods, tasks and data."""
-    group = Group(
+    group = Conditions(
         suite_version="1", protocol_version="1", preset="quick", test_units=30, threads=1, device="cpu"
     )  # fmt: skip
     tasks = [f"task_{t}" for t in range(N_TASKS)]
     rows = [Row(method=f"method_{m}", params="{}", task=task) for task in tasks for m in range(N_METHODS)]
     prints = {task: f"data of task {task.removeprefix('task_')}" for task in tasks}
-    return Board(group=group, rows=rows, left_out=[], notes=[], imputation="none", fingerprints=prints)
+    return Leaderboard(group=group, rows=rows, left_out=[], notes=[], imputation="none", fingerprints=prints)
 
 
 @pytest.fixture(scope="module")
-def grid(store: Store) -> ScoreGrid:
+def grid(store: Store) -> ScoreTable:
     return score_grid(store, "million", board())
 
 
-def everything(store: Store, wanted: Board) -> dict[str, list[Standing]]:
+def everything(store: Store, wanted: Leaderboard) -> dict[str, list[Standing]]:
     """Return every standing, from the database on: 200 resamples for each, Elo fitted again in all of them."""
     filled = impute(score_grid(store, "million", wanted), "worst")
     return {statistic: standings(filled, statistic, n_bootstrap=200) for statistic in STATISTICS}
 
 
-def filtered(grid: ScoreGrid) -> list[list[Standing]]:
+def filtered(grid: ScoreTable) -> list[list[Standing]]:
     """Return what a reader's filter asks for: some methods and tasks, imputed, by every statistic but Elo."""
     part = impute(grid.select(methods=grid.methods[:60], tasks=grid.tasks[:150]), "worst")
     return [standings(part, statistic) for statistic in STATISTICS if statistic != "elo"]
@@ -80,7 +81,7 @@ def filtered(grid: ScoreGrid) -> list[list[Standing]]:
 def test_the_query(benchmark: Any, store: Store) -> None:
     found = benchmark.pedantic(score_grid, args=(store, "million", board()), rounds=5, warmup_rounds=1)
     assert found.shape == (N_METHODS, N_TASKS, N_SEEDS)
-    assert found.count(State.OK).sum() + found.count(State.FAILED).sum() == N
+    assert found.count(TrialState.OK).sum() + found.count(TrialState.FAILED).sum() == N
 
 
 def test_the_whole_board(benchmark: Any, store: Store) -> None:
@@ -90,13 +91,13 @@ def test_the_whole_board(benchmark: Any, store: Store) -> None:
     assert all(s.low is not None and s.high is not None and s.low <= s.high for own in found.values() for s in own)
 
 
-def test_elo_with_200_resamples(benchmark: Any, grid: ScoreGrid) -> None:
+def test_elo_with_200_resamples(benchmark: Any, grid: ScoreTable) -> None:
     filled = impute(grid, "worst")
     found = benchmark.pedantic(standings, args=(filled, "elo"), kwargs={"n_bootstrap": 200}, rounds=5, warmup_rounds=1)
     assert len(found) == N_METHODS
 
 
-def test_a_filter_changes(benchmark: Any, store: Store, grid: ScoreGrid) -> None:
+def test_a_filter_changes(benchmark: Any, store: Store, grid: ScoreTable) -> None:
     found = benchmark.pedantic(filtered, args=(grid,), rounds=10, warmup_rounds=1)
     assert len(found[0]) == 60
     # the database is not asked again: a small part of what the whole board takes, on any machine
@@ -112,7 +113,7 @@ _MEMORY = """
 import json, sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[2])
-import numpy, benchbench.stats.standings
+import numpy, benchbench.stats.statistics
 def peak():
     # of this program alone: what getrusage tells is that of the parent before it
     lines = Path("/proc/self/status").read_text().splitlines()

@@ -14,8 +14,8 @@ from urllib.parse import unquote, urldefrag
 import pytest
 
 from benchbench.errors import InputError
-from benchbench.results.site.names import slug
-from benchbench.results.site.writing import MARKER
+from benchbench.reports.site.names import slug
+from benchbench.reports.site.writing import MARKER
 
 Bench = Callable[..., str]
 Land = Callable[..., Path]

@@ -6,11 +6,14 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from benchbench.conformance import static
+from benchbench.conformance.base import CheckFailed
 from benchbench.conformance.runner import check_names, run_checks
 from benchbench.errors import InputError, UnknownNameError
 from benchbench.registry import get_method, methods
@@ -51,6 +54,23 @@ def statuses(method: str, *only: str) -> dict[str, str]:
 def test_each_broken_promise_is_caught_by_its_check(method: str, check: str) -> None:
     assert statuses(method, check) == {check: "failed"}
     assert statuses("honest", check)[check] in ("passed", "skipped")
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "expected"),
+    [
+        ("tasks", "classification", r"tuple\[str, ...\], got 'classification'"),
+        ("year", "2020", "int, got '2020'"),
+        ("iterations", {"quick": "3"}, r"Mapping\[str, int\], got {'quick': '3'}"),
+        ("transductive", 1, "bool, got 1"),
+    ],
+)
+def test_a_field_of_the_card_of_another_type_is_named(field: str, value: Any, expected: str) -> None:
+    entry = get_method("honest")
+    static.check_card_is_complete(entry)
+    wrong = replace(entry, card=replace(entry.card, **{field: value}))
+    with pytest.raises(CheckFailed, match=f"^{field} on the card must be {expected}$"):
+        static.check_card_is_complete(wrong)
 
 
 def bench_check(*arguments: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:

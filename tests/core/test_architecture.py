@@ -20,6 +20,7 @@ FOLDERS = {
     "methods": "methods",
     "suites": "suites",
     "results": "results",
+    "reports": "reports",
     "cluster": "cluster",
     "dashboard": "dashboard",
 }
@@ -30,8 +31,9 @@ ALLOWED = {
     "suites": {"core"},
     "cluster": {"core"},
     "results": {"core"},
-    "dashboard": {"core", "results"},
-    "cli": {"core", "methods", "suites", "results", "cluster", "dashboard"},
+    "reports": {"core", "results"},
+    "dashboard": {"core", "results", "reports"},
+    "cli": {"core", "methods", "suites", "results", "reports", "cluster", "dashboard"},
 }
 
 
@@ -49,7 +51,7 @@ def room_of_module(name: str) -> str | None:
     if parts[0] != "benchbench":
         return None
     second = parts[1] if len(parts) > 1 else ""
-    return second if second in {"methods", "suites", "results", "cluster", "dashboard", "cli"} else "core"
+    return second if second in {"methods", "suites", "results", "reports", "cluster", "dashboard", "cli"} else "core"
 
 
 def imported(path: Path) -> set[str]:
@@ -259,7 +261,7 @@ def test_nothing_heavy_is_imported_early(code: str, forbidden: set[str]) -> None
 
 def test_no_test_package_and_no_global_names() -> None:
     assert not list((ROOT / "tests").rglob("__init__.py"))
-    for name in ("methods", "suites", "results", "cluster", "dashboard"):
+    for name in ("methods", "suites", "results", "reports", "cluster", "dashboard"):
         done = subprocess.run([sys.executable, "-P", "-c", f"import {name}"], capture_output=True, cwd="/", check=False)
         assert done.returncode != 0, f"{name} is importable as a global package"
 
@@ -315,5 +317,7 @@ def test_the_wheel_holds_every_tracked_file(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert "pixel_nn" in done.stdout
     assert not [
-        n for n in inside if n.split("/")[0] in {"methods", "suites", "results", "cluster", "dashboard", "tests"}
+        n
+        for n in inside
+        if n.split("/")[0] in {"methods", "suites", "results", "reports", "cluster", "dashboard", "tests"}
     ]

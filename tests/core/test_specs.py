@@ -7,7 +7,6 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -15,11 +14,11 @@ from benchbench.cli.common import split_list
 from benchbench.cluster.plan import choose_methods
 from benchbench.contracts.context import Budget
 from benchbench.errors import InputError, UnknownNameError
-from benchbench.parameters import fits
 from benchbench.registry import MethodEntry, create_method, get_method, methods, parse_method
 from benchbench.seeding import derive_seed, generator
 from benchbench.spec import TrialSpec, canonical_json, content_hash
 from benchbench.suite_files import find_suite
+from benchbench.validation import fits
 
 
 def make_spec(**changes: object) -> TrialSpec:
@@ -175,33 +174,6 @@ def test_source_hash_covers_what_an_adapter_imports(tmp_path: Path) -> None:
     assert len(files) > 1, "the backbone it imports belongs to its source"
     assert all(name.startswith("benchbench.methods") for name in files)
     assert len({m.source_hash() for m in methods().values() if m.module.startswith("benchbench")}) > 1
-
-
-@pytest.mark.parametrize(
-    ("annotation", "good", "bad"),
-    [
-        ("bool", [True], [1, 0, "yes", [1, 2], None]),
-        ("int", [3, -1], [True, 1.0, "3", None]),
-        ("float", [3, 0.5], [True, "abc", None, float("inf"), float("nan")]),
-        ("str", ["x"], [1, None]),
-        ("int | None", [3, None], [0.5, "3"]),
-        ("typing.Optional[float]", [3, None], ["3"]),
-        ("tuple[int, ...]", [(1, 2), [1, 2], []], [3, [1, "2"], "12"]),
-        ("tuple[tuple[int, int], ...]", [[(1, 2)], [[1, 2], [3, 4]]], [[1, 2], [[1, 2, 3]]]),
-        ("Sequence[float] | str", [[1, 0.5], "x"], [1, ["x"]]),
-        ("list", [[1, "x"]], [1]),
-        ("Literal['a', 'b', 1]", ["a", 1], ["c", True]),
-        (int | None, [3, None], ["3"]),
-        (list[int], [[3]], [["3"]]),
-        # not known here, so not checked
-        ("NDArray[np.float32]", ["anything"], []),
-        ("Mapping[str, int]", ["anything"], []),
-        ("int if TYPE_CHECKING else", ["anything"], []),
-    ],
-)
-def test_values_fit_annotations(annotation: Any, good: list[Any], bad: list[Any]) -> None:
-    assert [value for value in good if not fits(value, annotation)] == []
-    assert [value for value in bad if fits(value, annotation)] == []
 
 
 @pytest.mark.parametrize(("name", "entry"), methods().items())

@@ -51,6 +51,10 @@ tasks = ["first"]
 at_least = true
 """
 
+WITHOUT_TASKS = GOOD[: GOOD.index("[[tasks]]")]
+WITHOUT_PRESETS = GOOD[: GOOD.index("[presets.quick]")] + GOOD[GOOD.index("[[tasks]]") :]
+WITHOUT_SCORES = GOOD[: GOOD.index("[scores]")] + GOOD[GOOD.index("[presets.quick]") :]
+
 Write = Callable[[str], Path]
 
 
@@ -115,6 +119,8 @@ def test_whole_numbers_stand_for_floats(write: Write) -> None:
         ('methods = ["protonet"]', "methods = [1]", r"methods: expected a list of str, got \[1\]"),
         ("options = { shot = 5 }", "options = 5", "options: expected .*, got 5"),
         ("reference_score = -1", 'reference_score = "-1"', "reference_score: expected float, got '-1'"),
+        ("reference_score = -1", "reference_score = nan", "reference_score: expected a finite float, got nan"),
+        ("time_limit_seconds = 60", "time_limit_seconds = inf", "time_limit_seconds: expected a finite float, got inf"),
         (
             "reference_score = -1",
             "reference_score = -9\nbaseline_score = -4",
@@ -154,13 +160,21 @@ def test_what_is_wrong_is_named_with_its_place(write: Write, old: str, new: str,
     [
         ("name = ", "cannot be read as TOML"),
         ('name = "mine"\nname = "mine"', "cannot be read as TOML"),
-        ("", r"at least one \[\[tasks\]\] table"),
-        ("tasks = []", r"at least one \[\[tasks\]\] table"),
-        ("orderings = 3\n" + GOOD[: GOOD.index("[[orderings]]")], r"orderings are \[\[orderings\]\] tables, got 3"),
-        ("tasks = 3", r"at least one \[\[tasks\]\] table"),
-        ("tasks = [1]\n[presets.quick]\ntest_units = 1", r"\[tasks\[0\]\]: expected a table, got int"),
-        (GOOD[: GOOD.index("[presets.quick]")] + GOOD[GOOD.index("[[tasks]]") :], r"at least one \[presets\.NAME\]"),
-        ("scores = 1\n" + GOOD.replace("[scores]", "[scorez]"), r"\[scores\]: expected a table, got int"),
+        ("", "'name' is missing"),
+        (WITHOUT_TASKS, r": a table \[\[tasks\]\] is missing"),
+        ("tasks = []\n" + WITHOUT_TASKS, r"at least one table \[\[tasks\]\]"),
+        ("tasks = 3\n" + WITHOUT_TASKS, r"tasks: expected \[\[tasks\]\] tables, got 3"),
+        ("tasks = [1]\n" + WITHOUT_TASKS, r"\[tasks\[0\]\]: expected a table, got int"),
+        (GOOD.replace("[[tasks]]", "[[tsks]]"), "unknown key 'tsks'; did you mean 'tasks'"),
+        (
+            "orderings = 3\n" + GOOD[: GOOD.index("[[orderings]]")],
+            r"orderings: expected \[\[orderings\]\] tables, got 3",
+        ),
+        (WITHOUT_PRESETS, r": a table \[presets\.NAME\] is missing"),
+        ("presets = {}\n" + WITHOUT_PRESETS, r"at least one table \[presets\.NAME\]"),
+        ("presets = []\n" + WITHOUT_PRESETS, r"presets: expected \[presets\.NAME\] tables, got \[\]"),
+        (WITHOUT_SCORES, r": a table \[scores\] is missing"),
+        ("scores = 1\n" + WITHOUT_SCORES, r"\[scores\]: expected a table, got int"),
         (GOOD + "[presets.long.more]\n", r"\[presets\.long\]: unknown key 'more'"),
     ],
 )

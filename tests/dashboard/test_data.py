@@ -9,13 +9,13 @@ from typing import Any
 import duckdb
 import pytest
 
-from benchbench.dashboard import data
-from benchbench.results import browse, store
+from benchbench.dashboard import data, queries
+from benchbench.results import store
 from benchbench.results.store import Store
 
 
 def test_no_database(tmp_path: Path) -> None:
-    found = browse.trouble_with(data.open_store(tmp_path / "none.duckdb"))
+    found = queries.trouble_with(data.open_store(tmp_path / "none.duckdb"))
     assert found is not None
     assert found.kind == "absent"
     assert not (tmp_path / "none.duckdb").exists()
@@ -24,14 +24,14 @@ def test_no_database(tmp_path: Path) -> None:
 
 def test_an_empty_database(tmp_path: Path) -> None:
     Store(tmp_path / "empty.duckdb").open_for_writing()
-    found = browse.trouble_with(data.open_store(tmp_path / "empty.duckdb"))
+    found = queries.trouble_with(data.open_store(tmp_path / "empty.duckdb"))
     assert found is not None
     assert found.kind == "empty"
 
 
 def test_not_a_database(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("hello")
-    found = browse.trouble_with(data.open_store(tmp_path / "notes.txt"))
+    found = queries.trouble_with(data.open_store(tmp_path / "notes.txt"))
     assert found is not None
     assert found.kind == "foreign"
 
@@ -40,7 +40,7 @@ def test_a_newer_schema(trio: Store) -> None:
     trio.ingest()
     with duckdb.connect(str(trio.path)) as con:
         con.execute("UPDATE meta SET value = '99' WHERE key = 'schema_version'")
-    found = browse.trouble_with(trio)
+    found = queries.trouble_with(trio)
     assert found is not None
     assert found.kind == "unreadable"
     assert "newer benchbench" in found.message
@@ -58,25 +58,25 @@ def test_held_open_by_another_program(trio: Store, monkeypatch: pytest.MonkeyPat
         assert holder.stdout is not None
         assert holder.stdout.readline() == "held\n"
         trio.wait_seconds = 0.3
-        found = browse.trouble_with(trio)
+        found = queries.trouble_with(trio)
     assert found is not None
     assert found.kind == "in use"
-    assert browse.trouble_with(trio) is None
+    assert queries.trouble_with(trio) is None
 
 
 def test_a_store_with_results_has_no_trouble(trio: Store) -> None:
-    assert browse.trouble_with(trio) is None
-    assert [o.suite for o in browse.suite_overviews(trio)] == ["trio"]
+    assert queries.trouble_with(trio) is None
+    assert [o.suite for o in queries.suite_overviews(trio)] == ["trio"]
 
 
 def test_the_state_changes_with_what_is_recorded(trio: Store, land: Any) -> None:
-    before = browse.state_of(trio)
-    assert browse.state_of(trio) == before
+    before = queries.state_of(trio)
+    assert queries.state_of(trio) == before
     land({"method": "new"})
-    landed = browse.state_of(trio)
+    landed = queries.state_of(trio)
     assert landed != before
     trio.ingest()
-    assert browse.state_of(trio) not in (before, landed)
+    assert queries.state_of(trio) not in (before, landed)
 
 
 def test_reading_everything_holds_the_file_for_moments_only(trio: Store, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -122,7 +122,7 @@ def test_provenance_counts_clean_code(board: data.BoardData) -> None:
 
 
 def test_the_data_of_tasks(trio: Store) -> None:
-    found = {r["task"]: r for r in browse.task_data(trio, "trio")}
+    found = {r["task"]: r for r in queries.task_data(trio, "trio")}
     assert found["b"]["n_failed"] == 3
     assert found["a"]["n_methods"] == 4
     assert found["a"]["task_fingerprint"] == "data of a"

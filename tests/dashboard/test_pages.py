@@ -139,10 +139,10 @@ def test_one_method_cannot_be_compared_with_itself(shown: Store) -> None:
 
 
 def test_runs_attempts_and_tracebacks(shown: Store) -> None:
-    from benchbench.results import browse
+    from benchbench.dashboard import queries
 
     assert "bench run --suite trio" in text_of(open_page("runs", run="run"))
-    failed = browse.attempt_list(shown, outcomes=["failed"])[0]["attempt_id"]
+    failed = queries.attempt_list(shown, outcomes=["failed"])[0]["attempt_id"]
     app = open_page("runs", run="run", attempt=failed)
     assert "ValueError" in app.code[0].value
     app = open_page("runs", attempt="zzzz")
@@ -203,7 +203,7 @@ def test_a_run_that_has_begun_but_ended_nothing(tmp_path: Path, monkeypatch: pyt
         assert not app.exception, name
     assert any("A run has begun" in i.value for i in open_page("leaderboard").info)
     # what is left of a run that was killed, long after
-    monkeypatch.setattr("benchbench.results.queries.QUIET_SECONDS", -1.0)
+    monkeypatch.setattr("benchbench.results.reader.QUIET_SECONDS", -1.0)
     assert any("Nothing was heard" in w.value for w in open_page("runs", run="run").warning)
 
 

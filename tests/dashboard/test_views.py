@@ -13,23 +13,22 @@ from typing import Any
 import pytest
 
 from benchbench.cards import MethodCard
-from benchbench.dashboard import data
-from benchbench.dashboard.tables import Cell, Column, Table, interval_bar, link, render, strip
+from benchbench.dashboard import data, queries
+from benchbench.dashboard.markup import Cell, Column, Table, interval_bar, link, render, strip
+from benchbench.dashboard.queries import Provenance
 from benchbench.dashboard.theme import log_axis, marks
 from benchbench.dashboard.views import about, common, compare, curves, methods, runs, tasks, tradeoff
 from benchbench.dashboard.views import board as boards
 from benchbench.errors import InputError
-from benchbench.results import browse
+from benchbench.reports.text import as_csv
 from benchbench.results.boards import seed_curves, suite_facts
-from benchbench.results.browse import Provenance
-from benchbench.results.exporters.text import as_csv
-from benchbench.results.queries import QUIET_SECONDS, state_text
+from benchbench.results.reader import QUIET_SECONDS, state_text
 from benchbench.results.store import Store
 from benchbench.stats.anytime import AnytimeTable, Incumbents
 from benchbench.stats.curves import curve_panels
 from benchbench.stats.frontier import cost_panels
 from benchbench.stats.labels import plural
-from benchbench.stats.standings import STATISTICS
+from benchbench.stats.statistics import STATISTICS
 
 ALL = data.Filters()
 
@@ -193,7 +192,7 @@ def test_difficulty_of_a_task(board: data.BoardData) -> None:
 
 
 def test_curves_of_training(board: data.BoardData, trio: Store) -> None:
-    group = board.board.group
+    group = board.board.conditions
     assert group is not None
     panels = curve_panels(board.board, seed_curves(trio, "trio", group))
     assert curves.has_curves(panels)
@@ -265,11 +264,11 @@ def test_runs_say_when_nothing_was_heard(trio: Store) -> None:
 
 
 def test_one_attempt(trio: Store) -> None:
-    rows = browse.attempt_list(trio, run_id="run", outcomes=["failed"])
+    rows = queries.attempt_list(trio, run_id="run", outcomes=["failed"])
     assert len(rows) == 3
     text = render(runs.attempts_table(rows, "run"))
     assert "no &lt;b&gt;good&lt;/b&gt;" in text
-    found = trio.attempt(browse.attempt_list(trio, outcomes=["ok"])[0]["attempt_id"])
+    found = trio.attempt(queries.attempt_list(trio, outcomes=["ok"])[0]["attempt_id"])
     assert "env" not in render(runs.attempt_facts(found))
     assert ("torch", "2.13.0") in [(r[0].text, r[1].text) for r in runs.versions_table(found).rows]
     assert runs.unit_figure(found) is not None
@@ -279,14 +278,14 @@ def test_one_attempt(trio: Store) -> None:
 
 
 def test_a_method(trio: Store) -> None:
-    results = browse.method_results(trio, "home_made")
+    results = queries.method_results(trio, "home_made")
     assert {r["task"]: (r["n_ok"], r["n_failed"]) for r in results} == {"a": (3, 0), "b": (0, 3), "c": (3, 0)}
     assert "0/3" in render(methods.results_table(results))
-    failures = browse.method_failures(trio, "home_made")
+    failures = queries.method_failures(trio, "home_made")
     assert len(failures) == 3
     assert failures[0]["traceback"].endswith("ValueError")
     assert "no <b>good</b>" in methods.failure_title(failures[0])
-    history = browse.method_history(trio, "home_made")
+    history = queries.method_history(trio, "home_made")
     table = methods.history_table(history)
     assert table.records()[0]["Attempts"] == "9"
     assert "uncommitted" in table.records()[0]["Commit"]
@@ -297,13 +296,13 @@ def test_a_history_of_two_states_is_drawn(land: Any) -> None:
     store = land(
         {"seed": 0}, {"seed": 1}, {"seed": 0, "adapter_source_hash": "source-2", "score": 0.9, "trial_id": "t"}
     )
-    history = browse.method_history(store, "maml")
+    history = queries.method_history(store, "maml")
     figure = methods.history_figure(history, "trio")
     assert figure is not None
     assert list(figure.data[0].x) == ["source-1", "source-2"]
     assert list(figure.data[0].y) == pytest.approx([0.5, 0.9])
     # what counts is the newest source alone
-    assert [r["n_ok"] for r in browse.method_results(store, "maml")] == [1]
+    assert [r["n_ok"] for r in queries.method_results(store, "maml")] == [1]
 
 
 def test_cards_and_parameters() -> None:
@@ -411,10 +410,10 @@ def test_what_published_results_do_not_say_is_not_shown_as_nothing(tmp_path: Any
     assert "A. Author, 2020" in line
     assert "0 thread" not in line
     assert "0 test" not in line
-    (row, _) = methods.results_table(browse.method_results(store, "one")).rows
+    (row, _) = methods.results_table(queries.method_results(store, "one")).rows
     assert [row[-2].text, row[-1].text] == ["—", "—"]
     assert "thread" not in row[3].text
-    attempt, *_ = browse.attempt_list(store, outcomes=["ok"])
+    attempt, *_ = queries.attempt_list(store, outcomes=["ok"])
     (cells, _) = runs.attempts_table([attempt, attempt], "run").rows
     assert [c.text for c in cells[6:9]] == ["—", "—", "—"]
     facts = {name.text: value.text for name, value in runs.attempt_facts(store.attempt(attempt["attempt_id"])).rows}

@@ -24,9 +24,9 @@ from benchbench.execution.harness import TrialHarness
 from benchbench.execution.remote.adapters import remote_adapter
 from benchbench.execution.remote.automl_proxy import Proxy
 from benchbench.execution.remote.interpreter import InterpreterDiedError, RemoteError
+from benchbench.frames import read_table, write_table
 from benchbench.records import TrialOutcome
 from benchbench.registry import MethodEntry, get_loader, get_method
-from benchbench.tables import read_table, write_table
 
 pytestmark = pytest.mark.usefixtures("zygotes", "wrapped")
 

@@ -13,9 +13,9 @@ import pytest
 
 from benchbench.contracts.automl import METRICS, AutoMLBudget, TableInfo
 from benchbench.execution import supervisor
+from benchbench.methods.automl._encoding import Codes, Imputed, OneHot
 from benchbench.methods.automl._forests import forest_steps
 from benchbench.methods.automl._models import Stopwatch, grow
-from benchbench.methods.automl._tables import Codes, Imputed, OneHot
 from benchbench.methods.automl.tuned_random_forest import candidates
 from benchbench.registry import create_method
 from benchbench.seeding import derive_seed

@@ -11,8 +11,8 @@ import pytest
 from benchbench.results.boards import board_cells, frozen_baselines, frozen_ends, perfect_scores, score_grid
 from benchbench.results.store import Store
 from benchbench.spec import content_hash
-from benchbench.stats.board import SuiteFacts, TaskFacts, leaderboard
-from benchbench.stats.grid import State
+from benchbench.stats.facts import SuiteFacts, TaskEnds
+from benchbench.stats.table import TrialState
 from benchbench.suite_files import BEST_KNOWN
 
 FACTS = SuiteFacts(
@@ -20,7 +20,7 @@ FACTS = SuiteFacts(
     version="1",
     baseline="maml",
     reference="anil",
-    tasks=(TaskFacts(name="t1", baseline_score=0.2, reference_score=0.9), TaskFacts(name="t2", baseline_score=0.1), TaskFacts(name="t3")),
+    tasks=(TaskEnds(name="t1", baseline_score=0.2, reference_score=0.9), TaskEnds(name="t2", baseline_score=0.1), TaskEnds(name="t3")),
 )  # fmt: skip
 
 
@@ -73,23 +73,25 @@ def test_the_grid_holds_what_the_board_counts(messy: Store) -> None:
     n_groups = n_scores = 0
     for options in ({}, {"preset": "long"}, {"threads": 2}, {"preset": "long", "threads": 2}, {"methods": ["it's"]}):
         board = leaderboard(cells, FACTS, **options)
-        assert board.group is not None
+        assert board.conditions is not None
         grid = score_grid(messy, "tiny", board)
         assert grid.methods == tuple(dict.fromkeys(r.label for r in board.rows))
-        counted = [c for c in cells if c.group == board.group and c.fingerprint == board.fingerprints.get(c.task)]
+        counted = [
+            c for c in cells if c.conditions == board.conditions and c.fingerprint == board.fingerprints.get(c.task)
+        ]
         counted = [c for c in counted if c.label in grid.methods]
         assert counted
         for c in counted:
             m, t = grid.methods.index(c.label), grid.tasks.index(c.task)
             scores = grid.scores[m, t]
             assert tuple(scores[~np.isnan(scores)]) == c.seed_scores, c
-            assert int((grid.states[m, t] == State.FAILED).sum()) == c.n_failed
-            assert int((grid.states[m, t] == State.DECLINED).sum()) == c.n_declined
+            assert int((grid.states[m, t] == TrialState.FAILED).sum()) == c.n_failed
+            assert int((grid.states[m, t] == TrialState.DECLINED).sum()) == c.n_declined
             assert grid.seconds is not None
             if c.n_ok:
                 assert np.nanmean(grid.seconds[m, t]) == pytest.approx(c.seconds)
             n_scores += c.n_ok
-        assert int((grid.states == State.OK).sum()) == sum(c.n_ok for c in counted)
+        assert int((grid.states == TrialState.OK).sum()) == sum(c.n_ok for c in counted)
         n_groups += 1
     assert n_groups == 5
     assert n_scores > 60
@@ -125,14 +127,14 @@ def test_of_a_trial_the_newest_attempt_of_the_newest_source_counts(store: Store,
     )
     grid = score_grid(alone, "tiny", leaderboard(board_cells(alone, "tiny")[0], FACTS))
     assert grid.scores[grid.methods.index("maml"), 0].tolist() == [0.3]
-    assert grid.states[grid.methods.index("anil"), 0].tolist() == [State.ABSENT]
+    assert grid.states[grid.methods.index("anil"), 0].tolist() == [TrialState.ABSENT]
 
 
 def test_a_score_that_is_no_number_is_a_failure(store: Store, make_attempt: Any) -> None:
     store.land_attempts([trial(make_attempt, i, task="t1", seed=i, score=s) for i, s in enumerate([0.5, float("nan")])])
     cells, _ = board_cells(store, "tiny")
     grid = score_grid(store, "tiny", leaderboard(cells, FACTS))
-    assert grid.states[0, 0].tolist() == [State.OK, State.FAILED]
+    assert grid.states[0, 0].tolist() == [TrialState.OK, TrialState.FAILED]
 
 
 def test_seeds_far_apart(store: Store, make_attempt: Any) -> None:

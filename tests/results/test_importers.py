@@ -17,14 +17,13 @@ from typer.testing import CliRunner
 from benchbench.cli.main import app
 from benchbench.errors import InputError, UnknownNameError
 from benchbench.results.boards import board_cells, score_grid, suite_facts
-from benchbench.results.exchange import export_results, import_results
 from benchbench.results.importers import PublishedSuite, import_published, published_suites
 from benchbench.results.importers.storing import read_published
 from benchbench.results.importers.suites import find_any_suite
 from benchbench.results.store import Store
-from benchbench.stats.board import leaderboard
-from benchbench.stats.grid import ScoreGrid, State
+from benchbench.results.transfer import export_results, import_results
 from benchbench.stats.intervals import estimate_of_summary
+from benchbench.stats.table import ScoreTable, TrialState
 
 SOURCE = "Doe et al. 2021, arXiv:2101.00001"
 Rows = list[dict[str, Any]]
@@ -78,7 +77,7 @@ def bring_in(store: Store, suites: list[PublishedSuite], source: str = SOURCE) -
     return [(r.suite, r.n_new, r.n_known) for r in import_published(store, suites, source)]
 
 
-def grid_of(store: Store, suite: str = "elsewhere") -> ScoreGrid:
+def grid_of(store: Store, suite: str = "elsewhere") -> ScoreTable:
     cells, _ = board_cells(store, suite)
     return score_grid(store, suite, leaderboard(cells, suite_facts(find_any_suite(suite, store))))
 
@@ -91,8 +90,8 @@ def test_a_long_table_in_every_kind_of_file(store: Store, tmp_path: Path, name: 
     assert grid.units == (0, 1)
     assert grid.scores[0, 0].tolist() == [0.9, 0.7]
     assert grid.states.tolist() == [
-        [[State.OK, State.OK], [State.OK, State.ABSENT]],
-        [[State.OK, State.FAILED], [State.DECLINED, State.ABSENT]],
+        [[TrialState.OK, TrialState.OK], [TrialState.OK, TrialState.ABSENT]],
+        [[TrialState.OK, TrialState.FAILED], [TrialState.DECLINED, TrialState.ABSENT]],
     ]
     assert grid.seconds is not None
     # no seconds were given of b: they are not known, rather than none
@@ -176,8 +175,8 @@ def test_published_results_never_stand_beside_measured_ones(store: Store, tmp_pa
     cells, _ = board_cells(store, "elsewhere")
     facts = suite_facts(find_any_suite("elsewhere", store))
     board = leaderboard(cells, facts)
-    assert board.group is not None
-    assert board.group.protocol_version == f"published: {SOURCE}"
+    assert board.conditions is not None
+    assert board.conditions.protocol_version == f"published: {SOURCE}"
     assert {r.n_ok for r in board.rows if r.task == "t1" and r.method == "a"} == {2}
     assert sum("1 trial of suite version 1" in line for line in board.left_out) == 1
     assert any(note.startswith(f"published elsewhere: {SOURCE}") for note in board.notes)
@@ -528,7 +527,7 @@ def test_two_published_tables_of_one_source_share_no_board(store: Store, tmp_pat
     path = write_csv(tmp_path / "long.csv", LONG)
     for name in ("one", "two"):
         bring_in(store, read_published(path, "long", name, track="automl"))
-    groups = {c.group for name in ("one", "two") for c in board_cells(store, name)[0]}
+    groups = {c.conditions for name in ("one", "two") for c in board_cells(store, name)[0]}
     assert len(groups) == 2
     code, text = bench("leaderboard", "--suite", "one,two", "--by", "track", db=store.path)
     assert code == 0

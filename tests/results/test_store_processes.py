@@ -17,7 +17,6 @@ import duckdb
 import pytest
 
 from benchbench.errors import StoreError
-from benchbench.results import locks
 from benchbench.results.store import Store
 
 SCRIPT = Path(__file__).with_name("worker_script.py")
@@ -167,22 +166,6 @@ def test_threads_of_one_process_share_the_store(store: Store, make_attempt: Any)
         thread.join()
     assert errors == []
     assert len(store.done_keys("tiny")) == 9
-
-
-def test_locks(tmp_path: Path) -> None:
-    with (
-        locks.shared(tmp_path, 1.0),
-        locks.shared(tmp_path, 0.0),
-        pytest.raises(locks.LockTimeout),
-        locks.exclusive(tmp_path, 0.05),
-    ):
-        pass
-    with locks.exclusive(tmp_path, 0.0):
-        for kind in (locks.shared, locks.exclusive):
-            with pytest.raises(locks.LockTimeout), kind(tmp_path, 0.05):
-                pass
-    with locks.exclusive(tmp_path, 0.0):
-        pass
 
 
 def test_a_database_file_opens_in_plain_duckdb(store: Store, make_attempt: Any) -> None:

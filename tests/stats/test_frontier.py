@@ -6,10 +6,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchbench.stats.board import Board, Cell, Group, SuiteFacts, TaskFacts, leaderboard
+from benchbench.stats.facts import SuiteFacts, TaskEnds
 from benchbench.stats.frontier import CostPanel, cost_panels, front
+from benchbench.stats.leaderboard import Leaderboard
+from benchbench.stats.trials import Cell, Conditions
 
-GROUP = Group(suite_version="1", protocol_version="p/1", preset="quick", test_units=100, threads=1, device="cpu")
+GROUP = Conditions(suite_version="1", protocol_version="p/1", preset="quick", test_units=100, threads=1, device="cpu")
 
 
 def cell(method: str, task: str, score: float, seconds: float, **more: object) -> Cell:
@@ -23,11 +25,11 @@ def cell(method: str, task: str, score: float, seconds: float, **more: object) -
 
 
 def facts(*ends: tuple[float | None, float | None]) -> SuiteFacts:
-    tasks = tuple(TaskFacts(name=n, baseline_score=a, reference_score=b) for n, (a, b) in zip("ab", ends, strict=False))
+    tasks = tuple(TaskEnds(name=n, baseline_score=a, reference_score=b) for n, (a, b) in zip("ab", ends, strict=False))
     return SuiteFacts(name="s", version="1", baseline="base", reference="ref", tasks=tasks)
 
 
-def panel(board: Board, suite: SuiteFacts, task: str | None) -> CostPanel:
+def panel(board: Leaderboard, suite: SuiteFacts, task: str | None) -> CostPanel:
     return next(p for p in cost_panels(board, suite) if p.task == task)
 
 

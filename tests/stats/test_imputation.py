@@ -9,14 +9,14 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from benchbench.errors import InputError, UnknownNameError
-from benchbench.stats.grid import ScoreGrid, State
 from benchbench.stats.imputation import POLICIES, impute
+from benchbench.stats.table import ScoreTable, TrialState
 
 NAN = np.nan
-OK, FAILED, DECLINED, ABSENT = State.OK, State.FAILED, State.DECLINED, State.ABSENT
+OK, FAILED, DECLINED, ABSENT = TrialState.OK, TrialState.FAILED, TrialState.DECLINED, TrialState.ABSENT
 
 
-def grid() -> ScoreGrid:
+def grid() -> ScoreTable:
     """Three methods, three tasks, two units; b failed once on t1 and wholly on t2, c declined t2 and was not run on t3, unit 1."""
     scores = np.array(
         [
@@ -27,7 +27,7 @@ def grid() -> ScoreGrid:
     )
     states = np.where(np.isnan(scores), FAILED, OK).astype(np.int8)
     states[2, 1], states[2, 2, 1] = DECLINED, ABSENT
-    return ScoreGrid(("a", "b", "c"), ("t1", "t2", "t3"), (0, 1), scores, states)
+    return ScoreTable(("a", "b", "c"), ("t1", "t2", "t3"), (0, 1), scores, states)
 
 
 def test_none() -> None:
@@ -70,7 +70,7 @@ def test_a_baseline_that_lacks_the_unit_stands_with_its_mean() -> None:
     scores[0, 1, 0] = NAN
     states = grid().states.copy()
     states[0, 1, 0] = ABSENT
-    found = impute(ScoreGrid(("a", "b", "c"), ("t1", "t2", "t3"), (0, 1), scores, states), "baseline", baseline="a")
+    found = impute(ScoreTable(("a", "b", "c"), ("t1", "t2", "t3"), (0, 1), scores, states), "baseline", baseline="a")
     assert found.grid.scores[1, 1].tolist() == [0.4, 0.4]
 
 
@@ -97,7 +97,7 @@ def test_a_method_without_any_score_on_a_task_may_be_left_without() -> None:
 def test_units_that_nobody_has_are_not_filled() -> None:
     scores, states = grid().scores.copy(), grid().states.copy()
     scores[:, 2, 1], states[:, 2, 1] = NAN, ABSENT
-    found = impute(ScoreGrid(("a", "b", "c"), ("t1", "t2", "t3"), (0, 1), scores, states), "worst", absent=True)
+    found = impute(ScoreTable(("a", "b", "c"), ("t1", "t2", "t3"), (0, 1), scores, states), "worst", absent=True)
     assert np.isnan(found.grid.scores[:, 2, 1]).all()
 
 
@@ -111,17 +111,17 @@ def test_bad_input() -> None:
 
 
 @st.composite
-def grids(draw: st.DrawFn) -> ScoreGrid:
+def grids(draw: st.DrawFn) -> ScoreTable:
     m, t, u = draw(st.integers(1, 4)), draw(st.integers(1, 4)), draw(st.integers(1, 3))
     states = draw(arrays(np.int8, (m, t, u), elements=st.sampled_from([0, 0, 0, 1, 2, 3])))
     scores = draw(arrays(np.float64, (m, t, u), elements=st.floats(-5, 5, allow_subnormal=False)))
     names = tuple("abcd"[:m]), tuple("tuvw"[:t]), tuple(range(u))
-    return ScoreGrid(*names, np.where(states == OK, scores, NAN), states)
+    return ScoreTable(*names, np.where(states == OK, scores, NAN), states)
 
 
 @settings(max_examples=150, deadline=None)
 @given(grids(), st.sampled_from(POLICIES), st.booleans(), st.booleans())
-def test_only_gaps_are_ever_touched(one: ScoreGrid, policy: str, absent: bool, whole_tasks: bool) -> None:
+def test_only_gaps_are_ever_touched(one: ScoreTable, policy: str, absent: bool, whole_tasks: bool) -> None:
     before = one.scores.copy()
     found = impute(one, policy, baseline="a", fills={"t": 1.0}, absent=absent, whole_tasks=whole_tasks)
     np.testing.assert_array_equal(one.scores, before)

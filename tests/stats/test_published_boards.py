@@ -8,17 +8,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from benchbench.reports.standings import board_grid
 from benchbench.results.boards import board_cells, score_grid, suite_facts
 from benchbench.results.importers.metadataset import read_metadataset
 from benchbench.results.importers.storing import import_published, read_published
 from benchbench.results.importers.suites import find_any_suite
-from benchbench.results.standings import board_grid
 from benchbench.results.store import Store
-from benchbench.stats.board import leaderboard
-from benchbench.stats.grid import ScoreGrid, State
 from benchbench.stats.imputation import Imputed, impute
 from benchbench.stats.ranks import tie_aware_ranks, tied_ranks
-from benchbench.stats.standings import normalised_scores, standings
+from benchbench.stats.statistics import normalised_scores, standings
+from benchbench.stats.table import ScoreTable, TrialState
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +32,7 @@ def results_folder() -> Path:
     return folder
 
 
-def imported(path: Path, format_: str, folder: Path) -> ScoreGrid:
+def imported(path: Path, format_: str, folder: Path) -> ScoreTable:
     """Import a file into a database, and return what its board is made of."""
     store = Store(folder / "published.duckdb")
     import_published(store, read_published(path, format_, "elsewhere"), "where it was published")
@@ -50,7 +49,7 @@ def table(path: Path) -> dict[str, dict[str, str]]:
 @pytest.fixture(scope="module", params=["1h", "4h"])
 def amlb(
     request: pytest.FixtureRequest, results_folder: Path, tmp_path_factory: pytest.TempPathFactory
-) -> tuple[str, ScoreGrid]:
+) -> tuple[str, ScoreTable]:
     path = results_folder / "amlb2019" / request.param / "all_results.csv"
     return request.param, imported(path, "amlb", tmp_path_factory.mktemp("amlb"))
 
@@ -66,7 +65,7 @@ def test_both_ways_to_mean_ranks_agree(results_folder: Path, tmp_path: Path) -> 
     assert found == pytest.approx({r.label: r.mean_rank for r in board.rows if r.task is None}, abs=1e-9)
 
 
-def as_published(grid: ScoreGrid) -> Imputed:
+def as_published(grid: ScoreTable) -> Imputed:
     """Impute as AMLB's tables of 2019 were: by the random forest's result on the same fold, where other folds did not fail."""
     return impute(grid, "baseline", baseline="randomforest", whole_tasks=False)
 
@@ -77,7 +76,7 @@ def cell(text: str) -> tuple[float, int]:
     return float(value), int(n.strip("()")) if n else 0
 
 
-def rank_cells(grid: ScoreGrid, published: dict[str, dict[str, str]]) -> tuple[int, int, int]:
+def rank_cells(grid: ScoreTable, published: dict[str, dict[str, str]]) -> tuple[int, int, int]:
     """Return how many published ranks there are, how many of them agree, and how many cells are empty on both sides."""
     frameworks = [c for c in next(iter(published.values())) if c not in ("type", "task")]
     part = grid.select(methods=frameworks, tasks=list(published))
@@ -87,7 +86,7 @@ def rank_cells(grid: ScoreGrid, published: dict[str, dict[str, str]]) -> tuple[i
     return int(known.sum()), int((ranks == expected)[known].sum()), int((np.isnan(ranks) & ~known).sum())
 
 
-def test_amlbs_task_ranks(amlb: tuple[str, ScoreGrid], results_folder: Path) -> None:
+def test_amlbs_task_ranks(amlb: tuple[str, ScoreTable], results_folder: Path) -> None:
     budget, grid = amlb
     published = table(results_folder / "amlb2019" / budget / "tasks_leaderboard.csv")
     n = {"1h": 173, "4h": 191}[budget]
@@ -99,7 +98,7 @@ def test_amlbs_task_ranks(amlb: tuple[str, ScoreGrid], results_folder: Path) -> 
     assert rank_cells(other.grid, published) == (n, {"1h": 163, "4h": 184}[budget], n_empty)
 
 
-def test_amlbs_result_summary_and_numbers_of_imputed_folds(amlb: tuple[str, ScoreGrid], results_folder: Path) -> None:
+def test_amlbs_result_summary_and_numbers_of_imputed_folds(amlb: tuple[str, ScoreTable], results_folder: Path) -> None:
     budget, grid = amlb
     published = table(results_folder / "amlb2019" / budget / "result_summary.csv")
     scores, raw = as_published(grid), impute(grid, "none").grid
@@ -125,7 +124,7 @@ def test_amlbs_result_summary_and_numbers_of_imputed_folds(amlb: tuple[str, Scor
 SLIP = ("h2oautoml", "jungle_chess_2pcs_raw_endgame_complete", 3)
 
 
-def test_amlbs_slip_of_a_sign_is_in_its_ranks(amlb: tuple[str, ScoreGrid], results_folder: Path) -> None:
+def test_amlbs_slip_of_a_sign_is_in_its_ranks(amlb: tuple[str, ScoreTable], results_folder: Path) -> None:
     budget, grid = amlb
     if budget == "1h":
         assert (
@@ -137,13 +136,13 @@ def test_amlbs_slip_of_a_sign_is_in_its_ranks(amlb: tuple[str, ScoreGrid], resul
     published = table(results_folder / "amlb2019" / budget / "tasks_leaderboard.csv")
     righted = grid.scores.copy()
     righted[m, t, u] *= -1
-    right = ScoreGrid(grid.methods, grid.tasks, grid.units, righted, grid.states)
+    right = ScoreTable(grid.methods, grid.tasks, grid.units, righted, grid.states)
     assert rank_cells(as_published(right).grid, published) == (191, 189, 4)
     summary = table(results_folder / "amlb2019" / budget / "result_summary.csv")
     assert right.task_scores()[m, t] == pytest.approx(-cell(summary[SLIP[1]][SLIP[0]])[0], rel=5.1e-6)
 
 
-def test_amlbs_normalised_scores(amlb: tuple[str, ScoreGrid], results_folder: Path) -> None:
+def test_amlbs_normalised_scores(amlb: tuple[str, ScoreTable], results_folder: Path) -> None:
     budget, grid = amlb
     published = table(results_folder / "amlb2019" / budget / "norm_score_summary.csv")
     found, notes = normalised_scores(as_published(grid), baseline="constantpredictor", reference="tunedrandomforest")
@@ -212,7 +211,7 @@ def test_the_single_and_virtual_best_solvers_of_openml_weka(results_folder: Path
     grid = imported(folder, "aslib", tmp_path)
     scores = grid.task_scores()
     assert scores.shape == (30, 105)
-    assert (grid.states == State.OK).all()
+    assert (grid.states == TrialState.OK).all()
     single, virtual = scores.mean(axis=1), scores.max(axis=0).mean()
     # the scenario's files publish no such values; these are its definitions, computed apart from everything above
     rows = [line.strip().split(",") for line in (folder / "algorithm_runs.arff").read_text().splitlines()]

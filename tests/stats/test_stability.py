@@ -9,14 +9,14 @@ import pytest
 from scipy import stats
 
 from benchbench.errors import InputError, UnknownNameError
-from benchbench.stats.grid import ScoreGrid
 from benchbench.stats.stability import leave_one_task_out, tasks_to_separate
-from benchbench.stats.standings import standings
+from benchbench.stats.statistics import standings
+from benchbench.stats.table import ScoreTable
 
 
-def grid_of(scores: np.ndarray) -> ScoreGrid:
+def grid_of(scores: np.ndarray) -> ScoreTable:
     m, t, u = scores.shape
-    return ScoreGrid(
+    return ScoreTable(
         tuple("abcdefgh"[:m]),
         tuple(f"t{i}" for i in range(t)),
         tuple(range(u)),

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from benchbench.contracts.loading import TaskLoader
-from benchbench.errors import DataMissingError, InputError, UnknownNameError
+from benchbench.errors import DataMissingError, InputError
 from benchbench.registry import get_loader
 from benchbench.suites import crossdomain
 from benchbench.suites._prepared import Built, prepare
@@ -139,10 +139,10 @@ def test_not_prepared_is_said(cross: TaskLoader, tmp_path: Path, monkeypatch: py
     [
         ({**TO_GLYPHS, "train": "omnigloth"}, InputError, "option 'train' .* did you mean 'omniglot'"),
         ({**TO_GLYPHS, "train": "glyphs"}, InputError, "trains and tests on 'glyphs'"),
-        ({**TO_GLYPHS, "split": "maml"}, UnknownNameError, "split"),
+        ({**TO_GLYPHS, "split": "maml"}, InputError, "unknown key .split."),
         ({**TO_GLYPHS, "way": 159}, InputError, "loader 'glyphs' is 159; expected 2 to 158"),
         ({**TO_GLYPHS, "shot": 19}, InputError, "more than the 20 drawings"),
-        ({k: v for k, v in TO_GLYPHS.items() if k != "query"}, InputError, "needs the option 'query'"),
+        ({k: v for k, v in TO_GLYPHS.items() if k != "query"}, InputError, "'query' is missing"),
     ],
 )
 def test_wrong_options(cross: TaskLoader, options: dict[str, Any], error: type[InputError], says: str) -> None:

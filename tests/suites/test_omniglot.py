@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchbench.errors import DataMissingError, InputError, UnknownNameError
+from benchbench.errors import DataMissingError, InputError
 from benchbench.registry import get_loader
 from benchbench.spec import content_hash
 from benchbench.suites._omniglot_files import PARTS, character_names, read_split
@@ -167,8 +167,8 @@ def test_not_prepared_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 @pytest.mark.parametrize(
     ("options", "error", "says"),
     [
-        ({"splits": "maml", "way": 5, "shot": 1}, UnknownNameError, "did you mean 'split'"),
-        ({"way": 5, "shot": 1}, InputError, "needs the option 'split'"),
+        ({"splits": "maml", "way": 5, "shot": 1}, InputError, "did you mean 'split'"),
+        ({"way": 5, "shot": 1}, InputError, "'split' is missing"),
         ({**VINYALS, "split": "vinyal"}, InputError, "did you mean 'vinyals'"),
         ({**VINYALS, "split": 1}, InputError, "expected str, got 1"),
         ({**VINYALS, "way": 689}, InputError, "expected 2 to 688"),

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchbench.errors import InputError, UnknownNameError
+from benchbench.errors import InputError
 from benchbench.registry import get_loader
 
 
@@ -37,7 +37,7 @@ def test_fingerprint_goes_by_meaning() -> None:
 @pytest.mark.parametrize(
     ("options", "error", "says"),
     [
-        ({"shots": 5}, UnknownNameError, "did you mean 'shot'"),
+        ({"shots": 5}, InputError, "did you mean 'shot'"),
         ({"shot": "5"}, InputError, "expected int, got '5'"),
         ({"shot": True}, InputError, "expected int, got True"),
         ({"shot": 0}, InputError, "is 0; expected 1 to"),

@@ -112,7 +112,7 @@ def test_low_fidelities_cost_less_and_say_less() -> None:
         ({"function": "levy"}, InputError, "dimension"),
         ({"function": "branin", "categories": 3}, InputError, "categories"),
         ({"function": "branin", "fidelity_levels": 0}, InputError, "fidelity_levels"),
-        ({"function": "branin", "noise": 3}, UnknownNameError, "noise_percent"),
+        ({"function": "branin", "noise": 3}, InputError, "noise_percent"),
         ({}, InputError, "function"),
     ],
 )

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchbench.contracts.automl import AutoMLAdapter, AutoMLBudget, TableInfo
 from benchbench.execution.remote.interpreter import Remote
-from benchbench.tables import read_array, write_array, write_table
+from benchbench.frames import read_array, write_array, write_table
 
 if TYPE_CHECKING:
     import numpy as np

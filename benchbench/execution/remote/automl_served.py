@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from benchbench.contracts.automl import AutoMLAdapter, AutoMLBudget, TableInfo
-from benchbench.tables import read_array, read_table, write_array
+from benchbench.frames import read_array, read_table, write_array
 
 __all__ = ["Served"]
 

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 from benchbench.contracts.context import Budget, Context
 from benchbench.contracts.fewshot import EpisodeBatch, EpisodeSource, FewShotAdapter, Predictor, Support, TaskInfo
 from benchbench.execution.remote.interpreter import Remote
+from benchbench.frames import read_array, write_array
 from benchbench.registry import create_method
-from benchbench.tables import read_array, write_array
 
 if TYPE_CHECKING:
     import numpy as np

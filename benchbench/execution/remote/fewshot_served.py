@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchbench.contracts.context import Budget
 from benchbench.contracts.fewshot import EpisodeBatch, EpisodeSource, FewShotAdapter, Support, TaskInfo
-from benchbench.tables import read_array, write_array
+from benchbench.frames import read_array, write_array
 
 if TYPE_CHECKING:
     import numpy as np

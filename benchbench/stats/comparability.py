@@ -1,0 +1,209 @@
+"""What may share a leaderboard, and what is left out.
+
+Results are compared under equal conditions (suite version, protocol version, preset, test units, threads, device),
+and on each task with equal data (one fingerprint). Everything else is left out, and listed.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from benchbench.stats.facts import SuiteFacts
+from benchbench.stats.labels import plural, published_source
+from benchbench.stats.table import ScoreTable
+from benchbench.stats.trials import Cell, Conditions, CountedTrials
+
+__all__ = ["Comparable", "choose"]
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Comparable:
+    """The results of a suite that may be compared with each other.
+
+    Parameters
+    ----------
+    conditions : Conditions or None
+        None: nothing fits.
+    everyone : ScoreTable
+        All methods under these conditions, so that what is imputed does not depend on who is shown.
+    table : ScoreTable
+        The methods and tasks that are shown.
+    cells : mapping of (label, task) to Cell
+        Of what is shown.
+    everyones_cells : mapping of (label, task) to Cell
+    tasks : tuple of str
+        Tasks that the suite has and that were asked for.
+    fingerprints : mapping of task to fingerprint
+    hardware : tuple of str
+        Classes of machines that the seconds come from.
+    notes, left_out : tuple of str
+    n_left_out : int
+        Trials behind `left_out`.
+    """
+
+    conditions: Conditions | None
+    everyone: ScoreTable
+    table: ScoreTable
+    cells: Mapping[tuple[str, str], Cell] = field(default_factory=dict)
+    everyones_cells: Mapping[tuple[str, str], Cell] = field(default_factory=dict)
+    tasks: tuple[str, ...] = ()
+    fingerprints: Mapping[str, str] = field(default_factory=dict)
+    hardware: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
+    n_left_out: int = 0
+
+
+def choose(
+    trials: CountedTrials,
+    suite: SuiteFacts,
+    *,
+    preset: str | None = None,
+    device: str | None = None,
+    threads: int | None = None,
+    tasks: Iterable[str] = (),
+    methods: Iterable[str] = (),
+    keep: Callable[[Cell], bool] | None = None,
+    conditions: Conditions | None = None,
+) -> Comparable:
+    """Return the results under the conditions that were asked for, or under those of the newest results.
+
+    Parameters
+    ----------
+    preset, device, threads : optional
+        The conditions.
+    tasks, methods : iterable of str
+        What is shown; all if empty.
+    keep : callable, optional
+        Further restricts what is shown to the cells for which it is true.
+    conditions : Conditions, optional
+        These very conditions, whatever else is asked for.
+    """
+    wanted_tasks, wanted_methods = set(tasks), set(methods)
+    asked = [i for i, c in enumerate(trials.cells) if not wanted_tasks or c.task in wanted_tasks]
+    shown = [
+        i
+        for i in asked
+        if (not wanted_methods or trials.cells[i].method in wanted_methods) and (keep is None or keep(trials.cells[i]))
+    ]
+    cells = [trials.cells[i] for i in shown]
+    older = _older_sources(trials)
+    n_older = sum(n for _, n in trials.superseded)
+    if conditions is None:
+        conditions = _conditions(cells, suite, preset, device, threads)
+    if conditions is None:
+        nothing = trials.table([], ())
+        return Comparable(
+            conditions=None,
+            everyone=nothing,
+            table=nothing,
+            left_out=(*_elsewhere(cells), *older),
+            n_left_out=sum(c.n_trials for c in cells) + n_older,
+        )
+    names = tuple(t.name for t in suite.tasks if not wanted_tasks or t.name in wanted_tasks)
+    here = [i for i in shown if trials.cells[i].conditions == conditions]
+    newest = _newest_data([trials.cells[i] for i in here])
+    other_data = [c for i in here if (c := trials.cells[i]).fingerprint != newest[c.task]]
+    removed = [c for i in here if (c := trials.cells[i]).fingerprint == newest[c.task] and c.task not in names]
+    kept = [i for i in here if (c := trials.cells[i]).fingerprint == newest[c.task] and c.task in names]
+    # on a task that nothing is shown of, the newest data of anybody
+    under = [i for i in asked if trials.cells[i].conditions == conditions and trials.cells[i].task in names]
+    newest_of_all = _newest_data([trials.cells[i] for i in under]) | newest
+    everyone = [i for i in under if (c := trials.cells[i]).fingerprint == newest_of_all[c.task]]
+    of_shown = {(c.label, c.task): c for i in kept if (c := trials.cells[i])}
+    elsewhere = [c for c in cells if c.conditions != conditions]
+    hardware = tuple(sorted({h for c in of_shown.values() for h in c.hardware if h}))
+    met = {c.task for c in of_shown.values()}
+    table_of_all = trials.table(everyone, names)
+    is_all = len(kept) == len(everyone)
+    return Comparable(
+        conditions=conditions,
+        everyone=table_of_all,
+        table=(table_of_all if is_all else trials.table(kept, names)).select(tasks=[t for t in names if t in met]),
+        cells=of_shown,
+        everyones_cells=of_shown if is_all else {(c.label, c.task): c for i in everyone if (c := trials.cells[i])},
+        tasks=names,
+        fingerprints={c.task: c.fingerprint for c in of_shown.values()},
+        hardware=hardware,
+        notes=tuple(_notes(list(of_shown.values()), hardware, conditions, suite)),
+        left_out=(
+            *_elsewhere(elsewhere, conditions),
+            *(f"{_count(c)} of {c.label} on {c.task}: other data ({c.fingerprint[:8]})" for c in other_data),
+            *(f"{_count(c)} of {c.label} on {c.task}: the suite no longer has this task" for c in removed),
+            *older,
+        ),
+        n_left_out=sum(c.n_trials for c in (*elsewhere, *other_data, *removed)) + n_older,
+    )
+
+
+def _conditions(
+    cells: Sequence[Cell], suite: SuiteFacts, preset: str | None, device: str | None, threads: int | None
+) -> Conditions | None:
+    # as `bench run --preset NAME --threads N` names it
+    presets = {preset, f"{preset},threads={threads}"} if preset else None
+    newest: dict[Conditions, float] = {}
+    for c in cells:
+        newest[c.conditions] = max(newest.get(c.conditions, -math.inf), c.newest)
+    fitting = [
+        c
+        for c in newest
+        if (presets is None or c.preset in presets)
+        and c.device == (device or c.device)
+        and c.threads == (threads or c.threads)
+    ]
+    fitting = [c for c in fitting if c.preset == preset] or fitting
+    # results of the suite as its file stands now come before those of older versions, then the newest
+    return max(fitting, key=lambda c: (c.suite_version == suite.version, newest[c]), default=None)
+
+
+def _newest_data(cells: Sequence[Cell]) -> dict[str, str]:
+    """Return of each task the fingerprint of the newest results."""
+    newest: dict[str, tuple[float, str]] = {}
+    for c in cells:
+        newest[c.task] = max(newest.get(c.task, (-math.inf, "")), (c.newest, c.fingerprint))
+    return {task: fingerprint for task, (_, fingerprint) in newest.items()}
+
+
+def _count(cell: Cell) -> str:
+    return plural(cell.n_trials, "trial")
+
+
+def _older_sources(trials: CountedTrials) -> list[str]:
+    return [f"{plural(n, 'trial')} of {method} from an older source of the adapter" for method, n in trials.superseded]
+
+
+def _elsewhere(cells: Iterable[Cell], shown: Conditions | None = None) -> list[str]:
+    """List results under other conditions, and the options that show them in place of these."""
+    counts: dict[Conditions, int] = defaultdict(int)
+    for c in cells:
+        counts[c.conditions] += c.n_trials
+    lines = []
+    for found, n in sorted(counts.items()):
+        options = [
+            f"--{name} {getattr(found, name)}"
+            for name in ("preset", "device", "threads")
+            if shown is None or getattr(found, name) != getattr(shown, name)
+        ]
+        lines.append(
+            f"{plural(n, 'trial')} of suite version {found.suite_version}, {found.in_words()}"
+            + (f": {' '.join(options)}" if options else "")
+        )
+    return lines
+
+
+def _notes(cells: Sequence[Cell], hardware: Sequence[str], conditions: Conditions, suite: SuiteFacts) -> list[str]:
+    source = published_source(conditions.protocol_version)
+    notes = [] if source is None else [f"published elsewhere: {source}; do not compare with results measured here"]
+    if len(hardware) > 1:
+        notes.append(f"seconds come from different hardware and must not be compared: {'; '.join(hardware)}")
+    changed = sorted({c.label for c in cells if c.n_environments > 1})
+    if changed:
+        notes.append(f"package versions changed between trials of: {', '.join(changed)}")
+    if conditions.suite_version != suite.version:
+        notes.append(
+            f"these are results of suite version {conditions.suite_version}; the suite file has version {suite.version}"
+        )
+    return notes

@@ -1,0 +1,188 @@
+"""Elo ratings by the Bradley-Terry model, fitted to all comparisons at once."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchbench.errors import InputError
+from benchbench.stats.table import FloatArray
+
+__all__ = [
+    "MEAN_RATING",
+    "POINTS_PER_FACTOR_TEN",
+    "POINTS_PER_UNIT",
+    "PRIOR_DRAWS",
+    "bradley_terry",
+    "elo",
+    "has_finite_ratings",
+]
+
+MEAN_RATING = 1000.0
+POINTS_PER_FACTOR_TEN = 400.0
+"""A method rated that much higher is ten times as likely to win as to lose (Elo 1978)."""
+POINTS_PER_UNIT = POINTS_PER_FACTOR_TEN / math.log(10.0)
+"""Points a unit of log-strength."""
+PRIOR_DRAWS = 1.0
+"""Imagined draws of each method, spread evenly over its opponents."""
+_NEWTON_STEPS = 60
+# of the last step; the error left after it is of the order of its square
+_TOLERANCE = 1e-6
+# steps with one matrix for all only get shorter by a factor each
+_CHORD_TOLERANCE = 1e-7
+_MANY_METHODS = 150
+# of the log-strength in one step: keeps Newton's method from overshooting where the likelihood is flat
+_LONGEST_STEP = 2.0
+
+
+def elo(wins: FloatArray, *, prior_draws: float = PRIOR_DRAWS, start: FloatArray | None = None) -> FloatArray:
+    r"""Return ratings with a mean of 1000, 400 points a factor of ten in the odds.
+
+    Parameters
+    ----------
+    wins : (..., M, M)
+        `wins[a, b]` is how often a beat b, ties counted as half a win of each. Leading axes are separate fits.
+    prior_draws : float
+        Imagined draws of each method in total, spread evenly over its opponents. They keep the rating of a method finite that won
+        (or lost) everything, where the likelihood has no maximum (Ford 1957), and move others little: they weigh as much as that
+        many comparisons of all that the method has. 0 gives plain maximum likelihood.
+    start : (..., M), optional
+        Log-strengths to begin with.
+
+    Returns
+    -------
+    (..., M) ratings
+
+    Raises
+    ------
+    InputError
+        If `prior_draws` is 0 and the likelihood has no maximum.
+
+    Notes
+    -----
+    .. math:: P(a \text{ beats } b) = \frac{1}{1 + 10^{(R_b - R_a) / 400}}
+
+    References
+    ----------
+    Bradley, Terry 1952, doi:10.2307/2334029; Hunter 2004, doi:10.1214/aos/1079120141.
+    """
+    return MEAN_RATING + POINTS_PER_UNIT * bradley_terry(wins, prior_draws=prior_draws, start=start)
+
+
+def bradley_terry(wins: FloatArray, *, prior_draws: float = 0.0, start: FloatArray | None = None) -> FloatArray:
+    """Return the maximum-likelihood log-strengths, with a mean of 0.
+
+    Parameters
+    ----------
+    wins : (..., M, M)
+        As for `elo`; the diagonal is ignored.
+    prior_draws : float
+        As for `elo`.
+    start : (..., M), optional
+        Where Newton's method begins.
+
+    Raises
+    ------
+    InputError
+        If the matrix is no matrix of wins, or there is no finite maximum.
+    """
+    wins = np.array(wins, dtype=np.float64)
+    if wins.ndim < 2 or wins.shape[-1] != wins.shape[-2] or not np.isfinite(wins).all() or (wins < 0).any():
+        raise InputError(f"wins must be square matrices of counts of 0 or more, got shape {wins.shape}")
+    lead, n = wins.shape[:-2], wins.shape[-1]
+    if n < 2:
+        return np.zeros((*lead, n))
+    wins = wins.reshape(-1, n, n)
+    diagonal = np.arange(n)
+    wins[:, diagonal, diagonal] = 0.0
+    if prior_draws > 0:
+        wins += prior_draws / (2 * (n - 1))
+        wins[:, diagonal, diagonal] = 0.0
+    elif not all(has_finite_ratings(one) for one in wins):
+        raise InputError(
+            "plain maximum likelihood gives no finite ratings: some methods won, or lost, every comparison with the others;"
+            " use prior_draws"
+        )
+    theta = np.zeros((len(wins), n)) if start is None else np.array(np.broadcast_to(start, (*lead, n))).reshape(-1, n)
+    _fit(wins, theta)
+    return theta.reshape(*lead, n)
+
+
+def _fit(wins: FloatArray, theta: FloatArray) -> None:
+    """Improve the log-strengths in place until the likelihood is at its maximum."""
+    games = wins + wins.transpose(0, 2, 1)
+    won = wins.sum(axis=2)
+    active = np.arange(len(theta))
+    if theta.shape[1] > _MANY_METHODS and len(theta) > 1:
+        active = _chords(games, won, theta)
+    for _ in range(_NEWTON_STEPS):
+        if not len(active):
+            break
+        gradient, weight = _derivatives(games[active], won[active], theta[active])
+        step = np.linalg.solve(_information(weight), gradient[:, :, None])[:, :, 0]
+        longest = np.abs(step).max(axis=1)
+        theta[active] += step * np.minimum(1.0, _LONGEST_STEP / np.maximum(longest, 1e-300))[:, None]
+        active = active[longest > _TOLERANCE]
+    theta -= theta.mean(axis=1, keepdims=True)
+
+
+def _chords(games: FloatArray, won: FloatArray, theta: FloatArray) -> NDArray[np.intp]:
+    """Take Newton's steps with one matrix for all fits, that of their mean; return which fits need better ones.
+
+    Resamples of one table differ little, and one inverse costs as much as a single step of a single fit.
+    """
+    mean = theta.mean(axis=0)[None]
+    _, weight = _derivatives(games.mean(axis=0)[None], won.mean(axis=0)[None], mean)
+    inverse = np.linalg.inv(_information(weight)[0])
+    active, last = np.arange(len(theta)), np.full(len(theta), np.inf)
+    doubtful = np.zeros(len(theta), dtype=np.bool_)
+    for _ in range(_NEWTON_STEPS):
+        gradient, _ = _derivatives(games[active], won[active], theta[active])
+        step = gradient @ inverse
+        longest = np.abs(step).max(axis=1)
+        # where steps do not get shorter the matrix is not the right one
+        is_bad = longest > 0.7 * last[active]
+        doubtful[active[is_bad]] = True
+        theta[active[~is_bad]] += step[~is_bad]
+        last[active] = longest
+        active = active[~is_bad & (longest > _CHORD_TOLERANCE)]
+        if not len(active):
+            break
+    doubtful[active] = True
+    return np.nonzero(doubtful)[0]
+
+
+def _derivatives(games: FloatArray, won: FloatArray, theta: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return the gradient (B, M) of the log-likelihood, and (B, M, M) what each pair adds to its curvature."""
+    strength = np.exp(theta - theta.mean(axis=1, keepdims=True))
+    chance = strength[:, :, None] / (strength[:, :, None] + strength[:, None, :])  # P(a beats b)
+    expected = games * chance
+    gradient = won - expected.sum(axis=2)
+    chance -= 1.0
+    expected *= chance
+    return gradient, np.negative(expected, out=expected)
+
+
+def _information(weight: FloatArray) -> FloatArray:
+    """Return (B, M, M) minus the second derivatives, made regular: the likelihood does not see a shift of all strengths."""
+    n = weight.shape[1]
+    system = np.full(weight.shape, 1.0)
+    system *= weight.sum(axis=(1, 2))[:, None, None] / n**2 + 1e-12
+    system -= weight
+    diagonal = np.arange(n)
+    system[:, diagonal, diagonal] += weight.sum(axis=2)
+    return system
+
+
+def has_finite_ratings(wins: FloatArray) -> bool:
+    """Whether plain maximum likelihood has a maximum: whoever is beaten beats somebody in turn, all around (Ford 1957).
+
+    That is: the graph with an edge from a to b where a beat b is strongly connected.
+    """
+    from scipy.sparse.csgraph import connected_components
+
+    graph: NDArray[np.bool_] = wins > 0
+    n, _ = connected_components(graph, directed=True, connection="strong")
+    return bool(n == 1)

@@ -1,0 +1,597 @@
+"""A leaderboard: methods ranked over the tasks of a suite and on each task, from a table of scores.
+
+Shapes: M methods, T tasks, U units (seeds or folds).
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchbench.errors import InputError, UnknownNameError
+from benchbench.stats.comparability import Comparable, choose
+from benchbench.stats.facts import SuiteFacts
+from benchbench.stats.imputation import BASELINE_PREFIX, ImputedTable, check_policy, impute
+from benchbench.stats.intervals import t_quantiles
+from benchbench.stats.labels import method_label, params_of, plural
+from benchbench.stats.ranks import tied_ranks
+from benchbench.stats.scales import frozen_ends, normalise
+from benchbench.stats.statistics import (
+    N_BOOTSTRAP,
+    NOT_RANKED,
+    Options,
+    StatisticValue,
+    statistic_values,
+)
+from benchbench.stats.table import FloatArray, ScoreTable, TrialState, mean_over_units, rounded
+from benchbench.stats.trials import FOLD, Cell, Conditions, CountedTrials
+
+__all__ = ["Leaderboard", "Row", "make_leaderboard", "rank_comparable"]
+
+
+@dataclass(slots=True, kw_only=True)
+class Row:
+    """One line of a leaderboard: a method on a task, or on the whole suite (`task` is None).
+
+    `ci95` is the half-width of the 95 % interval of `score`; `unit` says over what it was taken and `n` over how many. Tasks of
+    different units make the suite's `unit` "mixed"; `n_by_unit` has the number of each. On the suite's rows `score` is the mean
+    normalised score (0 = baseline, 1 = reference) and `rank` the rank by `mean_rank`, whose 95 % interval over tasks goes from
+    `mean_rank_low` to `mean_rank_high`. A task is scored if it has a score, imputed or not, and ok if a trial of it succeeded.
+    `shared_seconds` is the part of `seconds` that other trials spent on training that `n_shared` of its trials used.
+    """
+
+    method: str
+    params: str
+    task: str | None
+    rank: float | None = None
+    mean_rank: float | None = None
+    mean_rank_low: float | None = None
+    mean_rank_high: float | None = None
+    score: float | None = None
+    ci95: float | None = None
+    unit: str = ""
+    n: int = 0
+    n_by_unit: dict[str, int] = field(default_factory=dict)
+    n_units: int = 0
+    n_seeds: int = 0
+    n_ok: int = 0
+    n_failed: int = 0
+    n_declined: int = 0
+    n_lost: int = 0
+    n_imputed: int = 0
+    imputed_share: float = 0.0
+    n_tasks: int = 1
+    n_tasks_ok: int = 0
+    n_tasks_scored: int = 0
+    seconds: float | None = None
+    n_shared: int = 0
+    shared_seconds: float = 0.0
+    iterations: int = 0
+    metric: str = ""
+    transductive: bool = False
+    preset: str = ""
+    device: str = ""
+    threads: int = 0
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def label(self) -> str:
+        """The method with its parameters, as a reader sees it."""
+        return method_label(self.method, self.params)
+
+    @property
+    def n_in_words(self) -> str:
+        """Over what the interval was taken, as in "400 episodes, 3 seeds"."""
+        return ", ".join(plural(n, unit) for unit, n in self.n_by_unit.items())
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain data."""
+        plain = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        return plain | {
+            "params": params_of(self.params),
+            "n_by_unit": dict(self.n_by_unit),
+            "notes": list(self.notes),
+        }
+
+
+@dataclass(slots=True, kw_only=True)
+class Leaderboard:
+    """Rows (the suite's first, by rank; then task by task), what they have in common, and what was left out.
+
+    Parameters
+    ----------
+    suite : SuiteFacts
+    conditions : Conditions or None
+        None: the leaderboard is empty.
+    rows : list of Row
+    imputed : ImputedTable
+        Scores behind the rows, without the tasks that "drop-task" takes out.
+    measured : ScoreTable
+        The same scores before imputation, with all tasks.
+    imputation : str
+    all_tasks : tuple of str
+        Tasks of the suite that were asked for, with results or without.
+    metrics : mapping of task to metric
+    trial_units : mapping of task to str
+        What a trial is a sample of: "seed" or "fold".
+    fingerprints : mapping of task to fingerprint
+    hardware : list of str
+        Classes of machines that the seconds come from.
+    left_out, notes : list of str
+    n_left_out : int
+        Trials behind `left_out` that another choice of options would show.
+    """
+
+    suite: SuiteFacts
+    conditions: Conditions | None
+    rows: list[Row]
+    imputed: ImputedTable
+    measured: ScoreTable
+    imputation: str
+    all_tasks: tuple[str, ...] = ()
+    metrics: dict[str, str] = field(default_factory=dict)
+    trial_units: dict[str, str] = field(default_factory=dict)
+    fingerprints: dict[str, str] = field(default_factory=dict)
+    hardware: list[str] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    n_left_out: int = 0
+    _values: dict[tuple[str, int], list[StatisticValue]] = field(default_factory=dict)
+    _by_task: dict[str | None, list[Row]] = field(default_factory=dict)
+
+    @property
+    def dropped_tasks(self) -> tuple[str, ...]:
+        """Tasks that "drop-task" takes out of the suite's rows."""
+        return self.imputed.dropped_tasks
+
+    @property
+    def fills(self) -> Mapping[str, float | None]:
+        """Score that stands for a failed trial of each task (None: nothing)."""
+        return self.imputed.fills
+
+    @property
+    def overall(self) -> list[Row]:
+        """The rows of the whole suite, by rank."""
+        return self._rows(None)
+
+    @property
+    def tasks(self) -> list[str]:
+        """Tasks with rows, in the suite's order; dropped ones included."""
+        self._rows(None)
+        return [task for task in self._by_task if task is not None]
+
+    def rows_of(self, task: str) -> list[Row]:
+        """Return the rows of a task, by rank."""
+        return self._rows(task)
+
+    def _rows(self, task: str | None) -> list[Row]:
+        if not self._by_task:
+            for r in self.rows:
+                self._by_task.setdefault(r.task, []).append(r)
+        return self._by_task.get(task, [])
+
+    @property
+    def methods(self) -> list[str]:
+        """Labels by rank over all tasks, those without a rank last."""
+        return [r.label for r in self.overall]
+
+    def row_of(self, label: str, task: str | None = None) -> Row | None:
+        """Return the row of a method on a task, or on the whole suite; None if there is none."""
+        return next((r for r in self._rows(task) if r.label == label), None)
+
+    def options(self) -> Options:
+        """Return what statistics need: frozen ends, and the scores of perfect answers.
+
+        Frozen ends or none: scores of methods as measured here would move the scale with every run.
+        """
+        return Options(ends=self.suite.ends(), perfect=self.suite.perfect_scores(self.metrics))
+
+    def values(self, statistic: str, *, n_bootstrap: int = N_BOOTSTRAP) -> list[StatisticValue]:
+        """Return the methods by a statistic over all tasks, best first.
+
+        Raises
+        ------
+        InputError
+            If no task is left.
+        """
+        key = statistic, n_bootstrap
+        if key not in self._values:
+            self.check_tasks()
+            self._values[key] = statistic_values(self.imputed, statistic, self.options(), n_bootstrap=n_bootstrap)
+        return self._values[key]
+
+    def task_values(self, statistic: str, tasks: Sequence[str] | None = None) -> dict[str, list[StatisticValue]]:
+        """Return the same for each task alone, without intervals; all tasks if None are named."""
+        self.check_tasks()
+        return {
+            task: statistic_values(self.imputed.select(tasks=[task]), statistic, self.options(), n_bootstrap=0)
+            for task in self.imputed.table.tasks
+            if tasks is None or task in tasks
+        }
+
+    def check_tasks(self) -> None:
+        """Refuse a leaderboard without a task.
+
+        Raises
+        ------
+        InputError
+        """
+        if not self.imputed.table.tasks:
+            raise InputError(
+                f"no task of suite {self.suite.name} is left to compare methods on"
+                + (": trials failed on each; choose another --impute" if self.dropped_tasks else "")
+            )
+
+
+def make_leaderboard(
+    trials: CountedTrials,
+    suite: SuiteFacts,
+    *,
+    preset: str | None = None,
+    device: str | None = None,
+    threads: int | None = None,
+    tasks: Iterable[str] = (),
+    methods: Iterable[str] = (),
+    imputation: str = "baseline",
+    keep: Callable[[Cell], bool] | None = None,
+    conditions: Conditions | None = None,
+    n_bootstrap: int = N_BOOTSTRAP,
+) -> Leaderboard:
+    """Return the leaderboard under the conditions that were asked for, or under those of the newest results.
+
+    Parameters
+    ----------
+    trials : CountedTrials
+        Of the suite, under any conditions.
+    preset, device, threads, tasks, methods, keep, conditions : optional
+        See `comparability.choose`.
+    imputation : str
+        See `imputation.impute`; "baseline=NAME" names a method of this leaderboard.
+    n_bootstrap : int
+        Resamples of the tasks behind the interval of a mean rank.
+
+    Raises
+    ------
+    InputError
+        On an unknown imputation.
+    UnknownNameError
+        If the method to impute with has no results on this leaderboard.
+    """
+    check_policy(imputation)
+    found = choose(
+        trials,
+        suite,
+        preset=preset,
+        device=device,
+        threads=threads,
+        tasks=tasks,
+        methods=methods,
+        keep=keep,
+        conditions=conditions,
+    )
+    return rank_comparable(found, suite, imputation=imputation, n_bootstrap=n_bootstrap)
+
+
+def rank_comparable(
+    found: Comparable, suite: SuiteFacts, *, imputation: str = "baseline", n_bootstrap: int = N_BOOTSTRAP
+) -> Leaderboard:
+    """Return the leaderboard of results that may be compared; parameters as for `make_leaderboard`."""
+    check_policy(imputation)
+    imputed = _imputed(found, suite, imputation)
+    board = Leaderboard(
+        suite=suite,
+        conditions=found.conditions,
+        rows=[],
+        imputed=imputed,
+        measured=found.table,
+        imputation=imputation,
+        all_tasks=found.tasks,
+        fingerprints=dict(found.fingerprints),
+        hardware=list(found.hardware),
+        left_out=list(found.left_out),
+        notes=[*found.notes, *imputed.notes],
+        n_left_out=found.n_left_out,
+    )
+    if found.conditions is None:
+        return board
+    for (_, task), cell in found.cells.items():
+        if cell.metric:
+            board.metrics.setdefault(task, cell.metric)
+        if cell.unit == FOLD:
+            board.trial_units[task] = FOLD
+    numbers = _Numbers.of(found, imputed)
+    task_rows = _task_rows(found, numbers)
+    board.notes += _all_failed(numbers)
+    board.notes += _dropped(found, imputed.dropped_tasks)
+    board.rows = [*_suite_rows(board, numbers, task_rows, n_bootstrap), *(r for own in task_rows.values() for r in own)]
+    return board
+
+
+def _imputed(found: Comparable, suite: SuiteFacts, imputation: str) -> ImputedTable:
+    return impute(
+        found.table,
+        imputation,
+        everyone=found.everyone,
+        frozen=suite.baselines(),
+        baselines=_baselines(found, suite, imputation),
+    )
+
+
+def _baselines(found: Comparable, suite: SuiteFacts, imputation: str) -> list[str]:
+    """Return the labels of the method whose scores stand for failures; of the suite's baseline the default parameters first."""
+    cells = {c.label: c for c in found.everyones_cells.values() if c.n_ok}
+    if imputation == "baseline":
+        own = sorted(label for label, c in cells.items() if c.method == suite.baseline)
+        return sorted(own, key=lambda label: label != suite.baseline)
+    if not imputation.startswith(BASELINE_PREFIX) or found.conditions is None:
+        return []
+    name = imputation.removeprefix(BASELINE_PREFIX).strip()
+    named = sorted(label for label, c in cells.items() if name in (label, c.method))
+    if not named:
+        raise UnknownNameError("method to impute with:", name, cells)
+    if name in named:
+        return [name]
+    if len(named) > 1:
+        raise InputError(f"{name!r} is on this leaderboard more than once; name one of {named}")
+    return named
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Numbers:
+    """Arrays (M, T) behind the rows; tasks that were dropped are as measured.
+
+    `means` and `ci95` are NaN where there is none; `is_over_trials` says whether the interval is over trials, else over the units
+    of one.
+    """
+
+    methods: tuple[str, ...]
+    tasks: tuple[str, ...]
+    means: FloatArray
+    ci95: FloatArray
+    n: NDArray[np.int64]
+    is_over_trials: NDArray[np.bool_]
+    agree: NDArray[np.bool_]
+    n_ok: NDArray[np.int64]
+    n_imputed: NDArray[np.int64]
+    n_units: NDArray[np.int64]
+    seconds: FloatArray
+
+    @classmethod
+    def of(cls, found: Comparable, imputed: ImputedTable) -> _Numbers:
+        table, shape = found.table, found.table.shape[:2]
+        scores, is_imputed = (table.scores, None) if imputed.dropped_tasks else (imputed.table.scores, imputed.imputed)
+        numbers = cls(
+            methods=table.methods,
+            tasks=table.tasks,
+            means=np.full(shape, np.nan),
+            ci95=np.full(shape, np.nan),
+            n=np.zeros(shape, dtype=np.int64),
+            is_over_trials=np.zeros(shape, dtype=np.bool_),
+            agree=np.zeros(shape, dtype=np.bool_),
+            n_ok=np.zeros(shape, dtype=np.int64),
+            n_imputed=np.zeros(shape, dtype=np.int64),
+            n_units=np.zeros(shape, dtype=np.int64),
+            seconds=np.full(shape, np.nan),
+        )
+        # some methods at a time: what is computed on the way is as large as the table
+        step = max(1, _CELLS_AT_ONCE // max(1, shape[1] * len(table.units)))
+        for start in range(0, shape[0], step):
+            part = slice(start, start + step)
+            numbers._sum_up(part, table, scores[part], None if is_imputed is None else is_imputed[part])
+        return numbers
+
+    def _sum_up(self, part: slice, table: ScoreTable, scores: FloatArray, is_imputed: NDArray[np.bool_] | None) -> None:
+        is_ok = table.states[part] == TrialState.OK
+        n_ok = is_ok.sum(axis=2)
+        n_imputed = np.zeros_like(n_ok) if is_imputed is None else is_imputed.sum(axis=2)
+        means = mean_over_units(scores)
+        least = np.where(is_ok, scores, np.inf).min(axis=2, initial=np.inf)
+        most = np.where(is_ok, scores, -np.inf).max(axis=2, initial=-np.inf)
+        with np.errstate(invalid="ignore"):
+            agree = (n_ok > 1) & (most - least <= 1e-12 * np.maximum(np.abs(most), np.abs(least)))
+        # of one trial, or of several that chance does not touch, what is sampled are the units within
+        first = np.argmax(is_ok, axis=2)[:, :, None]
+        deviation = _first(table.deviations, part, first, np.nan)
+        n_within = _first(table.n_units, part, first, 0).astype(np.int64)
+        within = _half_width(deviation, n_within)
+        is_over_trials = (n_ok > 1) & ~agree
+        squares = np.where(is_ok, (scores - np.where(np.isnan(means), 0.0, means)[:, :, None]) ** 2, 0.0).sum(axis=2)
+        between = _half_width(np.sqrt(squares / np.maximum(n_ok - 1, 1)), n_ok)
+        ci95 = np.where(is_over_trials, between, np.where(n_ok > 0, within, np.nan))
+        is_over_trials |= (agree & np.isnan(ci95)) | (n_imputed > 0)
+        self.means[part], self.agree[part], self.n_ok[part], self.n_imputed[part] = means, agree, n_ok, n_imputed
+        # an interval over seeds of which some are imputed would pretend to know
+        self.ci95[part] = np.where(n_imputed > 0, np.nan, ci95)
+        self.is_over_trials[part] = is_over_trials
+        self.n[part] = np.where(n_ok == 0, 0, np.where(is_over_trials, n_ok + n_imputed, n_within))
+        if table.n_units is not None:
+            self.n_units[part] = table.n_units[part].sum(axis=2, where=is_ok)
+        if table.seconds is not None:
+            self.seconds[part] = mean_over_units(table.seconds[part])
+
+
+# bounds what is computed on the way to some 10 MB
+_CELLS_AT_ONCE = 200_000
+
+
+def _first(values: NDArray[Any] | None, part: slice, first: NDArray[np.intp], nothing: float) -> NDArray[Any]:
+    if values is None or not values.shape[2]:
+        return np.full(first.shape[:2], nothing)
+    return np.take_along_axis(values[part], first, axis=2)[:, :, 0]
+
+
+def _half_width(deviation: FloatArray, n: NDArray[np.int64]) -> FloatArray:
+    """Return half-widths of 95 % Student-t intervals, NaN where they cannot be known."""
+    is_known = (n >= 2) & np.isfinite(deviation)
+    found = np.full(deviation.shape, np.nan)
+    found[is_known] = t_quantiles(n[is_known] - 1) * deviation[is_known] / np.sqrt(n[is_known])
+    return found
+
+
+def _task_rows(found: Comparable, numbers: _Numbers) -> dict[str, list[Row]]:
+    """Return the rows of each task, by rank."""
+    ranks = tied_ranks(rounded(numbers.means))
+    lists = {
+        name: getattr(numbers, name).tolist()
+        for name in ("means", "ci95", "n", "is_over_trials", "agree", "n_ok", "n_imputed", "n_units", "seconds")
+    }
+    lists["rank"] = ranks.tolist()
+    row_of = {m: i for i, m in enumerate(numbers.methods)}
+    column_of = {t: i for i, t in enumerate(numbers.tasks)}
+    by_task: dict[str, list[Row]] = {task: [] for task in numbers.tasks}
+    for (label, task), cell in found.cells.items():
+        i, j = row_of[label], column_of[task]
+        by_task[task].append(_task_row(cell, **{name: values[i][j] for name, values in lists.items()}))
+    for own in by_task.values():
+        own.sort(key=lambda r: (r.rank is None, r.rank or 0.0, r.label))
+    return by_task
+
+
+def _task_row(
+    cell: Cell,
+    *,
+    means: float,
+    ci95: float,
+    n: int,
+    is_over_trials: bool,
+    agree: bool,
+    n_ok: int,
+    n_imputed: int,
+    n_units: int,
+    seconds: float,
+    rank: float,
+) -> Row:
+    trial_unit = FOLD if cell.unit == FOLD else "seed"
+    row = Row(
+        method=cell.method,
+        params=cell.params,
+        task=cell.task,
+        rank=_known(rank),
+        n_ok=cell.n_ok,
+        n_failed=cell.n_failed,
+        n_declined=cell.n_declined,
+        n_lost=cell.n_lost,
+        n_seeds=cell.n_ok + cell.n_failed,
+        n_units=n_units,
+        seconds=_known(seconds),
+        n_shared=cell.n_shared,
+        shared_seconds=cell.shared_seconds,
+        iterations=cell.iterations,
+        metric=cell.metric,
+        transductive=cell.transductive,
+        preset=cell.conditions.preset,
+        device=cell.conditions.device,
+        threads=cell.conditions.threads,
+    )
+    n_scores = n_ok + n_imputed
+    if not n_scores:
+        return row
+    row.score, row.ci95 = means, _known(ci95)
+    row.n_tasks_ok, row.n_tasks_scored = int(n_ok > 0), 1
+    row.n_imputed, row.imputed_share = n_imputed, n_imputed / n_scores
+    if n_ok:
+        row.unit, row.n = trial_unit if is_over_trials else cell.unit, n
+        if row.unit:
+            row.n_by_unit = {row.unit: n}
+    if n_imputed:
+        row.notes.append(f"{n_imputed} of {n_scores} {trial_unit}s failed and are imputed")
+    elif n_ok == 1 and cell.unit != FOLD:
+        row.notes.append("interval given this training: one seed")
+    elif agree:
+        row.notes.append(f"all {n_ok} {trial_unit}s give the same")
+    return row
+
+
+def _known(value: float) -> float | None:
+    return None if value != value else value
+
+
+def _suite_rows(
+    board: Leaderboard, numbers: _Numbers, task_rows: Mapping[str, Sequence[Row]], n_bootstrap: int
+) -> list[Row]:
+    names = board.imputed.table.tasks
+    columns = [numbers.tasks.index(t) for t in names]
+    zero, one = frozen_ends(names, board.suite.ends())
+    scores = normalise(numbers.means[:, columns], zero, one)
+    widths = numbers.ci95[:, columns] / (one - zero)
+    by_method: dict[str, list[Row]] = {m: [] for m in numbers.methods}
+    for task in names:
+        for r in task_rows[task]:
+            by_method[r.label].append(r)
+    values = {v.method: v for v in board.values("rank", n_bootstrap=n_bootstrap)} if names else {}
+    n_tasks = len(board.all_tasks) - len(board.dropped_tasks)
+    rows = []
+    for i, label in enumerate(numbers.methods):
+        own = by_method[label]
+        if not own:
+            continue
+        row = _suite_row(
+            own, dict(zip(names, zip(scores[i].tolist(), widths[i].tolist(), strict=True), strict=True)), n_tasks
+        )
+        value = values.get(label)
+        if value is not None:
+            row.mean_rank, row.rank = value.value, value.rank
+            row.mean_rank_low, row.mean_rank_high = value.low, value.high
+            row.notes += [NOT_RANKED] if NOT_RANKED in value.notes else []
+        rows.append(row)
+    return sorted(rows, key=lambda r: (r.rank is None, r.rank or 0.0, r.label))
+
+
+def _suite_row(own: Sequence[Row], normalised: Mapping[str, tuple[float, float]], n_tasks: int) -> Row:
+    row = Row(method=own[0].method, params=own[0].params, task=None, n_tasks=n_tasks)
+    for name in ("n_ok", "n_failed", "n_declined", "n_lost", "n_units", "n_imputed", "n_seeds", "n_shared"):
+        setattr(row, name, sum(getattr(r, name) for r in own))
+    row.n_tasks_ok = sum(r.n_tasks_ok for r in own)
+    row.n_tasks_scored = sum(r.score is not None for r in own)
+    seconds = [r.seconds for r in own if r.seconds is not None]
+    row.seconds = math.fsum(seconds) if seconds else None
+    row.shared_seconds = math.fsum(r.shared_seconds for r in own)
+    row.iterations = sum(r.iterations for r in own)
+    row.imputed_share = row.n_imputed / row.n_seeds if row.n_seeds else 0.0
+    row.transductive = any(r.transductive for r in own)
+    row.preset, row.device, row.threads = own[0].preset, own[0].device, own[0].threads
+    scored = [(r, normalised[r.task or ""]) for r in own if not math.isnan(normalised[r.task or ""][0])]
+    if scored:
+        row.metric = "normalised score"
+        row.score = math.fsum(score for _, (score, _) in scored) / len(scored)
+        # tasks are fixed, not sampled: the interval is the tasks' own, propagated
+        width = math.sqrt(math.fsum(half * half for _, (_, half) in scored)) / len(scored)
+        row.ci95 = _known(width)
+        counts: Counter[str] = Counter()
+        for r, _ in scored:
+            counts.update(r.n_by_unit)
+        row.n_by_unit = dict(sorted(counts.items()))
+        row.unit = next(iter(counts)) if len(counts) == 1 else "mixed" if counts else ""
+        row.n = counts.total()
+    if row.n_declined:
+        row.notes.append(f"{row.n_tasks_scored}/{n_tasks} tasks, the others declined")
+    elif row.n_tasks_scored < n_tasks:
+        row.notes.append(f"{row.n_tasks_scored}/{n_tasks} tasks")
+    if row.n_imputed:
+        row.notes.append(f"{row.imputed_share:.0%} imputed")
+    return row
+
+
+def _all_failed(numbers: _Numbers) -> list[str]:
+    """Name the methods that have no score but imputed ones."""
+    is_made_up = (numbers.n_ok.sum(axis=1) == 0) & (numbers.n_imputed.sum(axis=1) > 0)
+    names = [m for m, one in zip(numbers.methods, is_made_up.tolist(), strict=True) if one]
+    return [f"not ranked over tasks, since every trial failed: {', '.join(names)}"] if names else []
+
+
+def _dropped(found: Comparable, dropped: Sequence[str]) -> list[str]:
+    failed: dict[str, set[str]] = {task: set() for task in dropped}
+    for (label, task), cell in found.cells.items():
+        if cell.n_failed and task in failed:
+            failed[task].add(label)
+    return [
+        f"drop-task: {task} is not part of the whole suite's numbers, since trials of these failed there: "
+        + ", ".join(sorted(methods))
+        for task, methods in failed.items()
+    ]

@@ -1,0 +1,547 @@
+"""Two methods compared: task by task over paired units, over tasks on one scale, and who cannot be told from the first.
+
+Whatever is compared is paired: on the seeds (folds) that both methods have of a task, and on the tasks that both have.
+The rest is left out, and named.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchbench.errors import InputError
+from benchbench.stats.intervals import FEW_TASKS, estimate
+from benchbench.stats.labels import number_text, plural
+from benchbench.stats.leaderboard import Leaderboard
+from benchbench.stats.ranks import tied_ranks
+from benchbench.stats.significance import (
+    ALPHA,
+    PosteriorProbabilities,
+    TwoComparison,
+    bayesian_signed_rank,
+    compare_scores,
+    holm,
+    least_p,
+    p_text,
+    wilcoxon,
+)
+from benchbench.stats.stability import Separation, tasks_to_separate
+from benchbench.stats.statistics import STATISTICS, StatisticValue
+from benchbench.stats.table import FloatArray, ScoreTable, TrialState
+
+__all__ = ["MethodComparison", "TaskPair", "Verdict", "compare_methods", "default_rope", "verdict_on"]
+
+NORMALISED, RANK = "normalised score", "rank"
+# half-widths of the region of practical equivalence, where none is given: a hundredth of the way from baseline to reference
+# (as of accuracy: Benavoli et al. 2017, JMLR 18(77), use 0.01), and half a rank
+ROPES = {NORMALISED: 0.01, RANK: 0.5}
+DECIDED = 0.95
+"""Posterior probability from which a comparison counts as decided."""
+MOST_TESTED = 50
+"""Methods, by rank, that a verdict tests against the first."""
+
+UnitScores = Mapping[tuple[str, int], Sequence[float]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskPair:
+    """A minus B on one task.
+
+    Parameters
+    ----------
+    a, b : float or None
+        Mean scores over the seeds (folds) that both have; None where one has none.
+    difference, ci95 : float or None
+        Mean over the pairs and the half-width of its 95 % interval by Student's t; no interval of one pair, nor with imputed scores.
+    n, unit : int, str
+        Pairs, and what was paired: seeds or folds, or with one of them its units (episodes).
+    n_imputed : int
+        Pairs of seeds (folds) of which a score, or both, was imputed.
+    scaled : float or None
+        The difference on the scale of the overall comparison.
+    better : str
+        Label of the method that scores higher beyond its interval and beyond the region of practical equivalence; else empty.
+    note : str
+        Why something is missing, imputed or left out.
+    """
+
+    task: str
+    metric: str
+    a: float | None = None
+    b: float | None = None
+    difference: float | None = None
+    ci95: float | None = None
+    n: int = 0
+    unit: str = ""
+    n_imputed: int = 0
+    scaled: float | None = None
+    better: str = ""
+    note: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain data."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MethodComparison:
+    """The comparison of two methods; above 0: a is better.
+
+    Parameters
+    ----------
+    scale : str
+        On what scores of different tasks are put together: "normalised score", a metric that all tasks have, or "rank" (among
+        all methods of the leaderboard, turned round).
+    rope : float
+        Half-width of the region of practical equivalence on that scale.
+    tasks : tuple of TaskPair
+    overall, bayes, separation
+        None without a common task, and where all pairs are imputed; the latter two also with a single task.
+    n_pairs, n_imputed : int
+        Common seeds (folds) over all tasks, and those of which a score was imputed.
+    left_out : tuple of str
+        Seeds and tasks that only one of the two has.
+    """
+
+    a: str
+    b: str
+    scale: str
+    rope: float
+    tasks: tuple[TaskPair, ...]
+    overall: TwoComparison | None
+    bayes: PosteriorProbabilities | None
+    separation: Separation | None
+    n_pairs: int = 0
+    n_imputed: int = 0
+    left_out: tuple[str, ...] = ()
+
+    @property
+    def better(self) -> str:
+        """Label of the method that is decidedly better, "equivalent" if the two decidedly are, "" if nothing is decided."""
+        if self.bayes is None:
+            return self.tasks[0].better if self.overall is not None and self.overall.n_tasks == 1 else ""
+        chances = {self.a: self.bayes.p_right, self.b: self.bayes.p_left, "equivalent": self.bayes.p_rope}
+        best = max(chances, key=lambda name: chances[name])
+        return best if chances[best] >= DECIDED else ""
+
+    def sentence(self) -> str:
+        """Return what the comparison comes to, in sentences that claim no more than the numbers do."""
+        if self.n_pairs and self.n_imputed == self.n_pairs:
+            return "Nothing is compared: all pairs are imputed."
+        if self.overall is None:
+            return "Nothing is compared: the two methods have no task with a common seed."
+        return " ".join([self._verdict(), self._wins(), *self._cautions()])
+
+    def _verdict(self) -> str:
+        if self.bayes is None:
+            task = next(p for p in self.tasks if p.difference is not None)
+            if task.better:
+                return f"On the one common task {task.better} scores higher, beyond its 95 % interval."
+            return "Not decided: on the one common task neither method is better beyond its 95 % interval."
+        chances = {
+            f"{self.a} is better": self.bayes.p_right,
+            f"{self.b} is better": self.bayes.p_left,
+            "the two are practically equivalent": self.bayes.p_rope,
+        }
+        best = max(chances, key=lambda name: chances[name])
+        chance = "> 0.999" if chances[best] > 0.9995 else f"= {chances[best]:.3f}"
+        if self.better:
+            return f"Decided: {best} (P {chance})."
+        return f"Not decided: most probably {best} (P {chance})."
+
+    def _wins(self) -> str:
+        found = self.overall
+        if found is None:
+            return ""
+        return (
+            f"{self.a} scores higher on {found.wins} of {plural(found.n_tasks, 'task')}, lower on {found.losses}, equal on"
+            f" {found.ties}."
+        )
+
+    def _cautions(self) -> list[str]:
+        lines = []
+        n_tasks = 0 if self.overall is None else self.overall.n_tasks
+        if 1 < n_tasks < FEW_TASKS:
+            lines.append(f"With only {n_tasks} tasks, interval and posterior are unreliable.")
+        if self.n_imputed:
+            lines.append(
+                f"{self.n_imputed} of {self.n_pairs} pairs are imputed and taken as if they had been measured."
+            )
+        if self.left_out:
+            lines.append(f"Left out, since only one of the two has them: {'; '.join(self.left_out)}.")
+        return lines
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain data."""
+        return asdict(self) | {"better": self.better, "verdict": self.sentence()}
+
+
+def compare_methods(
+    board: Leaderboard,
+    a: str,
+    b: str,
+    *,
+    units: tuple[UnitScores, UnitScores] = ({}, {}),
+    unit_names: Mapping[str, str] | None = None,
+    rope: float | None = None,
+) -> MethodComparison:
+    """Compare two methods of a leaderboard.
+
+    Parameters
+    ----------
+    a, b : str
+        Their labels.
+    units : pair of mappings of (task, seed) to scores by unit
+        Of a and b: with a single common seed its units are paired.
+    unit_names : mapping of task to str
+        What a unit within a trial is ("episode").
+    rope : float, optional
+        Half-width of the region of practical equivalence on the scale of the comparison.
+
+    Raises
+    ------
+    InputError
+        If both are the same, or `rope` is below 0.
+    """
+    if a == b:
+        raise InputError(f"compare two different methods; both are {a!r}")
+    if rope is not None and not rope >= 0:
+        raise InputError(f"--rope must be 0 or more, got {rope}")
+    paired = _Paired.of(board, a, b)
+    if rope is None:
+        rope = _usual_rope(paired.scale)
+    pairs = [_task_pair(board, paired, t, units, unit_names or {}, rope) for t in range(len(paired.table.tasks))]
+    n_pairs, n_imputed = int(paired.common.sum()), sum(p.n_imputed for p in pairs)
+    nothing = MethodComparison(
+        a=a,
+        b=b,
+        scale=paired.scale,
+        rope=rope,
+        tasks=tuple(pairs),
+        overall=None,
+        bayes=None,
+        separation=None,
+        n_pairs=n_pairs,
+        n_imputed=n_imputed,
+        left_out=_left_out(board, paired),
+    )
+    # of imputed scores alone there is nothing to win
+    if not paired.has_task.any() or n_imputed == n_pairs:
+        return nothing
+    first, second = paired.first, paired.second
+    has_several = paired.has_task.sum() > 1
+    return replace(
+        nothing,
+        overall=compare_scores(first, second),
+        # of one task nobody knows how much tasks differ
+        bayes=bayesian_signed_rank(first - second, rope=rope) if has_several else None,
+        separation=tasks_to_separate(paired.scaled, a, b) if has_several else None,
+    )
+
+
+def default_rope(board: Leaderboard, a: str, b: str) -> float:
+    """Return the half-width of the region of practical equivalence where none is given."""
+    return _usual_rope(_Paired.of(board, a, b).scale)
+
+
+def _usual_rope(scale: str) -> float:
+    return ROPES.get(scale, 0.01 if "accuracy" in scale or "auc" in scale else 0.0)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Paired:
+    """Two methods on common units, and on the scale that all common tasks have.
+
+    `rows` are those of the two in `table`; `common` (T, U) the units that both have; `first` and `second` (T,) their means over
+    these on `scale`; `has_task` (T,) where both have one.
+    """
+
+    table: ScoreTable
+    imputed: NDArray[np.bool_]
+    rows: tuple[int, int]
+    common: NDArray[np.bool_]
+    scale: str
+    scaled: ScoreTable
+    first: FloatArray
+    second: FloatArray
+    has_task: NDArray[np.bool_]
+
+    @classmethod
+    def of(cls, board: Leaderboard, a: str, b: str) -> _Paired:
+        table = board.imputed.table
+        rows = (table.methods.index(a), table.methods.index(b))
+        common = np.asarray(~np.isnan(table.scores[list(rows)]).any(axis=0))
+        scale, scaled = _scaled(board, table, rows, common)
+        first, second = scaled.task_scores()[[scaled.methods.index(a), scaled.methods.index(b)]]
+        return cls(
+            table=table,
+            imputed=board.imputed.imputed,
+            rows=rows,
+            common=common,
+            scale=scale,
+            scaled=scaled,
+            first=first,
+            second=second,
+            has_task=~np.isnan(first) & ~np.isnan(second),
+        )
+
+
+def _scaled(
+    board: Leaderboard, table: ScoreTable, rows: tuple[int, int], common: NDArray[np.bool_]
+) -> tuple[str, ScoreTable]:
+    """Return the name of the scale that all common tasks have, and the table on it, of common units; higher is better."""
+    from benchbench.stats.scales import frozen_ends, normalise
+
+    tasks = [task for task, is_common in zip(table.tasks, np.asarray(common.any(axis=1)), strict=True) if is_common]
+    ends = board.suite.ends()
+    metrics = {board.metrics.get(task, "") for task in tasks}
+    is_normalised = bool(tasks) and all(task in ends for task in tasks)
+    # a unit that only one of the two has must not move the mean of the other
+    if is_normalised or (len(metrics) == 1 and metrics != {""}):
+        pair = table.select(methods=[table.methods[row] for row in rows])
+        scores = np.where(common[None], pair.scores, np.nan)
+        if is_normalised:
+            zero, one = frozen_ends(table.tasks, ends)
+            scores = normalise(scores, zero[None, :, None], one[None, :, None])
+            return NORMALISED, replace(pair, scores=scores, states=_states(scores, pair))
+        return metrics.pop(), replace(pair, scores=scores, states=_states(scores, pair))
+    scores = np.where(common[None], table.scores, np.nan)
+    plain = replace(table, scores=scores, states=_states(scores, table))
+    ranks = -tied_ranks(plain.task_scores())[:, :, None]
+    states = np.where(np.isnan(ranks), TrialState.ABSENT, TrialState.OK).astype(np.int8)
+    return RANK, ScoreTable(table.methods, table.tasks, (0,), ranks, states)
+
+
+def _states(scores: FloatArray, table: ScoreTable) -> NDArray[np.int8]:
+    """Return states that claim no score where one was taken out."""
+    return np.where(np.isnan(scores) & (table.states == TrialState.OK), np.int8(TrialState.ABSENT), table.states)
+
+
+def _task_pair(
+    board: Leaderboard,
+    paired: _Paired,
+    t: int,
+    units: tuple[UnitScores, UnitScores],
+    unit_names: Mapping[str, str],
+    rope: float,
+) -> TaskPair:
+    table, is_common = paired.table, paired.common[t]
+    task = table.tasks[t]
+    own = table.scores[list(paired.rows), t]
+    trial_unit = board.trial_units.get(task, "seed")
+    plain = TaskPair(task=task, metric=board.metrics.get(task, ""))
+    if not is_common.any():
+        lacking = [table.methods[row] for row, scores in zip(paired.rows, own, strict=True) if np.isnan(scores).all()]
+        return replace(plain, note=f"no score of {' and '.join(lacking)}" if lacking else f"no common {trial_unit}")
+    first, second = own[:, is_common]
+    n_imputed = int(paired.imputed[list(paired.rows), t][:, is_common].any(axis=0).sum())
+    notes = [f"{n_imputed} of {len(first)} pairs imputed"] if n_imputed else []
+    notes += [f"left out: {text}" for text in _alone(board, paired, t)]
+    differences, unit = [float(d) for d in first - second], trial_unit
+    if len(differences) == 1 and not n_imputed:
+        seed = table.units[int(np.flatnonzero(is_common)[0])]
+        within = [side.get((task, seed), ()) for side in units]
+        if len(within[0]) == len(within[1]) > 1:
+            differences = [float(x - y) for x, y in zip(*within, strict=True)]
+            unit = unit_names.get(task, "unit")
+    found = estimate(differences)
+    pair = replace(
+        plain,
+        a=float(first.mean()),
+        b=float(second.mean()),
+        difference=float(first.mean() - second.mean()),
+        ci95=None if n_imputed else found.ci95,
+        n=found.n,
+        unit=unit,
+        n_imputed=n_imputed,
+        scaled=float(paired.first[t] - paired.second[t]) if paired.has_task[t] else None,
+        note=", ".join(notes),
+    )
+    return replace(pair, better=_better(pair, table.methods[paired.rows[0]], table.methods[paired.rows[1]], rope))
+
+
+def _better(pair: TaskPair, a: str, b: str, rope: float) -> str:
+    if pair.difference is None or pair.ci95 is None or abs(pair.difference) <= pair.ci95:
+        return ""
+    if pair.scaled is None or abs(pair.scaled) <= rope:
+        return ""
+    return a if pair.difference > 0 else b
+
+
+def _alone(board: Leaderboard, paired: _Paired, t: int) -> list[str]:
+    """Name the units of a task that only one of the two has, where both have some in common."""
+    table, task = paired.table, paired.table.tasks[t]
+    word = board.trial_units.get(task, "seed")
+    found = []
+    for row in paired.rows:
+        left = np.flatnonzero(~np.isnan(table.scores[row, t]) & ~paired.common[t])
+        if len(left):
+            numbers = ", ".join(str(table.units[u]) for u in left[:8]) + (", ..." if len(left) > 8 else "")
+            found.append(f"{word}{'s' if len(left) > 1 else ''} {numbers} of {table.methods[row]}")
+    return found
+
+
+def _left_out(board: Leaderboard, paired: _Paired) -> tuple[str, ...]:
+    """Name what only one of the two has: equal seeds of several tasks together, then tasks."""
+    table = paired.table
+    seeds: dict[str, list[str]] = {}
+    for t in np.flatnonzero(paired.common.any(axis=1)):
+        for text in _alone(board, paired, int(t)):
+            seeds.setdefault(text, []).append(table.tasks[t])
+    found = [f"{text} on {_named(tasks)}" for text, tasks in seeds.items()]
+    has_score = np.asarray(~np.isnan(table.scores[list(paired.rows)]).all(axis=2))
+    for side, other in ((0, 1), (1, 0)):
+        only = [table.tasks[t] for t in np.flatnonzero(has_score[side] & ~has_score[other])]
+        if only:
+            found.append(f"{_named(only)} of {table.methods[paired.rows[side]]}")
+    return tuple(found)
+
+
+def _named(tasks: Sequence[str]) -> str:
+    return ", ".join(tasks) if len(tasks) <= 5 else f"{', '.join(tasks[:5])} and {len(tasks) - 5} more tasks"
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# who cannot be told from the first
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """Who leads a leaderboard by a statistic, and who cannot be told from the first.
+
+    Parameters
+    ----------
+    statistic : str
+    leaders : tuple of str
+        Labels of rank 1; several if they are tied.
+    alike : tuple of str
+        Labels of the methods that no test tells from the first of the leaders, by rank.
+    p : mapping of label to float or None
+        Two-sided p-values against the first leader, Holm-corrected; None where nothing could be tested.
+    test : str
+        What was tested.
+    sentence : str
+        All of it in words.
+    """
+
+    statistic: str
+    leaders: tuple[str, ...]
+    alike: tuple[str, ...]
+    p: Mapping[str, float | None] = field(default_factory=dict)
+    test: str = ""
+    sentence: str = ""
+
+    @property
+    def group(self) -> frozenset[str]:
+        """The leaders and whoever cannot be told from them."""
+        return frozenset((*self.leaders, *self.alike))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain data."""
+        return asdict(self)
+
+
+def verdict_on(board: Leaderboard, statistic: str, values: Sequence[StatisticValue] | None = None) -> Verdict:
+    """Return who leads by a statistic, and who cannot be told from the first.
+
+    Parameters
+    ----------
+    values : sequence of StatisticValue, optional
+        Of the methods that are shown; all if None.
+
+    Notes
+    -----
+    The first is tested against each other method by Wilcoxon's signed-rank test over the tasks that both have, paired and scaled
+    as `compare_methods` does; p-values are corrected by Holm's procedure. On a single task by the paired t-test over common seeds
+    (folds).
+    """
+    kind = STATISTICS[statistic]
+    found = board.values(statistic) if values is None else values
+    ranked = [v for v in found if v.rank is not None]
+    if not ranked:
+        return Verdict(statistic=statistic, leaders=(), alike=(), sentence="No method has a value.")
+    best = ranked[0].rank
+    leaders = tuple(v.method for v in ranked if v.rank == best)
+    value = ranked[0].value
+    shown = "" if value is None else f" ({number_text(value, kind.digits)})"
+    leads = f"{_and(leaders)} lead{'s' if len(leaders) == 1 else ''} by {kind.title}{shown}"
+    others = [v.method for v in ranked if v.method not in leaders]
+    if not others:
+        return Verdict(statistic=statistic, leaders=leaders, alike=(), sentence=f"{leads}; no other method is ranked.")
+    tested = others[:MOST_TESTED]
+    pairs = [_Paired.of(board, leaders[0], other) for other in tested]
+    p_values, n_tasks, test = _tests(board, tested, pairs)
+    alike = tuple(m for m in tested if (p := p_values[m]) is None or p >= ALPHA)
+    most = f" of the first {MOST_TESTED} behind it" if len(others) > len(tested) else ""
+    if not alike:
+        largest = max((p for p in p_values.values() if p is not None), default=0.0)
+        rest = f"every other method{most} is distinguishable from it ({test}: largest p {p_text(largest)})."
+    elif len(alike) == len(tested) and len(tested) > 3:
+        rest = f"none of the other {len(tested)} methods{most} is distinguishable from it ({_lowest(test, p_values)})."
+    else:
+        rest = f"not distinguishable from it: {_with_p(alike, p_values)} ({test})."
+    if alike and least_p(n_tasks) >= ALPHA and n_tasks > 1:
+        rest += f" With only {n_tasks} tasks this test cannot give p < {ALPHA:g}, whatever the scores."
+    rest += _reversed(board, leaders[0], tested, pairs)
+    return Verdict(
+        statistic=statistic, leaders=leaders, alike=alike, p=p_values, test=test, sentence=f"{leads}; {rest}"
+    )
+
+
+def _reversed(board: Leaderboard, first: str, others: Sequence[str], pairs: Sequence[_Paired]) -> str:
+    """Say where a method that ranks lower is ahead on what both have: leaderboards average over whatever seeds there are."""
+    for other, pair in zip(others, pairs, strict=True):
+        differences = (pair.first - pair.second)[pair.has_task]
+        if len(differences) and differences.mean() < 0 and any(_alone(board, pair, t) for t in range(len(pair.common))):
+            n = plural(len(differences), "task")
+            return (
+                f" The methods have different seeds: on those that both have, {other} scores higher than {first} on"
+                f" {int((differences < 0).sum())} of {n}."
+            )
+    return ""
+
+
+def _and(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def _with_p(labels: Sequence[str], p_values: Mapping[str, float | None]) -> str:
+    shown = [f"{m} (p {p_text(p)})" if (p := p_values[m]) is not None else f"{m} (not tested)" for m in labels[:6]]
+    return ", ".join(shown) + (f" and {len(labels) - 6} more" if len(labels) > 6 else "")
+
+
+def _lowest(test: str, p_values: Mapping[str, float | None]) -> str:
+    known = [p for p in p_values.values() if p is not None]
+    return f"{test}: smallest p {p_text(min(known))}" if known else f"{test}: nothing could be tested"
+
+
+def _tests(
+    board: Leaderboard, others: Sequence[str], pairs: Sequence[_Paired]
+) -> tuple[dict[str, float | None], int, str]:
+    """Return Holm-corrected p-values of the first against each other, the most tasks behind one, and the test's name."""
+    table = board.imputed.table
+    n_tasks = max((int(p.has_task.sum()) for p in pairs), default=0)
+    if len(table.tasks) > 1:
+        raw = wilcoxon(np.stack([np.where(p.has_task, p.first - p.second, np.nan) for p in pairs]))
+        known = [float(p) if pair.has_task.sum() > 1 else None for p, pair in zip(raw, pairs, strict=True)]
+        test = f"Wilcoxon signed-rank test over {plural(n_tasks, 'task')}, Holm-corrected"
+    else:
+        known = [_p_of_units(pair) for pair in pairs]
+        word = board.trial_units.get(table.tasks[0], "seed") if table.tasks else "seed"
+        test = f"paired t-test over common {word}s, Holm-corrected"
+    corrected = iter(holm([p for p in known if p is not None]))
+    return {m: None if p is None else next(corrected) for m, p in zip(others, known, strict=True)}, n_tasks, test
+
+
+def _p_of_units(pair: _Paired) -> float | None:
+    from benchbench.stats.significance import paired_t
+
+    own = pair.table.scores[list(pair.rows), 0][:, pair.common[0]]
+    is_imputed = pair.imputed[list(pair.rows), 0][:, pair.common[0]].any()
+    if own.shape[1] < 2 or is_imputed:
+        return None
+    return paired_t([float(d) for d in own[0] - own[1]]).p

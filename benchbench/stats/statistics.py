@@ -1,0 +1,544 @@
+"""The statistics that methods are ranked by: each one object, which knows how it is computed and how it is shown.
+
+Importing this is light: numpy is imported by whoever computes.
+
+Intervals come from a bootstrap over tasks: they say how far a value would move if other tasks of the same kind had been
+chosen. The scores on each task are taken as given.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from benchbench.errors import InputError, suggest
+from benchbench.stats.intervals import FEW_TASKS, t_quantile
+from benchbench.stats.labels import number_text
+
+if TYPE_CHECKING:
+    from benchbench.stats.imputation import ImputedTable
+    from benchbench.stats.table import FloatArray, ScoreTable
+
+__all__ = [
+    "N_BOOTSTRAP",
+    "STATISTICS",
+    "Options",
+    "Statistic",
+    "StatisticValue",
+    "few_tasks",
+    "find_statistic",
+    "rank_values",
+    "statistic_values",
+    "task_values",
+]
+
+N_BOOTSTRAP = 200
+"""Resamples of the tasks behind an interval."""
+PRIOR_DRAWS = 1.0
+"""Imagined draws of each method in Elo, spread evenly over its opponents."""
+# imagined draws in resamples where the ratings themselves are plain maximum likelihood
+LEAST_PRIOR_DRAWS = 0.01
+# (resamples, M, M) numbers at once, of which there are some five at a time
+_PAIRS_AT_ONCE = 20_000_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What some statistics need besides scores.
+
+    Parameters
+    ----------
+    baseline, reference : str, optional
+        For "norm": methods of the table at 0 and 1.
+    ends : mapping of task to (baseline score, reference score)
+        For "norm": frozen scores, which come before the methods.
+    perfect : mapping of task to score
+        For "improvability": score of a perfect answer.
+    prior_draws : float
+        For "elo".
+    """
+
+    baseline: str | None = None
+    reference: str | None = None
+    ends: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    perfect: Mapping[str, float] = field(default_factory=dict)
+    prior_draws: float = PRIOR_DRAWS
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Computed:
+    """Values (M,), and how to compute those of resampled tasks: (B, T) weights in, (B, M) values out."""
+
+    values: FloatArray
+    n_tasks: FloatArray
+    n_all_tasks: int
+    resample: Callable[[FloatArray], FloatArray]
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Statistic:
+    """A statistic over the tasks of a table.
+
+    Parameters
+    ----------
+    name : str
+        As options and addresses have it.
+    title : str
+        As headings have it, within a sentence.
+    help : str
+        What it is, in one sentence without a full stop.
+    higher_is_better : bool
+    lowest, highest : float
+        Bounds of a value. `highest` is infinite for the mean rank, whose highest value is the number of methods.
+    digits : int
+        Shown after the point.
+    is_share : bool
+        Whether pages show it in per cent.
+    needs_pairs : bool
+        Whether a single method has no value.
+    compute : callable
+        `compute(table, options)` returns the values, and how to resample them.
+    per_task : callable
+        `per_task(table, options)` returns (M, T) values of the single tasks, and notes.
+    """
+
+    name: str
+    title: str
+    help: str
+    higher_is_better: bool
+    lowest: float = -math.inf
+    highest: float = math.inf
+    digits: int = 3
+    is_share: bool = False
+    needs_pairs: bool = False
+    compute: Callable[[ScoreTable, Options], Computed]
+    per_task: Callable[[ScoreTable, Options], tuple[FloatArray, tuple[str, ...]]]
+
+    @property
+    def heading(self) -> str:
+        """The title with a capital letter."""
+        return f"{self.title[:1].upper()}{self.title[1:]}"
+
+    @property
+    def direction(self) -> str:
+        """Which values are better, in words."""
+        return "higher is better" if self.higher_is_better else "lower is better"
+
+    def text(self, value: float | None) -> str:
+        """Return a value with the statistic's digits; empty for None."""
+        return "" if value is None else number_text(value, self.digits)
+
+    def bounds(self, n_methods: int) -> tuple[float, float]:
+        """Return between which values it lies among so many methods."""
+        return self.lowest, float(n_methods) if self.name == "rank" else self.highest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StatisticValue:
+    """A method's value and rank by one statistic.
+
+    Parameters
+    ----------
+    method : str
+        Label.
+    value : float or None
+        None if the statistic is not defined for it (no task, or none with both ends of the scale), or if it is not
+        ranked because every trial failed.
+    low, high : float or None
+        Ends of the interval; None with fewer than two tasks.
+    rank : float or None
+        1 is best; equal values share their mean rank.
+    n_tasks : int
+        Tasks behind the value.
+    imputed_share : float
+        Share of the scores behind it that were imputed.
+    notes : tuple of str
+    """
+
+    method: str
+    value: float | None
+    low: float | None = None
+    high: float | None = None
+    rank: float | None = None
+    n_tasks: int = 0
+    imputed_share: float = 0.0
+    notes: tuple[str, ...] = field(default=())
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain data."""
+        return asdict(self)
+
+
+def find_statistic(name: str) -> Statistic:
+    """Return the statistic of that name.
+
+    Raises
+    ------
+    InputError
+    """
+    if name not in STATISTICS:
+        raise InputError(f"unknown statistic {name!r}{suggest(name, STATISTICS)}; expected {', '.join(STATISTICS)}")
+    return STATISTICS[name]
+
+
+def statistic_values(
+    imputed: ImputedTable | ScoreTable,
+    statistic: str,
+    options: Options | None = None,
+    *,
+    n_bootstrap: int = N_BOOTSTRAP,
+    seed: int = 0,
+    level: float = 0.95,
+) -> list[StatisticValue]:
+    r"""Return the methods by one statistic, best first; those without a value last.
+
+    Parameters
+    ----------
+    imputed : ImputedTable or ScoreTable
+    statistic : str
+        One of `STATISTICS`.
+    options : Options, optional
+    n_bootstrap : int
+        Resamples of the tasks; 0 for no intervals. For Elo all ratings are fitted again in each.
+    seed : int
+    level : float
+        Of the interval.
+
+    Raises
+    ------
+    InputError, UnknownNameError
+
+    Notes
+    -----
+    A method whose every trial failed has nothing but imputed scores: it is not ranked, and the others are ranked
+    without it.
+
+    The interval is the percentile interval over `n_bootstrap` resamples of the T tasks with replacement, stretched about the
+    estimate by :math:`\sqrt{T / (T - 1)}\, t_{T-1} / z`, and cut to the statistic's bounds. Unstretched ones are too short for few
+    tasks: of five, they cover 95 % means in about 82 % of cases (Hesterberg 2015, doi:10.1080/00031305.2015.1089789, section 4.3,
+    stretches the quantiles' levels by the same amount, which needs far more resamples).
+    """
+    import numpy as np
+
+    from benchbench.stats.table import ScoreTable
+
+    kind = find_statistic(statistic)
+    if not 0 < level < 1 or n_bootstrap < 0:
+        raise InputError(f"expected a level between 0 and 1 and 0 or more resamples, got {level} and {n_bootstrap}")
+    if isinstance(imputed, ScoreTable):
+        whole = table = imputed
+        shares = dict.fromkeys(whole.methods, 0.0)
+    else:
+        whole, table = imputed.table, imputed.ranked()
+        shares = dict(zip(whole.methods, imputed.shares().tolist(), strict=True))
+    computed = kind.compute(table, options or Options())
+    low, high = _intervals(computed, kind, n_bootstrap, seed, level)
+    ranks = rank_values(computed.values, kind)
+    cautions = () if np.isnan(low).all() else few_tasks(computed.n_all_tasks)
+    found = [
+        StatisticValue(
+            method=method,
+            value=_number(computed.values[i]),
+            low=_number(low[i]),
+            high=_number(high[i]),
+            rank=_number(ranks[i]),
+            n_tasks=int(computed.n_tasks[i]),
+            imputed_share=shares[method],
+            notes=(*computed.notes, *cautions, *_own_notes(table, i, int(computed.n_tasks[i]))),
+        )
+        for i, method in enumerate(table.methods)
+    ]
+    found += [
+        StatisticValue(method=method, value=None, imputed_share=1.0, notes=(NOT_RANKED,))
+        for method in set(whole.methods) - set(table.methods)
+    ]
+    return sorted(found, key=lambda s: (s.rank is None, s.rank or 0.0, s.method))
+
+
+NOT_RANKED = "not ranked: every trial failed"
+
+
+def few_tasks(n_tasks: int) -> tuple[str, ...]:
+    """Return the caution that intervals over so few tasks need, if any."""
+    if n_tasks >= FEW_TASKS:
+        return ()
+    return (
+        f"With only {n_tasks} tasks, bootstrap intervals are unreliable; non-overlap is not evidence of a difference.",
+    )
+
+
+def task_values(
+    imputed: ImputedTable | ScoreTable, statistic: str, options: Options | None = None
+) -> tuple[FloatArray, tuple[str, ...]]:
+    """Return the values of the single tasks, (M, T), for heat maps and paired tests, and notes.
+
+    "elo" has no value of a single task; the points on a task ("winrate") stand for it.
+    """
+    from benchbench.stats.table import ScoreTable
+
+    table = imputed if isinstance(imputed, ScoreTable) else imputed.table
+    return find_statistic(statistic).per_task(table, options or Options())
+
+
+def _number(value: float) -> float | None:
+    return None if math.isnan(value) else float(value)
+
+
+def _own_notes(table: ScoreTable, row: int, n_tasks: int) -> tuple[str, ...]:
+    """Say why a method has fewer tasks than there are."""
+    from benchbench.stats.table import TrialState
+
+    if n_tasks == len(table.tasks):
+        return ()
+    declined = int((table.states[row] == TrialState.DECLINED).any(axis=1).sum())
+    what = f"{n_tasks}/{len(table.tasks)} tasks"
+    return (f"{what}, {declined} declined" if declined else what,)
+
+
+def rank_values(values: FloatArray, kind: Statistic) -> FloatArray:
+    """Return the ranks (M,) of values: 1 = best, equal ones share their mean rank, NaN stays NaN."""
+    import numpy as np
+
+    from benchbench.stats.ranks import tied_ranks
+
+    # sums in another order differ in the last digits, which must not break a tie
+    rounded = np.round(values, 9)
+    return tied_ranks((rounded if kind.higher_is_better else -rounded)[:, None])[:, 0]
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# how they are computed
+
+
+def _ranks_on_tasks(table: ScoreTable, _: Options) -> tuple[FloatArray, tuple[str, ...]]:
+    from benchbench.stats.ranks import tied_ranks
+
+    return tied_ranks(table.task_scores()), ()
+
+
+def _wins_on_tasks(table: ScoreTable, _: Options) -> tuple[FloatArray, tuple[str, ...]]:
+    import numpy as np
+
+    from benchbench.stats.ranks import tied_ranks
+
+    scores = table.task_scores()
+    n = (~np.isnan(scores)).sum(axis=0)
+    return np.where(n > 1, (n - tied_ranks(scores)) / np.maximum(n - 1, 1), np.nan), ()
+
+
+def _reciprocal_ranks(table: ScoreTable, options: Options) -> tuple[FloatArray, tuple[str, ...]]:
+    return 1.0 / _ranks_on_tasks(table, options)[0], ()
+
+
+def _normalised(table: ScoreTable, options: Options) -> tuple[FloatArray, tuple[str, ...]]:
+    from benchbench.stats.scales import normalised_scores
+
+    return normalised_scores(table, baseline=options.baseline, reference=options.reference, ends=options.ends)
+
+
+def _improvability(table: ScoreTable, options: Options) -> tuple[FloatArray, tuple[str, ...]]:
+    from benchbench.stats.scales import improvability
+
+    return improvability(table, perfect=options.perfect)
+
+
+def _mean_of(
+    per_task: Callable[[ScoreTable, Options], tuple[FloatArray, tuple[str, ...]]],
+) -> Callable[[ScoreTable, Options], Computed]:
+    """Return the computation of a mean over tasks."""
+
+    def compute(table: ScoreTable, options: Options) -> Computed:
+        return _mean_over_tasks(*per_task(table, options))
+
+    return compute
+
+
+def _mean_over_tasks(values: FloatArray, notes: tuple[str, ...]) -> Computed:
+    """Return the mean of the (M, T) values over the tasks that have one."""
+    import numpy as np
+
+    from benchbench.stats.table import mean_over_units
+
+    present = (~np.isnan(values)).astype(np.float64)
+    filled = np.where(present > 0, values, 0.0)
+
+    def resample(weights: FloatArray) -> FloatArray:
+        n = weights @ present.T
+        return np.where(n > 0, (weights @ filled.T) / np.maximum(n, 1e-300), np.nan)
+
+    return Computed(mean_over_units(values), present.sum(axis=1), values.shape[1], resample, notes)
+
+
+def _mean_rank(table: ScoreTable, options: Options) -> Computed:
+    r"""Compute mean ranks, comparing any two methods on the tasks that both have.
+
+    .. math:: \bar r_a = 1 + \sum_{b \ne a} \frac{1}{|T_{ab}|} \sum_{t \in T_{ab}} [s_{bt} > s_{at}] + \tfrac12 [s_{bt} = s_{at}]
+
+    with :math:`T_{ab}` the tasks of both. If every method has every task this is the usual mean of the tasks' ranks.
+    Two methods that share no task count as tied.
+    """
+    return _over_pairs(table, options, is_rank=True)
+
+
+def _win_rate(table: ScoreTable, options: Options) -> Computed:
+    return _over_pairs(table, options, is_rank=False)
+
+
+def _over_pairs(table: ScoreTable, options: Options, *, is_rank: bool) -> Computed:
+    import numpy as np
+
+    from benchbench.stats.wins import PairCounts
+
+    scores = table.task_scores()
+    is_known = ~np.isnan(scores)
+    # tasks without any score say nothing, and are no reason to look at every pair
+    is_met = is_known.any(axis=0)
+    if is_known[:, is_met].all():
+        # then the mean rank is the mean of the ranks, and no pair need be looked at
+        if is_rank:
+            return _mean_over_tasks(*_ranks_on_tasks(table, options))
+        return _mean_over_tasks(*_wins_on_tasks(table, options))
+    counts = PairCounts(scores)
+
+    def resample(weights: FloatArray) -> FloatArray:
+        beaten, n_others = counts.beaten(weights)
+        values = 1.0 + n_others - beaten if is_rank else beaten / np.maximum(n_others, 1)
+        here = weights @ is_known.T.astype(np.float64) > 0
+        return np.where(here if is_rank else here & (n_others > 0), values, np.nan)
+
+    n_tasks = is_known.sum(axis=1).astype(np.float64)
+    return Computed(resample(np.ones((1, len(table.tasks))))[0], n_tasks, len(table.tasks), resample)
+
+
+def _elo(table: ScoreTable, options: Options) -> Computed:
+    import numpy as np
+
+    from benchbench.stats.elo import MEAN_RATING, POINTS_PER_UNIT, bradley_terry, elo
+    from benchbench.stats.wins import PairCounts
+
+    scores = table.task_scores()
+    counts = PairCounts(scores)
+    wins = counts.wins(np.ones((1, len(table.tasks))))[0]
+    met = (wins + wins.T).sum(axis=1) > 0
+    start = bradley_terry(wins, prior_draws=options.prior_draws)
+
+    def resample(weights: FloatArray) -> FloatArray:
+        # a resample may leave a method with nothing but wins, even where the tasks themselves do not
+        return elo(counts.wins(weights), prior_draws=max(options.prior_draws, LEAST_PRIOR_DRAWS), start=start)
+
+    values = np.where(met, MEAN_RATING + start * POINTS_PER_UNIT, np.nan)
+    n_tasks = (~np.isnan(scores)).sum(axis=1).astype(np.float64)
+    return Computed(values, n_tasks, len(table.tasks), resample)
+
+
+def task_weights(n_tasks: int, n_bootstrap: int, seed: int) -> FloatArray:
+    """Return the (B, T) numbers of times that each task is drawn in each resample."""
+    import numpy as np
+
+    rng = np.random.default_rng(seed)
+    return rng.multinomial(n_tasks, np.full(n_tasks, 1.0 / n_tasks), size=n_bootstrap).astype(np.float64)
+
+
+def _intervals(
+    computed: Computed, kind: Statistic, n_bootstrap: int, seed: int, level: float
+) -> tuple[FloatArray, FloatArray]:
+    """Return the ends (M,) of the stretched percentile intervals; NaN where there are fewer than two tasks."""
+    import numpy as np
+
+    nothing = np.full(computed.values.shape, np.nan)
+    known = (computed.n_tasks >= 2) & ~np.isnan(computed.values)
+    if n_bootstrap < 2 or not known.any():
+        return nothing, nothing
+    weights = task_weights(computed.n_all_tasks, n_bootstrap, seed)
+    at_once = max(1, _PAIRS_AT_ONCE // len(computed.values) ** 2)
+    drawn = np.concatenate([computed.resample(weights[i : i + at_once]) for i in range(0, n_bootstrap, at_once)])
+    tail = (1.0 - level) / 2.0
+    ends = np.full((2, len(computed.values)), np.nan)
+    # the k-th of B resamples estimates the quantile k / (B + 1)
+    ends[:, known] = np.nanquantile(drawn[:, known], [tail, 1.0 - tail], axis=0, method="weibull")
+    normal = _normal_quantile(1.0 - tail)
+    stretch = [
+        math.sqrt(n / (n - 1)) * t_quantile(n - 1, 1.0 - tail) / normal if n >= 2 else math.nan
+        for n in (int(count) for count in computed.n_tasks)
+    ]
+    low, high = computed.values + (ends - computed.values) * np.array(stretch)
+    # nobody ranks below the last of all methods that have a rank
+    lowest, highest = kind.bounds(int((~np.isnan(computed.values)).sum()))
+    return np.clip(low, lowest, highest), np.clip(high, lowest, highest)
+
+
+def _normal_quantile(level: float) -> float:
+    from statistics import NormalDist
+
+    return NormalDist().inv_cdf(level)
+
+
+_ALL = (
+    Statistic(
+        name="rank",
+        title="mean rank",
+        help="Mean rank over tasks, 1 = best; two methods are compared on the tasks that both have",
+        higher_is_better=False,
+        lowest=1.0,
+        digits=2,
+        compute=_mean_rank,
+        per_task=_ranks_on_tasks,
+    ),
+    Statistic(
+        name="winrate",
+        title="win rate",
+        help="Mean over the other methods of the share of common tasks won; a tie counts as half a win",
+        higher_is_better=True,
+        lowest=0.0,
+        highest=1.0,
+        is_share=True,
+        needs_pairs=True,
+        compute=_win_rate,
+        per_task=_wins_on_tasks,
+    ),
+    Statistic(
+        name="norm",
+        title="normalised score",
+        help="Mean over tasks of the score on a scale from 0 = the suite's baseline to 1 = its reference",
+        higher_is_better=True,
+        compute=_mean_of(_normalised),
+        per_task=_normalised,
+    ),
+    Statistic(
+        name="improvability",
+        title="improvability",
+        help="Mean over tasks of (error - best error) / error; 0 = no method is better",
+        higher_is_better=False,
+        lowest=0.0,
+        highest=1.0,
+        is_share=True,
+        compute=_mean_of(_improvability),
+        per_task=_improvability,
+    ),
+    Statistic(
+        name="elo",
+        title="Elo",
+        help="Bradley-Terry ratings from the wins on tasks, with one imagined draw per method; mean 1000, 400 points"
+        " are odds of ten to one",
+        higher_is_better=True,
+        digits=0,
+        needs_pairs=True,
+        compute=_elo,
+        per_task=_wins_on_tasks,
+    ),
+    Statistic(
+        name="mrr",
+        title="mean reciprocal rank",
+        help="Mean over tasks of 1 / rank",
+        higher_is_better=True,
+        lowest=0.0,
+        highest=1.0,
+        compute=_mean_of(_reciprocal_ranks),
+        per_task=_reciprocal_ranks,
+    ),
+)
+STATISTICS: Mapping[str, Statistic] = {s.name: s for s in _ALL}
+"""All statistics by name; the first is the default."""

@@ -1,0 +1,102 @@
+"""Who scored higher than whom: comparisons of all pairs of methods, over the tasks that both have."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchbench.stats.table import FloatArray, ScoreTable
+
+__all__ = ["PairCounts", "WinMatrix", "win_matrix"]
+
+# (T, block, M) comparisons at once; bounds memory at some 100 MB
+_COMPARISONS_AT_ONCE = 12_000_000
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class WinMatrix:
+    """How often each method scored higher than each other, over the tasks that both have.
+
+    Parameters
+    ----------
+    methods : tuple of str
+    wins, ties, losses : (M, M) int64
+        `wins[a, b]`: tasks on which a scored higher than b. The diagonals are 0.
+    """
+
+    methods: tuple[str, ...]
+    wins: NDArray[np.int64]
+    ties: NDArray[np.int64]
+    losses: NDArray[np.int64]
+
+    def rates(self) -> FloatArray:
+        """Return the (M, M) shares of common tasks won, ties counted by half; NaN on the diagonal and where no task is common."""
+        n = self.wins + self.ties + self.losses
+        return np.where(n > 0, (self.wins + 0.5 * self.ties) / np.maximum(n, 1), np.nan)
+
+
+def win_matrix(table: ScoreTable) -> WinMatrix:
+    """Return wins, ties and losses of every pair of methods, over the tasks that both have."""
+    scores = table.task_scores()
+    n = len(table.methods)
+    wins, ties = np.zeros((n, n), dtype=np.int64), np.zeros((n, n), dtype=np.int64)
+    for row in range(n):
+        wins[row] = (scores[row] > scores).sum(axis=1)
+        ties[row] = (scores[row] == scores).sum(axis=1)
+        ties[row, row] = 0
+    return WinMatrix(table.methods, wins, ties, wins.T.copy())
+
+
+class PairCounts:
+    """Comparisons of all pairs of methods on the tasks that both have.
+
+    Parameters
+    ----------
+    scores : (M, T)
+        NaN where a method has none.
+    """
+
+    def __init__(self, scores: FloatArray) -> None:
+        self.scores = scores
+        self.present = ~np.isnan(scores)
+        self.is_complete = bool(self.present.all())
+
+    def wins(self, weights: FloatArray) -> FloatArray:
+        """Return (B, M, M) weighted wins, ties by half; the diagonal is 0."""
+        n_methods, n_tasks = self.scores.shape
+        found = np.empty((len(weights), n_methods, n_methods))
+        weights32 = weights.astype(np.float32)
+        block = max(1, _COMPARISONS_AT_ONCE // max(1, n_methods * n_tasks))
+        for first in range(0, n_methods, block):
+            points = self._points(slice(first, first + block))
+            n_rows = points.shape[1]
+            product = weights32 @ points.reshape(n_tasks, n_rows * n_methods)
+            found[:, first : first + block] = product.reshape(len(weights), n_rows, n_methods)
+        return found
+
+    def _points(self, rows: slice) -> NDArray[np.float32]:
+        """Return (T, block, M) points of those methods against all: 1 a win, 1/2 a tie, 0 also where one has no score."""
+        own, others = self.scores[rows].T[:, :, None], self.scores.T[:, None, :]
+        points = (own > others).astype(np.float32)
+        points += np.float32(0.5) * (own == others)
+        diagonal = np.arange(points.shape[1])
+        points[:, diagonal, diagonal + rows.start] = 0.0
+        return points
+
+    def beaten(self, weights: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Return (B, M) sums over the other methods of the share of common tasks won, and how many others have their share.
+
+        A pair without a common task counts as tied.
+        """
+        wins = self.wins(weights)
+        present = self.present.astype(np.float64)
+        common = (present * weights[:, None, :]) @ present.T
+        share = np.where(common > 0, wins / np.maximum(common, 1e-300), 0.5)
+        diagonal = np.arange(share.shape[1])
+        share[:, diagonal, diagonal] = 0.0
+        has_any = np.asarray(present.any(axis=1))
+        share = share * has_any[None, None, :]
+        n_others = np.broadcast_to(has_any.sum() - has_any[None, :], share.shape[:2]).astype(np.float64)
+        return share.sum(axis=2), n_others

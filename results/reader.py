@@ -1,0 +1,252 @@
+"""What readers ask of results, wherever they are kept."""
+
+from __future__ import annotations
+
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Any
+
+from benchbench.errors import InputError
+from benchbench.records import OUTCOMES
+from benchbench.stats.intervals import estimate_of_summary
+from benchbench.stats.labels import whole_duration
+
+if TYPE_CHECKING:
+    import duckdb
+
+__all__ = ["BOARD_COLUMNS", "QUIET_SECONDS", "DoneKey", "Readable", "dicts", "is_quiet", "state_text"]
+
+DoneKey = tuple[str, str, str, str]
+"""(trial id, adapter source hash, task fingerprint, protocol version)"""
+
+BOARD_COLUMNS = (
+    "attempt_id",
+    "trial_id",
+    "suite",
+    "suite_version",
+    "track",
+    "task",
+    "task_fingerprint",
+    "protocol_version",
+    "method",
+    "params",
+    "transductive",
+    "seed",
+    "preset",
+    "budget",
+    "threads",
+    "device",
+    "outcome",
+    "metric",
+    "score",
+    "score_sd",
+    "n_units",
+    "unit",
+    "seconds",
+    "started_at",
+    "hardware_class",
+    "adapter_source_hash",
+    "environment_hash",
+)
+"""What a row of `Readable.board_attempts` holds; `params` and `budget` are JSON text."""
+
+# of each trial the newest attempt that was not lost with its worker; the newest is of the newest adapter source, too
+_COUNTED = (
+    "SELECT {columns} FROM attempts WHERE outcome <> 'infra' AND {where}"
+    " QUALIFY row_number() OVER (PARTITION BY trial_id ORDER BY started_at DESC, attempt_key) = 1"
+)
+
+_RUNS = """
+SELECT runs.*, coalesce(n, 0) AS n_attempts, outcomes, first_trial, last_sign, n_methods
+FROM runs LEFT JOIN (
+    SELECT run_id, count(*) AS n, histogram(outcome) AS outcomes, min(started_at) AS first_trial,
+        max(started_at + wall_seconds) AS last_sign, count(DISTINCT method) AS n_methods
+    FROM attempts GROUP BY run_id
+) USING (run_id)
+ORDER BY started_at DESC, run_id LIMIT $1
+"""
+
+QUIET_SECONDS = 600.0
+"""A run that says "running" and was not heard of for so long may have been killed."""
+
+
+class Readable(ABC):
+    """Results that can be asked: a store, or an export."""
+
+    @abstractmethod
+    def reading(self) -> AbstractContextManager[duckdb.DuckDBPyConnection]:
+        """Give a short-lived connection with one view a table."""
+
+    @abstractmethod
+    def exists(self) -> bool:
+        """Whether there is anything to read.
+
+        Raises
+        ------
+        InputError
+            If there is not, and that can only be a mistake.
+        """
+
+    def is_recorded(self) -> bool:
+        """Whether anything was ever recorded here; asked by those who are about to make it."""
+        return self.exists()
+
+    def board_attempts(self, suite: str | None = None) -> list[dict[str, Any]]:
+        """Return the attempts that count: one a trial, with the columns `BOARD_COLUMNS`; of all suites if none is named."""
+        names = [
+            {"params": "params_json AS params", "budget": "budget_json AS budget"}.get(c, c) for c in BOARD_COLUMNS
+        ]
+        query = _COUNTED.format(columns=", ".join(names), where="($1 IS NULL OR suite = $1)")
+        with self.reading() as con:
+            rows = con.execute(query, [suite]).fetchall()
+        return [dict(zip(BOARD_COLUMNS, row, strict=True)) for row in rows]
+
+    def unit_scores(self, attempt_ids: Iterable[str]) -> dict[str, list[float]]:
+        """Return the scores by unit of those attempts that have some."""
+        wanted = list(attempt_ids)
+        if not wanted:
+            return {}
+        with self.reading() as con:
+            rows = con.execute(
+                "SELECT attempt_id, scores FROM attempts JOIN unit_scores USING (attempt_key)"
+                " WHERE attempt_key IN (SELECT md5_number_lower(unnest(CAST($1 AS VARCHAR[]))))",
+                [wanted],
+            ).fetchall()
+        return dict(rows)
+
+    def done_keys(self, suite: str, include_failed: bool = True) -> set[DoneKey]:
+        """Return what need not be run again; the empty set if nothing was ever recorded.
+
+        Parameters
+        ----------
+        suite : str
+        include_failed : bool
+            Whether a trial counts as done whose newest attempt neither ended well nor was declined.
+        """
+        if not self.is_recorded():
+            return set()
+        done = "" if include_failed else " HAVING arg_max(outcome, started_at) IN ('ok', 'declined')"
+        keys = "trial_id, adapter_source_hash, task_fingerprint, protocol_version"
+        with self.reading() as con:
+            rows = con.execute(
+                f"SELECT {keys} FROM attempts WHERE suite = $1 AND outcome <> 'infra' GROUP BY ALL{done}", [suite]
+            ).fetchall()
+        return set(rows)
+
+    def suites(self) -> list[str]:
+        """Return the suites of which there are attempts."""
+        with self.reading() as con:
+            return [row[0] for row in con.execute("SELECT DISTINCT suite FROM attempts ORDER BY 1").fetchall()]
+
+    def runs(self, limit: int | None = None) -> list[dict[str, Any]]:
+        """Return the runs, newest first, with attempts by outcome and under ``last_sign`` when anything was last heard of them.
+
+        ``first_trial`` is when the first of the attempts that have ended began, None without any. Times are seconds since the epoch.
+        Nobody writes a run's end if it was killed: its state then stays "running" (see `is_quiet`).
+        """
+        with self.reading() as con:
+            rows = dicts(con, _RUNS, [limit])
+        for row in rows:
+            row["hardware"] = json.loads(row.pop("hardware_json"))
+            row["user"] = row.pop("user_name")
+            found = row["outcomes"] or {}
+            row["outcomes"] = {outcome: found[outcome] for outcome in OUTCOMES if outcome in found}
+            updated = row.pop("updated_at") / 1e9
+            row["last_sign"] = max(updated, row["last_sign"] or 0.0)
+        return rows
+
+    def attempts_of_run(self, run_id: str) -> list[dict[str, Any]]:
+        """Return the attempts of one run in the order they began, short: id, conditions, task, method, outcome, score, error, seconds.
+
+        `ci95` is the half-width of the score's 95 % interval over the units of this attempt, None where it cannot be known.
+        """
+        with self.reading() as con:
+            rows = dicts(
+                con,
+                "SELECT attempt_id, suite, suite_version, protocol_version, preset, threads, device, task, method,"
+                " params_json AS params, seed, try_number, outcome, metric, score, score_sd, n_units, unit, seconds, error_type,"
+                " error_message FROM attempts WHERE run_id = $1 ORDER BY started_at, attempt_id",
+                [run_id],
+            )
+        for row in rows:
+            row["params"] = json.loads(row["params"])
+            row["ci95"] = _ci95(row)
+            del row["score_sd"]
+        return rows
+
+    def attempt(self, prefix: str) -> dict[str, Any]:
+        """Return everything that is recorded of the attempt whose id begins with `prefix`.
+
+        Raises
+        ------
+        InputError
+            If no attempt, or more than one, has such an id.
+        """
+        if not prefix:
+            raise InputError("give the id of an attempt, or the beginning of one; `bench runs RUN` lists them")
+        with self.reading() as con:
+            ids = con.execute(
+                "SELECT attempt_id, task, method, outcome FROM attempts WHERE starts_with(attempt_id, $1)"
+                " ORDER BY (attempt_id <> $1), started_at LIMIT 9",
+                [prefix],
+            ).fetchall()
+            if not ids:
+                raise InputError(f"no attempt has an id that begins with {prefix!r}; `bench runs RUN` lists them")
+            if len(ids) > 1 and ids[0][0] != prefix:
+                raise InputError(_ambiguous(prefix, ids))
+            return _whole_attempt(con, ids[0][0])
+
+
+def _ambiguous(prefix: str, ids: Sequence[tuple[Any, ...]]) -> str:
+    listed = "".join(f"\n  {i}  {method} on {task}, {outcome}" for i, task, method, outcome in ids[:8])
+    more = "\n  ..." if len(ids) > 8 else ""
+    return f"more than one attempt has an id that begins with {prefix!r}; give more of it:{listed}{more}"
+
+
+def _whole_attempt(con: duckdb.DuckDBPyConnection, attempt_id: str) -> dict[str, Any]:
+    row = dicts(con, "SELECT * FROM attempts WHERE attempt_key = md5_number_lower($1)", [attempt_id])[0]
+    key = [row.pop("attempt_key")]
+    row["ci95"] = _ci95(row)
+    row["params"] = json.loads(row.pop("params_json"))
+    row["budget"] = json.loads(row.pop("budget_json"))
+    named = con.execute("SELECT kind, name, value FROM metrics WHERE attempt_key = $1", key).fetchall()
+    row["metrics"] = {name: value for kind, name, value in named if kind == "metric"}
+    row["phases"] = {name: value for kind, name, value in named if kind == "phase"}
+    row["curve"] = dicts(
+        con, "SELECT step, seconds, metric, value FROM curves WHERE attempt_key = $1 ORDER BY position", key
+    )
+    scores = con.execute("SELECT scores FROM unit_scores WHERE attempt_key = $1", key).fetchone()
+    row["unit_scores"] = scores[0] if scores else []
+    versions = con.execute(
+        "SELECT versions_json FROM environments WHERE environment_hash = $1", [row["environment_hash"]]
+    ).fetchone()
+    row["environment"] = json.loads(versions[0]) if versions else {}
+    return row
+
+
+def _ci95(attempt: Mapping[str, Any]) -> float | None:
+    """Return the half-width of the interval of a score over the attempt's own units, None where it cannot be known."""
+    if attempt["score"] is None:
+        return None
+    return estimate_of_summary(attempt["score"], attempt["score_sd"], attempt["n_units"]).ci95
+
+
+def is_quiet(run: Mapping[str, Any], now: float) -> bool:
+    """Whether a run of `Readable.runs` that says "running" may have been killed."""
+    return bool(run["state"] == "running" and now - run["last_sign"] > QUIET_SECONDS)
+
+
+def state_text(run: Mapping[str, Any], now: float) -> str:
+    """Return the state of a run of `Readable.runs`: a killed one never writes its end, and so still says "running"."""
+    if is_quiet(run, now):
+        return f"running? nothing heard for {whole_duration(now - run['last_sign'])}"
+    return str(run["state"])
+
+
+def dicts(con: duckdb.DuckDBPyConnection, query: str, parameters: Sequence[Any]) -> list[dict[str, Any]]:
+    """Return the rows of a query, each by the names of its columns."""
+    result = con.execute(query, list(parameters))
+    names = [column[0] for column in result.description or ()]
+    return [dict(zip(names, values, strict=True)) for values in result.fetchall()]

@@ -1,0 +1,113 @@
+"""What `pyproject.toml` declares is used, and what the code imports is declared."""
+
+from __future__ import annotations
+
+import ast
+import re
+import sys
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())
+SOURCES: tuple[str, ...] = tuple(PROJECT["tool"]["setuptools"]["package-dir"].values())
+
+# where the module has another name than its distribution
+MODULES = {
+    "autogluon-tabular": "autogluon",
+    "fonttools": "fontTools",
+    "liac-arff": "arff",
+    "pillow": "PIL",
+    "scikit-learn": "sklearn",
+}
+# what is used without being imported: the file that does so, and the words there
+STATED = {
+    "cmaes": ("methods/hpo/cma_es.py", "CmaEsSampler("),
+    "dask": ("docs/clusters.md", "dask scheduler"),
+    "mypy": ("tests/typecheck.py", '"mypy"'),
+    "pytest-benchmark": ("Makefile", "--benchmark-only"),
+    "pytest-timeout": ("pyproject.toml", "\ntimeout = "),
+    "pytest-xdist": ("Makefile", "pytest -n 2"),
+    "ruff": ("Makefile", "ruff check"),
+}
+# of type checkers alone
+NO_DISTRIBUTION = {"_typeshed"}
+
+
+def declared(requirements: list[str]) -> dict[str, str]:
+    """Return the top-level module of every distribution that is declared, by the distribution's name."""
+    names = [re.split(r"[<>=!~ \[;]", text, maxsplit=1)[0] for text in requirements]
+    return {name: MODULES.get(name, name.replace("-", "_")) for name in names}
+
+
+def imported(*folders: str) -> set[str]:
+    """Return the top-level modules that the files of these folders import from elsewhere, at any depth."""
+    found = set()
+    for path in [p for folder in folders for p in (ROOT / folder).rglob("*.py")]:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                found |= {alias.name.split(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.level == 0:
+                found.add((node.module or "").split(".")[0])
+    return found - set(sys.stdlib_module_names) - {"benchbench"} - NO_DISTRIBUTION
+
+
+def in_own_environments() -> set[str]:
+    """Return the modules of what the environments of wrapped systems hold."""
+    listed = [p.read_text(encoding="utf-8") for p in ROOT.glob("methods/*/requirements/*.txt")]
+    assert listed
+    return set(declared([line for text in listed for line in text.splitlines() if "==" in line]).values())
+
+
+RUNTIME = declared(PROJECT["project"]["dependencies"])
+EXTRAS = {name: declared(listed) for name, listed in PROJECT["project"]["optional-dependencies"].items()}
+
+
+@pytest.mark.parametrize("group", ["runtime", *EXTRAS])
+def test_every_declared_dependency_is_used(group: str) -> None:
+    used = imported("tests") if group == "dev" else imported(*SOURCES)
+    names = RUNTIME if group == "runtime" else EXTRAS[group]
+    assert [name for name, module in names.items() if module not in used and name not in STATED] == []
+
+
+def test_every_import_is_of_a_declared_dependency() -> None:
+    known = {*RUNTIME.values(), *EXTRAS["hpo"].values()}
+    assert imported(*(folder for folder in SOURCES if folder != "methods")) - known == set()
+    assert imported("methods") - known - in_own_environments() == set()
+    assert imported("tests") - known - set(EXTRAS["dev"].values()) == set()
+
+
+@pytest.mark.parametrize("name", STATED)
+def test_what_is_used_without_an_import_is_used_as_stated(name: str) -> None:
+    assert name in RUNTIME | EXTRAS["dev"] | EXTRAS["hpo"]
+    file, words = STATED[name]
+    assert words in (ROOT / file).read_text(encoding="utf-8")
+
+
+def test_every_dependency_is_pinned_among_the_tested_versions() -> None:
+    lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    pinned = {line.split("==")[0].lower().replace("_", "-") for line in lines if "==" in line}
+    names = RUNTIME | EXTRAS["dev"] | EXTRAS["hpo"]
+    assert [name for name in names if name.lower().replace("_", "-") not in pinned] == []
+
+
+def test_every_glob_of_package_data_matches_a_file() -> None:
+    setuptools = PROJECT["tool"]["setuptools"]
+    assert set(setuptools["package-data"]) <= set(setuptools["packages"])
+    empty = []
+    for package, globs in setuptools["package-data"].items():
+        roots = {p: folder for p, folder in setuptools["package-dir"].items() if f"{package}.".startswith(f"{p}.")}
+        nearest = max(roots, key=len)
+        folder = ROOT / roots[nearest] / package.removeprefix(nearest).removeprefix(".").replace(".", "/")
+        empty += [f"{package}: {glob}" for glob in globs if not any(p.is_file() for p in folder.glob(glob))]
+    assert empty == []
+
+
+def test_type_checking_excuses_only_what_is_imported() -> None:
+    overrides = [o for o in PROJECT["tool"]["mypy"]["overrides"] if o.get("ignore_missing_imports")]
+    roots = {pattern.split(".")[0] for override in overrides for pattern in override["module"]}
+    assert roots
+    assert roots - imported(*SOURCES) == set()
