@@ -117,9 +117,10 @@ def code_hash(*names: str) -> str:
 
 
 def package_versions() -> dict[str, str]:
-    """Return the versions of the third-party packages that this process has imported, by distribution name.
+    """Return the versions of the packages that this process has imported, by distribution name.
 
-    Each is looked up once a process and inherited by what it forks, so the zygote calls this before its first trial.
+    Each is looked up once a process and inherited by what it forks, so the zygote calls this before
+    its first trial.
     """
     for name in {module.partition(".")[0] for module in list(sys.modules)}:
         if name not in _versions and not name.startswith("_") and name not in sys.stdlib_module_names:

@@ -1,4 +1,4 @@
-"""What came of a trial, on its way from the child to the store, and the record of it that the store keeps."""
+"""What came of a trial, on its way from child to store, and the record that the store keeps."""
 
 from __future__ import annotations
 
@@ -24,7 +24,9 @@ class CurvePoint:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrialOutcome:
-    """What came of one execution of a trial. Who knows more on the way (zygote, worker) adds it with `dataclasses.replace`.
+    """What came of one execution of a trial.
+
+    Who knows more on the way (zygote, worker) adds it with `dataclasses.replace`.
 
     Parameters
     ----------
@@ -37,7 +39,8 @@ class TrialOutcome:
     metric, unit : str
         Names of the score (higher is better) and of what `unit_scores` are of.
     score, score_sd : float or None
-        Mean and standard deviation of `unit_scores`; there is a score if, and only if, the outcome is "ok".
+        Mean and standard deviation of `unit_scores`; there is a score if, and only if, the outcome
+        is "ok".
     n_units : int
     unit_scores : tuple of float
     metrics, phases : mapping of str to float
@@ -86,7 +89,8 @@ class TrialOutcome:
         Raises
         ------
         ValueError
-            If a field is missing, unknown, or of another type; an "ok" without a score counts as that.
+            If a field is missing, unknown, or of another type; an "ok" without a score counts as
+            that.
         """
         if not isinstance(plain, dict):
             raise ValueError(f"expected an object, got {type(plain).__name__}")
@@ -107,7 +111,7 @@ class TrialOutcome:
 
     @classmethod
     def received(cls, plain: object, sender: str) -> Self:
-        """Return what a process has sent; if it cannot be read, the trial has crashed, and the message says why."""
+        """Return what a process has sent; what cannot be read is a crash that says why."""
         try:
             return cls.from_wire(plain)
         except ValueError as error:
@@ -178,8 +182,9 @@ class RunRecord:
 class Attempt:
     """One execution of a trial, whatever came of it.
 
-    `score` is higher-is-better; it is None unless `outcome` is "ok". `unit_scores` holds one score an episode (fold, row
-    group ...), in the order that the task fixes, so that attempts of the same task can be compared pair by pair.
+    `score` is higher-is-better; it is None unless `outcome` is "ok". `unit_scores` holds one score
+    an episode (fold, row group ...), in the order that the task fixes, so that attempts of the same
+    task can be compared pair by pair.
     """
 
     attempt_id: str

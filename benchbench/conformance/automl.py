@@ -1,6 +1,7 @@
 """Probes for methods for tables: each runs in a child process on small made-up tables with every kind of column and gaps.
 
-This module is also the runner that the child executes in place of the protocol: the trial's task names the probe.
+This module is also the runner that the child executes in place of the protocol: the trial's task
+names the probe.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """Probes for few-shot adapters: each runs in a child process on a small task, after a few training iterations.
 
-This module is also the runner that the child executes in place of the protocol: the trial's task names the probe.
+This module is also the runner that the child executes in place of the protocol: the trial's task
+names the probe.
 """
 
 from __future__ import annotations
@@ -159,7 +160,8 @@ def check_scrambled_labels_fall_to_chance(subject: Subject) -> None:
     rng = np.random.default_rng(2)
     scores: list[float] = []
     for i in range(SCRAMBLED_EPISODES):
-        # each row gets a label of another; with one shot this renames the classes at random, and one in `n_way` keeps its name
+        # each row gets a label of another; with one shot this renames the classes at random, and
+        # one in `n_way` keeps its name
         labels = rng.permutation(batch.support_y[i])
         predictions = subject.predict(batch.support_x[i], labels, batch.query_x[i])
         scores += protocol.score_batch(predictions[None], batch.query_y[i][None], subject.task.info)[0]

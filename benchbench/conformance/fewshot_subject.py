@@ -1,4 +1,4 @@
-"""What probes of few-shot adapters are given: a trained adapter, its task, and the means to train more of them."""
+"""What probes of few-shot adapters are given: a trained adapter, and means to train more."""
 
 from __future__ import annotations
 

@@ -18,10 +18,12 @@ from benchbench.registry import create_method, get_loader
 
 __all__ = ["PROBES"]
 
-# of one of bfloat16's rounding steps (1/256) a few may add up; batch statistics and the like differ by far more
+# of one of bfloat16's rounding steps (1/256) a few may add up; batch statistics and the like differ
+# by far more
 EMBEDDING_TOLERANCE = 0.05
 
-# what other tasks differ in from the probe's, most first: which of them share its training is the adapter's to say
+# what other tasks differ in from the probe's, most first: which of them share its training is the
+# adapter's to say
 OTHERS: Mapping[str, tuple[Mapping[str, Any], ...]] = {
     "classification": (
         {"way": 3, "shot": 2, "query": 4},

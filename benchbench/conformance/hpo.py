@@ -1,6 +1,7 @@
 """Probes for optimisers of hyper-parameters: each runs in a child process on a small problem with several fidelities.
 
-This module is also the runner that the child executes in place of the protocol: the trial's task names the probe.
+This module is also the runner that the child executes in place of the protocol: the trial's task
+names the probe.
 """
 
 from __future__ import annotations

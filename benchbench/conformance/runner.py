@@ -23,7 +23,8 @@ ITERATIONS = 3
 TIME_LIMIT_SECONDS = 120.0
 MEMORY_LIMIT_MIB = 4096
 TRIAL_CHECKS = ("check_same_seed_same_scores", "check_unsupported_tasks_are_declined", "check_time_limit_is_kept")
-# the limit given to a method that would train for ever, and how much later the harness must have ended it
+# the limit given to a method that would train for ever, and how much later the harness must have
+# ended it
 SHORT_LIMIT_SECONDS, SHORT_GRACE_SECONDS, SLACK_SECONDS = 1.0, 0.5, 2.0
 
 

@@ -43,16 +43,18 @@ class Budget:
     threads : int
         CPU threads of the trial.
     time_limit_seconds : float
-        Wall-clock guard of the whole trial; reaching it is a failure (`timeout`), not an early stop.
+        Wall-clock guard of the whole trial; reaching it is a failure (`timeout`), not an early
+        stop.
     memory_limit_mib : int
         Guard on the memory of the trial's whole process tree.
     grace_seconds : float
         Time between SIGTERM and SIGKILL once a guard is reached.
     test_units : int
-        Test episodes (few-shot) or other units that the score is taken over; 0 where the task says it.
+        Test episodes (few-shot) or other units that the score is taken over; 0 where the task says
+        it.
     fit_seconds : float or None
-        Wall-clock seconds that training alone may take, for methods that use the time they are given; it is stopped at
-        `fit_limit_seconds` of it. None: training has no limit of its own.
+        Wall-clock seconds that training alone may take, for methods that use the time they are
+        given; it is stopped at `fit_limit_seconds` of it. None: training has no limit of its own.
     """
 
     preset: str
@@ -66,9 +68,10 @@ class Budget:
 
 
 class Context(ABC):
-    """What an adapter may know and use of its trial: seed, device, threads, scratch folder, deadline, any-time curves, checkpoints.
+    """What an adapter may know and use of its trial.
 
-    The harness makes it (`benchbench.execution.harness.TrialHarness`) and hands it over with the task.
+    The harness makes it (`benchbench.execution.harness.TrialHarness`) and hands it over with the
+    task.
     """
 
     seed: int
@@ -94,14 +97,15 @@ class Context(ABC):
         return generator(self.seed, *names)
 
     def derive(self, *names: str | int) -> int:
-        """Return an integer seed for a named stream of the trial's seed (for `torch.manual_seed`)."""
+        """Return an integer seed for a named stream of the trial's (for `torch.manual_seed`)."""
         return derive_seed(self.seed, *names) % (2**31)
 
     @abstractmethod
     def report(self, step: int, **metrics: float) -> None:
         """Record a point of the any-time curves: `report(iteration, accuracy=0.91, train_loss=0.3)`.
 
-        Points are sent at once, so that they survive a trial that is stopped. Their seconds count from the beginning of training.
+        Points are sent at once, so that they survive a trial that is stopped. Their seconds count
+        from the beginning of training.
         """
 
     @abstractmethod
@@ -125,6 +129,7 @@ class Context(ABC):
         Parameters
         ----------
         make : callable
-            Returns all that is needed to go on to the very same end; called once a minute or so. Nothing but the method reads the
-            bytes, so never unpickle them (`torch.load` with ``weights_only=True``).
+            Returns all that is needed to go on to the very same end; called once a minute or so.
+            Nothing but the method reads the bytes, so never unpickle them (`torch.load` with
+            ``weights_only=True``).
         """

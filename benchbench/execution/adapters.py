@@ -12,7 +12,10 @@ __all__ = ["make_adapter"]
 
 
 def make_adapter(spec: TrialSpec, harness: TrialHarness) -> Any:
-    """Make the method's adapter; of methods with requirements of their own, one that speaks to another interpreter."""
+    """Make the method's adapter.
+
+    For a method with requirements of its own, it is one that speaks to another interpreter.
+    """
     entry = get_method(spec.method)
     if entry.card.requirements:
         # most trials need none of it

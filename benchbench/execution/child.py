@@ -168,7 +168,8 @@ def set_threads(n_threads: int) -> None:
 def set_device(device: str) -> None:
     """Have a GPU compute the same each time, and in float32 where float32 is said; call it before CUDA starts.
 
-    Left to itself, cuDNN picks algorithms that add in any order, and rounds the inputs of float32 convolutions to 10 bits (TF32).
+    Left to itself, cuDNN picks algorithms that add in any order, and rounds the inputs of float32
+    convolutions to 10 bits (TF32).
     """
     if device != "cuda":
         return

@@ -1,4 +1,4 @@
-"""The harness's side of a trial: what a protocol steers besides the adapter, and where the adapter's reports go."""
+"""The harness's side of a trial: clock, limits, checkpoints, and where reports go."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ KeepCheckpoint = Callable[[Callable[[], bytes]], None]
 
 
 class TrialHarness:
-    """Clock of the curves, limits of parts, checkpoints, and the channel to whoever supervises the trial.
+    """What a protocol steers besides the adapter: clock, limits, checkpoints, channel outside.
 
     Parameters
     ----------
@@ -29,8 +29,9 @@ class TrialHarness:
     deadline : float
         `time.monotonic()` at which the trial is stopped from outside; an attribute that may be set.
     send : callable, optional
-        Receives messages, each plain data under one key: `point` (step, seconds, metric, value), `progress` (done, total, part),
-        `limit` (what, seconds, deadline; None at its end) or `checkpoint` (path).
+        Receives messages, each plain data under one key: `point` (step, seconds, metric, value),
+        `progress` (done, total, part), `limit` (what, seconds, deadline; None at its end) or
+        `checkpoint` (path).
     shares_training : bool
         Whether the trial may take over what another trial learnt in the same training.
 
@@ -61,7 +62,7 @@ class TrialHarness:
         self._earlier: bytes | None = None
 
     def start_clock(self, already_seconds: float = 0.0) -> None:
-        """Begin the timed phase: reported points count seconds from here, on top of those that were spent already."""
+        """Begin the timed phase: points count seconds from here, plus those spent already."""
         self._started = time.perf_counter() - already_seconds
 
     def elapsed(self) -> float:
@@ -110,7 +111,10 @@ class TrialHarness:
             self._recordings.pop()
 
     def progress(self, done: float, total: float, part: str = "") -> None:
-        """Say how far the trial is; passed on once in `PROGRESS_SECONDS`, and whenever a part begins. Training has no name."""
+        """Say how far the trial is; the part that is training has no name.
+
+        It is passed on once in `PROGRESS_SECONDS`, and whenever a part begins.
+        """
         now = time.monotonic()
         if now >= self._next_progress or part != self._part:
             self._next_progress, self._part = now + PROGRESS_SECONDS, part
@@ -126,7 +130,7 @@ class TrialHarness:
             self._keep = self._earlier = None
 
     def name_checkpoint(self, path: Path) -> None:
-        """Say where the checkpoint lies, which must not outlive a trial that is killed for what it did."""
+        """Say where the checkpoint is: it must not outlive a trial that is killed at a limit."""
         self._tell("checkpoint", str(path))
 
     def last_checkpoint(self) -> bytes | None:

@@ -59,10 +59,11 @@ class Zygote:
         self._scratch = tempfile.mkdtemp(prefix="benchbench-")
         mine, its = socket.socketpair()
         self._socket = mine
-        # one thread, and no CUDA before the fork: a child hangs if its zygote ever ran a parallel region
+        # one thread, and no CUDA before the fork: a child hangs if its zygote ever ran a parallel
+        # region
         environment = {**os.environ, **dict.fromkeys(THREAD_VARIABLES, "1"), MARK: self.mark.partition("=")[2]}
-        # Dask's nanny sets this for its workers; the allocator then returns memory to the kernel at every turn, and MAML's
-        # training took 2.4 times as long (44 s against 18 s of CPU)
+        # Dask's nanny sets this for its workers; the allocator then returns memory to the kernel at
+        # every turn, and MAML's training took 2.4 times as long (44 s against 18 s of CPU)
         environment.pop("MALLOC_TRIM_THRESHOLD_", None)
         with its:
             # -P keeps the current folder off sys.path, where `methods` could be found a second time
@@ -93,7 +94,8 @@ class Zygote:
         Raises
         ------
         ZygoteLostError
-            If the zygote dies or does not answer in time; everything it had started has then been ended.
+            If the zygote dies or does not answer in time; everything it had started has then been
+            ended.
         """
         budget = request["spec"]["budget"]
         try:
@@ -167,8 +169,9 @@ def execute(request: dict[str, Any], on_progress: OnProgress | None = None) -> T
     Parameters
     ----------
     request : dict
-        `spec` (a trial specification as plain data), `fingerprint` (of the task), `preload` (modules), and optionally
-        `visible_gpus` (for CUDA_VISIBLE_DEVICES) and `shares_training` (false: the trial trains for itself).
+        `spec` (a trial specification as plain data), `fingerprint` (of the task), `preload`
+        (modules), and optionally `visible_gpus` (for CUDA_VISIBLE_DEVICES) and `shares_training`
+        (false: the trial trains for itself).
     on_progress : callable, optional
         Told now and then how much of the trial is done, and of how much.
 
@@ -225,7 +228,8 @@ def prepare_environment(method: str) -> None:
     except EnvironmentBuildError:
         raise
     except BenchbenchError:
-        # an unknown method, or a card that names no usable file: the trial meets it as well, and says so with its traceback
+        # an unknown method, or a card that names no usable file: the trial meets it as well, and
+        # says so with its traceback
         return
 
 

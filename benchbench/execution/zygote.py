@@ -1,8 +1,8 @@
 """The zygote: a process that has imported everything, never computes, and forks one child a trial.
 
-It is started by the supervisor with one end of a socket pair. For each request it forks a child, watches the child's
-deadline and memory, collects what the child reports, ends whatever the child left behind, and answers. When the socket
-closes (the worker is gone) it ends everything and leaves.
+It is started by the supervisor with one end of a socket pair. For each request it forks a child,
+watches the child's deadline and memory, collects what the child reports, ends whatever the child
+left behind, and answers. When the socket closes (the worker is gone) it ends everything and leaves.
 """
 
 from __future__ import annotations
@@ -36,7 +36,8 @@ ALLOCATION_MIB_A_SECOND = 8000.0
 EXACT_MEMORY_SECONDS = 1.0
 LOG_TAIL_BYTES = 16 * 1024
 PIPE_BYTES = 2**20
-# results larger than this are refused, so that a method cannot fill the worker's memory through `report`
+# results larger than this are refused, so that a method cannot fill the worker's memory through
+# `report`
 MAX_REPORT_BYTES = 64 * 2**20
 
 
@@ -75,7 +76,8 @@ def _import_registry() -> None:
     registry.loaders()
     registry.harness_hash()
     for entry in registry.methods().values():
-        # here, where the code is read: by the time that a trial asks, its author may have changed the file
+        # here, where the code is read: by the time that a trial asks, its author may have changed
+        # the file
         try:
             entry.source_hash()
         except Exception as error:
@@ -96,7 +98,8 @@ class Trial:
         self.log_bytes = 0
         self.peak_mib = 0.0
         self.stopped: TrialOutcome | None = None
-        # a limit that the child set for a part of the trial: (what, seconds, deadline); it can only be an earlier one
+        # a limit that the child set for a part of the trial: (what, seconds, deadline); it can only
+        # be an earlier one
         self.part: tuple[str, float, float] | None = None
         self.looked_at = 0
 
@@ -304,7 +307,7 @@ def _parse(line: bytes | bytearray) -> dict[str, Any] | None:
 
 
 def _is_made_of(found: object, *types: type) -> bool:
-    """Tell whether a message is a list of values of these types; whole numbers come as int where float is asked for."""
+    """Tell whether a message is a list of values of these types; an int is a float, too."""
     return (
         isinstance(found, list)
         and len(found) == len(types)

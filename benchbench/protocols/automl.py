@@ -1,11 +1,13 @@
 """The protocol of AutoML on tables: AMLB's. One trial is one split of a task: fit on its training rows, predict its test rows.
 
-The trial's seed is the number of the split (repeat x folds + fold), and the adapter's randomness derives from it, as in AMLB.
-The score is the area under the ROC curve (two classes), minus the log loss (more), or minus the root mean squared error (regression).
+The trial's seed is the number of the split (repeat x folds + fold), and the adapter's randomness
+derives from it, as in AMLB. The score is the area under the ROC curve (two classes), minus the log
+loss (more), or minus the root mean squared error (regression).
 
-`fit` may take the seconds of the budget and is stopped at `fit_limit_seconds` of them; what it is given are rows and targets of
-the training part. Loading, importing and `setup` are not timed. Test rows are predicted twice: all at once, which is timed, and
-some of them one by one, for the latency of a single row.
+`fit` may take the seconds of the budget and is stopped at `fit_limit_seconds` of them; what it is
+given are rows and targets of the training part. Loading, importing and `setup` are not timed. Test
+rows are predicted twice: all at once, which is timed, and some of them one by one, for the latency
+of a single row.
 """
 
 from __future__ import annotations
@@ -69,7 +71,8 @@ PRELOAD = (
     "importlib.resources.readers",
 )
 
-# single rows whose prediction is timed: as many as fit into these seconds, at most so many, at least one
+# single rows whose prediction is timed: as many as fit into these seconds, at most so many, at
+# least one
 LATENCY_ROWS = 20
 LATENCY_SECONDS = 1.0
 # beyond what float32 rounds away, rows that do not sum to 1 are no probabilities

@@ -74,20 +74,26 @@ class PhaseClock:
 
 
 class ProtocolModule(Protocol):
-    """What a module `benchbench.protocols.<track>` offers: all in which tracks differ. Importing it is light."""
+    """What a module `benchbench.protocols.<track>` offers: all in which tracks differ.
+
+    Importing it is light.
+    """
 
     PROTOCOL_VERSION: str
     """Raised by hand when results can no longer be compared with earlier ones."""
     TIMED_PHASES: tuple[str, ...]
     """Phases whose seconds count for the method."""
     UNUSED_BUDGET: tuple[str, ...]
-    """Fields of a budget that trials have no use for: overridden, they would put results on a board of their own for nothing."""
+    """Fields of a budget that trials have no use for.
+
+    Overridden, they would put results on a board of their own for nothing.
+    """
     PRELOAD: tuple[str, ...]
     """Modules that are imported before the first trial."""
     CARDS_STATE_ITERATIONS: bool
     """Whether a method's budget of iterations stands on its card, for each preset."""
     CURVES_OF_INCUMBENTS: bool
-    """Whether curves hold the incumbent's loss over the budget, of which any-time regret is computed."""
+    """Whether curves hold the incumbent's loss over the budget: any-time regret needs it."""
     RECORDS_EVALUATIONS: bool
     """Whether a method may record every evaluation, which tables are made of."""
 
@@ -100,7 +106,10 @@ class ProtocolModule(Protocol):
         ...
 
     def task_facts(self, task: str, loader: str, options: dict[str, Any]) -> dict[str, Any]:
-        """Return what listings say of a task besides its options, as plain data by name; no data are read for it."""
+        """Return what listings say of a task besides its options: plain data by name.
+
+        No data set is read for it.
+        """
         ...
 
 
@@ -119,7 +128,10 @@ def get_protocol(track: str) -> ProtocolModule:
 
 
 def find_protocol(track: str) -> ProtocolModule | None:
-    """Return the protocol module of a track, or None: a track that has none here may still have published results."""
+    """Return the protocol module of a track, or None.
+
+    A track that has none here may still have published results.
+    """
     name = f"benchbench.protocols.{track}"
     if track not in TRACKS or find_spec(name) is None:
         return None

@@ -1,8 +1,9 @@
 """The few-shot protocol: meta-train once, then adapt to and predict fixed test episodes.
 
-Test episode `i` of a task depends on the task's seed and on `i` alone, so that every method, whatever its own seed, meets the
-same episodes in the same order, and a shorter test is a prefix of a longer one. Support and query rows are shuffled.
-Methods that embed each image alone embed each distinct test image once; that time counts as prediction.
+Test episode `i` of a task depends on the task's seed and on `i` alone, so that every method,
+whatever its own seed, meets the same episodes in the same order, and a shorter test is a prefix of
+a longer one. Support and query rows are shuffled. Methods that embed each image alone embed each
+distinct test image once; that time counts as prediction.
 """
 
 from __future__ import annotations
@@ -58,7 +59,8 @@ CURVES_OF_INCUMBENTS = False
 RECORDS_EVALUATIONS = False
 PRELOAD = ("numpy", "torch", "torch._dynamo")
 
-# test episodes are handed to batched methods in chunks of at most this many bytes of input; a GPU is fast only with many at once
+# test episodes are handed to batched methods in chunks of at most this many bytes of input; a GPU
+# is fast only with many at once
 CHUNK_BYTES, CUDA_CHUNK_BYTES = 16 * 2**20, 128 * 2**20
 ROW_SUM_TOLERANCE = 1e-3
 
@@ -69,7 +71,7 @@ def budget_iterations(cls: type[FewShotAdapter], preset: str, task: str, loader:
 
 
 def task_facts(task: str, loader: str, options: dict[str, Any]) -> dict[str, Any]:
-    """Return the kind of the task and the shape of its episodes; `n_query` counts over all classes."""
+    """Return the task's kind and the shape of its episodes; `n_query` is over all classes."""
     info = get_loader(loader).info(task, options)
     shapes = {name: getattr(info, name) for name in ("kind", "n_way", "k_shot", "n_query")}
     return {**shapes, "input_shape": list(info.input_shape)}
@@ -114,7 +116,7 @@ def _meta_train(
     harness: TrialHarness,
     clock: PhaseClock,
 ) -> tuple[FewShotAdapter, dict[str, float]]:
-    """Return a trained adapter, and figures for the record; the training may be that of another task of the suite."""
+    """Return a trained adapter, and figures for the record; tasks may share the training."""
 
     def train(trainee: FewShotAdapter) -> None:
         trainee.meta_fit(task.train, validation=task.validation, budget=spec.budget, context=harness.context)
@@ -281,8 +283,8 @@ def score_batch(
 ) -> tuple[list[float], list[float]]:
     """Return one score an episode (accuracy, or minus the mean squared error) and one log loss (classification only).
 
-    A true class that ties for the highest probability with `t - 1` others counts 1/t, so that constant predictions score
-    exactly chance.
+    A true class that ties for the highest probability with `t - 1` others counts 1/t, so that
+    constant predictions score exactly chance.
     """
     import numpy as np
 

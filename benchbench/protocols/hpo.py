@@ -1,11 +1,13 @@
 """The protocol of hyper-parameter optimisation: evaluate what the optimiser asks for, on a clock of the problem's own.
 
-Evaluations take the seconds that the problem says (recorded ones for tables, drawn ones for synthetic functions, measured ones for
-live problems), and `workers` of them go on at once: an optimiser is told of them in the order in which they end. The optimiser's own
-time is measured apart and does not move this clock, so that a trial repeats exactly.
+Evaluations take the seconds that the problem says (recorded ones for tables, drawn ones for
+synthetic functions, measured ones for live problems), and `workers` of them go on at once: an
+optimiser is told of them in the order in which they end. The optimiser's own time is measured apart
+and does not move this clock, so that a trial repeats exactly.
 
-The incumbent is the best configuration evaluated at full fidelity, by the losses that the optimiser was told. The score is minus its
-true loss at the end of the budget; the curve has a point wherever it changed.
+The incumbent is the best configuration evaluated at full fidelity, by the losses that the optimiser
+was told. The score is minus its true loss at the end of the budget; the curve has a point wherever
+it changed.
 """
 
 from __future__ import annotations
@@ -47,7 +49,8 @@ UNUSED_BUDGET = ("test_units", "fit_seconds")
 CARDS_STATE_ITERATIONS = False
 CURVES_OF_INCUMBENTS = True
 RECORDS_EVALUATIONS = True
-# what many optimisers, and tables of evaluations, import: a trial of a tenth of a second would wait for up to two seconds
+# what many optimisers, and tables of evaluations, import: a trial of a tenth of a second would wait
+# for up to two seconds
 PRELOAD = ("numpy", "scipy.stats", "ConfigSpace", "optuna", "torch", "torch._dynamo", "pandas", "pyarrow.parquet")
 
 # fidelities are shares like 1/27: sums of them are equal only up to rounding
@@ -74,7 +77,8 @@ def run(spec: TrialSpec, fingerprint: str, harness: TrialHarness, clock: PhaseCl
     ClusterError
         If the problem here is not the one that was planned for.
     ProtocolViolation
-        If the optimiser suggests what the problem does not have, or no evaluation at full fidelity ended well.
+        If the optimiser suggests what the problem does not have, or no evaluation at full fidelity
+        ended well.
     """
     with clock.phase("load"):
         problem: Problem = checked_loader(spec, fingerprint).load(spec.task, spec.options)

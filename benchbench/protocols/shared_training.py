@@ -1,6 +1,7 @@
-"""Training that trials share: done here, or taken over from a trial that would have learnt the very same. Of every track.
+"""Training that trials share: done here, or taken over from a trial that learnt the same.
 
-A track's protocol says what its training depends on, as plain data, and how it trains; what else determines the state is added here.
+A track's protocol says what its training depends on, as plain data, and how it trains; what else
+determines the state is added here.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["PHASE", "Trainable", "train_or_share"]
 
 PHASE = "meta_fit"
-"""The phase that holds the seconds of training; tracks that share it count it among their timed ones."""
+"""The phase that holds the seconds of training; tracks that share it count it as timed."""
 
 
 class Trainable(Protocol):
@@ -56,8 +57,9 @@ def train_or_share(
 ) -> tuple[Adapter, dict[str, float]]:
     """Return a trained adapter, and figures for the record.
 
-    Whether the state was learnt here or by another trial, `PHASE` holds the seconds that it took, and the curve the points that
-    were reported; `shared_seconds` tells that these seconds were spent elsewhere.
+    Whether the state was learnt here or by another trial, `PHASE` holds the seconds that it took,
+    and the curve the points that were reported; `shared_seconds` tells that these seconds were
+    spent elsewhere.
 
     Parameters
     ----------
@@ -67,13 +69,13 @@ def train_or_share(
     harness : TrialHarness
     clock : PhaseClock
     key : mapping or None
-        All that training depends on besides method, parameters, budget, seed, device, source and machine: what of its data and of the
-        task it uses. Plain JSON data. None: it is not shared.
+        All that training depends on besides method, parameters, budget, seed, device, source and
+        machine: what of its data and of the task it uses. Plain JSON data. None: it is not shared.
     train : callable
         Trains the adapter that it is given.
     renew : callable
-        Returns a new instance, as ready as `adapter` was. Whoever trains goes on with one, as all who take the state over do: what
-        `state` forgets, it forgets here as well.
+        Returns a new instance, as ready as `adapter` was. Whoever trains goes on with one, as all
+        who take the state over do: what `state` forgets, it forgets here as well.
 
     Raises
     ------
@@ -115,13 +117,14 @@ def _train(
     unfinished: CheckpointFile | None = None,
     earlier: Checkpoint | None = None,
 ) -> list[Point]:
-    """Train the adapter, from a checkpoint on if there is an earlier one; return what was reported since the beginning."""
+    """Train the adapter, from a checkpoint on if there is one; return all that was reported."""
     before, payload = 0.0, None
     with harness.recorded() as points:
         keeper = None if unfinished is None else _Keeper(unfinished, harness, points)
         if earlier is not None:
             before, payload = earlier.seconds, earlier.payload
-            # limits hold for all that a trial takes, in however many pieces; what it has waited for, it has been charged already
+            # limits hold for all that a trial takes, in however many pieces; what it has waited
+            # for, it has been charged already
             harness.charge(
                 max(0.0, before - clock.seconds.get("wait", 0.0)), limit_seconds=spec.budget.time_limit_seconds
             )
@@ -185,7 +188,7 @@ def _made_of(spec: TrialSpec, key: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _arithmetic() -> Mapping[str, Any]:
-    """Return what rounding depends on besides versions: which instructions torch uses, which precisions it can."""
+    """Return what rounding depends on besides versions: torch's instructions and precisions."""
     if "torch" not in sys.modules:
         return {}
     import torch

@@ -1,4 +1,4 @@
-"""A method for tables in another interpreter, which reads from the table in the cache what rows it is told.
+"""A method for tables in another interpreter, which reads the table in the cache itself.
 
 Targets are Arrow files in the trial's scratch folder, numbers of rows and predictions .npy files.
 """
@@ -32,7 +32,8 @@ class Proxy(AutoMLAdapter):
 
     Notes
     -----
-    Any call may raise `RemoteError` (what the method raised), `InterpreterDiedError` or `MemoryError`.
+    Any call may raise `RemoteError` (what the method raised), `InterpreterDiedError` or
+    `MemoryError`.
     """
 
     def __init__(self, remote: Remote) -> None:

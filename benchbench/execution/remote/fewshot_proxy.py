@@ -1,6 +1,7 @@
 """A few-shot adapter in another interpreter: the harness draws its training episodes, and keeps the labels of test queries.
 
-Arrays travel as .npy files in the trial's scratch folder, which the reader maps into memory and removes.
+Arrays travel as .npy files in the trial's scratch folder, which the reader maps into memory and
+removes.
 """
 
 from __future__ import annotations
@@ -25,8 +26,8 @@ __all__ = ["Proxy"]
 class Proxy(FewShotAdapter):
     """Passes each call on to the adapter in its own interpreter, and takes the answer from there.
 
-    It takes whole batches of episodes, whether the adapter does or adapts to them one by one: so all of that counts as predicting.
-    Training is not shared between tasks.
+    It takes whole batches of episodes, whether the adapter does or adapts to them one by one: so
+    all of that counts as predicting. Training is not shared between tasks.
 
     Parameters
     ----------

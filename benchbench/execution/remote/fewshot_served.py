@@ -1,7 +1,8 @@
 """The commands of few-shot methods in their own interpreter; see `shim`.
 
-Training episodes are drawn by the harness when the adapter asks for them, with the state of the adapter's generator, so that they are
-those that it would draw itself. Of test episodes only support sets and unlabelled queries come here.
+Training episodes are drawn by the harness when the adapter asks for them, with the state of the
+adapter's generator, so that they are those that it would draw itself. Of test episodes only support
+sets and unlabelled queries come here.
 """
 
 from __future__ import annotations

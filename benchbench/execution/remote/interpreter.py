@@ -1,7 +1,7 @@
 """The interpreter of a method's own environment, as a child process of the trial.
 
-Commands and answers are JSON over a socket (`wire`), one at a time. The child stands under the trial's limits like any other
-process of its tree.
+Commands and answers are JSON over a socket (`wire`), one at a time. The child stands under the
+trial's limits like any other process of its tree.
 """
 
 from __future__ import annotations
@@ -127,7 +127,7 @@ class Remote:
         return self._harness
 
     def clock(self) -> dict[str, float]:
-        """Return what training must know of the time: the seconds of the curves so far, and the deadline."""
+        """Return what training must know of the time: seconds of the curves so far, and deadline."""
         return {"elapsed": self.harness.elapsed(), "deadline": self.harness.deadline}
 
     def file(self, ending: str) -> Path:

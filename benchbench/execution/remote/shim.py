@@ -1,7 +1,8 @@
 """The other end of `benchbench.execution.remote.interpreter`: runs in the interpreter of a method's own environment, by its path.
 
-Of this package it makes importable what adapters need at import (contracts, cards, seeds, and the adapters themselves), not
-what else is installed beside it; of the environment it needs numpy, for tables pyarrow and pandas too, and what the adapter imports.
+Of this package it makes importable what adapters need at import (contracts, cards, seeds, and the
+adapters themselves), not what else is installed beside it; of the environment it needs numpy, for
+tables pyarrow and pandas too, and what the adapter imports.
 """
 
 from __future__ import annotations
@@ -80,7 +81,7 @@ class Server:
         self.adapter.close()
 
     def harness(self, plain: dict[str, Any]) -> Any:
-        """Return the trial's harness here; the deadline is of the clock that all processes of a host share."""
+        """Return the trial's harness here; all processes of a host share the deadline's clock."""
         plain["scratch"] = Path(plain["scratch"])
         # no limits or checkpoints are set here, so that points and progress are all that it sends
         harness = import_module("benchbench.execution.harness").TrialHarness
