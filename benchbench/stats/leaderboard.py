@@ -436,32 +436,38 @@ def _half_width(deviation: FloatArray, n: NDArray[np.int64]) -> FloatArray:
 
 def _task_rows(found: Comparable, numbers: _Numbers) -> dict[str, list[Row]]:
     """Return the rows of each task, by rank."""
-    ranks = tied_ranks(rounded(numbers.means))
-    lists = {
-        name: getattr(numbers, name).tolist()
-        for name in ("means", "ci95", "n", "is_over_trials", "agree", "n_ok", "n_imputed", "n_units", "seconds")
-    }
-    lists["rank"] = ranks.tolist()
     row_of = {m: i for i, m in enumerate(numbers.methods)}
     column_of = {t: i for i, t in enumerate(numbers.tasks)}
+    place = ([row_of[label] for label, _ in found.cells], [column_of[task] for _, task in found.cells])
+    of_cells = [
+        values[place].tolist()
+        for values in (
+            numbers.means,
+            numbers.ci95,
+            numbers.n,
+            numbers.is_over_trials,
+            numbers.agree,
+            numbers.n_imputed,
+            numbers.n_units,
+            numbers.seconds,
+            tied_ranks(rounded(numbers.means)),
+        )
+    ]
     by_task: dict[str, list[Row]] = {task: [] for task in numbers.tasks}
-    for (label, task), cell in found.cells.items():
-        i, j = row_of[label], column_of[task]
-        by_task[task].append(_task_row(cell, **{name: values[i][j] for name, values in lists.items()}))
-    for own in by_task.values():
-        own.sort(key=lambda r: (r.rank is None, r.rank or 0.0, r.label))
+    for cell, *own in zip(found.cells.values(), *of_cells, strict=True):
+        by_task[cell.task].append(_task_row(cell, *own))
+    for rows in by_task.values():
+        rows.sort(key=lambda r: (r.rank is None, r.rank or 0.0, r.label))
     return by_task
 
 
 def _task_row(
     cell: Cell,
-    *,
-    means: float,
+    mean: float,
     ci95: float,
     n: int,
     is_over_trials: bool,
     agree: bool,
-    n_ok: int,
     n_imputed: int,
     n_units: int,
     seconds: float,
@@ -489,10 +495,11 @@ def _task_row(
         device=cell.conditions.device,
         threads=cell.conditions.threads,
     )
+    n_ok = cell.n_ok
     n_scores = n_ok + n_imputed
     if not n_scores:
         return row
-    row.score, row.ci95 = means, _known(ci95)
+    row.score, row.ci95 = mean, _known(ci95)
     row.n_tasks_ok, row.n_tasks_scored = int(n_ok > 0), 1
     row.n_imputed, row.imputed_share = n_imputed, n_imputed / n_scores
     if n_ok:

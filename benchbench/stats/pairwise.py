@@ -239,7 +239,9 @@ def compare_methods(
         overall=compare_scores(first, second),
         # of one task nobody knows how much tasks differ
         bayes=bayesian_signed_rank(first - second, rope=rope) if has_several else None,
-        separation=tasks_to_separate(paired.scaled, a, b) if has_several else None,
+        separation=tasks_to_separate(_scaled(board, paired.table, paired.rows, paired.common)[1], a, b)
+        if has_several
+        else None,
     )
 
 
@@ -265,7 +267,6 @@ class _Paired:
     rows: tuple[int, int]
     common: NDArray[np.bool_]
     scale: str
-    scaled: ScoreTable
     first: FloatArray
     second: FloatArray
     has_task: NDArray[np.bool_]
@@ -283,7 +284,6 @@ class _Paired:
             rows=rows,
             common=common,
             scale=scale,
-            scaled=scaled,
             first=first,
             second=second,
             has_task=~np.isnan(first) & ~np.isnan(second),
