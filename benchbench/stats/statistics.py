@@ -452,9 +452,11 @@ def _intervals(
     known = (computed.n_tasks >= 2) & ~np.isnan(computed.values)
     if n_bootstrap < 2 or not known.any():
         return nothing, nothing
-    weights = task_weights(computed.n_all_tasks, n_bootstrap, seed)
+    # of few tasks many resamples are the same: of 200 resamples of 4 tasks at most 35 differ
+    weights, number = np.unique(task_weights(computed.n_all_tasks, n_bootstrap, seed), axis=0, return_inverse=True)
     at_once = max(1, _PAIRS_AT_ONCE // len(computed.values) ** 2)
-    drawn = np.concatenate([computed.resample(weights[i : i + at_once]) for i in range(0, n_bootstrap, at_once)])
+    drawn = np.concatenate([computed.resample(weights[i : i + at_once]) for i in range(0, len(weights), at_once)])
+    drawn = drawn[number]
     tail = (1.0 - level) / 2.0
     ends = np.full((2, len(computed.values)), np.nan)
     # the k-th of B resamples estimates the quantile k / (B + 1)
