@@ -158,12 +158,14 @@ def test_exports_carry_published_results(store: Store, tmp_path: Path) -> None:
     assert published_suites(other) == {"elsewhere": SOURCE}
 
 
-def test_published_results_never_stand_beside_measured_ones(store: Store, tmp_path: Path, make_attempt: Any) -> None:
+def test_published_results_never_stand_beside_measured_ones(
+    store: Store, tmp_path: Path, make_full_attempt: Any
+) -> None:
     suites = read_long(write_csv(tmp_path / "long.csv", LONG))
     # under the name of a suite file, or of a suite that was measured, they are refused
     with pytest.raises(InputError, match="smoke is the name of a suite file"):
         bring_in(store, [PublishedSuite(name="smoke", track="automl", results=suites[0].results)])
-    store.land_attempts([make_attempt(0, suite="elsewhere", task="t1", method="a", params={}, seed=0)])
+    store.land_attempts([make_full_attempt(0, suite="elsewhere", task="t1", method="a", params={}, seed=0)])
     with pytest.raises(InputError, match="elsewhere holds results that were measured"):
         bring_in(store, suites)
     assert published_suites(store) == {}
