@@ -15,7 +15,7 @@ from benchbench.results.store import Store
 
 # the tests' own attempts
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from conftest import attempt_of  # noqa: E402
+from conftest import attempt_of
 
 BATCH = 5
 
