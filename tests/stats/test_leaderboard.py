@@ -6,6 +6,7 @@ import math
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -14,7 +15,10 @@ from benchbench.errors import InputError
 from benchbench.stats.facts import SuiteFacts, TaskEnds
 from benchbench.stats.intervals import estimate, estimate_of_summary, t_quantile
 from benchbench.stats.labels import method_label
+from benchbench.stats.leaderboard import make_leaderboard
+from benchbench.stats.statistics import NOT_RANKED
 from benchbench.stats.trials import Conditions
+from benchbench.suite_files import BEST_KNOWN
 
 CONDITIONS = Conditions(
     suite_version="1", protocol_version="p/1", preset="quick", test_units=100, threads=1, device="cpu"
@@ -336,3 +340,137 @@ def test_conditions_in_words() -> None:
         protocol_version="published: A", preset="published", test_units=0, threads=0, device="unknown"
     )
     assert published.in_words() == "protocol published: A, preset published"
+
+
+def test_the_rank_of_a_row_is_the_statistics_own(make_board: Any) -> None:
+    """One road: the default leaderboard shows the value, interval and rank of the mean rank, and the same notes."""
+    rng = np.random.default_rng(0)
+    cells = [cell(m, t, float(rng.random()), float(rng.random())) for m in "xyz" for t in "ab"]
+    cells += [cell("late", "a", 0.4), cell("lost", "a", n_failed=2), cell("lost", "b", n_failed=2)]
+    board = make_board(cells, SUITE)
+    values = {v.method: v for v in board.values("rank")}
+    assert {r.label: (r.rank, r.mean_rank, r.mean_rank_low, r.mean_rank_high) for r in board.overall} == {
+        m: (v.rank, v.value, v.low, v.high) for m, v in values.items()
+    }
+    assert all(r.mean_rank_low is not None for r in board.overall if r.method in "xyz")
+    lost = board.row_of("lost")
+    assert lost is not None
+    assert (lost.rank, lost.mean_rank, lost.imputed_share) == (None, None, 1.0)
+    assert NOT_RANKED in lost.notes
+    assert board.methods[-1] == "lost"
+    assert "not ranked over tasks, since every trial failed: lost" in board.notes
+    # as if it were not there
+    without = make_board(cells[:-2], SUITE)
+    assert {r.label: (r.rank, r.mean_rank) for r in without.overall} == {
+        r.label: (r.rank, r.mean_rank) for r in board.overall if r is not lost
+    }
+
+
+def test_a_restricted_leaderboard_imputes_what_the_whole_does(make_board: Any) -> None:
+    cells = [
+        *(cell(m, t, s, newest=5.0) for m, s in (("p", 0.4), ("q", 0.3), ("base", 0.35)) for t in "ab"),
+        cell("m", "a", 0.6, n_failed=1, newest=5.0),
+        cell("m", "b", n_failed=2, newest=5.0),
+        cell("m", "a", 0.9, conditions=other_conditions(preset="long"), newest=9.0),
+    ]
+    for policy in ("worst", "baseline", "baseline=q"):
+        facts = replace(SUITE, tasks=(TaskEnds(name="a"), TaskEnds(name="b")))
+        whole = make_board(cells, facts, imputation=policy, preset="quick")
+        assert whole.conditions == CONDITIONS
+        for restricted in (
+            make_board(cells, facts, imputation=policy, preset="quick", keep=lambda c: c.method in ("m", "p")),
+            make_board(cells, facts, imputation=policy, conditions=CONDITIONS, methods=["m", "p"]),
+        ):
+            assert restricted.conditions == CONDITIONS
+            assert restricted.imputed.table.methods == ("m", "p")
+            assert restricted.fills == whole.fills
+            for task in "ab":
+                mine, theirs = restricted.row_of("m", task), whole.row_of("m", task)
+                assert mine is not None and theirs is not None
+                assert (mine.score, mine.n_imputed, mine.notes) == (theirs.score, theirs.n_imputed, theirs.notes)
+    # asked for by name, whatever is newer
+    assert rows(make_board(cells, SUITE), "a")["m"].score == 0.9
+
+
+def test_conditions_are_those_of_the_suites_version_then_the_newest(make_board: Any) -> None:
+    older = other_conditions(suite_version="0")
+    cells = [cell("m", "a", 0.5, newest=1.0), cell("m", "a", 0.9, conditions=older, newest=9.0)]
+    assert make_board(cells, SUITE).conditions == CONDITIONS
+    only_old = make_board(cells[1:], SUITE)
+    assert only_old.conditions == older
+    assert "these are results of suite version 0; the suite file has version 1" in only_old.notes
+    assert make_board(cells[:1], SUITE).notes == []
+
+
+def test_a_preset_is_found_with_the_threads_behind_it(make_board: Any) -> None:
+    """`bench run --preset quick --threads 2` names it "quick,threads=2"; the plain name comes first where both are."""
+    two = other_conditions(preset="quick,threads=2", threads=2)
+    cells = [cell("m", "a", 0.5, newest=1.0), cell("m", "a", 0.9, conditions=two, newest=9.0)]
+    assert make_board(cells, SUITE, preset="quick").conditions == CONDITIONS
+    assert make_board(cells, SUITE, preset="quick", threads=2).conditions == two
+    assert make_board(cells, SUITE).conditions == two
+    gpu = other_conditions(device="cuda")
+    of_both = [cell("m", "a", 0.5, newest=9.0), cell("m", "a", 0.9, conditions=gpu, newest=1.0)]
+    assert make_board(of_both, SUITE, device="cuda").conditions == gpu
+    # what is not shown is listed with the options that show it
+    assert make_board(of_both, SUITE).left_out == [f"1 trial of suite version 1, {gpu.in_words()}: --device cuda"]
+
+
+def test_what_an_older_source_left_is_counted(make_trials: Any) -> None:
+    found = make_trials([cell("m", "a", 0.5)])
+    board = make_leaderboard(replace(found, superseded=(("m", 2), ("o", 1))), SUITE)
+    assert board.left_out == [
+        "2 trials of m from an older source of the adapter",
+        "1 trial of o from an older source of the adapter",
+    ]
+    assert board.n_left_out == 3
+
+
+def test_an_empty_leaderboard(make_board: Any, make_trials: Any) -> None:
+    assert make_trials([]).cells == ()
+    board = make_board([], SUITE)
+    assert (board.rows, board.conditions, board.tasks, board.methods) == ([], None, [], [])
+    with pytest.raises(InputError, match="no task of suite s is left to compare methods on"):
+        board.values("rank")
+    cells = [cell("m", "a", n_failed=1), cell("m", "b", n_failed=1)]
+    with pytest.raises(InputError, match="choose another --impute"):
+        make_board(cells, SUITE, imputation="drop-task").values("rank")
+
+
+def test_values_of_single_tasks(make_board: Any) -> None:
+    board = make_board([cell("x", "a", 0.5), cell("y", "a", 0.6), cell("x", "b", -1.0), cell("y", "b", -2.0)], SUITE)
+    found = board.task_values("rank")
+    assert {t: [(v.method, v.value, v.low) for v in own] for t, own in found.items()} == {
+        "a": [("y", 1.0, None), ("x", 2.0, None)],
+        "b": [("x", 1.0, None), ("y", 2.0, None)],
+    }
+    assert list(board.task_values("rank", ["b"])) == ["b"]
+    norm = {v.method: v.value for v in board.task_values("norm")["b"]}
+    assert norm == pytest.approx({"x": 1.5, "y": 1.0})
+    assert {r.label: r.rank for r in board.rows_of("a")} == {"y": 1.0, "x": 2.0}
+
+
+def test_what_a_suite_freezes() -> None:
+    suite = replace(
+        SUITE, tasks=(*SUITE.tasks, TaskEnds(name="c", baseline_score=0.1), TaskEnds(name="d", reference_score=0.3))
+    )
+    assert suite.ends() == {"a": (0.2, 0.7), "b": (-4.0, -2.0)}
+    assert suite.baselines() == {"a": 0.2, "b": -4.0, "c": 0.1}
+    metrics = {"a": "accuracy", "b": "neg_mse", "c": "neg_loss"}
+    assert suite.perfect_scores(metrics) == {"a": 1.0, "b": 0.0}
+    best = replace(suite, reference=BEST_KNOWN)
+    assert best.perfect_scores(metrics) == {"a": 0.7, "b": -2.0, "d": 0.3}
+
+
+def test_shared_training_and_sums_over_tasks(make_board: Any) -> None:
+    more = {"n_shared": 1, "shared_seconds": 3.0, "iterations": 10}
+    board = make_board(
+        [cell("m", "a", 0.5, 0.6, seconds=[4.0, 8.0], **more), cell("m", "b", -3.0, seconds=2.0, n_lost=1, **more)],
+        SUITE,
+    )
+    own, whole = board.row_of("m", "a"), board.row_of("m")
+    assert own is not None and whole is not None
+    assert (own.seconds, own.shared_seconds, own.n_shared, own.iterations) == (6.0, 3.0, 1, 10)
+    assert (whole.seconds, whole.shared_seconds, whole.n_shared, whole.iterations) == (8.0, 6.0, 2, 20)
+    assert (whole.n_ok, whole.n_lost, whole.n_seeds, whole.n_units) == (3, 1, 3, 300)
+    assert (whole.preset, whole.device, whole.threads, whole.metric) == ("quick", "cpu", 1, "normalised score")
