@@ -125,8 +125,9 @@ def attempt_of(number: int, **changes: Any) -> Attempt:
     }
     values.setdefault("budget", {"preset": values["preset"], "test_units": 4})
     if values["outcome"] == "ok":
-        score = values.get("score", 0.5)
-        values.setdefault("unit_scores", [score - 0.1, score, score, score + 0.1])
+        if "unit_scores" not in values:
+            score = values.get("score", 0.5)
+            values["unit_scores"] = [score - 0.1, score, score, score + 0.1]
         scores = values["unit_scores"]
         mean = sum(scores) / len(scores) if scores else None
         squares = [(s - mean) ** 2 for s in scores]
