@@ -212,7 +212,7 @@ def choose_filters(page: str, board: BoardData) -> Filters:
     return Filters(methods=methods, tasks=tasks, tags=chosen, kind=kind, hardware=hardware)
 
 
-def show(table: markup.Table) -> None:
+def show(table: markup.HtmlTable) -> None:
     """Put a table on the page."""
     st.html(markup.render(table))
 

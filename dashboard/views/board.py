@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from benchbench.dashboard.markup import Cell, Column, Table, badge, interval_bar, link, strip
+from benchbench.dashboard.markup import HtmlCell, HtmlColumn, HtmlTable, badge, interval_bar, link, strip
 from benchbench.dashboard.theme import styled
 from benchbench.dashboard.views.common import duration, first_up, metric_label, number, percent
 from benchbench.reports.leaderboard import value_records
@@ -100,7 +100,7 @@ def verified(source: Provenance | None, current: str | None, is_current_suite: b
     return True, "verified: committed code, the adapter's present source, the suite's present version"
 
 
-def leaderboard_table(view: View, current_sources: Mapping[str, str]) -> Table:
+def leaderboard_table(view: View, current_sources: Mapping[str, str]) -> HtmlTable:
     """Return the board; `current_sources` are the source hashes of the installed adapters, by method."""
     data, kind = view.data, STATISTICS[view.statistic]
     name = kind.heading
@@ -111,23 +111,23 @@ def leaderboard_table(view: View, current_sources: Mapping[str, str]) -> Table:
     heights, titles = _strips(view)
     rows = {r.label: r for r in view.board.overall}
     n_tasks = len(view.board.imputed.table.tasks)
-    table = Table(
+    table = HtmlTable(
         caption=f"{plural(len(view.values), 'method')} by {kind.title}, best first",
         columns=[
-            Column("#", is_number=True, help="Rank; equal values share their mean rank"),
-            Column("Method"),
-            Column(name, is_number=True, help=f"{kind.help}. {first_up(kind.direction)}."),
-            Column(
+            HtmlColumn("#", is_number=True, help="Rank; equal values share their mean rank"),
+            HtmlColumn("Method"),
+            HtmlColumn(name, is_number=True, help=f"{kind.help}. {first_up(kind.direction)}."),
+            HtmlColumn(
                 "95 % interval", help=f"Bootstrap over {plural(n_tasks, 'task')}: how far it would move on other tasks"
             ),
-            Column("Low to high", is_number=True, is_wide=True),
-            Column("Tasks", is_number=True, help="Tasks with a score, of those shown"),
-            Column(
+            HtmlColumn("Low to high", is_number=True, is_wide=True),
+            HtmlColumn("Tasks", is_number=True, help="Tasks with a score, of those shown"),
+            HtmlColumn(
                 "Rank by task", is_wide=True, help="One bar per task, the higher the better; a dotted line: no score"
             ),
-            Column("Failed", is_number=True, is_wide=True, help="Trials that failed, crashed or hit a limit"),
-            Column("Imputed", is_number=True, help="Share of the scores behind the number that stand for failures"),
-            Column("Time", is_number=True, is_wide=True, help="Timed seconds, mean over seeds, summed over tasks"),
+            HtmlColumn("Failed", is_number=True, is_wide=True, help="Trials that failed, crashed or hit a limit"),
+            HtmlColumn("Imputed", is_number=True, help="Share of the scores behind the number that stand for failures"),
+            HtmlColumn("Time", is_number=True, is_wide=True, help="Timed seconds, mean over seeds, summed over tasks"),
         ],
         heading=1,
     )
@@ -141,22 +141,22 @@ def leaderboard_table(view: View, current_sources: Mapping[str, str]) -> Table:
             text += f", 95 % interval {span}"
         table.rows.append(
             [
-                Cell("—" if s.rank is None else f"{s.rank:g}"),
+                HtmlCell("—" if s.rank is None else f"{s.rank:g}"),
                 _method_cell(view, s.method, method, params, current_sources),
-                Cell(statistic_text(view.statistic, s.value)),
-                Cell("", interval_bar(s.value, s.low, s.high, ends, text)),
-                Cell(span),
-                Cell(f"{s.n_tasks}/{n_tasks}"),
-                Cell("", strip(heights[s.method], titles, _strip_text(heights[s.method])) if titles else ""),
-                Cell(str(own.n_failed)),
-                Cell(percent(s.imputed_share) if s.imputed_share else "0 %"),
-                Cell(duration(own.seconds)),
+                HtmlCell(statistic_text(view.statistic, s.value)),
+                HtmlCell("", interval_bar(s.value, s.low, s.high, ends, text)),
+                HtmlCell(span),
+                HtmlCell(f"{s.n_tasks}/{n_tasks}"),
+                HtmlCell("", strip(heights[s.method], titles, _strip_text(heights[s.method])) if titles else ""),
+                HtmlCell(str(own.n_failed)),
+                HtmlCell(percent(s.imputed_share) if s.imputed_share else "0 %"),
+                HtmlCell(duration(own.seconds)),
             ]
         )
     return table
 
 
-def _method_cell(view: View, label: str, method: str, params: str, current_sources: Mapping[str, str]) -> Cell:
+def _method_cell(view: View, label: str, method: str, params: str, current_sources: Mapping[str, str]) -> HtmlCell:
     data, group = view.data, view.data.board.conditions
     is_ok, why = verified(
         data.sources.get((method, params)),
@@ -171,7 +171,7 @@ def _method_cell(view: View, label: str, method: str, params: str, current_sourc
         extra += badge("not ranked", "bad", "Every trial failed: there is nothing to rank but imputed scores")
     if label in data.transductive:
         extra += badge("transductive", "", "A query's prediction uses the episode's other queries")
-    return Cell(label, base.html + extra)
+    return HtmlCell(label, base.html + extra)
 
 
 def _strips(view: View) -> tuple[dict[str, list[float | None]], list[str]]:
@@ -199,25 +199,25 @@ def board_records(view: View) -> list[dict[str, Any]]:
     return value_records(view.data.suite.spec, view.board, view.statistic, view.values, verdict=view.verdict)
 
 
-def task_table(board: Leaderboard, task: str) -> Table:
+def task_table(board: Leaderboard, task: str) -> HtmlTable:
     """Return all methods on one task, best first, as the command line shows them."""
     rows = board.rows_of(task)
     known = [v for r in rows if r.score is not None for v in (r.score - (r.ci95 or 0.0), r.score + (r.ci95 or 0.0))]
     ends = (min(known), max(known)) if known else (0.0, 1.0)
     pad = (ends[1] - ends[0]) * 0.04 or 0.5
     metric = metric_label(board.metrics.get(task, ""))
-    table = Table(
+    table = HtmlTable(
         caption=f"{task}: {metric} (higher is better)",
         columns=[
-            Column("#", is_number=True),
-            Column("Method"),
-            Column("Score", is_number=True, help=metric),
-            Column("± 95 %", is_number=True, help="Half-width of Student's t interval"),
-            Column("95 % interval"),
-            Column("n", is_number=True, is_wide=True, help="What the interval was taken over"),
-            Column("Failed", is_number=True, is_wide=True),
-            Column("Imputed", is_number=True),
-            Column("Time", is_number=True, is_wide=True, help="Timed seconds per trial"),
+            HtmlColumn("#", is_number=True),
+            HtmlColumn("Method"),
+            HtmlColumn("Score", is_number=True, help=metric),
+            HtmlColumn("± 95 %", is_number=True, help="Half-width of Student's t interval"),
+            HtmlColumn("95 % interval"),
+            HtmlColumn("n", is_number=True, is_wide=True, help="What the interval was taken over"),
+            HtmlColumn("Failed", is_number=True, is_wide=True),
+            HtmlColumn("Imputed", is_number=True),
+            HtmlColumn("Time", is_number=True, is_wide=True, help="Timed seconds per trial"),
         ],
         heading=1,
     )
@@ -225,7 +225,7 @@ def task_table(board: Leaderboard, task: str) -> Table:
     return table
 
 
-def _task_row(row: Row, ends: tuple[float, float]) -> list[Cell]:
+def _task_row(row: Row, ends: tuple[float, float]) -> list[HtmlCell]:
     low = None if row.ci95 is None or row.score is None else row.score - row.ci95
     high = None if row.ci95 is None or row.score is None else row.score + row.ci95
     name = link(row.label, "method", method=row.method)
@@ -237,15 +237,15 @@ def _task_row(row: Row, ends: tuple[float, float]) -> list[Cell]:
     if row.n_shared:
         marks += badge("training shared", "", "The seconds hold meta-training that was done once, in another trial")
     return [
-        Cell("—" if row.rank is None else f"{row.rank:g}"),
-        Cell(row.label, name.html + marks),
-        Cell(number(row.score, 4)),
-        Cell(number(row.ci95, 4)),
-        Cell("", interval_bar(row.score, low, high, ends, f"score {number(row.score, 4)} ± {number(row.ci95, 4)}")),
-        Cell(row.n_in_words),
-        Cell(str(row.n_failed)),
-        Cell(percent(row.imputed_share) if row.n_imputed else "0 %"),
-        Cell(duration(row.seconds)),
+        HtmlCell("—" if row.rank is None else f"{row.rank:g}"),
+        HtmlCell(row.label, name.html + marks),
+        HtmlCell(number(row.score, 4)),
+        HtmlCell(number(row.ci95, 4)),
+        HtmlCell("", interval_bar(row.score, low, high, ends, f"score {number(row.score, 4)} ± {number(row.ci95, 4)}")),
+        HtmlCell(row.n_in_words),
+        HtmlCell(str(row.n_failed)),
+        HtmlCell(percent(row.imputed_share) if row.n_imputed else "0 %"),
+        HtmlCell(duration(row.seconds)),
     ]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from benchbench.dashboard.markup import Cell, Column, Table, interval_bar, link
+from benchbench.dashboard.markup import HtmlCell, HtmlColumn, HtmlTable, interval_bar, link
 from benchbench.dashboard.theme import GREY, marks, rgba, styled
 from benchbench.dashboard.views.common import metric_label, number, percent
 from benchbench.stats.labels import plural
@@ -15,50 +15,50 @@ if TYPE_CHECKING:
 __all__ = ["difference_figure", "pair_table", "probability_figure"]
 
 
-def pair_table(found: MethodComparison) -> Table:
+def pair_table(found: MethodComparison) -> HtmlTable:
     """Return both scores and their difference, task by task, the largest difference first."""
     pairs = sorted(found.tasks, key=lambda p: (p.difference is None, -(p.difference or 0.0)))
     ends = [p.difference + side * (p.ci95 or 0.0) for p in pairs if p.difference is not None for side in (-1, 1)]
     most = max(map(abs, ends), default=1.0) * 1.05 or 1.0
-    table = Table(
+    table = HtmlTable(
         caption=f"{found.a} minus {found.b} by task",
         columns=[
-            Column("Task"),
-            Column("Metric", is_wide=True),
-            Column(found.a, is_number=True, help="Mean score over the seeds (folds) that both have"),
-            Column(found.b, is_number=True, help="Mean score over the seeds (folds) that both have"),
-            Column("Difference", is_number=True, help=f"Above 0: {found.a} scores higher"),
-            Column("± 95 %", is_number=True, help="Half-width of Student's t interval over the pairs"),
-            Column("Interval", is_wide=True),
-            Column(
+            HtmlColumn("Task"),
+            HtmlColumn("Metric", is_wide=True),
+            HtmlColumn(found.a, is_number=True, help="Mean score over the seeds (folds) that both have"),
+            HtmlColumn(found.b, is_number=True, help="Mean score over the seeds (folds) that both have"),
+            HtmlColumn("Difference", is_number=True, help=f"Above 0: {found.a} scores higher"),
+            HtmlColumn("± 95 %", is_number=True, help="Half-width of Student's t interval over the pairs"),
+            HtmlColumn("Interval", is_wide=True),
+            HtmlColumn(
                 "Pairs", is_number=True, is_wide=True, help="Seeds or folds that both have, or units of a single one"
             ),
-            Column(
+            HtmlColumn(
                 "Better",
                 help=f"Where the interval excludes 0 and the difference exceeds ± {found.rope:g} ({found.scale}); else a dash",
             ),
-            Column("Notes", is_wide=True),
+            HtmlColumn("Notes", is_wide=True),
         ],
     )
     table.rows = [_row(p, most) for p in pairs]
     return table
 
 
-def _row(pair: TaskPair, most: float) -> list[Cell]:
+def _row(pair: TaskPair, most: float) -> list[HtmlCell]:
     d, half = pair.difference, pair.ci95
     low, high = (None, None) if d is None or half is None else (d - half, d + half)
     imputed = " (imputed)" if pair.n_imputed else ""
     return [
         link(pair.task, "task", task=pair.task),
-        Cell(metric_label(pair.metric)),
-        Cell(number(pair.a, 4)),
-        Cell(number(pair.b, 4)),
-        Cell(f"{number(d, 4)}{imputed}"),
-        Cell(number(half, 4)),
-        Cell("", interval_bar(d, low, high, (-most, most), f"difference {number(d, 4)}")),
-        Cell(plural(pair.n, pair.unit) if pair.n else "—"),
-        Cell(pair.better or "—"),
-        Cell(pair.note),
+        HtmlCell(metric_label(pair.metric)),
+        HtmlCell(number(pair.a, 4)),
+        HtmlCell(number(pair.b, 4)),
+        HtmlCell(f"{number(d, 4)}{imputed}"),
+        HtmlCell(number(half, 4)),
+        HtmlCell("", interval_bar(d, low, high, (-most, most), f"difference {number(d, 4)}")),
+        HtmlCell(plural(pair.n, pair.unit) if pair.n else "—"),
+        HtmlCell(pair.better or "—"),
+        HtmlCell(pair.note),
     ]
 
 

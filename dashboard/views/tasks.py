@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from benchbench.dashboard.markup import Cell, Column, Table
+from benchbench.dashboard.markup import HtmlCell, HtmlColumn, HtmlTable
 from benchbench.dashboard.theme import ACCENT, GREY, marks, styled
 from benchbench.dashboard.views.common import clock, metric_label, number
 from benchbench.stats.labels import plural
@@ -125,7 +125,7 @@ def difficulty_rows(found: Difficulty) -> list[tuple[str, str, str]]:
     ]
 
 
-def facts_table(data: BoardData, task: str) -> Table:
+def facts_table(data: BoardData, task: str) -> HtmlTable:
     """Return what the suite's file and the results say of the task."""
     spec = next((s for s in data.suite.spec.tasks if s.name == task), None)
     rows = [
@@ -138,38 +138,38 @@ def facts_table(data: BoardData, task: str) -> Table:
         rows += [(f"Option {name}", str(value)) for name, value in sorted(spec.options.items())]
         rows.append((f"Baseline ({data.suite.spec.scores.baseline})", number(spec.baseline_score, 4)))
         rows.append((f"Reference ({data.suite.spec.scores.reference})", number(spec.reference_score, 4)))
-    return Table(
+    return HtmlTable(
         caption=f"What is known of {task}",
-        columns=[Column("Property"), Column("Value")],
-        rows=[[Cell(name), Cell(value)] for name, value in rows],
+        columns=[HtmlColumn("Property"), HtmlColumn("Value")],
+        rows=[[HtmlCell(name), HtmlCell(value)] for name, value in rows],
     )
 
 
-def data_table(rows: Sequence[Mapping[str, Any]], task: str) -> Table:
+def data_table(rows: Sequence[Mapping[str, Any]], task: str) -> HtmlTable:
     """Return the data that results of the task were met with, the newest first."""
-    table = Table(
+    table = HtmlTable(
         caption="Data and protocols that there are results of; only equal ones stand on one board",
         columns=[
-            Column("Fingerprint"),
-            Column("Suite version", is_wide=True),
-            Column("Protocol", is_wide=True),
-            Column("Attempts", is_number=True),
-            Column("Methods", is_number=True),
-            Column("First", is_wide=True),
-            Column("Newest"),
+            HtmlColumn("Fingerprint"),
+            HtmlColumn("Suite version", is_wide=True),
+            HtmlColumn("Protocol", is_wide=True),
+            HtmlColumn("Attempts", is_number=True),
+            HtmlColumn("Methods", is_number=True),
+            HtmlColumn("First", is_wide=True),
+            HtmlColumn("Newest"),
         ],
     )
     for r in rows:
         if r["task"] == task:
             table.rows.append(
                 [
-                    Cell(r["task_fingerprint"] or "unknown"),
-                    Cell(r["suite_version"]),
-                    Cell(r["protocol_version"]),
-                    Cell(f"{r['n_attempts']:,}"),
-                    Cell(f"{r['n_methods']:,}"),
-                    Cell(clock(r["first"])),
-                    Cell(clock(r["newest"])),
+                    HtmlCell(r["task_fingerprint"] or "unknown"),
+                    HtmlCell(r["suite_version"]),
+                    HtmlCell(r["protocol_version"]),
+                    HtmlCell(f"{r['n_attempts']:,}"),
+                    HtmlCell(f"{r['n_methods']:,}"),
+                    HtmlCell(clock(r["first"])),
+                    HtmlCell(clock(r["newest"])),
                 ]
             )
     return table

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from benchbench.dashboard.markup import Cell, Column, Table, badge, link
+from benchbench.dashboard.markup import HtmlCell, HtmlColumn, HtmlTable, badge, link
 from benchbench.dashboard.theme import ACCENT, log_axis, styled
 from benchbench.dashboard.views.common import duration, first_up, metric_label, number
 from benchbench.stats.labels import params_of, plural, share_text
@@ -95,17 +95,17 @@ def _name(point: CostPoint) -> str:
     return point.label + (f" ({', '.join(signs)})" if signs else "")
 
 
-def cost_table(panel: CostPanel, labels: Sequence[str]) -> Table:
+def cost_table(panel: CostPanel, labels: Sequence[str]) -> HtmlTable:
     """Return the points, best score first."""
-    table = Table(
+    table = HtmlTable(
         caption=f"{panel.name}: score and cost",
         columns=[
-            Column("#", is_number=True, help="The number in the figure"),
-            Column("Method"),
-            Column(first_up(metric_label(panel.metric)), is_number=True),
-            Column("± 95 %", is_number=True),
-            Column("Time", is_number=True, help="Timed seconds, training and test"),
-            Column("Front"),
+            HtmlColumn("#", is_number=True, help="The number in the figure"),
+            HtmlColumn("Method"),
+            HtmlColumn(first_up(metric_label(panel.metric)), is_number=True),
+            HtmlColumn("± 95 %", is_number=True),
+            HtmlColumn("Time", is_number=True, help="Timed seconds, training and test"),
+            HtmlColumn("Front"),
         ],
         heading=1,
     )
@@ -122,12 +122,12 @@ def cost_table(panel: CostPanel, labels: Sequence[str]) -> Table:
                 where = f"failed on {plural(p.n_failed_tasks, 'task')}"
             table.rows.append(
                 [
-                    Cell(str(place)),
-                    Cell(p.label, name.html + extra),
-                    Cell(number(p.score, 4)),
-                    Cell(number(p.ci95, 4)),
-                    Cell(duration(p.seconds)),
-                    Cell(where),
+                    HtmlCell(str(place)),
+                    HtmlCell(p.label, name.html + extra),
+                    HtmlCell(number(p.score, 4)),
+                    HtmlCell(number(p.ci95, 4)),
+                    HtmlCell(duration(p.seconds)),
+                    HtmlCell(where),
                 ]
             )
     return table

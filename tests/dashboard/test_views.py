@@ -14,7 +14,7 @@ import pytest
 
 from benchbench.cards import MethodCard
 from benchbench.dashboard import data, queries
-from benchbench.dashboard.markup import Cell, Column, Table, interval_bar, link, render, strip
+from benchbench.dashboard.markup import HtmlCell, HtmlColumn, HtmlTable, interval_bar, link, render, strip
 from benchbench.dashboard.queries import Provenance
 from benchbench.dashboard.theme import log_axis, marks
 from benchbench.dashboard.views import about, common, compare, curves, methods, runs, tasks, tradeoff
@@ -323,8 +323,10 @@ def test_cards_and_parameters() -> None:
 
 def test_text_from_outside_is_escaped() -> None:
     evil = '<script>alert(1)</script>"&'
-    table = Table(
-        caption=evil, columns=[Column(evil, help=evil)], rows=[[link(evil, "method", method=evil)], [Cell(evil)]]
+    table = HtmlTable(
+        caption=evil,
+        columns=[HtmlColumn(evil, help=evil)],
+        rows=[[link(evil, "method", method=evil)], [HtmlCell(evil)]],
     )
     html = render(table)
     assert "<script>" not in html
