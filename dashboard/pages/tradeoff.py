@@ -6,6 +6,7 @@ import streamlit as st
 
 from benchbench.dashboard import shell, state
 from benchbench.dashboard.views import tradeoff as view
+from benchbench.reports.costs import cost_records
 from benchbench.stats.frontier import cost_panels
 
 PAGE = "tradeoff"
@@ -46,5 +47,5 @@ def page() -> None:
         st.caption(f"Not drawn: {shell.escaped(line)}.")
     shell.show(view.cost_table(panel, labels))
     shell.notices(board)
-    shell.downloads(PAGE, view.cost_records([panel]), f"{suite.spec.name}-tradeoff")
+    shell.downloads(PAGE, cost_records([panel]), f"{suite.spec.name}-tradeoff")
     shell.left_out(board)
