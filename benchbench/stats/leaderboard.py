@@ -363,7 +363,7 @@ class _Numbers:
         with np.errstate(invalid="ignore"):
             agree = (n_ok > 1) & (most - least <= 1e-12 * np.maximum(np.abs(most), np.abs(least)))
         # of one trial, or of several that chance does not touch, what is sampled are the units within
-        first = np.argmax(is_ok, axis=2)[:, :, None]
+        first = np.argmax(is_ok, axis=2)[:, :, None] if table.units else np.zeros((*n_ok.shape, 1), dtype=np.intp)
         deviation, n_within = _first(table.deviations, first, np.nan), _first(table.n_units, first, 0).astype(np.int64)
         within = _half_width(deviation, n_within)
         is_over_trials = (n_ok > 1) & ~agree

@@ -55,7 +55,7 @@ def test_every_page_opens(shown: Store, name: str) -> None:
     assert app.title[0].value
 
 
-@pytest.mark.parametrize("view", ["standings", "ranks", "wins", "tasks"])
+@pytest.mark.parametrize("view", ["leaderboard", "ranks", "wins", "tasks"])
 def test_every_view_of_the_board_opens(shown: Store, view: str) -> None:
     assert not open_page("leaderboard", view=view, suite="trio").exception
 
