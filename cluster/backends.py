@@ -35,17 +35,17 @@ __all__ = [
 CONNECT_SECONDS = 10
 NO_WORKERS = "the cluster has no workers; start some with `dask worker SCHEDULER`"
 NO_GPU = "no worker has a GPU: start workers with `dask worker SCHEDULER --resources GPU=1`"
-# nothing of an embedded cluster is reachable from outside, and two of them do not meet on a port
+# an embedded cluster is not reachable from outside, and two of them never share a port
 _LOOPBACK: dict[str, Any] = {"host": "127.0.0.1", "dashboard": False, "dashboard_address": "127.0.0.1:0"}
 
 
 def default_workers(threads: int) -> int:
-    """Return how many trials of so many threads this machine can run side by side."""
+    """Return how many trials of this many threads this machine can run side by side."""
     return max(1, _n_cores() // threads)
 
 
 def too_many_threads(threads: int) -> str:
-    """Say that trials have more threads than this process may use cores; empty if they have not."""
+    """Say that trials have more threads than this process may use cores; empty if they do not."""
     n_cores = _n_cores()
     if threads <= n_cores:
         return ""
@@ -60,7 +60,7 @@ def _n_cores() -> int:
 
 
 def check_workers(workers: int | None, cluster: str | None) -> None:
-    """Raise `InputError` if a number of workers is asked for of a cluster that has its own."""
+    """Raise `InputError` if a number of workers is requested of a cluster that has its own."""
     if workers is not None and cluster is not None:
         raise InputError(
             f"--workers {workers} sizes the embedded cluster; those of --cluster are started with: dask worker {cluster}"
@@ -73,7 +73,7 @@ def resolve_device(device: str, gpus: int | None, cluster: str | None) -> tuple[
     Raises
     ------
     UnmeetableRequestError
-        If GPUs are asked for and there are fewer; waiting for one would last for ever.
+        If GPUs are asked for and there are fewer; waiting for one would never end.
     InputError
         On requests that contradict each other.
     """
@@ -105,14 +105,15 @@ def resolve_device(device: str, gpus: int | None, cluster: str | None) -> tuple[
 
 @contextmanager
 def embedded(n_workers: int, n_gpus: int) -> Iterator[Client]:
-    """Start a cluster of worker processes on this machine, one trial a worker; end it on leaving.
+    """Start a cluster of worker processes on this machine, one trial per worker; end it on leaving.
 
     Parameters
     ----------
     n_workers : int
         Worker processes if there are no GPUs.
     n_gpus : int
-        If above 0, this many workers, each with one GPU as its `CUDA_VISIBLE_DEVICES` and the resource ``GPU=1``.
+        If above 0, this many workers, each with one GPU as its `CUDA_VISIBLE_DEVICES` and the
+        resource ``GPU=1``.
     """
     from distributed import Client, Nanny, Scheduler, SpecCluster
 
@@ -146,7 +147,10 @@ def embedded(n_workers: int, n_gpus: int) -> Iterator[Client]:
 
 @contextmanager
 def _ended(cluster: SpecCluster) -> Iterator[SpecCluster]:
-    """Enter a cluster and close it, also where Dask gives up on that: on a busy machine a killed worker may outlive its patience."""
+    """Enter a cluster and close it, even if Dask gives up on closing.
+
+    On a busy machine a killed worker may outlive Dask's patience.
+    """
     cluster.__enter__()
     try:
         yield cluster
@@ -163,10 +167,13 @@ def _ended(cluster: SpecCluster) -> Iterator[SpecCluster]:
 
 
 class _HeldInterrupts:
-    """Holds Ctrl-C and SIGTERM back while Dask starts and ends, where it would come apart; they act right after.
+    """Holds Ctrl-C and SIGTERM back while Dask starts and ends, where it would come apart.
 
-    Threads that are started meanwhile block SIGINT, and so do the workers that they start, now or later: Ctrl-C on a terminal goes
-    to the whole group, but must reach the client alone, which ends its workers in order. Off the main thread this does nothing.
+    They act right after.
+
+    Threads that are started meanwhile block SIGINT, and so do the workers that they start, now or
+    later: Ctrl-C on a terminal goes to the whole group, but must reach the client alone, which ends
+    its workers in order. Off the main thread this does nothing.
     """
 
     def __init__(self) -> None:
@@ -180,7 +187,8 @@ class _HeldInterrupts:
             found = {sign: signal.getsignal(sign) for sign in (signal.SIGINT, signal.SIGTERM)}
             self._handlers = {sign: handler for sign, handler in found.items() if callable(handler)}
             self._hold()
-            # multiprocessing unblocks SIGINT in the thread that starts this, so it must not be the one that starts workers
+            # multiprocessing unblocks SIGINT in the thread that starts this, so it must not be the
+            # one that starts workers
             resource_tracker.ensure_running()
             signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         return self
@@ -189,7 +197,8 @@ class _HeldInterrupts:
         self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
     ) -> None:
         self._release()
-        # a start may fail of the signal itself, if that went to the workers as well; what failed later has more to tell
+        # a start may fail of the signal itself, if that went to the workers as well; what failed
+        # later has more to tell
         if error is None or not self._has_started:
             self._act()
 
@@ -230,9 +239,10 @@ def _visible_gpus() -> list[str]:
 
 @contextmanager
 def connect(address: str) -> Iterator[Client]:
-    """Connect to a scheduler that was started apart (``dask scheduler``); it is left running.
+    """Connect to a running scheduler (``dask scheduler``); it is left running.
 
-    TLS is set up as Dask documents it: an address ``tls://...`` and the certificates in Dask's configuration.
+    TLS is set up as Dask documents it: an address ``tls://...`` and the certificates in Dask's
+    configuration.
 
     Raises
     ------
@@ -254,7 +264,7 @@ def connect(address: str) -> Iterator[Client]:
 
 
 def cluster_device(client: Client, device: str) -> str:
-    """Return the device that trials will use on the workers of a cluster: with "auto" GPUs, if there are any.
+    """Return the device of trials on a cluster's workers; with "auto", GPUs if there are any.
 
     Raises
     ------

@@ -1,8 +1,8 @@
-"""Hands planned trials to Dask workers and yields what came of them.
+"""Passes planned trials to Dask workers and yields their outcomes.
 
-Each trial is pinned to one slot (a thread of a worker), and a slot has at most one task, so that the driver always knows
-what was running where. Dask has no say in repeating work: if a worker disappears, its trials become `infra` attempts here and
-are submitted anew, up to `max_tries`.
+Each trial is pinned to one slot (a thread of a worker), and a slot has at most one task, so that
+the driver always knows what was running where. Dask does not repeat work: if a worker
+disappears, its trials become `infra` attempts here and are submitted again, up to `max_tries`.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ __all__ = ["Driver", "Finished", "Running"]
 
 WATCH_SECONDS = 0.5
 NO_WORKERS_SECONDS = 60.0
-# tasks shorter than this are sent several at a time: Dask costs 2 to 4 ms a task
+# tasks shorter than this are sent several at a time: Dask costs 2 to 4 ms per task
 BATCH_SECONDS = 0.1
 MAX_BATCH = 16
 
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """A trial that was handed to a worker."""
+    """A trial that was passed to a worker."""
 
     trial: PlannedTrial
     try_number: int
@@ -74,9 +74,9 @@ class Driver:
     prepare : sequence of (loader, options, fingerprint)
         Data that each worker makes ready, and must find equal, before it gets trials.
     on_start : callable, optional
-        Told of each trial that is handed to a worker.
+        Called with each trial that is passed to a worker.
     on_progress : callable, optional
-        Told now and then, by trial id, how much of a trial is done, of how much, and of what part.
+        Called from time to time with trial id, amount done, total, and the part of the trial.
     """
 
     def __init__(
@@ -113,7 +113,9 @@ class Driver:
         return [r for slot in self.slots for r in slot.batch]
 
     def run(self, trials: Iterable[PlannedTrial]) -> Iterator[list[Finished]]:
-        """Run the trials; yield lists of finished tries, at the latest every half second (an empty list then).
+        """Run the trials.
+
+        Yield lists of finished tries, at the latest every half second (an empty list then).
 
         Raises
         ------
@@ -140,7 +142,7 @@ class Driver:
                     if lost:
                         yield lost
         finally:
-            if self.client.status == "running":  # else it has gone with its client
+            if self.client.status == "running":  # else it was removed with its client
                 self.client.unsubscribe_topic(worker_side.PROGRESS_TOPIC)
 
     def _tell_progress(self) -> None:
@@ -171,7 +173,8 @@ class Driver:
                 has_more = trial is not None
                 if trial is not None:
                     batch.append(Running(trial, 1))
-                elif self._again:  # after everything else: what killed its worker once may do so again
+                # after everything else: what killed its worker once may do so again
+                elif self._again:
                     batch.append(self._again.pop(0))
                 else:
                     break
@@ -242,7 +245,10 @@ class Driver:
         return [self._finished(running, dict(outcome), address) for running in batch]
 
     def _watch(self, must_have: bool = False) -> list[Finished]:
-        """Compare the slots with the workers that there are; return what was lost with workers that are gone."""
+        """Compare the slots with the present workers.
+
+        Return what was lost with workers that disappeared.
+        """
         self._next_watch = time.monotonic() + WATCH_SECONDS
         try:
             threads: dict[str, int] = self.client.nthreads()
@@ -274,7 +280,10 @@ class Driver:
         return lost
 
     def _admit(self, new: dict[str, int], must_have: bool) -> None:
-        """Give slots to new workers that run the same code; at the start, refuse the run if one does not."""
+        """Give slots to new workers that run the same code.
+
+        At the start, refuse the run if one does not.
+        """
         info = self.client.scheduler_info()["workers"]
         known = self.client.run(
             worker_side.facts, list(self.source_hashes), self.track, workers=list(new), on_error="return"

@@ -1,4 +1,7 @@
-"""What is to be run: a lazy stream of trials, those already done left out. Pure: no Dask, no clock, no database."""
+"""What is to be run: a lazy stream of trials, those already done left out.
+
+Pure: no Dask, no clock, no database.
+"""
 
 from __future__ import annotations
 
@@ -19,15 +22,17 @@ ALL = "all"
 """In place of a method's name: every method of the track."""
 
 DESIGN = "design"
-"""Family of methods that make tables for others, and are nothing to be compared: they run only if named."""
+"""Family of methods that make tables for others and are not compared: they run only if named."""
 
 DoneKey = tuple[str, str, str, str]
-"""(trial id, adapter source hash, task fingerprint, protocol version): if all four are equal, an attempt still counts."""
+"""(trial id, adapter source hash, task fingerprint, protocol version): if all four are equal, an
+attempt still counts.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class MethodRequest:
-    """A method with the parameters that were asked for."""
+    """A method with the requested parameters."""
 
     entry: MethodEntry
     params: dict[str, Any]
@@ -60,19 +65,21 @@ class PlannedTrial:
 
     @property
     def done_key(self) -> DoneKey:
-        """What an earlier attempt must agree with to stand for this one."""
+        """What an earlier attempt must agree with to count for this trial."""
         return (self.trial_id, self.source_hash, self.fingerprint, self.protocol_version)
 
 
 def choose_methods(suite: SuiteSpec, texts: Sequence[str]) -> tuple[MethodRequest, ...]:
-    """Return the methods named by `texts`, or those of the suite (else all of its track) if there are none.
+    """Return the methods named by `texts`; without any, the suite's, else all of its track.
 
-    The word "all" stands for every method of the track but designs; further texts may add variants with parameters.
+    The word "all" stands for every method of the track except designs; further texts may add
+    variants with parameters.
 
     Raises
     ------
     UnknownNameError, InputError
-        For unknown methods or parameters, a method of another track, or one that is named twice with the same parameters.
+        For unknown methods or parameters, a method of another track, or one that is named twice
+        with the same parameters.
     """
     everything = [name for name, e in methods().items() if e.card.track == suite.track and e.card.family != DESIGN]
     chosen = list(texts) or list(suite.methods) or everything
@@ -105,7 +112,7 @@ def plan(
     ----------
     request : Request
     done : collection of DoneKey
-        What need not be run again.
+        What does not need to run again.
     on_done : callable, optional
         Receives each trial that is left out because it is done.
     """
@@ -122,7 +129,7 @@ def all_trials(request: Request) -> Iterator[PlannedTrial]:
     Raises
     ------
     InputError
-        If a seed stands for a split that its task does not have.
+        If a seed is the number of a split that its task does not have.
     """
     suite = request.suite
     _check_splits(request)

@@ -78,7 +78,10 @@ def attempt_of(finished: Finished, run_id: str) -> Attempt:
 
 
 def _clean(value: Any) -> Any:
-    """Replace what cannot be stored as UTF-8 (lone surrogates) in texts: a method may print and report anything."""
+    """Replace what cannot be stored as UTF-8 (lone surrogates) in texts.
+
+    A method may print and report anything.
+    """
     if isinstance(value, str):
         return value.encode("utf-8", "replace").decode()
     if isinstance(value, dict):

@@ -17,7 +17,8 @@ from benchbench.spec import content_hash
 __all__ = ["PROGRESS_TOPIC", "abort", "facts", "prepare", "run_batch", "worker_hash"]
 
 
-# of Dask's events: one for all runs, since the scheduler keeps the last events of each topic for good
+# of Dask's events: one for all runs, since the scheduler keeps the last events of each topic for
+# good
 PROGRESS_TOPIC = "benchbench-progress"
 
 
@@ -27,9 +28,9 @@ def run_batch(requests: list[dict[str, Any]], run: str) -> list[dict[str, Any]]:
     Parameters
     ----------
     requests : list of dict
-        As of `supervisor.execute`, and with `trial_id`.
+        As for `supervisor.execute`, with `trial_id`.
     run : str
-        Named in what is said of their progress, so that another client's is told from one's own.
+        Part of their progress events, so that clients can distinguish their own.
     """
     return [supervisor.execute(request, _teller(run, request["trial_id"])) | _here() for request in requests]
 
@@ -53,9 +54,10 @@ def _here() -> dict[str, Any]:
 
 @functools.lru_cache(maxsize=1)
 def worker_hash() -> str:
-    """Hash of the code that runs trials, but for the methods: the harness, and execution around it.
+    """Hash of the code that runs trials, except the methods: the harness, and execution around it.
 
-    A worker keeps what it was when its first client came, as it keeps the modules that it then imported.
+    A worker keeps what it was when its first client came, as it keeps the modules that it then
+    imported.
     """
     around = ("execution", "artefacts", "checkpoints", "registry", "spec", "cluster.worker")
     return content_hash([harness_hash(), code_hash(*(f"benchbench.{name}" for name in around))], 16)
@@ -67,7 +69,7 @@ def facts(methods: list[str], track: str) -> dict[str, Any]:
     from benchbench.protocols.base import get_protocol
     from benchbench.registry import get_method
 
-    # the client has said it, and is told below of the methods that it needs
+    # the client has said it, and learns below about the methods that it needs
     warnings.simplefilter("ignore", BrokenPluginWarning)
     hashes: dict[str, str] = {}
     for name in methods:

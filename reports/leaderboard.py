@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from benchbench.reports.report import Column, Report, Sheet
@@ -122,7 +123,7 @@ def board_report(suite: SuiteSpec, board: Leaderboard) -> Report:
     notes = [*interval_lines(board.rows, board), *_score_lines(suite, board), *_marks(board), *board.notes]
     if verdict is not None and verdict.alike and len(board.tasks) > 1:
         notes.insert(0, LEAD_LINE)
-    return _report(suite, board, sheets, notes, leaderboard_records(suite, board), verdict)
+    return _report(suite, board, sheets, notes, partial(leaderboard_records, suite, board), verdict)
 
 
 def statistic_report(suite: SuiteSpec, board: Leaderboard, statistic: str) -> Report:
@@ -141,7 +142,7 @@ def statistic_report(suite: SuiteSpec, board: Leaderboard, statistic: str) -> Re
     rows = {r.label: r for r in board.overall}
     n_tasks = len(board.imputed.table.tasks)
     sheet = statistic_sheet(f"whole suite by {kind.title}", kind, values, rows, n_tasks, verdict=verdict)
-    records = value_records(suite, board, statistic, values, verdict=verdict)
+    records = partial(value_records, suite, board, statistic, values, verdict=verdict)
     notes = _value_notes(suite, board, kind, values, has_intervals=True)
     if verdict.alike:
         notes.insert(0, LEAD_LINE)
@@ -158,16 +159,18 @@ def task_statistic_report(suite: SuiteSpec, board: Leaderboard, statistic: str) 
     """
     kind = STATISTICS[statistic]
     found = board.task_values(statistic)
-    sheets, records = [], []
+    sheets = []
     for task, values in found.items():
         rows = {r.label: r for r in board.rows_of(task)}
         title = _task_title(task, list(rows.values()))
         sheets.append(statistic_sheet(title, kind, values, rows, 1, task=task))
-        records += value_records(suite, board, statistic, values, task=task)
+
+    def make_records() -> list[dict[str, Any]]:
+        return [r for task, values in found.items() for r in value_records(suite, board, statistic, values, task=task)]
+
     everything = [v for values in found.values() for v in values]
-    return _report(
-        suite, board, sheets, _value_notes(suite, board, kind, everything, has_intervals=False), records, None
-    )
+    notes = _value_notes(suite, board, kind, everything, has_intervals=False)
+    return _report(suite, board, sheets, notes, make_records, None)
 
 
 def _report(
@@ -175,7 +178,7 @@ def _report(
     board: Leaderboard,
     sheets: Sequence[Sheet],
     notes: Sequence[str],
-    records: Sequence[Mapping[str, Any]],
+    make_records: Callable[[], Sequence[Mapping[str, Any]]],
     verdict: Verdict | None,
 ) -> Report:
     conditions = board.conditions
@@ -201,7 +204,7 @@ def _report(
         sheets=sheets,
         notes=notes,
         left_out=board.left_out,
-        records=records,
+        make_records=make_records,
     )
 
 

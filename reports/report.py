@@ -5,8 +5,8 @@ Every printed form (table, Markdown, LaTeX, HTML) takes its cells from `Sheet.ce
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from benchbench.stats.labels import number_text, share_text
@@ -120,8 +120,8 @@ class Report:
     notes : sequence of str
         What the numbers are.
     left_out : sequence of str
-    records : sequence of mapping
-        The same numbers, unrounded and flat, for CSV and JSON.
+    make_records : callable
+        Returns the same numbers, unrounded and flat, for CSV and JSON.
     """
 
     title: str
@@ -132,7 +132,12 @@ class Report:
     sheets: Sequence[Sheet]
     notes: Sequence[str]
     left_out: Sequence[str] = ()
-    records: Sequence[Mapping[str, Any]] = field(default=())
+    make_records: Callable[[], Sequence[Mapping[str, Any]]] = tuple
+
+    @property
+    def records(self) -> Sequence[Mapping[str, Any]]:
+        """The numbers of the tables, unrounded and flat."""
+        return self.make_records()
 
     def facts_line(self) -> str:
         """Return every fact, in one line."""

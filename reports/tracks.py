@@ -194,5 +194,5 @@ def track_report(board: TrackBoard, statistic: str) -> Report:
             *(few_tasks(n_tasks) if n_tasks > 1 else ()),
         ],
         left_out=board.left_out,
-        records=records,
+        make_records=lambda: records,
     )

@@ -49,19 +49,24 @@ class AttemptColumns:
         self.con, self._suite = con, suite
         self._where = "" if suite is None else " WHERE suite = $1"
         self._coded: dict[str, Coded] = {}
+        self._ends: dict[str, tuple[Any, Any]] = {}
+        # what was read is in arrays of our own, and DuckDB keeps no memory for what it may read next
+        con.execute("SET allocator_flush_threshold = '1MB'")
+        con.execute("SET allocator_bulk_deallocation_flush_threshold = '1MB'")
         self.n = int(self._query("SELECT count(*) FROM attempts")[0][0])
-        self._constant: dict[str, str] = {}
 
     def _query(self, query: str) -> list[tuple[Any, ...]]:
         return self.con.execute(query + self._where, [] if self._suite is None else [self._suite]).fetchall()
 
     def look_at(self, names: Sequence[str]) -> None:
-        """Find out, in a single pass, which of these columns of text hold one text only: these are never read."""
+        """Find the least and the greatest value of columns in a single pass: those with one value only are never read."""
         asked = ", ".join(f"min({name}), max({name})" for name in names)
         ends = self._query(f"SELECT {asked} FROM attempts")[0]
-        for name, low, high in zip(names, ends[::2], ends[1::2], strict=True):
-            if low == high and low is not None:
-                self._constant[name] = low
+        self._ends |= dict(zip(names, zip(ends[::2], ends[1::2], strict=True), strict=True))
+
+    def _is_constant(self, name: str) -> bool:
+        low, high = self._ends.get(name, (None, None))
+        return low is not None and bool(low == high)
 
     def coded(self, name: str) -> Coded:
         """Return a column of text."""
@@ -70,10 +75,10 @@ class AttemptColumns:
         return self._coded[name]
 
     def _read_coded(self, name: str) -> Coded:
-        if name in self._constant or not self.n:
+        if not self.n or self._is_constant(name):
             # no memory: every row is the same one
             codes = np.broadcast_to(np.zeros((), dtype=np.uint8), (self.n,))
-            return Coded(codes, (self._constant[name],) if self.n else ())
+            return Coded(codes, (self._ends[name][0],) if self.n else ())
         texts = tuple(sorted(row[0] for row in self._query(f"SELECT DISTINCT {name} FROM attempts")))
         # a statement that makes a type takes no parameters
         self.con.execute(
@@ -84,11 +89,24 @@ class AttemptColumns:
         return Coded(self.numbers(f"enum_code(CAST({name} AS text_{name}))"), texts)
 
     def numbers(self, expression: str) -> NDArray[Any]:
-        """Return a column of numbers, or an expression of columns; NaN where it is NULL."""
+        """Return a column of numbers, or an expression of columns; NaN where it is NULL.
+
+        Whole numbers that were looked at take half the memory where they fit. The array may be read-only.
+        """
+        low, high = self._ends.get(expression, (None, None))
+        if isinstance(low, int) and isinstance(high, int):
+            if low == high:
+                return np.broadcast_to(np.asarray(low), (self.n,))
+            if low >= -(2**31) and high < 2**31:
+                expression = f"CAST({expression} AS INTEGER)"
         found = self.con.execute(
             f"SELECT {expression} AS c FROM attempts{self._where}", [] if self._suite is None else [self._suite]
         ).fetchnumpy()["c"]
-        return np.asarray(found.filled(np.nan) if np.ma.isMaskedArray(found) else found)
+        if not np.ma.isMaskedArray(found):
+            return np.asarray(found)
+        if found.mask is not np.ma.nomask:
+            found.data[found.mask] = np.nan
+        return np.asarray(found.data)
 
     def mapped(self, name: str, value_of: dict[str, int]) -> tuple[NDArray[np.int64], tuple[int, ...]]:
         """Return a column of text as codes of what its texts stand for, and what the codes mean."""

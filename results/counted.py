@@ -82,12 +82,12 @@ class Counting:
 def count_attempts(con: duckdb.DuckDBPyConnection, suite: str | None) -> Counting:
     """Return which attempts of a suite count; of all suites if none is named."""
     columns = AttemptColumns(con, suite)
-    columns.look_at(TEXTS)
+    columns.look_at((*TEXTS, "threads", "seed"))
     budgets = {text: json.loads(text) for text in columns.coded("budget_json").texts}
     test_units = {text: int(budget.get("test_units") or 0) for text, budget in budgets.items()}
     codes, sizes = _codes(columns, test_units)
     cell, cell_rows = grouped([codes[name] for name in CELL], [sizes[name] for name in CELL])
-    seed = _narrow(columns.numbers("seed"))
+    seed = columns.numbers("seed")
     is_lost = columns.coded("outcome").codes == columns.coded("outcome").code("infra")
     is_old = _older_source(columns, codes, sizes, is_lost)
     counts = ~is_old
@@ -104,13 +104,6 @@ def count_attempts(con: duckdb.DuckDBPyConnection, suite: str | None) -> Countin
         seed=seed,
         superseded=_superseded(columns, trial, n_trials, counts, is_old & ~is_lost) if is_old.any() else (),
     )
-
-
-def _narrow(values: NDArray[np.int64]) -> NDArray[np.integer]:
-    """Return whole numbers in half the memory where they fit."""
-    ends = np.iinfo(np.int32)
-    fits = values.min(initial=0) >= ends.min and values.max(initial=0) <= ends.max
-    return values.astype(np.int32) if fits else values
 
 
 def _codes(

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["counted_trials", "suite_facts"]
 
-_FACTS = ("metric", "unit", "hardware_class", "environment_hash")
+_FACTS = ("metric", "unit", "hardware_class", "environment_hash", "transductive", "n_units")
 _STATES = {"ok": TrialState.OK, "declined": TrialState.DECLINED, "infra": TrialState.ABSENT}
 
 _SHARED = """
@@ -86,7 +86,7 @@ def _trials(counting: Counting) -> CountedTrials:
         is_ok = state == TrialState.OK
     score = _where(is_ok, score)
     deviation = _where(is_ok, columns.numbers("score_sd")[kept])
-    n_units = columns.numbers("CAST(n_units AS INTEGER)")[kept]
+    n_units = columns.numbers("n_units")[kept]
     seconds = _seconds(columns, counting)[kept]
     cells = _cells(counting, kept, cell, rows, state)
     return CountedTrials(
@@ -103,8 +103,11 @@ def _trials(counting: Counting) -> CountedTrials:
 
 
 def _where(is_ok: NDArray[np.bool_], values: NDArray[np.float64]) -> NDArray[np.float64]:
-    if not is_ok.all():
-        values[~is_ok] = np.nan
+    """Set what is not of a trial that succeeded to NaN, in place where the values allow it."""
+    if is_ok.all():
+        return values
+    values = values if values.flags.writeable else values.copy()
+    values[~is_ok] = np.nan
     return values
 
 
@@ -153,7 +156,7 @@ def _cells(
         texts["task_fingerprint"],
         texts["method"],
         texts["params_json"],
-        _greatest(columns.numbers("CAST(transductive AS TINYINT)")[kept], cell, n).tolist(),
+        _greatest(columns.numbers("transductive")[kept], cell, n).tolist(),
         _greatest_text(columns.coded("metric"), kept, cell, n),
         _greatest_text(columns.coded("unit"), kept, cell, n),
         counts[:, [TrialState.OK, TrialState.FAILED, TrialState.DECLINED, TrialState.ABSENT]].tolist(),

@@ -44,7 +44,10 @@ def is_writable(folder: Path) -> bool:
 
 
 def original_places(dataset: str) -> tuple[Path, Path]:
-    """Folders of a data set's original files: the user's, then the one for downloads if that cannot be written."""
+    """Folders of a data set's original files: the user's, then the one for downloads.
+
+    The second is used if the first is not writable.
+    """
     return data_dir() / dataset, cache_dir() / dataset / "downloads"
 
 
@@ -77,12 +80,12 @@ def retrieve(url: str, target: Path, sha256: str, progress: Progress, hint: str)
         What the content must be; anything else is thrown away.
     progress : callable
     hint : str
-        What a person can do if it fails; ends the error message.
+        What a user can do if it fails; the end of the error message.
 
     Raises
     ------
     DataMissingError
-        If it cannot be had, or is not what was expected.
+        If it is not available, or is not what was expected.
     """
     if target.is_file() and file_sha256(target) == sha256:
         return
@@ -106,7 +109,7 @@ def retrieve(url: str, target: Path, sha256: str, progress: Progress, hint: str)
 
 
 class _WrongContent(Exception):
-    """What came is not what was expected."""
+    """The downloaded content is not what was expected."""
 
 
 def _retrieve_once(url: str, target: Path, sha256: str) -> None:

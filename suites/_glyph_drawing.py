@@ -1,8 +1,9 @@
-"""Draws outlines as small grey images, in plain float64 arithmetic: the same bytes on every machine.
+"""Draws outlines as small grey images, in plain float64: the same bytes on every machine.
 
-No font renderer takes part, because their output changes between builds. Each step is one IEEE operation at a time
-(numpy's element-wise functions; no matrix product and no sine, which other machines may fuse or round otherwise), and
-the random numbers are PCG64's raw output, which numpy never changes.
+No font renderer takes part, because their output changes between builds. Each step is one IEEE
+operation at a time (numpy's element-wise functions; no matrix product and no sine, which other
+machines may fuse or round otherwise), and the random numbers are PCG64's raw output, which numpy
+never changes.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ __all__ = ["SIDE", "draw", "random_affine", "uniform"]
 SIDE = 28
 """Height and width of a drawing in pixels."""
 
-# samples a pixel, down and across; ink is counted at each
+# samples per pixel, down and across; ink is counted at each
 _DOWN, _ACROSS = 4, 4
 # chosen so that pixel nearest neighbour reaches about 37 % at 5-way 1-shot on the test scripts
 _EM_PIXELS, _LONGEST_PIXELS = 16.0, 20.0
@@ -43,7 +44,8 @@ def random_affine(u: NDArray[np.float64], extents: NDArray[np.float64]) -> NDArr
     Parameters
     ----------
     u : (n_drawings, 5) float64 in [0, 1)
-        Rotation (+-20 degrees), scale (0.75 to 1.25), shear (+-0.3), shift right and down (+-8 % of the side).
+        Rotation (+-20 degrees), scale (0.75 to 1.25), shear (+-0.3), shift right and down (+-8 % of
+        the side).
     extents : (n_drawings,) float64
         Longer side of each glyph's box in font units; large glyphs are shrunk so as to fit.
 
@@ -77,7 +79,7 @@ def draw(
     affine : (n_drawings, 6) float64
         As `random_affine` makes them.
     n_at_once : int
-        Bounds the memory (some 150 kB a drawing); has no influence on the result.
+        Bounds the memory (about 150 kB per drawing); does not affect the result.
 
     Returns
     -------
@@ -105,7 +107,8 @@ def _draw_chunk(outlines: Outlines, glyphs: NDArray[np.int64], affine: NDArray[n
     x0, x1 = ((a * edges[:, i] + b * edges[:, i + 1] + c) * _ACROSS - 0.5 for i in (0, 2))
     y0, y1 = ((d * edges[:, i] + e * edges[:, i + 1] + f) * _DOWN - 0.5 for i in (0, 2))
 
-    # an edge crosses the rows from ceil(top) to ceil(bottom) - 1: half-open, so that a shared end is crossed once
+    # an edge crosses the rows from ceil(top) to ceil(bottom) - 1: half-open, so that a shared end
+    # is crossed once
     first = np.clip(np.ceil(np.minimum(y0, y1)), 0, n_rows).astype(np.int64)
     beyond = np.clip(np.ceil(np.maximum(y0, y1)), 0, n_rows).astype(np.int64)
     crossed = np.flatnonzero(beyond > first)
@@ -115,7 +118,8 @@ def _draw_chunk(outlines: Outlines, glyphs: NDArray[np.int64], affine: NDArray[n
     slope = (x1 - x0)[crossed] / (y1 - y0)[crossed]
     x = x0[edge] + (row - y0[edge]) * np.repeat(slope, times)
 
-    # winding changes at the first sample to the right of the crossing; the column beyond the last takes the rest
+    # winding changes at the first sample to the right of the crossing; the column beyond the last
+    # takes the rest
     column = np.clip(np.ceil(x), 0, n_columns).astype(np.int64)
     cell = (owner[edge] * n_rows + row) * (n_columns + 1) + column
     direction = np.where(y1 > y0, 1, -1)[edge]

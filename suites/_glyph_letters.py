@@ -1,8 +1,9 @@
-"""Letters of the DejaVu typefaces that matplotlib ships: their outlines, and which of them are the same letter.
+"""Letters of the DejaVu typefaces in matplotlib: their outlines, and which ones are equal.
 
-A *letter* is a set of code points with equal outlines (Latin A, Greek Alpha and Cyrillic A are one). Scripts go to
-splits as Omniglot's alphabets do; a letter that stands in scripts of several splits goes to the first of them in the
-order train, validation, test, so no outline stands in two splits.
+A *letter* is a set of code points with equal outlines (Latin A, Greek Alpha and Cyrillic A are
+one). Scripts go to splits as Omniglot's alphabets do; a letter that is in scripts of several
+splits goes to the first of them in the order train, validation, test, so no outline is in two
+splits.
 
 Shape glossary: `n_glyphs` outlines over all faces, `n_edges` straight pieces of all of them.
 """
@@ -52,13 +53,15 @@ SPLIT_OF_SCRIPT: Mapping[str, str] = {
     "Ital": "test",
     "Lisu": "test",
 }
-"""Split of each script that `MIN_FACES` faces hold, by ISO 15924 code ("Zyyy": letters of formulas, of no script)."""
+"""Split of each script that `MIN_FACES` faces hold, by ISO 15924 code ("Zyyy": letters of formulas,
+of no script).
+"""
 
 ALIKE = ((0x0561, 0x026F), (0x05DF, 0x006C), (0x05D5, 0x0131), (0x057A, 0x0270), (0x10309, 0xA781))
 """Letters of scripts in different splits that some face draws alike, though with other points.
 
-Of all pairs across splits, drawn upright, those whose ink overlaps by more than 0.98 (intersection over union);
-the next pair has 0.966 and can be told apart.
+Of all pairs across splits, drawn upright, those whose ink overlaps by more than 0.98 (intersection
+over union); the next pair has 0.966 and can be distinguished.
 """
 
 MIN_FACES = 4
@@ -78,7 +81,9 @@ FACES: Mapping[str, str] = {
     "DejaVuSerif-Italic.ttf": "3e7994fbc54fa10ce3352a42d548fadd7d9cadb69cb1109bc9d960f6dac57f04",
     "DejaVuSerif-BoldItalic.ttf": "d93efec7a9d2e826768d1a2ee95b95870e15e29599a84f3484af1de1cec2e181",
 }
-"""The faces, in the order that drawings number them, with the SHA-256 of the files that the drawings were made from."""
+"""The faces, in the order that drawings number them, with the SHA-256 of the files that the
+drawings were made from.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +93,8 @@ class Outlines:
     Parameters
     ----------
     edges : (n_edges, 4) float64
-        x0, y0, x1, y1 in font units (2,048 to the em), y upwards, the middle of the glyph's box at the origin.
+        x0, y0, x1, y1 in font units (2,048 to the em), y upwards, the middle of the glyph's box at
+        the origin.
     offsets : (n_glyphs + 1,) int64
         Edges of glyph g are `edges[offsets[g]:offsets[g + 1]]`.
     extents : (n_glyphs,) float64
@@ -123,14 +129,14 @@ class Letter:
 
 @dataclass(frozen=True, slots=True)
 class _Glyph:
-    """A glyph as the font file has it: points, which of them are on the curve, and the last point of each contour."""
+    """A glyph as in the font file: points, which are on the curve, each contour's last point."""
 
     points: NDArray[np.int64]
     is_on: NDArray[np.bool_]
     ends: NDArray[np.int64]
 
     def key(self) -> bytes:
-        """What glyphs share whose outlines have equal points up to a shift, in whatever order they stand."""
+        """The key of glyphs whose outlines have equal points up to a shift, in any order."""
         import numpy as np
 
         rows = np.column_stack([self.points - self.points.min(axis=0), self.is_on])
@@ -150,7 +156,7 @@ def font_hashes(folder: Path) -> dict[str, str]:
     Raises
     ------
     DataMissingError
-        If a face is not there.
+        If a face is missing.
     """
     found = {}
     for name in FACES:
@@ -200,7 +206,8 @@ def _face_glyphs(path: Path) -> dict[int, tuple[str, _Glyph]]:
                 # bit 0 of a TrueType flag: the point is on the curve
                 is_on = np.array(flags, dtype=np.uint8) & 1 == 1
                 made[name] = (
-                    # a list, because numpy turns an interrupt within the coordinates' own iteration into a TypeError
+                    # a list, because numpy turns an interrupt within the coordinates' own iteration
+                    # into a TypeError
                     _Glyph(np.array(list(points), dtype=np.int64), is_on, np.array(ends, dtype=np.int64))
                     if len(ends)
                     else None
@@ -212,7 +219,7 @@ def _face_glyphs(path: Path) -> dict[int, tuple[str, _Glyph]]:
 
 
 def _same_outlines(by_code: Mapping[int, Mapping[int, int]], keys: Sequence[bytes]) -> list[list[int]]:
-    """Group the code points that look alike, those of `ALIKE` included, in order of the first of each group."""
+    """Group the code points that look alike, including `ALIKE`, ordered by each group's first."""
     parent = {code: code for code in by_code}
 
     def root(code: int) -> int:
@@ -240,7 +247,8 @@ def _same_outlines(by_code: Mapping[int, Mapping[int, int]], keys: Sequence[byte
 def _letter(codes: Sequence[int], by_code: Mapping[int, Mapping[int, int]]) -> Letter:
     """Make one letter of code points that look alike.
 
-    Only the first of them is drawn: others may look alike in one face alone, as italic Cyrillic pe and Latin n do.
+    Only the first of them is drawn: others may look alike in one face alone, as italic Cyrillic pe
+    and Latin n do.
     """
     from fontTools import unicodedata
 

@@ -1,4 +1,4 @@
-"""What loaders of coloured images share that stand in classes of equal size: miniImageNet, CIFAR-FS."""
+"""Shared by loaders of colour images in classes of equal size: miniImageNet, CIFAR-FS."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ PARTS = ("train", "val", "test")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageOptions:
-    """Options of the loaders; `query` counts a class at test, `seed` fixes the test episodes."""
+    """Options of the loaders; `query` is per class at test, `seed` fixes the test episodes."""
 
     way: int
     shot: int
@@ -71,12 +71,14 @@ class ImageLoader(TaskLoader):
 
     @abstractmethod
     def read(self, progress: Progress) -> tuple[Mapping[str, Images], str]:
-        """Return the classes of each of `PARTS`, and a word on where they come from; called once, under a lock.
+        """Return the classes of each of `PARTS`, and a text on their origin.
+
+        Called once, under a lock.
 
         Raises
         ------
         DataMissingError, InputError
-            If they are not there or to be had, or are not what they should be.
+            If they are missing and cannot be downloaded, or are not what they should be.
         """
 
     def check(self, options: Mapping[str, Any]) -> None:
@@ -138,7 +140,10 @@ class ImageLoader(TaskLoader):
 
     @property
     def _identity(self) -> dict[str, Any]:
-        """All that tells the prepared images from others; what the original files hold shows in the fingerprint."""
+        """Everything that distinguishes the prepared images from others.
+
+        The content of the original files is part of the fingerprint.
+        """
         return {"images": self.name, "size": self.side, "version": self.version}
 
     def _build(self, progress: Progress) -> Built:
@@ -158,7 +163,7 @@ class ImageLoader(TaskLoader):
         return Built(arrays=arrays, notes={"source": source, "classes": classes})
 
     def check_counts(self, part: str, counts: Mapping[str, int]) -> None:
-        """Raise `InputError` unless there are as many classes, with as many images each, as there must be."""
+        """Raise `InputError` unless numbers of classes and of images per class are as expected."""
         n, each = self.n_classes[part], self.n_per_class
         wrong = {name: count for name, count in counts.items() if count != each}
         if len(counts) == n and not wrong:
@@ -174,7 +179,7 @@ def quoted(counts: Mapping[str, int]) -> str:
 
 
 def join(images: NDArray[np.uint8], rows: NDArray[np.int64]) -> NDArray[np.uint8]:
-    """Return ``images[rows]`` for (n_classes, n_per_class) rows, without a copy if they stand in that order already."""
+    """Return ``images[rows]`` for (n_classes, n_per_class) rows, without a copy if in order."""
     import numpy as np
 
     if np.array_equal(rows.ravel(), np.arange(len(images))):

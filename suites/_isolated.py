@@ -1,4 +1,4 @@
-"""A call in a forked child with a time limit: whatever it does, the caller goes on."""
+"""A call in a forked child with a time limit: whatever it does, the caller continues."""
 
 from __future__ import annotations
 
@@ -24,7 +24,8 @@ class IsolatedError(Exception):
 def call_isolated(call: Callable[[], dict[str, Any]], *, limit_seconds: float) -> dict[str, Any]:
     """Return what `call` returns (plain JSON data; NaN and infinity included) from a forked child.
 
-    The child is the leader of a process group of its own, which is killed at the limit and when the call has ended.
+    The child is the leader of a process group of its own, which is killed at the limit and when the
+    call has ended.
 
     Raises
     ------

@@ -1,7 +1,10 @@
-"""Tables that models are tuned on: those that come with scikit-learn, and tasks of OpenML. Importing this is light.
+"""Tables that models are tuned on: those that come with scikit-learn, and tasks of OpenML.
 
-A task of OpenML is named "openml/31". Its declared categories become columns of zeros and ones (a missing one is zeros everywhere); missing
-numbers are left as NaN. Its own splits are not used: tuning problems have splits of their own.
+Importing this is light.
+
+A task of OpenML is named "openml/31". Its declared categories become columns of zeros and ones (a
+missing one is zeros everywhere); missing numbers are left as NaN. Its own splits are not used:
+tuning problems have splits of their own.
 """
 
 from __future__ import annotations
@@ -53,7 +56,7 @@ def check_name(table: str) -> None:
 
 
 def prepare(table: str, progress: Progress) -> None:
-    """Make a table ready; those of scikit-learn are."""
+    """Make a table ready; those of scikit-learn always are."""
     number = _task_id(table)
     if number is not None:
         from benchbench.suites._openml_tasks import prepare_task
@@ -72,7 +75,10 @@ def is_regression(table: str) -> bool:
 
 
 def fingerprint(table: str) -> str:
-    """Return a hash of a table's data; empty for those of scikit-learn, whose version stands for them."""
+    """Return a hash of a table's data.
+
+    Empty for those of scikit-learn, whose version identifies them.
+    """
     number = _task_id(table)
     if number is None:
         return ""

@@ -1,7 +1,8 @@
-"""Meta-features: what a table of data is like, in a few numbers that can be had before anything is tuned on it.
+"""Meta-features: a few numbers that describe a table and are known before anything is tuned.
 
-Simple and statistical ones and landmarks, of those in Feurer, Springenberg & Hutter 2015, "Initializing Bayesian hyperparameter
-optimization via meta-learning" (table 1); landmarks: Pfahringer, Bensusan & Giraud-Carrier 2000. Importing this is light.
+Simple and statistical ones and landmarks, of those in Feurer, Springenberg & Hutter 2015,
+"Initializing Bayesian hyperparameter optimization via meta-learning" (table 1); landmarks:
+Pfahringer, Bensusan & Giraud-Carrier 2000. Importing this is light.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["meta_features"]
 
-# landmarks are made on so many rows at most
+# landmarks are made on at most this many rows
 N_ROWS = 1000
 N_FOLDS = 3
 SEED = 0
@@ -35,8 +36,9 @@ def meta_features(x: NDArray[np.float64], y: NDArray[Any], *, is_regression: boo
     Returns
     -------
     dict
-        All finite. Landmarks are the cross-validated loss of a simple model over that of a constant, so 1 says that the model
-        learns nothing; what only classification has is 0 for regression.
+        All finite. Landmarks are the cross-validated loss of a simple model over that of a
+        constant, so 1 says that the model learns nothing; what only classification has is 0 for
+        regression.
     """
     import numpy as np
 
@@ -69,7 +71,8 @@ def _statistics(x: NDArray[np.float64]) -> dict[str, float]:
     n = len(correlations)
     shared = (np.abs(correlations).sum() - n) / (n * (n - 1)) if n > 1 else 0.0
     return {
-        # of long tails, whichever side, only the size counts; on a log scale, since some columns have huge ones
+        # of long tails, whichever side, only the size counts; on a log scale, since some columns
+        # have huge ones
         "mean_skewness": float(np.log1p(np.abs(skew(varying))).mean()),
         "mean_kurtosis": float(np.log1p(np.abs(kurtosis(varying))).mean()),
         "mean_correlation": float(shared),
@@ -78,7 +81,7 @@ def _statistics(x: NDArray[np.float64]) -> dict[str, float]:
 
 
 def _landmarks(x: NDArray[np.float64], y: NDArray[Any], is_regression: bool) -> dict[str, float]:
-    """Return the losses of a nearest neighbour, a stump and a linear model, each over that of a constant."""
+    """Return the losses of nearest neighbour, stump and linear model over that of a constant."""
     import numpy as np
     from sklearn.linear_model import LogisticRegression, Ridge
     from sklearn.model_selection import KFold, StratifiedKFold, cross_val_score

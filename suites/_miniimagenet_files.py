@@ -1,13 +1,17 @@
-"""miniImageNet's files in the forms in which they go around, under `data_dir()/miniimagenet`; the first that is there is read.
+"""miniImageNet's files in the forms in which they are distributed, under `data_dir()/miniimagenet`.
 
-1. Ravi & Larochelle's lists ``train.csv``, ``val.csv`` and ``test.csv`` (columns filename, label) and the images that they name,
-   as ``images/<filename>`` or ``images/<label>/<filename>``.
-2. Folders ``train``, ``val`` and ``test`` that hold a folder of images a class.
-3. Pickles ``mini-imagenet-cache-{train,val,test}.pkl``, or those of Gidaris & Komodakis (``miniImageNet_category_split_*.pickle``):
-   a dictionary of `image_data` (n, 84, 84, 3) uint8 and `class_dict` (class to rows), or of `data` and `labels`, perhaps with
-   `catname2label`. Nothing in them is executed.
+The first form found is read.
 
-Classes are put in the order of their names; images in that of their file names, or as they stand in the pickle.
+1. Ravi & Larochelle's lists ``train.csv``, ``val.csv`` and ``test.csv`` (columns filename, label)
+   and the images that they name, as ``images/<filename>`` or ``images/<label>/<filename>``.
+2. Folders ``train``, ``val`` and ``test`` that hold a folder of images per class.
+3. Pickles ``mini-imagenet-cache-{train,val,test}.pkl``, or those of Gidaris & Komodakis
+   (``miniImageNet_category_split_*.pickle``): a dictionary of `image_data` (n, 84, 84, 3) uint8 and
+   `class_dict` (class to rows), or of `data` and `labels`, perhaps with `catname2label`. Nothing in
+   them is executed.
+
+Classes are put in the order of their names; images in that of their file names, or as they stand in
+the pickle.
 """
 
 from __future__ import annotations
@@ -56,7 +60,7 @@ class Layout(ABC):
     ----------
     title : str
     paths : mapping of str to Path
-        What must be there for each of `PARTS`.
+        What must exist for each of `PARTS`.
     """
 
     def __init__(self, title: str, folder: Path, names: Sequence[str]) -> None:
@@ -115,7 +119,7 @@ class _Folders(Layout):
 
 
 class _Pickles(Layout):
-    """Arrays in a pickle a part."""
+    """Arrays in one pickle per part."""
 
     def read(self, part: str, loader: ImageLoader, progress: Progress) -> Images:
         import numpy as np
@@ -142,12 +146,12 @@ class _Pickles(Layout):
 
 
 def find_layout() -> Layout:
-    """Return the first layout of which all is there.
+    """Return the first complete layout.
 
     Raises
     ------
     DataMissingError
-        If there is none: what is wanted, and what is missing of a layout that is there in part.
+        If there is none: what is expected, and what is missing from a partial layout.
     """
     folder = data_dir() / "miniimagenet"
     gidaris = [f"miniImageNet_category_split_{part}.pickle" for part in ("train_phase_train", "val", "test")]

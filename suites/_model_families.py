@@ -1,4 +1,7 @@
-"""Families of models of scikit-learn, their hyper-parameters, and what their fidelity is. Importing this is light."""
+"""Families of models of scikit-learn, their hyper-parameters, and what their fidelity is.
+
+Importing this is light.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +28,8 @@ class Family:
     space : callable
         Returns the space.
     make : callable
-        (values, fidelity, seed, is_regression) to an estimator; `values` holds the active parameters only.
+        (values, fidelity, seed, is_regression) to an estimator; `values` holds the active
+        parameters only.
     fidelities : tuple of float
     fidelity_name : str
     scales : bool

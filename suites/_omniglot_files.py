@@ -1,19 +1,23 @@
 """Omniglot's original files: where they are found or fetched, how they are checked and decoded.
 
-Looked for in `data_dir()/omniglot`, then in the cache: ``images_background.npz`` and ``images_evaluation.npz`` (`images`
-(n_characters, 20, 105, 105) bool, False is ink), else the original archives ``images_background.zip`` and
-``images_evaluation.zip``, else these are downloaded. The lists of Vinyals' split stand in ``splits_vinyals``.
+Looked for in `data_dir()/omniglot`, then in the cache:
+``images_background.npz`` and ``images_evaluation.npz`` (`images` (n_characters, 20, 105, 105) bool,
+False is ink), else the original archives ``images_background.zip`` and ``images_evaluation.zip``,
+else these are downloaded. The lists of Vinyals' split are in ``splits_vinyals``.
 
-Characters are numbered as in the names of the original files: ``Alphabet_of_the_Magi/character01/0709_01.png`` is the first
-drawing of character 709. That is *not* the order of the alphabets' names.
+Characters are numbered as in the names of the original files:
+``Alphabet_of_the_Magi/character01/0709_01.png`` is the first drawing of character 709. That is
+*not* the order of the alphabets' names.
 
-The SHA-256 of the archives are those that TensorFlow Datasets records; those of the decoded arrays were computed from the
-arrays in the layout above.
+The SHA-256 of the archives are those that TensorFlow Datasets records; those of the decoded arrays
+were computed from the arrays in the layout above.
 
 References
 ----------
-Lake, Salakhutdinov & Tenenbaum 2015, Science 350, 1332; https://github.com/brendenlake/omniglot (MIT).
-Vinyals et al. 2016, arXiv:1606.04080; the split as published by Snell et al., github.com/jakesnell/prototypical-networks.
+Lake, Salakhutdinov & Tenenbaum 2015, Science 350, 1332;
+https://github.com/brendenlake/omniglot (MIT).
+Vinyals et al. 2016, arXiv:1606.04080; the split as published by Snell et al.,
+github.com/jakesnell/prototypical-networks.
 """
 
 from __future__ import annotations
@@ -150,12 +154,14 @@ def character_names() -> list[str]:
 
 
 def read_characters(progress: Progress) -> NDArray[np.bool_]:
-    """Return all drawings, True is ink: (n_characters, 20, 105, 105) bool; download them if they are not here.
+    """Return all drawings, True is ink: (n_characters, 20, 105, 105) bool.
+
+    Download them if they are missing.
 
     Raises
     ------
     DataMissingError
-        If they are neither here nor to be had, or are not Omniglot.
+        If they are missing and cannot be downloaded, or are not Omniglot.
     """
     import numpy as np
 
@@ -168,7 +174,7 @@ def read_split(name: str, progress: Progress) -> list[tuple[str, int]]:
     Raises
     ------
     DataMissingError
-        If the list is neither here nor to be had, or is another one.
+        If the list is missing and cannot be downloaded, or is another one.
     """
     url, sha256 = SPLIT_LISTS[name]
     path = _find(f"splits_vinyals/{name}.txt")
@@ -212,7 +218,8 @@ def _read_part(part: Part, progress: Progress) -> NDArray[np.bool_]:
     progress(f"omniglot: decoding {path}")
     images = _decode(path, part)
     if array_hash(images) != part.content:
-        # the archive is the original, so this is no damage; the fingerprint goes by the content and will differ
+        # the archive is the original, so this is no damage; the fingerprint goes by the content and
+        # will differ
         progress(
             f"omniglot: {path} decodes to other content than elsewhere ({array_hash(images)[:12]}..., expected"
             f" {part.content[:12]}...): results are not comparable; try another version of Pillow"

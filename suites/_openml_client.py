@@ -1,9 +1,11 @@
 """All use of openml-python: fetching the files of a task, and reading them.
 
-The client is told to keep its cache in a scratch folder, because it deletes folders when a load fails and writes pickles
-beside what it reads. Tables come as ARFF: its MD5 is on record, whereas Parquet comes without a hash and over plain HTTP.
+The client is told to keep its cache in a scratch folder, because it deletes folders when a load
+fails and writes pickles beside what it reads. Tables come as ARFF: its MD5 is on record, whereas
+Parquet comes without a hash and over plain HTTP.
 
-Requests go to the server that the client is configured for (``server`` in its configuration file, else openml.org).
+Requests go to the server that the client is configured for (``server`` in its configuration file,
+else openml.org).
 """
 
 from __future__ import annotations
@@ -41,13 +43,14 @@ TIMEOUT_SECONDS = (30.0, 120.0)
 DATABASE_IS_BUSY = 107
 """OpenML's only error code that may pass."""
 
-# servers that did not answer to any attempt: asked once for the next task, else a suite without a network takes for ever
+# servers that did not answer any attempt: asked once for the next task, else a suite without a
+# network would never end
 _silent: set[str] = set()
 
 
 @dataclass(slots=True)
 class _Traffic:
-    """What was asked for last, the status of the answer (0: none came), and whether anything may be asked for."""
+    """The last request, the status of its answer (0: none), and whether requests are allowed."""
 
     url: str
     status: int
@@ -60,7 +63,7 @@ def fetch_task(task_id: int, folder: Path, progress: Progress) -> Mapping[str, P
     Raises
     ------
     DataMissingError
-        If they cannot be had, after several attempts, or are not complete.
+        If they are not available after several attempts, or are not complete.
     """
     import openml
 
@@ -74,11 +77,15 @@ def fetch_task(task_id: int, folder: Path, progress: Progress) -> Mapping[str, P
 
 
 def fetch_dataset(dataset_id: int, task_id: int, folder: Path, progress: Progress) -> Mapping[str, Path]:
-    """Download a data set into the folder; return the files by name. Raises as `fetch_task` does, and as `read`."""
+    """Download a data set into the folder; return the files by name.
+
+    Raises as `fetch_task` does, and as `read`.
+    """
     import openml
 
     def get(*, with_table: bool) -> Any:
-        # all of it each time, since nothing is left after a failure; qualities hold the number of rows
+        # all of it each time, since nothing is left after a failure; qualities hold the number of
+        # rows
         return openml.datasets.get_dataset(
             dataset_id, download_data=with_table, download_qualities=True, download_features_meta_data=True
         )
@@ -139,7 +146,10 @@ def _files(folder: Path) -> dict[str, Path]:
 
 
 def _persist(call: Callable[[], T], what: str, task_id: int, cache: Path, traffic: _Traffic, progress: Progress) -> T:
-    """Call until it works, with growing pauses; give up at once where another attempt would get the same answer."""
+    """Call until it works, with growing pauses.
+
+    Give up at once where another attempt would get the same answer.
+    """
     import openml
 
     chance = random.SystemRandom()
@@ -161,7 +171,8 @@ def _persist(call: Callable[[], T], what: str, task_id: int, cache: Path, traffi
         except Exception as error:
             answer = f"answered {traffic.status}" if traffic.status else "did not answer"
             problem, why = f"{what}: {traffic.url} {answer}", f"{type(error).__name__}: {str(error)[:300]}"
-            # else what was cut off, and is in the client's cache by now, would be taken for the whole
+            # else what was cut off, and is in the client's cache by now, would be taken for the
+            # whole
             shutil.rmtree(cache, ignore_errors=True)
             if _is_final(error, traffic.status):
                 break
@@ -180,9 +191,11 @@ def _is_final(error: Exception, status: int) -> bool:
 
 @contextmanager
 def _client(folder: Path, *, is_online: bool = True, has_arff: bool = True) -> Iterator[tuple[Path, _Traffic]]:
-    """Give the client a cache in the folder and a patience of its own; yield its cache and what it asks for.
+    """Give the client a cache in the folder and a patience of its own.
 
-    Everything that it is told so holds for the whole process, and is taken back at the end.
+    Yield its cache and what it asks for.
+
+    These settings hold for the whole process, and are undone at the end.
     """
     import openml
     import requests
@@ -194,7 +207,8 @@ def _client(folder: Path, *, is_online: bool = True, has_arff: bool = True) -> I
     session, handlers, disabled = requests.Session, logging.root.handlers[:], logging.root.manager.disable
     try:
         config.set_root_cache_directory(folder)
-        # attempts are ours: the client's own would not wait for a server that answers 503 with a page
+        # attempts are ours: the client's own would not wait for a server that answers 503 with a
+        # page
         config.connection_n_retries, config.show_progress = 1, False
         os.environ["OPENML_SKIP_PARQUET"] = "true" if has_arff else "false"
         requests.Session = _session_class(traffic)  # type: ignore[misc]

@@ -1,11 +1,13 @@
 """OpenML's own files of a task: where they are found, and how downloaded ones are kept.
 
-Looked for in ``data_dir()/openml/org/openml/www`` (a cache of openml-python, never written to), then among the originals
-in our cache, which are kept with their hashes by `benchbench.suites._prepared`. The two parts of a task are looked for
-separately, since several tasks may be set on one data set::
+Looked for in ``data_dir()/openml/org/openml/www`` (a cache of openml-python, never written to),
+then among the originals in our cache, which are kept with their hashes by
+`benchbench.suites._prepared`. The two parts of a task are looked for separately, since several
+tasks may be set on one data set::
 
     tasks/<task id>/        task.xml, datasplits.arff
-    datasets/<data set id>/ description.xml, features.xml, qualities.xml (optional), dataset.arff or dataset_<id>.pq
+    datasets/<data set id>/ description.xml, features.xml, qualities.xml (optional), dataset.arff or
+                            dataset_<id>.pq
 """
 
 from __future__ import annotations
@@ -71,7 +73,10 @@ class Part:
     is_users: bool
 
     def copy_to(self, client_cache: Path) -> None:
-        """Copy the files to where the client looks for them; nothing else, since it would unpickle what it finds."""
+        """Copy the files to where the client looks for them.
+
+        Nothing else, since it would unpickle what it finds.
+        """
         folder = client_cache / self.part / str(self.number)
         folder.mkdir(parents=True)
         for name, path in self.files.items():
@@ -87,7 +92,7 @@ class Originals:
 
     @property
     def has_official_splits(self) -> bool:
-        """Whether the splits are OpenML's own: as the data folder's `tasks.csv` says where it names the task."""
+        """Tell whether the splits are OpenML's own; the folder's `tasks.csv` may deny it."""
         return not self.task.is_users or _has_official_splits(self.task.number)
 
     @property
@@ -108,7 +113,7 @@ class Originals:
 
 
 def find_or_keep(part: str, number: int, download: Callable[[Path], Mapping[str, Path]], progress: Progress) -> Part:
-    """Return the files of a part; download them, under a lock, if they are not here or damaged.
+    """Return the files of a part; download them, under a lock, if they are missing or damaged.
 
     Parameters
     ----------
@@ -125,7 +130,8 @@ def find_or_keep(part: str, number: int, download: Callable[[Path], Mapping[str,
         return Part(part=part, number=number, files=users, is_users=True)
 
     identity = _identity(part, number)
-    # the scratch folder is there until the files have been copied, and only if they have to be fetched
+    # the scratch folder exists until the files have been copied, and only if they have to be
+    # fetched
     with ExitStack() as stack:
 
         def build() -> Built:
@@ -138,20 +144,20 @@ def find_or_keep(part: str, number: int, download: Callable[[Path], Mapping[str,
 
 
 def kept_folders(task_id: int) -> list[Path]:
-    """Return the folders of a task's downloaded originals that are there."""
+    """Return the existing folders of a task's downloaded originals."""
     folder = folder_of(KEPT, _identity(TASKS, task_id))
     users = _users_files(TASKS, task_id)
     try:
         task_xml = users["task.xml"] if users else find(KEPT, _identity(TASKS, task_id)).file("task.xml")
         dataset = folder_of(KEPT, _identity(DATASETS, read_task_xml(task_xml)))
     except DataMissingError:
-        # not there or damaged: which data set it is about is not to be known
+        # missing or damaged: its data set is unknown
         dataset = folder
     return [place for place in dict.fromkeys((folder, dataset)) if place.exists()]
 
 
 def hint(task_id: int) -> str:
-    """Say what a person can do if a task cannot be had."""
+    """Say what a user can do if a task is not available."""
     return (
         "What is here already stays; the same command goes on later. Without a network, run `bench data fetch --suite SUITE`"
         f" where there is one and copy its $BENCHBENCH_CACHE to {cache_dir()}, or put a cache of openml-python into"
@@ -165,7 +171,7 @@ def read_task_xml(path: Path) -> int:
     Raises
     ------
     DataMissingError
-        If the file says nothing of it.
+        If the file does not say.
     """
     found = xml_texts(path, "data_set_id")
     if len(found) != 1 or not found[0].isdecimal():
@@ -191,7 +197,7 @@ def _users_root() -> Path:
 
 
 def _users_files(part: str, number: int) -> dict[str, Path] | None:
-    """Return the files in the user's folder, None unless all that are needed are there."""
+    """Return the files in the user's folder, None unless all needed ones exist."""
     folder = _users_root() / "org" / "openml" / "www" / part / str(number)
     found = {name: folder / name for name in FILES[part]}
     if part == DATASETS:

@@ -1,4 +1,4 @@
-"""Turns what openml-python makes of a task's files into our table, and checks it against what OpenML says of it.
+"""Turns what openml-python reads of a task into our table, and checks it against OpenML's record.
 
 Nothing here imports openml; its objects are passed in.
 """
@@ -113,7 +113,10 @@ def read_content(task: Any, dataset: Any, table: pd.DataFrame, originals: Origin
 
 
 def check_table(table: pd.DataFrame, dataset: Any, files: Mapping[str, Path], where: str) -> None:
-    """Compare the table with what OpenML has on record of it: hash, rows, columns; raises `Damaged`."""
+    """Compare the table with what OpenML has on record of it: hash, rows, columns.
+
+    Raises `Damaged`.
+    """
     arff = files.get("dataset.arff")
     if arff is not None and dataset.md5_checksum:
         with arff.open("rb") as file:
@@ -177,9 +180,10 @@ def _typed(column: pd.Series[Any], feature: Any, where: str) -> pd.Series[Any]:
 
 
 def _labels(found: list[Any], feature: Any, where: str) -> tuple[list[str], list[str]]:
-    """Return the texts of the categories that the client gives, and all declared ones in their order.
+    """Return the texts of the client's categories, and all declared ones in their order.
 
-    The client turns labels like true and FALSE into truth values, and Parquet may hold numbers: features.xml has the texts.
+    The client turns labels like true and FALSE into truth values, and Parquet may hold numbers:
+    features.xml has the texts.
     """
     declared = list(feature.nominal_values)
     spelt = [_spelling(label, declared) for label in found]
@@ -219,7 +223,8 @@ def read_splits(task: Any, n_rows: int | None) -> list[Split]:
     Raises
     ------
     Damaged
-        If they are incomplete: repeats or folds are missing, or those of a cross-validation do not partition the rows.
+        If they are incomplete: repeats or folds are missing, or those of a cross-validation do not
+        partition the rows.
     """
     import numpy as np
 

@@ -1,7 +1,8 @@
-"""A task of OpenML as we keep it: the features as an Arrow file, target and splits as arrays, the facts as JSON.
+"""A stored OpenML task: features as an Arrow file, target and splits as arrays, facts as JSON.
 
-Kinds of columns: "numeric" (int64 if every value is a whole number and none is missing, else float64), "nominal"
-(categories as declared, in their order, whether they occur or not) and "string". Missing values are NaN or null.
+Kinds of columns: "numeric" (int64 if every value is a whole number and none is missing, else
+float64), "nominal" (categories as declared, in their order, whether they occur or not) and
+"string". Missing values are NaN or null.
 """
 
 from __future__ import annotations
@@ -97,10 +98,11 @@ class OpenMLTask:
     table : Path
         The file of the features, (n_rows, n_features); dtypes as the module says.
     target : Series
-        (n_rows,), without missing values; for classification a category whose categories are `facts.classes`.
+        (n_rows,), without missing values; for classification a category whose categories are
+        `facts.classes`.
     split_index : array
-        (n_splits, 6) int64: repeat, fold, sample, and in `split_rows` where the training rows begin, where the test rows
-        begin, and where they end; memory-mapped.
+        (n_splits, 6) int64: repeat, fold, sample, and in `split_rows` where the training rows
+        begin, where the test rows begin, and where they end; memory-mapped.
     split_rows : array
         int32, memory-mapped.
     """
@@ -113,7 +115,7 @@ class OpenMLTask:
 
     @property
     def frame(self) -> pd.DataFrame:
-        """The features, read anew; rows numbered from 0."""
+        """The features, read again; rows numbered from 0."""
         return read_table(self.table)
 
     def fold(self, repeat: int, fold: int, sample: int = 0) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
@@ -170,7 +172,10 @@ def facts_of(prepared: Prepared) -> TaskFacts:
 
 
 def data_hash(prepared: Prepared) -> str:
-    """Hash of the table's values and of the splits; unlike that of the file it is the same for every library version."""
+    """Hash of the table's values and of the splits.
+
+    Unlike that of the file it is the same for every library version.
+    """
     return content_hash({"table": prepared.notes["table"], "splits": prepared.content_of("split_index", "split_rows")})
 
 
@@ -180,7 +185,7 @@ def task_of(prepared: Prepared) -> OpenMLTask:
     Raises
     ------
     DataMissingError
-        If a file is gone or damaged.
+        If a file is missing or damaged.
     """
     facts = facts_of(prepared)
     return OpenMLTask(

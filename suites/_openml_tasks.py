@@ -1,7 +1,7 @@
 """Tasks of OpenML by their number, ready to be loaded without a network and without openml-python.
 
-`prepare_task` makes a task ready, once; see `benchbench.suites._openml_files` for where its files come from, and
-`benchbench.suites._openml_table` for what is kept. Nothing that is kept is a pickle.
+`prepare_task` makes a task ready, once; see `benchbench.suites._openml_files` for where its files
+come from, and `benchbench.suites._openml_table` for what is kept. Nothing that is kept is a pickle.
 """
 
 from __future__ import annotations
@@ -40,15 +40,20 @@ def prepare_task(task_id: int, progress: Progress) -> None:
     Raises
     ------
     DataMissingError
-        If its files are neither here nor to be had, or are damaged; the message says what to do.
+        If its files are missing and cannot be downloaded, or are damaged; the message says what to
+        do.
     InputError
-        If the task is of a kind that cannot be used: sparse, with dates, neither classification nor regression.
+        If the task is of a kind that cannot be used: sparse, with dates, neither classification nor
+        regression.
     """
     prepare(PREPARED, _identity(task_id), lambda: _build(task_id, progress), progress)
 
 
 def mirror_task(task_id: int, progress: Progress) -> None:
-    """Make a task ready, and see to it that its original files are here and whole; raises as `prepare_task` does."""
+    """Make a task ready, and its original files present and intact.
+
+    Raises as `prepare_task` does.
+    """
     _originals(task_id, progress)
     prepare_task(task_id, progress)
 
@@ -59,18 +64,24 @@ def load_task(task_id: int) -> OpenMLTask:
     Raises
     ------
     DataMissingError
-        If it was not, or a file is gone or damaged.
+        If it was not, or a file is missing or damaged.
     """
     return task_of(find(PREPARED, _identity(task_id)))
 
 
 def task_facts(task_id: int) -> TaskFacts:
-    """Return the facts of a task that was made ready, from its manifest; raises as `load_task` does."""
+    """Return the facts of a task that was made ready, from its manifest.
+
+    Raises as `load_task` does.
+    """
     return facts_of(find(PREPARED, _identity(task_id)))
 
 
 def fingerprint_task(task_id: int) -> str:
-    """Return a hash of a ready task's values, splits, target and measure; raises as `load_task` does."""
+    """Return a hash of a ready task's values, splits, target and measure.
+
+    Raises as `load_task` does.
+    """
     found = find(PREPARED, _identity(task_id))
     facts = facts_of(found)
     asked = {"kind": facts.kind, "target": facts.target, "classes": list(facts.classes), "measure": facts.measure}
@@ -78,7 +89,10 @@ def fingerprint_task(task_id: int) -> str:
 
 
 def task_folders(task_id: int) -> list[Path]:
-    """Return the folder that a task is loaded from, there or not, then those of downloaded originals that are there."""
+    """Return the folder a task is loaded from (existing or not), then those of its originals.
+
+    Only existing folders of downloaded originals are returned.
+    """
     return [folder_of(PREPARED, _identity(task_id)), *kept_folders(task_id)]
 
 
@@ -87,7 +101,7 @@ def _identity(task_id: int) -> dict[str, Any]:
 
 
 def _originals(task_id: int, progress: Progress) -> Originals:
-    """Return the original files; fetch what is not here."""
+    """Return the original files; download what is missing."""
     from benchbench.suites._openml_client import fetch_dataset, fetch_task
 
     task = find_or_keep(TASKS, task_id, partial(fetch_task, task_id, progress=progress), progress)

@@ -1,4 +1,7 @@
-"""Supplies of episodes: classes of images, and sine waves. Shapes are those of `benchbench.contracts.fewshot`."""
+"""Supplies of episodes: classes of images, and sine waves.
+
+Shapes are those of `benchbench.contracts.fewshot`.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,9 @@ N_TURNS = 4
 
 @dataclass(frozen=True, slots=True)
 class Drawn:
-    """Which images stand in some episodes; what `ImagePool.draw` returns and `ImagePool.gather` turns into images.
+    """Which images are in some episodes.
+
+    What `ImagePool.draw` returns and `ImagePool.gather` turns into images.
 
     Parameters
     ----------
@@ -28,7 +33,8 @@ class Drawn:
     items : (n_tasks, n_way, k_shot + n_query) int64
         Drawings of each class, distinct; the first `k_shot` are support.
     turns : (n_tasks, n_way) int64
-        Quarter turns by which all images of the class are rotated in this episode; zeros unless the pool rotates.
+        Quarter turns by which all images of the class are rotated in this episode; zeros unless the
+        pool rotates.
     """
 
     classes: NDArray[np.int64]
@@ -41,19 +47,21 @@ class ImagePool(EpisodeSource):
 
     Parameters
     ----------
-    images : (n_stored, n_per_class, height, width) uint8, or (n_stored, n_per_class, height, width, 3) in colour
-        Usually a read-only memory map, also of classes that do not belong to this pool. Episodes hold images as
-        (channels, height, width).
+    images : (n_stored, n_per_class, height, width[, 3]) uint8
+        With a last axis of 3 in colour. Usually a read-only memory map, also of classes that do not
+        belong to this pool. Episodes hold images as (channels, height, width).
     classes : (n_classes,) int64, optional
         The classes of this pool, as positions in `images`; all of them if None.
     rotates : bool
-        Whether each class of an episode is turned by a random multiple of 90 degrees (MAML's Omniglot).
+        Whether each class of an episode is turned by a random multiple of 90 degrees (MAML's
+        Omniglot).
 
     Attributes
     ----------
     images, classes, rotates
-        Methods that train on plain batches, or embed every image once, may read them: image `i` of class `c` of this
-        pool is ``images[classes[c], i]``. Images of other classes are none of theirs.
+        Methods that train on plain batches, or embed every image once, may read them: image `i` of
+        class `c` of this pool is ``images[classes[c], i]``. Images of other classes are not
+        for them.
     n_classes, n_per_class : int
     """
 
@@ -100,7 +108,10 @@ class ImagePool(EpisodeSource):
 
     @property
     def n_labels(self) -> int:
-        """Classes; four times as many if the pool rotates, since a turned character is another class."""
+        """Classes.
+
+        Four times as many if the pool rotates, since a turned character is another class.
+        """
         return self.n_classes * (N_TURNS if self.rotates else 1)
 
     def sample_images(self, rng: np.random.Generator, n_images: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
@@ -109,7 +120,10 @@ class ImagePool(EpisodeSource):
         return self._floats(drawn).reshape(n_images, *self.input_shape), labels
 
     def draw_images(self, rng: np.random.Generator, n_images: int) -> tuple[Drawn, NDArray[np.int64]]:
-        """Choose images, each a task of one class and one drawing, and their labels (n_images,); `sample_images` begins with this."""
+        """Choose images, each a task of one class and one drawing, and their labels (n_images,).
+
+        `sample_images` begins with this.
+        """
         labels = rng.integers(0, self.n_labels, (n_images, 1))
         classes, turns = labels % self.n_classes, labels // self.n_classes
         return Drawn(classes, rng.integers(0, self.n_per_class, (n_images, 1, 1)), turns), labels[:, 0]
@@ -120,12 +134,14 @@ class ImagePool(EpisodeSource):
         return turned[:, :, None] * self.n_per_class + drawn.items
 
     def draw(self, rng: np.random.Generator, *, n_way: int, n_items: int, n_tasks: int = 1) -> Drawn:
-        """Choose classes, drawings and quarter turns without touching an image; `sample` begins with this.
+        """Choose classes, drawings and quarter turns without touching an image.
+
+        `sample` begins with this.
 
         Raises
         ------
         ValueError
-            If there are fewer than `n_way` classes or fewer than `n_items` drawings a class.
+            If there are fewer than `n_way` classes or fewer than `n_items` drawings per class.
         """
         import numpy as np
 
@@ -141,7 +157,10 @@ class ImagePool(EpisodeSource):
         return Drawn(classes, items, turns)
 
     def gather(self, drawn: Drawn) -> NDArray[np.uint8]:
-        """Return the images of `drawn`, turned, as they are stored: (n_tasks, n_way, n_items, height, width[, 3]) uint8."""
+        """Return the images of `drawn`, turned, as stored.
+
+        They are (n_tasks, n_way, n_items, height, width[, 3]) uint8.
+        """
         import numpy as np
 
         images: NDArray[np.uint8] = self.images[self.classes[drawn.classes][:, :, None], drawn.items]
@@ -152,7 +171,10 @@ class ImagePool(EpisodeSource):
         return images
 
     def _floats(self, drawn: Drawn) -> NDArray[np.float32]:
-        """Return the images of `drawn` in [0, 1]: (n_tasks, n_way, n_items, height, width), in colour (..., 3, height, width)."""
+        """Return the images of `drawn` in [0, 1].
+
+        They are (n_tasks, n_way, n_items, height, width), in colour (..., 3, height, width).
+        """
         import numpy as np
 
         images = self.gather(drawn)
@@ -163,7 +185,9 @@ class ImagePool(EpisodeSource):
 
 
 class SinePool(EpisodeSource):
-    """MAML's regression tasks: y = a sin(x - p) with a in [0.1, 5], p in [0, pi], x in [-5, 5], all uniform.
+    """MAML's regression tasks: y = a sin(x - p).
+
+    a in [0.1, 5], p in [0, pi], x in [-5, 5], all uniform.
 
     References
     ----------
@@ -197,19 +221,21 @@ def as_float(images: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Return grey levels in [0, 1]."""
     import numpy as np
 
-    # in two steps: numpy converts and multiplies through a small buffer otherwise, five times slower
+    # in two steps: numpy converts and multiplies through a small buffer otherwise, five times
+    # slower
     grey: NDArray[np.float32] = images.astype(np.float32)
     grey *= np.float32(1 / 255)
     return grey
 
 
 def _distinct(rng: np.random.Generator, n: int, size: int, n_rows: int) -> NDArray[np.int64]:
-    """Draw rows of `size` distinct numbers below `n`, uniformly, in random order: (n_rows, size)."""
+    """Draw rows of `size` distinct numbers below `n`, uniformly, shuffled: (n_rows, size)."""
     import numpy as np
 
     if 2 * size > n:
         return rng.random((n_rows, n)).argsort(axis=1)[:, :size]
-    # redrawing repeated numbers treats all numbers alike, so every row of distinct numbers is as likely as any other
+    # redrawing repeated numbers treats all numbers alike, so every row of distinct numbers is as
+    # likely as any other
     rows = rng.integers(0, n, (n_rows, size))
     while True:
         order = rows.argsort(axis=1, kind="stable")

@@ -1,15 +1,17 @@
-"""Prepared data: arrays and files made once from a source, kept in the cache; arrays are memory-mapped by every trial.
+"""Prepared data: arrays and files made once from a source, kept in the cache.
+
+Arrays are memory-mapped by every trial.
 
 Layout under `benchbench.paths.cache_dir()`::
 
     <data set>/<key>/<array>.npy     the arrays
     <data set>/<key>/<file>          files of other kinds
-    <data set>/<key>/manifest.json   their shapes and hashes, the options and library versions they were made with
+    <data set>/<key>/manifest.json   their shapes and hashes, options and library versions
     <data set>/<key>.lock            locked by the process that makes them
-    <data set>/.tmp-<key>-*          being made, or left by a process that was killed; the next one removes it
+    <data set>/.tmp-<key>-*          unfinished, or of a killed process; the next one removes it
 
-A folder appears under its name complete or not at all, so a process that is killed leaves nothing that could be taken
-for data.
+A folder appears under its name complete or not at all, so a process that is killed leaves nothing
+that could be taken for data.
 """
 
 from __future__ import annotations
@@ -54,12 +56,13 @@ FORMAT = 1
 
 MANIFEST = "manifest.json"
 
-# arrays whose content this process has checked already: (file, size, time of change) -> nothing to be done again
+# arrays whose content this process has checked already: (file, size, time of change) -> nothing to
+# be done again
 _checked: set[tuple[str, int, int]] = set()
 
 
 class _Damaged(Exception):
-    """A folder is there but is not what its manifest says."""
+    """A folder exists but is not what its manifest says."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,7 +99,7 @@ class Prepared:
 
     @property
     def content(self) -> str:
-        """Hash of the content of all arrays and files: equal bytes, equal hash, whatever made them."""
+        """Hash of the content of all arrays and files: equal bytes give equal hashes."""
         entries = {**self.manifest["arrays"], **self._files}
         return content_hash({name: entry["sha256"] for name, entry in entries.items()})
 
@@ -106,7 +109,7 @@ class Prepared:
 
     @property
     def notes(self) -> Mapping[str, Any]:
-        """What the builder noted down."""
+        """The builder's notes."""
         notes: Mapping[str, Any] = self.manifest["notes"]
         return notes
 
@@ -127,7 +130,7 @@ class Prepared:
         Raises
         ------
         DataMissingError
-            If it is gone or has another size than the manifest says.
+            If it is missing or has another size than the manifest says.
         """
         try:
             self._check_size(self.folder / name, self._files[name])
@@ -141,7 +144,7 @@ class Prepared:
         Raises
         ------
         DataMissingError
-            If the file is gone or has another size than the manifest says.
+            If the file is missing or has another size than the manifest says.
         """
         try:
             return self._open(name)
@@ -178,7 +181,8 @@ class Prepared:
         Parameters
         ----------
         again : bool
-            Also what this process has checked already, and what has not changed since by its time and size.
+            Also what this process has checked already, and what has not changed since by its time
+            and size.
         """
         for name, entry in self.manifest["arrays"].items():
             array = self._open(name)
@@ -213,7 +217,7 @@ def array_hash(array: NDArray[Any]) -> str:
 
 
 def prepare(dataset: str, options: Mapping[str, Any], build: Callable[[], Built], progress: Progress) -> Prepared:
-    """Return the prepared arrays; build them if they are not there or damaged.
+    """Return the prepared arrays; build them if they are missing or damaged.
 
     Parameters
     ----------
@@ -222,7 +226,8 @@ def prepare(dataset: str, options: Mapping[str, Any], build: Callable[[], Built]
     options : mapping
         All that the arrays depend on, as plain JSON data; with `dataset` it is their identity.
     build : callable
-        Makes the arrays; called under a lock, so by one process at a time. It should report what takes long.
+        Makes the arrays; called under a lock, so by one process at a time. It should report what
+        takes long.
     progress : callable
 
     Raises
@@ -290,7 +295,9 @@ def problem_of(folder: Path) -> str:
 
 @contextmanager
 def scratch(dataset: str, options: Mapping[str, Any]) -> Iterator[Path]:
-    """Make a folder beside the prepared one for what its builder needs meanwhile; it goes at the end.
+    """Make a temporary folder for a builder, beside the prepared one.
+
+    It is removed at the end.
 
     If the process is killed, the next one that builds removes it.
     """
@@ -304,7 +311,7 @@ def scratch(dataset: str, options: Mapping[str, Any]) -> Iterator[Path]:
 
 
 def folder_of(dataset: str, options: Mapping[str, Any]) -> Path:
-    """Return the folder of the prepared data, which may not be there."""
+    """Return the folder of the prepared data, which may not exist."""
     return cache_dir() / dataset / content_hash({"options": dict(options), "format": FORMAT}, 16)
 
 
@@ -325,7 +332,7 @@ def _read(folder: Path) -> Prepared | None:
 
 
 def _intact(folder: Path, dataset: str, progress: Progress | None) -> Prepared | None:
-    """Return the folder if it is there and whole; say why it is not."""
+    """Return the folder if it exists and is intact; say why it is not."""
     try:
         prepared = _read(folder)
         if prepared is not None:

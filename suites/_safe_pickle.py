@@ -1,7 +1,8 @@
-"""Reads numbers out of pickles that others wrote, without running anything that stands in them.
+"""Reads numbers out of pickles that others wrote, without running anything in them.
 
-A pickle is a program: `pickle.load` calls whatever it names. Here each of the few names that files of numpy arrays and plain
-containers need is a stand-in defined below, numpy's own reconstruction included, and any other name is refused.
+A pickle is a program: `pickle.load` calls whatever it names. Here each of the few names that files
+of numpy arrays and plain containers need is a stand-in defined below, numpy's own reconstruction
+included, and any other name is refused.
 """
 
 from __future__ import annotations
@@ -37,13 +38,14 @@ def read_pickle(file: IO[bytes], source: Path | str) -> dict[str, Any]:
     Returns
     -------
     dict
-        Keys are str (of bytes, too). Arrays are `StoredArray`, alone or in lists and dicts: `numpy.asarray` turns them into
-        arrays. Texts of Python 2 are bytes.
+        Keys are str (of bytes, too). Arrays are `StoredArray`, alone or in lists and dicts:
+        `numpy.asarray` turns them into arrays. Texts of Python 2 are bytes.
 
     Raises
     ------
     InputError
-        If the file names anything but arrays and plain containers, is no pickle, is cut short, or holds no dictionary.
+        If the file names anything but arrays and plain containers, is no pickle, is cut short, or
+        holds no dictionary.
     """
     try:
         # encoding: texts of Python 2, which hold the bytes of its arrays
@@ -63,14 +65,14 @@ def text(value: Any) -> str:
 
 
 class _Sealed:
-    """Base of the stand-ins: a pickle cannot change them, since it cannot set the state of a class."""
+    """Base of the stand-ins: a pickle cannot set the state of a class, so it cannot change them."""
 
     def __setstate__(self, state: Any) -> None:
         raise InputError(f"a pickle sets the state of {type(self).__name__}, which has none")
 
 
 class StoredArray(_Sealed):
-    """An array of numbers as pickles hold it: shape, type and bytes, checked against each other before use."""
+    """An array as pickles hold it: shape, type and bytes, cross-checked before use."""
 
     def __init__(self, *ignored: Any) -> None:
         # numpy writes an empty array of bytes first, and what it really is as its state
@@ -170,7 +172,7 @@ def _stand_ins() -> Mapping[tuple[str, str], type]:
         ("__builtin__", "bytes"): _NoBytes,
         ("collections", "OrderedDict"): dict,
     }
-    # numpy 2 has renamed where they stand
+    # numpy 2 has renamed their module
     for core in ("numpy.core", "numpy._core"):
         known[f"{core}.multiarray", "_reconstruct"] = StoredArray
         known[f"{core}.multiarray", "scalar"] = _Scalar

@@ -1,7 +1,7 @@
-"""What is kept of the table of an AutoML task: the features of all rows as one Arrow file, the target as an array beside it.
+"""What is kept of an AutoML task's table: all features as one Arrow file, the target as an array.
 
-The file is all that a method in an environment of its own is told of. It is mapped into memory by every trial, whatever its split, so a
-host reads it once; nothing of the target is in it.
+A method in an environment of its own learns only about this file. It is mapped into memory by
+every trial, whatever its split, so a host reads it once; nothing of the target is in it.
 """
 
 from __future__ import annotations
@@ -34,7 +34,8 @@ def table_parts(
     frame : DataFrame
         (n_rows, n_features)
     target : Series
-        (n_rows,), without missing values: a category, of which the places of the classes are kept, or numbers.
+        (n_rows,), without missing values: a category, of which the places of the classes are kept,
+        or numbers.
     """
     values = target.cat.codes if target.dtype.name == "category" else target
     return {TARGET: values.to_numpy()}, {TABLE: partial(write_table, frame)}

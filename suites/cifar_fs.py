@@ -1,14 +1,19 @@
-"""CIFAR-FS: the 100 classes of CIFAR-100, 600 images of 32 x 32 pixels each, split 64 / 16 / 20 by Bertinetto et al.
+"""CIFAR-FS: CIFAR-100's classes, 600 images of 32 x 32 pixels each, split 64 / 16 / 20.
 
-Made of the original archive ``cifar-100-python.tar.gz``, which is looked for in `data_dir()/cifar100`, else downloaded. It is read
-as it is: no file is unpacked from it, and nothing in its pickles is executed. A class holds its 500 training images, then its
-100 test images, in the order of the files.
+The split is that of Bertinetto et al.
+
+Made of the original archive
+``cifar-100-python.tar.gz``, which is looked for in `data_dir()/cifar100`, else downloaded. It is
+read as it is: no file is unpacked from it, and nothing in its pickles is executed. A class holds
+its 500 training images, then its 100 test images, in the order of the files.
 
 References
 ----------
-Krizhevsky 2009, Learning multiple layers of features from tiny images; https://www.cs.toronto.edu/~kriz/cifar.html.
+Krizhevsky 2009, Learning multiple layers of features from tiny images;
+https://www.cs.toronto.edu/~kriz/cifar.html.
 Bertinetto et al. 2019, arXiv:1805.08136; the split as in github.com/tristandeleu/pytorch-meta
-(``torchmeta/datasets/assets/cifar100/cifar-fs``), with which the lists in three other public code bases agree.
+(``torchmeta/datasets/assets/cifar100/cifar-fs``), with which the lists in three other public code
+bases agree.
 """
 
 from __future__ import annotations
@@ -33,7 +38,8 @@ __all__ = ["SPLIT", "CifarFsLoader"]
 
 ARCHIVE = "cifar-100-python.tar.gz"
 URL = f"https://www.cs.toronto.edu/~kriz/{ARCHIVE}"
-# as Keras and TensorFlow Datasets record it; the page of CIFAR gives the MD5, eb9058c3a382ffc7106e4002c42a8d85
+# as Keras and TensorFlow Datasets record it; the page of CIFAR gives the MD5,
+# eb9058c3a382ffc7106e4002c42a8d85
 SHA256 = "85cd44d02ba6437773c5bbd22e183051d648de2e7d6b014e1ef29b855ba677a7"
 
 _TRAIN = """apple aquarium_fish bear bee bottle bowl boy bridge bus can castle caterpillar chair clock cloud cockroach couch cup
@@ -82,7 +88,7 @@ class CifarFsLoader(ImageLoader):
 
 
 def _archive(progress: Progress) -> Path:
-    """Return the original archive, downloaded if it is not here."""
+    """Return the original archive, downloaded if it is missing."""
     path = find_original("cifar100", ARCHIVE)
     if path is not None:
         if (found := file_sha256(path)) != SHA256:
@@ -119,7 +125,7 @@ def _read_archive(path: Path, side: int) -> tuple[NDArray[np.uint8], NDArray[np.
             f"{path} holds {pixels.dtype} of shape {pixels.shape} and {len(labels)} labels, expected uint8 of"
             f" (n, {3 * side * side}) and n labels"
         )
-    # all red values of an image stand first, row by row, then the green and the blue ones
+    # all red values of an image are first, row by row, then the green and the blue ones
     return pixels.reshape(-1, 3, side, side).transpose(0, 2, 3, 1), labels, names
 
 

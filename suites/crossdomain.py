@@ -1,11 +1,14 @@
-"""Learning on one kind of drawing, tested on another: glyphs (printed) and Omniglot (handwritten, Vinyals' split).
+"""Trains on one kind of drawing and tests on another: glyphs (printed), Omniglot (handwritten).
 
-Training and validation classes are those of one loader, test episodes those of the other, the very same ones that its own
-tasks have. So a result can be set beside the one within the domain, and what moving costs is their difference.
+Omniglot has Vinyals' split.
 
-Some letters stand on both sides, drawn in another way: of glyphs' training scripts Omniglot's test alphabets hold Old Church
-Slavonic; Omniglot's training and validation alphabets hold letters of the Canadian syllabics, Arabic, Hebrew and Armenian
-scripts, on which glyphs tests.
+Training and validation classes are those of one loader, test episodes those of the other, the very
+same ones that its own tasks have. So a result can be set beside the one within the domain, and what
+moving costs is their difference.
+
+Some letters are on both sides, drawn in another way: of glyphs' training scripts Omniglot's test
+alphabets hold Old Church Slavonic; Omniglot's training and validation alphabets hold letters of the
+Canadian syllabics, Arabic, Hebrew and Armenian scripts, on which glyphs tests.
 """
 
 from __future__ import annotations
@@ -29,12 +32,17 @@ DOMAINS: Mapping[str, tuple[TaskLoader, Mapping[str, Any]]] = {
     "glyphs": (GlyphsLoader(), {}),
     "omniglot": (OmniglotLoader(), {"split": "vinyals"}),
 }
-"""Loader of each domain, and its options besides the shape of episodes; all give grey images of 28 x 28, ink is 1."""
+"""Loader of each domain, and its options besides the shape of episodes; all give grey images of 28
+x 28, ink is 1.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CrossDomainOptions:
-    """Options of the loader: two names of `DOMAINS`; `query` counts a class at test, `seed` fixes the test episodes."""
+    """Options of the loader: two names of `DOMAINS`.
+
+    `query` is per class at test, `seed` fixes the test episodes.
+    """
 
     train: str
     test: str

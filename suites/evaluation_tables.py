@@ -1,7 +1,7 @@
-"""Files of tables of evaluations: what they hold, where they lie, and what they tell of related problems.
+"""Tables of evaluations: their format, where they are, and what they tell of related problems.
 
-A table is a Parquet file: the evaluations of a design at every fidelity, configuration by configuration, fidelities ascending. Among
-its metadata stands what was tabulated.
+A table is a Parquet file: the evaluations of a design at every fidelity, configuration by
+configuration, fidelities ascending. Its metadata say what was tabulated.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ KEY = b"benchbench"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
-    """What a table says of itself.
+    """What a table says about itself.
 
     Parameters
     ----------
@@ -98,7 +98,7 @@ class Table:
 
 
 def list_tables() -> dict[str, Path]:
-    """Return the tables that come with the package and those in the folder `hpo-tables` of the data folder, by name."""
+    """Return the package's tables and those in the data folder's `hpo-tables`, by name."""
     from importlib.resources import files
 
     found: dict[str, Path] = {}
@@ -197,7 +197,8 @@ def read_table(path: Path) -> Table:
     import pyarrow.parquet as pq
 
     facts = read_facts(path)
-    # one thread: trials run in forked children, where a pool of threads made before the fork would hang
+    # one thread: trials run in forked children, where a pool of threads made before the fork would
+    # hang
     table = pq.read_table(path, use_threads=False, pre_buffer=False)
     n_fidelities, n_parameters = len(facts.fidelities), len(facts.space["hyperparameters"])
 
@@ -223,7 +224,7 @@ def check_related(names: Sequence[str], data_set: str, space: ConfigurationSpace
     UnknownNameError
         If there is no such table.
     InputError
-        If one is of the same data set, which would give the answers away, or of another space.
+        If one is of the same data set, which would reveal the answers, or of another space.
     """
     for name in names:
         facts = read_facts(find_table(name))
@@ -237,13 +238,16 @@ def check_related(names: Sequence[str], data_set: str, space: ConfigurationSpace
 
 
 def space_definition(space: ConfigurationSpace) -> str:
-    """Return what makes a space, without its name and the version of its file format, as text to be compared or hashed."""
+    """Return a space's definition as text, without its name and file format version.
+
+    The text can be compared or hashed.
+    """
     plain = space.to_serialized_dict()
     return repr({key: plain[key] for key in ("hyperparameters", "conditions", "forbiddens")})
 
 
 def read_histories(names: Sequence[str]) -> tuple[History, ...]:
-    """Return what is known of related problems: the evaluations at full fidelity of their tables."""
+    """Return the related problems' evaluations at full fidelity."""
     found = []
     for name in names:
         path = find_table(name)

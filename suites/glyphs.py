@@ -1,11 +1,13 @@
 """Glyphs: letters of a dozen scripts as a few-shot task that needs no download.
 
-A class is a letter: 20 drawings of it, each in a random face (DejaVu Sans, Sans Mono and Serif, upright and slanted,
-regular and bold, from the fonts inside matplotlib) under a random small affine map. As with Omniglot's alphabets, whole
-scripts are kept for meta-validation and meta-test; letters with equal outlines are one class.
+A class is a letter: 20 drawings of it, each in a random face (DejaVu Sans, Sans Mono and Serif,
+upright and slanted, regular and bold, from the fonts inside matplotlib) under a random small affine
+map. As with Omniglot's alphabets, whole scripts are kept for meta-validation and meta-test; letters
+with equal outlines are one class.
 
-The drawings depend on the font files alone (see `_glyph_drawing`), and their hash stands below. Where it is not met,
-say with another release of the fonts, drawings are made all the same, but under a fingerprint of their own.
+The drawings depend on the font files alone (see `_glyph_drawing`), and their hash is below.
+Where it is not met, say with another release of the fonts, drawings are made all the same, but
+under a fingerprint of their own.
 """
 
 from __future__ import annotations
@@ -42,7 +44,7 @@ FONTS_WANTED = "the DejaVu 2.35 fonts, as matplotlib 3.9.0, 3.10.0 and 3.11.2 al
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GlyphsOptions:
-    """Options of the loader; `query` counts a class at test, `seed` fixes the test episodes."""
+    """Options of the loader; `query` is per class at test, `seed` fixes the test episodes."""
 
     way: int
     shot: int
@@ -51,7 +53,7 @@ class GlyphsOptions:
 
 
 class _OtherDrawings(Exception):
-    """What was drawn is not what was expected; carries it."""
+    """The drawings are not the expected ones; the error carries them."""
 
     def __init__(self, built: Built) -> None:
         super().__init__("not the expected drawings")
@@ -133,7 +135,7 @@ _EXPECTED_ONES: Mapping[str, Any] = {"version": VERSION, "content": EXPECTED}
 
 
 def _other_ones() -> dict[str, Any]:
-    """Identity of drawings that are not the expected ones: everything that may have made them differ."""
+    """Identity of unexpected drawings: everything that may have made them differ."""
     import unicodedata
 
     import fontTools
@@ -195,7 +197,8 @@ def _build(progress: Progress) -> Built:
 def draw_letters(letters: list[Letter], outlines: Outlines) -> NDArray[np.uint8]:
     """Draw each letter `N_DRAWINGS` times: (n_letters, n_drawings, side, side) uint8, 255 is ink.
 
-    Random numbers depend on a letter's first code point alone, so that no letter's drawings change with the others.
+    Random numbers depend on a letter's first code point alone, so that no letter's drawings change
+    with the others.
     """
     import numpy as np
 

@@ -1,9 +1,10 @@
-"""Live problems of hyper-parameter optimisation: a family of models, trained and cross-validated on a real table of data.
+"""Live problems of hyper-parameter optimisation: models cross-validated on real tables.
 
-A quarter of the rows (stratified for classification) is set aside; the loss is the mean over cross-validation folds of the rest, and the
-test loss that of a model of all the rest on what was set aside. No optimiser sees it. Every evaluation runs in a process of its own
-with a time limit: what raises, crashes or hangs is a failed evaluation. Its seconds are those that the processor spent on the
-cross-validation, so that a busy machine does not move the clock.
+A quarter of the rows (stratified for classification) is set aside; the loss is the mean over
+cross-validation folds of the rest, and the test loss that of a model of all the rest on what was
+set aside. No optimiser sees it. Every evaluation runs in a process of its own with a time limit:
+what raises, crashes or hangs is a failed evaluation. Its seconds are those that the processor spent
+on the cross-validation, so that a busy machine does not move the clock.
 """
 
 from __future__ import annotations
@@ -52,17 +53,19 @@ class LiveOptions:
     table : str
         One of `_live_tables.BUNDLED`, or a task of OpenML, like "openml/31".
     loss : str
-        "error" (1 - accuracy) or "log_loss" for classification, "squared_error" (over the variance) for regression.
+        "error" (1 - accuracy) or "log_loss" for classification, "squared_error" (over the variance)
+        for regression.
     folds : int
         Of the cross-validation.
     limit_seconds : int
         Of one evaluation; reaching it is a failure.
     related : tuple of str
-        Tables of evaluations of the same family on other data sets, for optimisers that learn from them.
+        Tables of evaluations of the same family on other data sets, for optimisers that learn from
+        them.
     seconds : int
         Budget of the clock, which runs while folds are trained and tested; 0 for none.
     workers : int
-        Evaluations that go on at once, on the problem's clock.
+        Evaluations that run at once, on the problem's clock.
     """
 
     family: str
@@ -130,7 +133,10 @@ class LiveLoader(TaskLoader):
         _check_kind(found)
 
     def fingerprint(self, options: Mapping[str, Any]) -> str:
-        """See the base class; other versions of scikit-learn train other models, so its version is part of the problem."""
+        """See the base class.
+
+        Other versions of scikit-learn train other models, so its version is part of the problem.
+        """
         from importlib.metadata import version
 
         self.check(options)
@@ -158,7 +164,7 @@ class LiveLoader(TaskLoader):
 
 
 def _check_kind(options: LiveOptions) -> None:
-    """Raise `InputError` unless the loss is one for what the table, which is ready, has to be predicted."""
+    """Raise `InputError` unless the loss fits the target of the table, which must be ready."""
     task = "regression" if tables.is_regression(options.table) else "classification"
     if LOSSES[options.loss] != task:
         raise InputError(f"loss {options.loss!r} is for {LOSSES[options.loss]}, table {options.table!r} is {task}")
@@ -194,8 +200,9 @@ class LiveProblem(Problem):
         self._folds = list(folds.split(self._train_x, self._train_y))
         described = meta_features(self._train_x, self._train_y, is_regression=self._is_regression)
         self.info = replace(info, meta_features=described)
-        # imports what a model needs, which every evaluation would do again in its own process; nothing is trained here, since a
-        # process that ran a parallel region cannot be forked safely
+        # imports what a model needs, which every evaluation would do again in its own process;
+        # nothing is trained here, since a process that ran a parallel region cannot be forked
+        # safely
         self._model(dict(info.space.get_default_configuration()), info.fidelities[0], 0)
 
     def evaluate(self, config: Configuration, fidelity: float, rng: np.random.Generator) -> Evaluation:
@@ -215,7 +222,7 @@ class LiveProblem(Problem):
 
     def _measure(self, values: Mapping[str, Any], fidelity: float, seed: int) -> dict[str, float]:
         with warnings.catch_warnings():
-            # what does not converge, or has a class without examples, is worth what its loss says
+            # a model that does not converge, or lacks a class, is judged by its loss
             warnings.simplefilter("ignore")
             started = time.process_time()
             losses = []

@@ -1,11 +1,15 @@
-"""miniImageNet: 100 classes of ImageNet, 600 images each, 84 x 84 in colour, split 64 / 16 / 20 as Ravi & Larochelle did.
+"""miniImageNet: 100 classes of ImageNet, 600 colour images of 84 x 84 each, split 64 / 16 / 20.
 
-The images may not be passed on and are not to be downloaded by a program, so they are read as users have them (see
-`_miniimagenet_files` and docs/data.md). Images of another size are scaled with Lanczos' filter, as MAML's code does.
+The split is that of Ravi & Larochelle.
+
+The images may not be passed on and are not to be downloaded by a program, so they are read as users
+have them (see `_miniimagenet_files` and docs/data.md). Images of another size are scaled with
+Lanczos' filter, as MAML's code does.
 
 References
 ----------
-Vinyals et al. 2016, arXiv:1606.04080; Ravi & Larochelle 2017, Optimization as a model for few-shot learning, ICLR (the split).
+Vinyals et al. 2016, arXiv:1606.04080; Ravi & Larochelle 2017, Optimization as a model for few-shot
+learning, ICLR (the split).
 """
 
 from __future__ import annotations

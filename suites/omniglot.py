@@ -1,14 +1,16 @@
 """Omniglot, by either of the two protocols that papers use.
 
-``vinyals`` (Matching networks, ProtoNet): Vinyals' lists of 4,112 / 688 / 1,692 classes for meta-training, validation and
-meta-test. Each character turned by 0, 90, 180 and 270 degrees makes four classes. Five queries a class at test.
+``vinyals`` (Matching networks, ProtoNet): Vinyals' lists of 4,112 / 688 / 1,692 classes for
+meta-training, validation and meta-test. Each character turned by 0, 90, 180 and 270 degrees makes
+four classes. Five queries per class at test.
 
-``maml`` (MAML, Reptile): 1,100 / 100 / 423 characters chosen at random. Each class of each episode is turned by a random
-multiple of 90 degrees, at test as well. As many queries a class as shots (MAML's code; Reptile's has one, and takes the four
-turns of a character for classes of their own). The papers' own random choice is not on record; the one here is fixed.
+``maml`` (MAML, Reptile): 1,100 / 100 / 423 characters chosen at random. Each class of each episode
+is turned by a random multiple of 90 degrees, at test as well. As many queries per class as shots
+(MAML's code; Reptile's has one, and takes the four turns of a character for classes of their own).
+The papers' own random choice is not on record; the one here is fixed.
 
-Drawings are scaled from 105 to 28 pixels with Lanczos' filter as grey images. (The papers' code asks Pillow for the same, but
-on one-bit images, where Pillow falls back to the nearest pixel.)
+Drawings are scaled from 105 to 28 pixels with Lanczos' filter as grey images. (The papers' code
+asks Pillow for the same, but on one-bit images, where Pillow falls back to the nearest pixel.)
 """
 
 from __future__ import annotations
@@ -44,7 +46,8 @@ N_CLASSES: Mapping[str, Mapping[str, int]] = {
 }
 SOURCE = "Omniglot, github.com/brendenlake/omniglot"
 
-# what the prepared arrays depend on: all characters as they are, and the classes of Vinyals' lists made of them
+# what the prepared arrays depend on: all characters as they are, and the classes of Vinyals' lists
+# made of them
 UPRIGHT: Mapping[str, Any] = {"images": "upright", "size": SIZE, "version": VERSION}
 TURNED: Mapping[str, Any] = {"images": "vinyals", "size": SIZE, "version": VERSION}
 
@@ -59,7 +62,7 @@ class OmniglotOptions:
         "vinyals" or "maml".
     way, shot : int
     query : int
-        Queries a class at test; 0 for what the protocol says: 5 (vinyals) or `shot` (maml).
+        Queries per class at test; 0 for the protocol's number: 5 (vinyals) or `shot` (maml).
     seed : int
         Fixes the test episodes.
     """
@@ -72,7 +75,7 @@ class OmniglotOptions:
 
     @property
     def n_query(self) -> int:
-        """Queries a class at test."""
+        """Queries per class at test."""
         return self.query or (VINYALS_QUERY if self.split == "vinyals" else self.shot)
 
 
@@ -173,7 +176,10 @@ class OmniglotLoader(TaskLoader):
 
 
 def maml_split() -> dict[str, list[str]]:
-    """Return a fixed random choice of characters for each part; by hashes, which no library can change."""
+    """Return a fixed random choice of characters for each part.
+
+    By hashes, which no library can change.
+    """
     names = sorted(character_names(), key=lambda name: hashlib.sha256(f"benchbench/maml/{name}".encode()).digest())
     split, first = {}, 0
     for part, n in N_CLASSES["maml"].items():
@@ -190,7 +196,10 @@ def _build_upright(progress: Progress) -> Built:
 
 
 def _build_turned(progress: Progress) -> Built:
-    """Make the classes of Vinyals' lists; an array a list, (n_classes, 20, 28, 28) uint8, 255 is ink."""
+    """Make the classes of Vinyals' lists.
+
+    One array per list, (n_classes, 20, 28, 28) uint8, 255 is ink.
+    """
     import numpy as np
 
     # the lists first: they are small, and without them the rest is of no use
@@ -209,7 +218,10 @@ def _build_turned(progress: Progress) -> Built:
 
 
 def shrink(characters: NDArray[np.bool_]) -> NDArray[np.uint8]:
-    """Scale drawings to `SIZE` pixels: (n_characters, n_drawings, height, width), True or 255 is ink."""
+    """Scale drawings (n_characters, n_drawings, height, width) to `SIZE` pixels.
+
+    True or 255 is ink.
+    """
     import numpy as np
     from PIL import Image
 

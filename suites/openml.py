@@ -1,7 +1,9 @@
-"""Tasks of OpenML by their number, with their own splits: Vanschoren et al. 2014, "OpenML: networked science in machine learning".
+"""OpenML tasks by number, with their own splits.
 
-Where files and splits come from stands in `benchbench.suites._openml_files`. Tables whose splits are not OpenML's own have a
-fingerprint that says so.
+Vanschoren et al. 2014, "OpenML: networked science in machine learning".
+
+For where files and splits come from, see `benchbench.suites._openml_files`. Tables whose splits
+are not OpenML's own have a fingerprint that says so.
 """
 
 from __future__ import annotations
@@ -76,7 +78,10 @@ class OpenMLLoader(TaskLoader):
         return found if tasks.task_facts(number).has_official_splits else found + GENERATED
 
     def n_splits(self, options: Mapping[str, Any]) -> int:
-        """See the base class: repeats x folds; of learning curves, samples of growing size, only the first sample is used."""
+        """See the base class: repeats x folds.
+
+        Of learning curves, samples of growing size, only the first sample is used.
+        """
         facts = tasks.task_facts(self._number(options))
         return facts.n_repeats * facts.n_folds
 

@@ -21,7 +21,7 @@ MOST = 10_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SinusoidOptions:
-    """Options of the loader: points to learn from, points to predict, and the seed of the test episodes."""
+    """Options of the loader: points to learn from and to predict, and the test episodes' seed."""
 
     shot: int = 10
     query: int = 100
@@ -29,7 +29,10 @@ class SinusoidOptions:
 
 
 class SinusoidLoader(TaskLoader):
-    """Regression of sine waves of random amplitude and phase; the score is minus the mean squared error."""
+    """Regression of sine waves of random amplitude and phase.
+
+    The score is minus the mean squared error.
+    """
 
     name = "sinusoid"
 

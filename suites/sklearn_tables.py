@@ -1,6 +1,7 @@
 """The real tables that come with scikit-learn, in ten folds: no download.
 
-The folds are made here with seed 0 (stratified for classification), so results are not to be set beside published ones.
+The folds are made here with seed 0 (stratified for classification), so results are not to be set
+beside published ones.
 """
 
 from __future__ import annotations
@@ -81,7 +82,7 @@ class SklearnLoader(TaskLoader):
         return [folder_of(PREPARED, _identity(self._table(options)))]
 
     def fingerprint(self, options: Mapping[str, Any]) -> str:
-        """See the base class; `VERSION` stands for the data."""
+        """See the base class; `VERSION` identifies the data."""
         table = self._table(options)
         self._found(options)
         return content_hash({"loader": self.name, "version": VERSION, "table": table}) + GENERATED

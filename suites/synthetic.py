@@ -1,7 +1,7 @@
-"""Synthetic problems of hyper-parameter optimisation: functions with a known optimum, on a clock of their own.
+"""Synthetic optimisation problems: functions with a known optimum, on a clock of their own.
 
-Definitions, domains and optima: Surjanovic & Bingham 2013, "Virtual Library of Simulation Experiments". An evaluation at
-full fidelity takes one second of the problem's clock.
+Definitions, domains and optima: Surjanovic & Bingham 2013, "Virtual Library of Simulation
+Experiments". An evaluation at full fidelity takes one second of the problem's clock.
 """
 
 from __future__ import annotations
@@ -128,7 +128,8 @@ def levy(x: NDArray[np.float64]) -> NDArray[np.float64]:
     return value
 
 
-# optima not at lattice points are those of the library, to as many digits as a local search from them confirms
+# optima not at lattice points are those of the library, to as many digits as a local search from
+# them confirms
 FUNCTIONS: dict[str, Function] = {
     "branin": Function(branin, (-5.0, 0.0), (10.0, 15.0), 2, 0.39788735772973816),
     "hartmann3": Function(hartmann3, 0.0, 1.0, 3, -3.862779787332663),
@@ -149,21 +150,23 @@ class SyntheticOptions:
     dimension : int
         0 for functions that have only one.
     noise_percent : int
-        Standard deviation of Gaussian noise, in per cent of the standard deviation of the function over its domain. Optimisers see
-        the noisy value; the score is the value without.
+        Standard deviation of Gaussian noise, in per cent of the standard deviation of the function
+        over its domain. Optimisers see the noisy value; the score is the value without.
     categories : int
-        So many of the last dimensions are categorical, with `levels` values each.
+        How many of the last dimensions are categorical, with `levels` values each.
     levels : int
     fidelity_levels : int
-        1 for full fidelity only; k for 3^-(k-1), ..., 1/3, 1. At share z a smooth function of the point, as large as the function's
-        own spread, is added 1 - z times, and an evaluation takes z seconds.
+        1 for full fidelity only; k for 3^-(k-1), ..., 1/3, 1. At share z a smooth function of the
+        point, as large as the function's own spread, is added 1 - z times, and an evaluation takes
+        z seconds.
     relatives : int
-        So many copies of the function, each moved by another step, are known at `N_KNOWN` points, for optimisers that learn from
-        related problems. The steps are the meta-features: those of the problem itself are 0.
+        How many copies of the function, each moved by another step, are known at `N_KNOWN` points,
+        for optimisers that learn from related problems. The steps are the meta-features: those of
+        the problem itself are 0.
     seconds : int
         Budget of the clock; 0 for none.
     workers : int
-        Evaluations that go on at once.
+        Evaluations that run at once.
     """
 
     function: str
@@ -290,7 +293,10 @@ def _space(options: SyntheticOptions) -> ConfigurationSpace:
 
 
 class _Surface:
-    """A function of vectors of the space; a categorical dimension takes one of a few values, in an order without meaning."""
+    """A function of vectors of the space.
+
+    A categorical dimension takes one of a few values, in an order without meaning.
+    """
 
     def __init__(self, options: SyntheticOptions) -> None:
         import numpy as np
@@ -314,7 +320,7 @@ class _Surface:
         return self._function.call(self._low + unit * (self._high - self._low))
 
     def places(self, vectors: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return points of the unit cube: a category is where its level lies."""
+        """Return points of the unit cube: a category is where its level is."""
         import numpy as np
 
         unit = np.array(vectors, np.float64)

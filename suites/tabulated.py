@@ -1,8 +1,9 @@
-"""Tabulated problems of hyper-parameter optimisation: evaluations made once, looked up thousands of times a second.
+"""Tabulated optimisation problems: evaluations made once, looked up thousands of times per second.
 
-A table holds the evaluations of a design at every fidelity: losses, test losses and recorded seconds. A configuration is given
-those of the nearest one of the design: numbers by their distance on the space's own scale, which runs from 0 to 1, and 1 for every
-category that differs; an inactive number counts as the middle. The clock is that of the recorded seconds.
+A table holds the evaluations of a design at every fidelity: losses, test losses and recorded
+seconds. A configuration is given those of the nearest one of the design: numbers by their distance
+on the space's own scale, which runs from 0 to 1, and 1 for every category that differs; an inactive
+number counts as the middle. The clock is that of the recorded seconds.
 """
 
 from __future__ import annotations
@@ -50,7 +51,7 @@ class TabulatedOptions:
     seconds : int
         Budget of the clock of recorded seconds; 0 for none.
     workers : int
-        Evaluations that go on at once.
+        Evaluations that run at once.
     """
 
     table: str
@@ -66,7 +67,11 @@ class TabulatedLoader(TaskLoader):
     track: ClassVar[str] = "hpo"
 
     def check(self, options: Mapping[str, Any]) -> None:
-        """See the base class; related tables are compared with this one only here and in `prepare`, since it takes a while."""
+        """See the base class.
+
+        Related tables are compared with this one only here and in `prepare`, since it takes a
+        while.
+        """
         found = _read(options)
         facts = read_facts(find_table(found.table))
         if found.related:
@@ -87,11 +92,11 @@ class TabulatedLoader(TaskLoader):
         )
 
     def prepare(self, options: Mapping[str, Any], progress: Progress) -> None:
-        """Check that the table is there."""
+        """Check that the table exists."""
         self.check(options)
 
     def fingerprint(self, options: Mapping[str, Any]) -> str:
-        """See the base class: a hash of the bytes of the table and of those that optimisers may learn from."""
+        """See the base class: a hash of the bytes of the table and of the related ones."""
         found = _read(options)
         return content_hash(
             {
@@ -135,7 +140,7 @@ class TabulatedProblem(Problem):
         self._rungs = {z: i for i, z in enumerate(info.fidelities)}
 
     def nearest(self, vector: NDArray[np.float64]) -> int:
-        """Return the configuration (its place in the design) that is nearest to a vector (n_parameters,) of the space."""
+        """Return the design's configuration (its index) nearest to a vector (n_parameters,)."""
         import numpy as np
 
         numbers = vector[self._is_number]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import lru_cache
 from typing import Any
 
 __all__ = [
@@ -20,6 +21,7 @@ PUBLISHED = "published: "
 """The protocol version of imported results is this and their source, so that they never stand beside results measured here."""
 
 
+@lru_cache(maxsize=8192)
 def method_label(method: str, params: str) -> str:
     """Return ``name`` or ``name(param=value, ...)``, which `bench run --method` understands, of a name and canonical JSON."""
     values = params_of(params)

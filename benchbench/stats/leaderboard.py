@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -29,7 +29,7 @@ from benchbench.stats.statistics import (
     StatisticValue,
     statistic_values,
 )
-from benchbench.stats.table import FloatArray, ScoreTable, TrialState, rounded
+from benchbench.stats.table import FloatArray, ScoreTable, TrialState, mean_over_units, rounded
 from benchbench.stats.trials import FOLD, Cell, Conditions, CountedTrials
 
 __all__ = ["Leaderboard", "Row", "make_leaderboard", "rank_comparable"]
@@ -92,7 +92,12 @@ class Row:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain data."""
-        return asdict(self) | {"params": params_of(self.params)}
+        plain = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        return plain | {
+            "params": params_of(self.params),
+            "n_by_unit": dict(self.n_by_unit),
+            "notes": list(self.notes),
+        }
 
 
 @dataclass(slots=True, kw_only=True)
@@ -138,6 +143,7 @@ class Leaderboard:
     notes: list[str] = field(default_factory=list)
     n_left_out: int = 0
     _values: dict[tuple[str, int], list[StatisticValue]] = field(default_factory=dict)
+    _by_task: dict[str | None, list[Row]] = field(default_factory=dict)
 
     @property
     def dropped_tasks(self) -> tuple[str, ...]:
@@ -152,16 +158,23 @@ class Leaderboard:
     @property
     def overall(self) -> list[Row]:
         """The rows of the whole suite, by rank."""
-        return [r for r in self.rows if r.task is None]
+        return self._rows(None)
 
     @property
     def tasks(self) -> list[str]:
         """Tasks with rows, in the suite's order; dropped ones included."""
-        return list(dict.fromkeys(r.task for r in self.rows if r.task is not None))
+        self._rows(None)
+        return [task for task in self._by_task if task is not None]
 
     def rows_of(self, task: str) -> list[Row]:
         """Return the rows of a task, by rank."""
-        return [r for r in self.rows if r.task == task]
+        return self._rows(task)
+
+    def _rows(self, task: str | None) -> list[Row]:
+        if not self._by_task:
+            for r in self.rows:
+                self._by_task.setdefault(r.task, []).append(r)
+        return self._by_task.get(task, [])
 
     @property
     def methods(self) -> list[str]:
@@ -170,7 +183,7 @@ class Leaderboard:
 
     def row_of(self, label: str, task: str | None = None) -> Row | None:
         """Return the row of a method on a task, or on the whole suite; None if there is none."""
-        return next((r for r in self.rows if r.task == task and r.label == label), None)
+        return next((r for r in self._rows(task) if r.label == label), None)
 
     def options(self) -> Options:
         """Return what statistics need: frozen ends, and the scores of perfect answers.
@@ -351,55 +364,66 @@ class _Numbers:
 
     @classmethod
     def of(cls, found: Comparable, imputed: ImputedTable) -> _Numbers:
-        table = found.table
-        scores, is_imputed = table.scores, np.zeros(table.shape, dtype=np.bool_)
-        if not imputed.dropped_tasks:
-            scores, is_imputed = imputed.table.scores, imputed.imputed
-        means = ScoreTable(table.methods, table.tasks, table.units, scores, table.states).task_means()
-        is_ok = table.states == TrialState.OK
-        n_ok, n_imputed = is_ok.sum(axis=2), is_imputed.sum(axis=2)
-        least = np.where(is_ok, table.scores, np.inf).min(axis=2, initial=np.inf)
-        most = np.where(is_ok, table.scores, -np.inf).max(axis=2, initial=-np.inf)
+        table, shape = found.table, found.table.shape[:2]
+        scores, is_imputed = (table.scores, None) if imputed.dropped_tasks else (imputed.table.scores, imputed.imputed)
+        numbers = cls(
+            methods=table.methods,
+            tasks=table.tasks,
+            means=np.full(shape, np.nan),
+            ci95=np.full(shape, np.nan),
+            n=np.zeros(shape, dtype=np.int64),
+            is_over_trials=np.zeros(shape, dtype=np.bool_),
+            agree=np.zeros(shape, dtype=np.bool_),
+            n_ok=np.zeros(shape, dtype=np.int64),
+            n_imputed=np.zeros(shape, dtype=np.int64),
+            n_units=np.zeros(shape, dtype=np.int64),
+            seconds=np.full(shape, np.nan),
+        )
+        # some methods at a time: what is computed on the way is as large as the table
+        step = max(1, _CELLS_AT_ONCE // max(1, shape[1] * len(table.units)))
+        for start in range(0, shape[0] if table.units else 0, step):
+            part = slice(start, start + step)
+            numbers._sum_up(part, table, scores[part], None if is_imputed is None else is_imputed[part])
+        return numbers
+
+    def _sum_up(self, part: slice, table: ScoreTable, scores: FloatArray, is_imputed: NDArray[np.bool_] | None) -> None:
+        is_ok = table.states[part] == TrialState.OK
+        n_ok = is_ok.sum(axis=2)
+        n_imputed = np.zeros_like(n_ok) if is_imputed is None else is_imputed.sum(axis=2)
+        means = mean_over_units(scores)
+        least = np.where(is_ok, scores, np.inf).min(axis=2, initial=np.inf)
+        most = np.where(is_ok, scores, -np.inf).max(axis=2, initial=-np.inf)
         with np.errstate(invalid="ignore"):
             agree = (n_ok > 1) & (most - least <= 1e-12 * np.maximum(np.abs(most), np.abs(least)))
         # of one trial, or of several that chance does not touch, what is sampled are the units within
-        first = np.argmax(is_ok, axis=2)[:, :, None] if table.units else np.zeros((*n_ok.shape, 1), dtype=np.intp)
-        deviation, n_within = _first(table.deviations, first, np.nan), _first(table.n_units, first, 0).astype(np.int64)
+        first = np.argmax(is_ok, axis=2)[:, :, None]
+        deviation = _first(table.deviations, part, first, np.nan)
+        n_within = _first(table.n_units, part, first, 0).astype(np.int64)
         within = _half_width(deviation, n_within)
         is_over_trials = (n_ok > 1) & ~agree
-        squares = np.where(is_ok, (table.scores - np.where(np.isnan(means), 0.0, means)[:, :, None]) ** 2, 0.0).sum(
-            axis=2
-        )
+        squares = np.where(is_ok, (scores - np.where(np.isnan(means), 0.0, means)[:, :, None]) ** 2, 0.0).sum(axis=2)
         between = _half_width(np.sqrt(squares / np.maximum(n_ok - 1, 1)), n_ok)
         ci95 = np.where(is_over_trials, between, np.where(n_ok > 0, within, np.nan))
-        is_over_trials |= agree & np.isnan(ci95)
-        is_over_trials |= n_imputed > 0
+        is_over_trials |= (agree & np.isnan(ci95)) | (n_imputed > 0)
+        self.means[part], self.agree[part], self.n_ok[part], self.n_imputed[part] = means, agree, n_ok, n_imputed
         # an interval over seeds of which some are imputed would pretend to know
-        ci95 = np.where(n_imputed > 0, np.nan, ci95)
-        n = np.where(is_over_trials, n_ok + n_imputed, n_within)
-        n_units = (
-            np.zeros(n_ok.shape, dtype=np.int64) if table.n_units is None else table.n_units.sum(axis=2, where=is_ok)
-        )
-        seconds = table.task_seconds()
-        return cls(
-            methods=table.methods,
-            tasks=table.tasks,
-            means=means,
-            ci95=ci95,
-            n=np.where(n_ok == 0, 0, n),
-            is_over_trials=is_over_trials,
-            agree=agree,
-            n_ok=n_ok,
-            n_imputed=n_imputed,
-            n_units=n_units,
-            seconds=np.full(n_ok.shape, np.nan) if seconds is None else seconds,
-        )
+        self.ci95[part] = np.where(n_imputed > 0, np.nan, ci95)
+        self.is_over_trials[part] = is_over_trials
+        self.n[part] = np.where(n_ok == 0, 0, np.where(is_over_trials, n_ok + n_imputed, n_within))
+        if table.n_units is not None:
+            self.n_units[part] = table.n_units[part].sum(axis=2, where=is_ok)
+        if table.seconds is not None:
+            self.seconds[part] = mean_over_units(table.seconds[part])
 
 
-def _first(values: NDArray[Any] | None, first: NDArray[np.intp], nothing: float) -> NDArray[Any]:
+# bounds what is computed on the way to some 10 MB
+_CELLS_AT_ONCE = 200_000
+
+
+def _first(values: NDArray[Any] | None, part: slice, first: NDArray[np.intp], nothing: float) -> NDArray[Any]:
     if values is None or not values.shape[2]:
         return np.full(first.shape[:2], nothing)
-    return np.take_along_axis(values, first, axis=2)[:, :, 0]
+    return np.take_along_axis(values[part], first, axis=2)[:, :, 0]
 
 
 def _half_width(deviation: FloatArray, n: NDArray[np.int64]) -> FloatArray:

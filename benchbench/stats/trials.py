@@ -145,7 +145,7 @@ class CountedTrials:
         labels = [self.cells[i].label for i in chosen]
         methods = sorted(set(labels))
         row_of, column_of = {m: i for i, m in enumerate(methods)}, {t: i for i, t in enumerate(tasks)}
-        row, column = (np.full(len(self.cells), -1, dtype=np.int64) for _ in range(2))
+        row, column = (np.full(len(self.cells), -1, dtype=np.int32) for _ in range(2))
         row[list(chosen)] = [row_of[label] for label in labels]
         column[list(chosen)] = [column_of[self.cells[i].task] for i in chosen]
         # what was lost with its worker is absent, and needs no place
@@ -154,7 +154,10 @@ class CountedTrials:
             kept = slice(None)  # type: ignore[assignment]
         units, unit = positions(self.seed[kept])
         shape = (len(methods), len(tasks), len(units))
-        place = (row[self.cell[kept]] * shape[1] + column[self.cell[kept]]) * shape[2] + unit
+        # a cell's first place, then the unit's
+        first = (row.astype(np.int64) * shape[1] + column) * shape[2]
+        place = first[self.cell[kept]]
+        place += unit
 
         def scattered(values: NDArray[Any], empty: float, dtype: type[np.generic]) -> NDArray[Any]:
             found: NDArray[Any] = np.full(shape, empty, dtype=dtype)

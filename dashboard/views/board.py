@@ -10,7 +10,7 @@ import numpy as np
 
 from benchbench.dashboard.markup import HtmlCell, HtmlColumn, HtmlTable, badge, interval_bar, link, strip
 from benchbench.dashboard.theme import styled
-from benchbench.dashboard.views.common import duration, first_up, metric_label, number, percent
+from benchbench.dashboard.views.common import duration, first_up, imputed_text, metric_label, number, percent
 from benchbench.reports.leaderboard import value_records
 from benchbench.stats.labels import plural
 from benchbench.stats.pairwise import verdict_on
@@ -37,7 +37,7 @@ __all__ = [
     "win_heatmap",
 ]
 
-# bars a task are too thin to see beyond
+# with more tasks than these, one bar per task is too thin to see
 MOST_STRIP_TASKS = 40
 
 
@@ -83,7 +83,7 @@ def verified(source: Provenance | None, current: str | None, is_current_suite: b
     uncommitted changes, with the adapter's source as it is installed here now, on the suite's present version.
     """
     if source is None or not source.n_trials:
-        return False, "no trial that counts"
+        return False, "no counted trial"
     reasons = []
     if source.n_clean < source.n_trials:
         reasons.append(
@@ -101,14 +101,14 @@ def verified(source: Provenance | None, current: str | None, is_current_suite: b
 
 
 def leaderboard_table(view: View, current_sources: Mapping[str, str]) -> HtmlTable:
-    """Return the board; `current_sources` are the source hashes of the installed adapters, by method."""
+    """Return the leaderboard; `current_sources` are the source hashes of the installed adapters, by method."""
     data, kind = view.data, STATISTICS[view.statistic]
     name = kind.heading
     known = [v for s in view.values for v in (s.value, s.low, s.high) if v is not None]
     ends = (min(known), max(known)) if known else (0.0, 1.0)
     pad = (ends[1] - ends[0]) * 0.04 or 0.5
     ends = (ends[0] - pad, ends[1] + pad)
-    heights, titles = _strips(view)
+    heights = _strips(view)
     rows = {r.label: r for r in view.board.overall}
     n_tasks = len(view.board.imputed.table.tasks)
     table = HtmlTable(
@@ -147,9 +147,9 @@ def leaderboard_table(view: View, current_sources: Mapping[str, str]) -> HtmlTab
                 HtmlCell("", interval_bar(s.value, s.low, s.high, ends, text)),
                 HtmlCell(span),
                 HtmlCell(f"{s.n_tasks}/{n_tasks}"),
-                HtmlCell("", strip(heights[s.method], titles, _strip_text(heights[s.method])) if titles else ""),
+                HtmlCell("", strip(*heights[s.method]) if s.method in heights else ""),
                 HtmlCell(str(own.n_failed)),
-                HtmlCell(percent(s.imputed_share) if s.imputed_share else "0 %"),
+                HtmlCell(imputed_text(s.imputed_share)),
                 HtmlCell(duration(own.seconds)),
             ]
         )
@@ -174,24 +174,34 @@ def _method_cell(view: View, label: str, method: str, params: str, current_sourc
     return HtmlCell(label, base.html + extra)
 
 
-def _strips(view: View) -> tuple[dict[str, list[float | None]], list[str]]:
-    """Return, by method, the height of each task's bar (1 = first place), and the tasks' names; nothing of very many tasks."""
+_Strip = tuple[list[float | None], list[str], str]
+
+
+def _strips(view: View) -> dict[str, _Strip]:
+    """Return, by method, the height of each task's bar (1 = first rank), the bars' titles and all of it in words.
+
+    Nothing for very many tasks.
+    """
     table = view.board.imputed.table
     if not 2 <= len(table.tasks) <= MOST_STRIP_TASKS:
-        return {method: [] for method in table.methods}, []
+        return {}
     ranks = task_values(view.board.imputed, "rank")[0]
+    is_imputed = view.board.imputed.imputed.any(axis=2)
     most = np.nanmax(ranks, axis=0, initial=1.0)
-    heights: dict[str, list[float | None]] = {}
+    found: dict[str, _Strip] = {}
     for i, method in enumerate(table.methods):
-        heights[method] = [
-            None if np.isnan(r) else float(1.0 - (r - 1.0) / m) for r, m in zip(ranks[i], most, strict=True)
+        heights = [None if np.isnan(r) else float(1.0 - (r - 1.0) / m) for r, m in zip(ranks[i], most, strict=True)]
+        titles = [
+            f"{task}: {'no score' if np.isnan(r) else f'rank {r:g}'}{', imputed' if made_up else ''}"
+            for task, r, made_up in zip(table.tasks, ranks[i], is_imputed[i], strict=True)
         ]
-    return heights, list(table.tasks)
+        found[method] = (heights, titles, _strip_text(heights))
+    return found
 
 
 def _strip_text(heights: Sequence[float | None]) -> str:
     first = sum(h is not None and h > 0.999 for h in heights)
-    return f"first place on {first} of {plural(len(heights), 'task')}"
+    return f"ranks first on {first} of {plural(len(heights), 'task')}"
 
 
 def board_records(view: View) -> list[dict[str, Any]]:
@@ -244,7 +254,7 @@ def _task_row(row: Row, ends: tuple[float, float]) -> list[HtmlCell]:
         HtmlCell("", interval_bar(row.score, low, high, ends, f"score {number(row.score, 4)} ± {number(row.ci95, 4)}")),
         HtmlCell(row.n_in_words),
         HtmlCell(str(row.n_failed)),
-        HtmlCell(percent(row.imputed_share) if row.n_imputed else "0 %"),
+        HtmlCell(imputed_text(row.imputed_share)),
         HtmlCell(duration(row.seconds)),
     ]
 

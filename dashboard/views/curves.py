@@ -29,7 +29,7 @@ __all__ = [
 
 
 def has_curves(panels: Sequence[CurvePanel]) -> bool:
-    """Whether any method reported anything while it learnt."""
+    """Whether any method reported scores while it trained."""
     return any(line.points for panel in panels for line in panel.lines)
 
 
@@ -43,7 +43,7 @@ def curve_figure(panel: CurvePanel, labels: Sequence[str], *, log_x: bool, every
         Methods to draw.
     log_x : bool
     everybody : sequence of str
-        All methods of the board, which fix the marks.
+        All methods of the leaderboard, which fix the marks.
     """
     import plotly.graph_objects as go
 
@@ -240,12 +240,14 @@ def anytime_rows(found: AnytimeTable) -> HtmlTable:
             HtmlColumn("#", is_number=True),
             HtmlColumn("Method"),
             HtmlColumn("Mean rank", is_number=True),
-            HtmlColumn("Regret", is_number=True, help="0 = best loss known, 1 = what the baseline ends with (median)"),
+            HtmlColumn("Regret", is_number=True, help="0 = best known loss, 1 = the baseline's median at the end"),
             HtmlColumn("Area", is_number=True, is_wide=True, help="Mean regret over the budget, at most 1"),
             HtmlColumn(
                 "Wins", is_number=True, is_wide=True, help="Share of paired trials that end below the baseline's"
             ),
-            HtmlColumn("Reached", is_number=True, is_wide=True, help=f"Trials that came to regret {found.target:g}"),
+            HtmlColumn(
+                "Reached", is_number=True, is_wide=True, help=f"Share of trials that reached regret {found.target:g}"
+            ),
         ],
         heading=1,
     )

@@ -74,9 +74,9 @@ def parameters_table(cls: type[Any]) -> HtmlTable | None:
 
 
 def results_table(rows: Sequence[Mapping[str, Any]]) -> HtmlTable:
-    """Return how the method did on each task, under each budget."""
+    """Return the scores of the method on each task, under each preset."""
     table = HtmlTable(
-        caption="Counted trials by suite, task and budget, seeds together",
+        caption="Counted trials by suite, task and preset; scores are means over the trials that succeeded, nothing is imputed",
         columns=[
             HtmlColumn("Suite"),
             HtmlColumn("Task"),
@@ -84,12 +84,10 @@ def results_table(rows: Sequence[Mapping[str, Any]]) -> HtmlTable:
             HtmlColumn("Preset", is_wide=True),
             HtmlColumn("Metric", is_wide=True),
             HtmlColumn("Score", is_number=True),
-            HtmlColumn(
-                "SD of seeds", is_number=True, is_wide=True, help="Standard deviation of the score over seeds or folds"
-            ),
-            HtmlColumn("Trials", is_number=True, help="Ended well of those run"),
-            HtmlColumn("Time", is_number=True, help="Timed seconds, mean of a trial"),
-            HtmlColumn("Memory", is_number=True, is_wide=True, help="Highest of a trial"),
+            HtmlColumn("SD of seeds", is_number=True, help="Standard deviation of the score over seeds or folds"),
+            HtmlColumn("Trials", is_number=True, help="Succeeded, of those run"),
+            HtmlColumn("Time", is_number=True, is_wide=True, help="Timed seconds, mean per trial"),
+            HtmlColumn("Memory", is_number=True, is_wide=True, help="Highest of the trials"),
         ],
         heading=1,
     )
@@ -126,7 +124,7 @@ def failure_title(row: Mapping[str, Any]) -> str:
 
 
 def history_table(rows: Sequence[Mapping[str, Any]]) -> HtmlTable:
-    """Return one line a state of the adapter's source, the newest first."""
+    """Return one line per state of the adapter's source, the newest first."""
     sources: dict[str, list[Mapping[str, Any]]] = {}
     for r in rows:
         sources.setdefault(r["source"], []).append(r)
@@ -139,7 +137,7 @@ def history_table(rows: Sequence[Mapping[str, Any]]) -> HtmlTable:
             HtmlColumn("benchbench", is_wide=True),
             HtmlColumn("Commit", is_wide=True),
             HtmlColumn("Attempts", is_number=True),
-            HtmlColumn("Ended well", is_number=True),
+            HtmlColumn("Succeeded", is_number=True),
             HtmlColumn("Suites", is_wide=True),
         ],
     )

@@ -1,4 +1,4 @@
-"""Runs: what is going on, what was run, and everything of one attempt."""
+"""Runs: what is running, what was run, and everything about one attempt."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def runs_table(rows: Sequence[Mapping[str, Any]], now: float) -> HtmlTable:
             HtmlColumn("State"),
             HtmlColumn("Attempts", is_number=True),
             HtmlColumn("Outcomes", is_wide=True),
-            HtmlColumn("Began"),
+            HtmlColumn("Started"),
             HtmlColumn("Took", is_number=True, is_wide=True),
             HtmlColumn("Machine", is_wide=True),
         ],
@@ -98,7 +98,7 @@ def run_facts(run: Mapping[str, Any]) -> HtmlTable:
     rows = [
         ("Command", run["command"]),
         ("Preset", run["preset"]),
-        ("Began", clock(run["started_at"])),
+        ("Started", clock(run["started_at"])),
         ("Ended", clock(run["ended_at"])),
         ("Processor", f"{machine.get('cpu', 'unknown')}, {plural(int(machine.get('cores') or 0), 'core')}"),
         ("Memory", f"{machine['memory_mib'] / 1024:,.1f} GiB" if machine.get("memory_mib") else "unknown"),
@@ -126,7 +126,7 @@ def attempts_table(rows: Sequence[Mapping[str, Any]], run_id: str) -> HtmlTable:
             HtmlColumn("Score", is_number=True),
             HtmlColumn("Timed", is_number=True, is_wide=True, help="Timed seconds"),
             HtmlColumn("Wall", is_number=True, is_wide=True, help="Wall-clock seconds, loading and imports included"),
-            HtmlColumn("Memory", is_number=True, is_wide=True, help="Highest of the process tree"),
+            HtmlColumn("Memory", is_number=True, is_wide=True, help="Peak of the process tree"),
             HtmlColumn("Error", is_wide=True),
         ],
     )
@@ -171,7 +171,7 @@ def attempt_facts(attempt: Mapping[str, Any]) -> HtmlTable:
         ("Processor time", taken(attempt["cpu_seconds"])),
         ("Memory", f"{mebibytes(attempt['peak_memory_mib'])}{' at most' if attempt['peak_memory_mib'] else ''}"),
         ("Budget", ", ".join(f"{k} {v}" for k, v in attempt["budget"].items())),
-        ("Began", clock(attempt["started_at"])),
+        ("Started", clock(attempt["started_at"])),
         (
             "Machine",
             f"{attempt['host']}: {', '.join([attempt['hardware_class'], *ran_on(attempt['device'], attempt['threads'])])}",
@@ -189,9 +189,9 @@ def attempt_facts(attempt: Mapping[str, Any]) -> HtmlTable:
 
 
 def versions_table(attempt: Mapping[str, Any]) -> HtmlTable:
-    """Return the versions of what the attempt had imported."""
+    """Return the versions of the packages that the attempt imported."""
     return HtmlTable(
-        caption="Versions of what was imported",
+        caption="Versions of imported packages",
         columns=[HtmlColumn("Package"), HtmlColumn("Version")],
         rows=[[HtmlCell(name), HtmlCell(str(version))] for name, version in sorted(attempt["environment"].items())],
     )

@@ -1,4 +1,4 @@
-"""A task: what is known of it, how hard it is, and how well it tells methods apart."""
+"""A task: what is known of it, how hard it is, and how well it distinguishes methods."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ __all__ = ["Difficulty", "data_table", "difficulty", "difficulty_rows", "facts_t
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Difficulty:
-    """How hard a task is for the methods of the board, and how much it says.
+    """How hard a task is for the methods of the leaderboard, and how well it distinguishes them.
 
     Parameters
     ----------
@@ -114,14 +114,14 @@ def difficulty_rows(found: Difficulty) -> list[tuple[str, str, str]]:
             "Spread / noise",
             "—" if ratio is None else f"{ratio:.1f}",
             f"Standard deviation between methods ({number(found.spread, 4)}) over the median one between seeds"
-            f" ({number(found.noise, 4)}): the higher, the better the task tells methods apart",
+            f" ({number(found.noise, 4)}): the higher, the better the task distinguishes methods",
         ),
         (
             "Agreement",
             number(found.agreement, 2),
             "Kendall's tau between the order of the methods here and on the suite's other tasks: 1 same, 0 unrelated",
         ),
-        ("Failed", f"{100 * found.failed:.0f} %", "Share of the trials that failed, of those not declined"),
+        ("Failed", f"{100 * found.failed:.0f} %", "Share of trials that failed, declined ones not counted"),
     ]
 
 
@@ -131,7 +131,7 @@ def facts_table(data: BoardData, task: str) -> HtmlTable:
     rows = [
         ("Suite", f"{data.suite.spec.title} ({data.suite.spec.name} {data.suite.spec.version})"),
         ("Metric", metric_label(data.metrics.get(task, ""))),
-        ("Fingerprint of the data", data.board.fingerprints.get(task, "not on this board")),
+        ("Fingerprint of the data", data.board.fingerprints.get(task, "not on this leaderboard")),
     ]
     if spec is not None and spec.loader:
         rows.append(("Loader", spec.loader))
@@ -148,7 +148,7 @@ def facts_table(data: BoardData, task: str) -> HtmlTable:
 def data_table(rows: Sequence[Mapping[str, Any]], task: str) -> HtmlTable:
     """Return the data that results of the task were met with, the newest first."""
     table = HtmlTable(
-        caption="Data and protocols that there are results of; only equal ones stand on one board",
+        caption="Data and protocols with results; a leaderboard holds only equal ones",
         columns=[
             HtmlColumn("Fingerprint"),
             HtmlColumn("Suite version", is_wide=True),

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from benchbench.dashboard.markup import HtmlCell, HtmlColumn, HtmlTable, badge, link
 from benchbench.dashboard.theme import ACCENT, log_axis, styled
-from benchbench.dashboard.views.common import duration, first_up, metric_label, number
+from benchbench.dashboard.views.common import duration, first_up, imputed_text, metric_label, number
 from benchbench.reports.costs import front_words
-from benchbench.stats.labels import share_text
 
 if TYPE_CHECKING:
     from benchbench.stats.frontier import CostPanel, CostPoint
@@ -98,9 +97,10 @@ def cost_table(panel: CostPanel, labels: Sequence[str]) -> HtmlTable:
         columns=[
             HtmlColumn("#", is_number=True, help="The number in the figure"),
             HtmlColumn("Method"),
-            HtmlColumn(first_up(metric_label(panel.metric)), is_number=True),
             HtmlColumn(
-                "± 95 %", is_number=True, help="A dash where a part of the score is imputed, or no interval is known"
+                first_up(metric_label(panel.metric)),
+                is_number=True,
+                help="± is the half-width of a 95 % interval; none where a part of the score is imputed",
             ),
             HtmlColumn("Imputed", is_number=True, help="Share of the scores behind the number that stand for failures"),
             HtmlColumn("Time", is_number=True, help="Timed seconds, training and test"),
@@ -115,9 +115,8 @@ def cost_table(panel: CostPanel, labels: Sequence[str]) -> HtmlTable:
             [
                 HtmlCell(str(place)),
                 HtmlCell(p.label, link(p.label, "method", method=p.method).html + extra),
-                HtmlCell(number(p.score, 4)),
-                HtmlCell(number(p.ci95, 4)),
-                HtmlCell(share_text(p.imputed_share) if p.is_imputed else "0 %"),
+                HtmlCell(number(p.score, 4) + ("" if p.ci95 is None else f" ± {number(p.ci95, 4)}")),
+                HtmlCell(imputed_text(p.imputed_share)),
                 HtmlCell(duration(p.seconds)),
                 HtmlCell(front_words(p)),
             ]

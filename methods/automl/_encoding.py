@@ -1,7 +1,8 @@
 """Typed rows in, numbers out; learnt from the training rows, and the same for every method here.
 
-Categories are those that the task declares; values of string columns are those of the training rows. A category that was not
-declared, a text that was not seen, and a missing one are all "missing". Shapes: n rows, p columns.
+Categories are those that the task declares; values of string columns are those of the training
+rows. A category that was not declared, a text that was not seen, and a missing one are all
+"missing". Shapes: n rows, p columns.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ __all__ = ["Codes", "Encoder", "Imputed", "OneHot", "class_codes"]
 
 
 class Encoder(Protocol):
-    """What turns rows into an array."""
+    """Turns rows into an array."""
 
     def fit(self, rows: pd.DataFrame) -> Any:
         """Learn from the training rows."""
@@ -32,16 +33,20 @@ class Encoder(Protocol):
 
 @dataclass(slots=True)
 class Codes:
-    """Numbers as they are; categories as their places, in the declared order; both NaN where missing.
+    """Numbers as they are; categories as their places, in the declared order.
+
+    Both NaN where missing.
 
     Parameters
     ----------
     columns : mapping of str to str
         Features in their order, each with its kind: "numeric", "nominal" or "string".
     max_categories : int
-        Of a column with more, the most frequent ones are kept; the others become missing. 0: all are kept.
+        Of a column with more, the most frequent ones are kept; the others become missing. 0: all
+        are kept.
     is_filled : bool
-        A column without any value in the training rows is 0 everywhere, for estimators that cannot take such a one.
+        A column without any value in the training rows is 0 everywhere, for estimators that cannot
+        take it.
     """
 
     columns: Mapping[str, str]
@@ -99,7 +104,11 @@ class Codes:
 
 
 class Imputed:
-    """`Codes` without NaN: missing numbers become the median of the training rows (0 if there is none), missing categories -1."""
+    """`Codes` without NaN.
+
+    Missing numbers become the median of the training rows (0 if there is none), missing categories
+    -1.
+    """
 
     def __init__(self, columns: Mapping[str, str]) -> None:
         self.codes = Codes(columns)
@@ -123,9 +132,12 @@ class Imputed:
 
 
 class OneHot:
-    """Numbers with the median for missing ones, scaled to mean 0 and deviation 1; a column of 0 and 1 for each category.
+    """Numbers with the median for missing ones, scaled to mean 0 and deviation 1.
 
-    Missing categories are 0 everywhere, and so are all but the 100 most frequent ones of a column.
+    A column of 0 and 1 for each category.
+
+    Missing categories are 0 everywhere, and so are all except the 100 most frequent ones of a
+    column.
     """
 
     def __init__(self, columns: Mapping[str, str]) -> None:

@@ -45,5 +45,6 @@ class ForestAdapter(ModelAdapter):
     def grown(self, forest: Any, x: NDArray[np.float64], y: NDArray[Any], watch: Stopwatch) -> Any:
         """Return the forest fitted with as many trees as there is time for, at most `n_trees`."""
         found = grow(forest, x, y, "n_estimators", forest_steps(self.n_trees), watch)
-        # threads add the trees' votes in the order in which they end, so that the last bits would differ
+        # threads add the trees' votes in the order in which they end, so that the last bits would
+        # differ
         return found.set_params(n_jobs=1)

@@ -1,4 +1,4 @@
-"""What adapters around an estimator of scikit-learn have in common, and how one that grows is kept within its seconds."""
+"""Shared by adapters around scikit-learn's estimators; growing ones keep to their seconds."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
 __all__ = ["ModelAdapter", "Stopwatch", "all_classes", "grow"]
 
-# of the budget; the rest is for what cannot be foreseen
+# of the budget; the rest is a reserve
 USABLE_SHARE = 0.9
 
 
 class Stopwatch:
-    """Seconds left of a budget, of which a tenth is kept in hand."""
+    """Seconds left of a budget, of which a tenth is kept in reserve."""
 
     def __init__(self, seconds: float) -> None:
         self.end = time.monotonic() + USABLE_SHARE * seconds
@@ -66,7 +66,10 @@ class ModelAdapter(AutoMLAdapter):
 
 
 def all_classes(model: Any, x: NDArray[np.float64], n_classes: int) -> NDArray[np.float64]:
-    """Return (n, n_classes) probabilities; the estimator has columns only for the classes that it has seen."""
+    """Return (n, n_classes) probabilities.
+
+    The estimator has columns only for the classes that it has seen.
+    """
     import numpy as np
 
     found = np.zeros((len(x), n_classes))
@@ -77,8 +80,8 @@ def all_classes(model: Any, x: NDArray[np.float64], n_classes: int) -> NDArray[n
 def grow(model: Any, x: NDArray[Any], y: NDArray[Any], size: str, steps: Iterable[int], watch: Stopwatch) -> Any:
     """Fit an estimator with a warm start in steps, as far as the seconds reach.
 
-    A step is not begun if it would take longer than is left, judged by what the last one took for its share. What comes out does not
-    depend on the steps in between.
+    A step is not begun if it would take longer than is left, judged by what the last one took for
+    its share. What comes out does not depend on the steps in between.
 
     Parameters
     ----------

@@ -1,7 +1,7 @@
-"""What the methods on TPOT's pipelines share: the rows as numbers, Dask workers that have TPOT, the limits, predictions.
+"""Shared by the methods on TPOT's pipelines: encoding, Dask workers, limits, predictions.
 
-They differ only in how they search, so that their results differ by that alone. TPOT's functions go to the workers by reference: those
-processes know nothing of this package.
+They differ only in how they search, so that their results differ by that alone. TPOT's functions go
+to the workers by reference: those processes know nothing of this package.
 """
 
 from __future__ import annotations
@@ -77,7 +77,10 @@ class PipelineAdapter(AutoMLAdapter):
 
     @property
     def rating_seconds(self) -> float:
-        """Seconds of one pipeline; by so much a search overruns its time when one is being rated at the end."""
+        """Seconds of one pipeline.
+
+        A search overruns its time by this much when one is being rated at the end.
+        """
         return min(600.0, max(self.search_seconds / 6, min(10.0, self.search_seconds / 2)))
 
     def fit(self, rows: pd.DataFrame, target: pd.Series[Any]) -> None:
@@ -103,7 +106,8 @@ class PipelineAdapter(AutoMLAdapter):
         if not hasattr(self, "cluster"):
             return
         for worker in self.cluster.workers.values():
-            # asked to end, a worker that has imported all of TPOT takes four seconds to do so, and nothing of it is needed any more
+            # asked to end, a worker that has imported all of TPOT takes four seconds to do so, and
+            # nothing of it is needed any more
             worker.auto_restart = False
             if worker.pid:
                 os.kill(worker.pid, signal.SIGKILL)

@@ -1,4 +1,4 @@
-"""What the wrapped systems share: targets, the columns of probabilities, string columns, the time that is left for a library.
+"""Shared by the wrapped systems: targets, probabilities, string columns, the remaining time.
 
 Shapes: n rows, c classes of the task.
 """
@@ -19,7 +19,10 @@ __all__ = ["Texts", "library_seconds", "spread"]
 
 
 class Texts:
-    """Gives string columns the type category, with the values of the training rows; others are missing."""
+    """Gives string columns the type category, with the values of the training rows.
+
+    Others are missing.
+    """
 
     def __init__(self, columns: Mapping[str, str]) -> None:
         self.names = [name for name, kind in columns.items() if kind == "string"]
@@ -37,7 +40,10 @@ class Texts:
 
 
 def spread(found: Any, present: NDArray[Any], n_classes: int) -> NDArray[np.float64]:
-    """Return (n, c) probabilities from those of the classes that the training rows have, at their places in the task's order."""
+    """Return (n, c) probabilities of all classes from those of the training rows' classes.
+
+    Columns are in the task's order.
+    """
     import numpy as np
 
     found = np.asarray(found, dtype=np.float64)
@@ -48,5 +54,8 @@ def spread(found: Any, present: NDArray[Any], n_classes: int) -> NDArray[np.floa
 
 
 def library_seconds(budget: AutoMLBudget, share: float, seconds: float = 0.0) -> float:
-    """Return what to tell a library that takes `share` of its own limit, and `seconds` after it; at least a fifth of the budget."""
+    """Return what to tell a library that takes `share` of its own limit, and `seconds` after it.
+
+    At least a fifth of the budget.
+    """
     return max(budget.seconds * share - seconds, 0.2 * budget.seconds)

@@ -1,5 +1,6 @@
-"""AutoGluon: bags and stacks many models, with little search. After Erickson et al. 2020, "AutoGluon-Tabular: robust and accurate
-AutoML for structured data".
+"""AutoGluon: bags and stacks many models, with little search.
+
+After Erickson et al. 2020, "AutoGluon-Tabular: robust and accurate AutoML for structured data".
 
 The library itself, in an environment of its own, with one of its presets.
 """
@@ -25,7 +26,7 @@ TARGET = "__target__"
 
 
 class AutoGluon(AutoMLAdapter):
-    """Trains the models of a preset one after the other for as long as the budget lasts, and weighs them.
+    """Trains the models of a preset in turn for as long as the budget lasts, and weighs them.
 
     Parameters
     ----------

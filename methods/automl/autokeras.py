@@ -1,9 +1,11 @@
-"""Auto-Keras: searches small neural networks for tables. After Jin, Song & Hu 2019, "Auto-Keras: an efficient neural architecture
-search system", KDD.
+"""Auto-Keras: searches small neural networks for tables.
 
-The library itself, in an environment of its own. It has no budget in seconds: networks are searched for half of it, then
-the best one is trained anew until eight tenths; what trains at these times is stopped. Making a network ready takes seconds in which
-nothing can be stopped: no further one is begun where that would take too long, judged by those before.
+After Jin, Song & Hu 2019, "Auto-Keras: an efficient neural architecture search system", KDD.
+
+The library itself, in an environment of its own. It has no budget in seconds: networks are searched
+for half of it, then the best one is trained again until eight tenths; what trains at these times is
+stopped. Making a network ready takes seconds in which nothing can be stopped: no further one is
+begun where that would take too long, judged by those before.
 """
 
 from __future__ import annotations
@@ -23,7 +25,8 @@ if TYPE_CHECKING:
 
 __all__ = ["AutoKeras"]
 
-# of the budget: when the search ends at the latest, then the training of the best network, and when all should be done
+# of the budget: when the search ends at the latest, then the training of the best network, and when
+# all should be done
 SEARCH_SHARE, FIT_SHARE, END_SHARE = 0.5, 0.8, 0.9
 
 
@@ -102,7 +105,8 @@ class AutoKeras(AutoMLAdapter):
         names = [str(i) for i in range(n_columns)]
         return cls(
             column_names=names,
-            # else it takes numbers with few different values for categories, and replaces them by their places
+            # else it takes numbers with few different values for categories, and replaces them by
+            # their places
             column_types=dict.fromkeys(names, "numerical"),
             max_trials=self.max_trials,
             objective="val_loss",
@@ -138,7 +142,7 @@ def _stopper(started: float, seconds: float, oracle: Any) -> Any:
     seconds : float
         The budget.
     oracle : keras_tuner Oracle
-        Says which networks are tried; it is told when there shall be no more.
+        Says which networks are tried; it is told when to stop.
     """
     from keras.callbacks import Callback
 
@@ -154,7 +158,10 @@ def _stopper(started: float, seconds: float, oracle: Any) -> Any:
             return self
 
         def seconds_left(self) -> float:
-            """Return the seconds until what trains now has to stop; it leaves time for what cannot be stopped afterwards."""
+            """Return the seconds until what trains now has to stop.
+
+            It leaves time for what cannot be stopped afterwards.
+            """
             share, n_later = (SEARCH_SHARE, 2) if self.is_searching else (FIT_SHARE, 1)
             end = min(share * seconds, END_SHARE * seconds - n_later * self.longest)
             return self.started + end - time.monotonic()

@@ -1,4 +1,6 @@
-"""Constant predictor: shares of the classes, or the median of the targets. AMLB's lower end of the scale, Gijsbers et al. 2024.
+"""Constant predictor: shares of the classes, or the median of the targets.
+
+AMLB's lower end of the scale, Gijsbers et al. 2024.
 
 Nothing of the features is used.
 """

@@ -1,7 +1,9 @@
-"""Extremely randomised trees with scikit-learn's settings. Geurts, Ernst & Wehenkel 2006, "Extremely randomized trees".
+"""Extremely randomised trees with scikit-learn's settings.
 
-500 trees, fewer if the budget ends first. Categories are their declared places, missing ones -1; missing numbers the
-training rows' median.
+Geurts, Ernst & Wehenkel 2006, "Extremely randomized trees".
+
+500 trees, fewer if the budget ends first. Categories are their declared places, missing ones -1;
+missing numbers the training rows' median.
 """
 
 from __future__ import annotations

@@ -1,7 +1,9 @@
-"""FLAML: tunes learners with a search that spends little on what costs much. After Wang et al. 2021, MLSys.
+"""FLAML: tunes learners with a search that spends little on what costs much.
 
-The library itself, in an environment of its own, with its own settings: it picks LightGBM, XGBoost, random forests, extra trees
-or linear models, and starts with cheap configurations.
+After Wang et al. 2021, MLSys.
+
+The library itself, in an environment of its own, with its own settings: it picks LightGBM, XGBoost,
+random forests, extra trees or linear models, and starts with cheap configurations.
 """
 
 from __future__ import annotations
@@ -31,7 +33,8 @@ class Flaml(AutoMLAdapter):
     ensemble : bool
         Whether the best learners are stacked at the end.
     max_iter : int
-        Configurations at most; 0: as many as there is time for. With a number the search repeats exactly.
+        Configurations at most; 0: as many as time allows. With a number the search repeats
+        exactly.
     """
 
     card: ClassVar[MethodCard] = MethodCard(

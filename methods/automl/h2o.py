@@ -1,7 +1,10 @@
-"""H2O AutoML: trains forests, boosted trees, linear and neural models, and stacks them. After LeDell & Poirier 2020, ICML AutoML.
+"""H2O AutoML: trains forests, boosted trees, linear and neural models, and stacks them.
 
-The library itself, in an environment of its own: a server in Java and its client. The server listens on a free port of this
-host's loopback interface, gets a share of the trial's memory, and ends with the trial.
+After LeDell & Poirier 2020, ICML AutoML.
+
+The library itself, in an environment of its own: a server in Java and its client. The server
+listens on a free port of this host's loopback interface, gets a share of the trial's memory, and
+ends with the trial.
 """
 
 from __future__ import annotations
@@ -24,7 +27,8 @@ if TYPE_CHECKING:
 __all__ = ["H2O"]
 
 METRICS = {"auc": "AUC", "log_loss": "logloss", "rmse": "RMSE"}
-# the heap's share of what the client leaves; the rest is for the JVM itself and for libraries that allocate outside of it
+# the heap's share of what the client leaves; the rest is for the JVM itself and for libraries that
+# allocate outside of it
 HEAP_SHARE = 0.7
 CLIENT_MIB = 300
 LEAST_HEAP_MIB = 256
@@ -36,7 +40,8 @@ class H2O(AutoMLAdapter):
     Parameters
     ----------
     max_models : int
-        At most; 0: as many as there is time for. With a number the run repeats exactly, if time does not end it.
+        At most; 0: as many as time allows. With a number the run repeats exactly, if time
+        does not end it.
     nfolds : int
         Folds that models are rated on.
     """
@@ -135,7 +140,10 @@ class H2O(AutoMLAdapter):
             return self.leader.predict(self._frame(rows)).as_data_frame(use_multi_thread=False)
 
     def _frame(self, rows: pd.DataFrame, target: Any = None) -> Any:
-        """Send rows to the server; names and categories are numbered, so that no text of theirs can be misread on the way."""
+        """Send rows to the server.
+
+        Names and categories are numbered, so that no text of theirs can be misread on the way.
+        """
         import pandas as pd
 
         types, columns = {}, {}

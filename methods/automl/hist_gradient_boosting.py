@@ -1,7 +1,10 @@
-"""Gradient boosting on histograms, scikit-learn's. After Ke et al. 2017, "LightGBM: a highly efficient gradient boosting decision tree".
+"""Gradient boosting on histograms, scikit-learn's.
 
-Scikit-learn's settings: 100 rounds, fewer if the budget ends first. Categories are split as sets, missing numbers and
-categories go to a side of their own; of columns with more than 255 categories the most frequent ones are kept.
+After Ke et al. 2017, "LightGBM: a highly efficient gradient boosting decision tree".
+
+Scikit-learn's settings: 100 rounds, fewer if the budget ends first. Categories are split as sets,
+missing numbers and categories go to a side of their own; of columns with more than 255 categories
+the most frequent ones are kept.
 """
 
 from __future__ import annotations
@@ -19,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["HistGradientBoosting"]
 
-# bins of a column in scikit-learn
+# bins per column in scikit-learn
 MAX_CATEGORIES = 255
 
 
@@ -59,6 +62,6 @@ class HistGradientBoosting(ModelAdapter):
             early_stopping=False,
             random_state=self.context.derive("boosting"),
         )
-        # each step sorts the columns into bins anew, so there are few
+        # each step sorts the columns into bins again, so there are few
         steps = sorted({max(1, self.n_rounds // 10), max(1, self.n_rounds // 3), self.n_rounds})
         return grow(model, x, y, "max_iter", steps, self.watch)

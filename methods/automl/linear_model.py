@@ -1,7 +1,10 @@
-"""Logistic regression, and ridge regression for values. Cox 1958, "The regression analysis of binary sequences"; Hoerl & Kennard 1970.
+"""Logistic regression, and ridge regression for values.
 
-Both with scikit-learn's penalty of 1. Numbers are scaled, missing ones are the training rows' median; each category is a
-column of 0 and 1 (the 100 most frequent of a column), a missing one 0 in all of them.
+Cox 1958, "The regression analysis of binary sequences"; Hoerl & Kennard 1970.
+
+Both with scikit-learn's penalty of 1. Numbers are scaled, missing ones are the training rows'
+median; each category is a column of 0 and 1 (the 100 most frequent of a column), a missing one 0 in
+all of them.
 """
 
 from __future__ import annotations
@@ -52,6 +55,6 @@ class LinearModel(ModelAdapter):
         if y.min() == y.max():
             return DummyClassifier().fit(x, y)
         with warnings.catch_warnings():
-            # what has not converged is worth what its score says
+            # a model that has not converged is judged by its score
             warnings.simplefilter("ignore")
             return LogisticRegression(C=1 / self.penalty, max_iter=self.max_iterations).fit(x, y)

@@ -1,7 +1,7 @@
 """Random forest with scikit-learn's settings. Breiman 2001, "Random forests".
 
-AMLB's baseline of this name: 2000 trees there, 500 here, fewer if the budget ends first. Categories are their declared
-places, missing ones -1; missing numbers the training rows' median.
+AMLB's baseline of this name: 2000 trees there, 500 here, fewer if the budget ends first. Categories
+are their declared places, missing ones -1; missing numbers the training rows' median.
 """
 
 from __future__ import annotations

@@ -1,8 +1,10 @@
-"""Random search over TPOT's pipelines: TPOT without evolution. After Bergstra & Bengio 2012, "Random search for hyper-parameter
-optimization", JMLR 13.
+"""Random search over TPOT's pipelines: TPOT without evolution.
 
-Pipelines are drawn from TPOT's search space as those of its first population are, by its own functions, and rated by its own
-functions under the same limits: what TPOT scores above this is what evolution is worth.
+After Bergstra & Bengio 2012, "Random search for hyper-parameter optimization", JMLR 13.
+
+Pipelines are drawn from TPOT's search space as those of its first population are, by its own
+functions, and rated by its own functions under the same limits: what TPOT scores above this is what
+evolution is worth.
 """
 
 from __future__ import annotations
@@ -32,8 +34,8 @@ class RandomPipelines(PipelineAdapter):
     batch_size : int
         Pipelines drawn at a time, as many as TPOT has in a population.
     max_evaluations : int
-        Pipelines at most; 0: as many as there is time for. With a number the search repeats exactly, if time does not end it
-        and no pipeline reaches its own time limit.
+        Pipelines at most; 0: as many as time allows. With a number the search repeats
+        exactly, if time does not end it and no pipeline reaches its own time limit.
     cv : int
         Folds that a pipeline is rated on.
     """
@@ -139,7 +141,10 @@ class RandomPipelines(PipelineAdapter):
 
 
 def _first_that_fits(pipelines: list[Any], x: NDArray[np.float64], y: NDArray[Any]) -> Any:
-    """Return the first pipeline that can be fitted to all rows; one that could be on the folds may not be."""
+    """Return the first pipeline that can be fitted to all rows.
+
+    One that could be on the folds may not be.
+    """
     for one in pipelines[:-1]:
         try:
             return one.export_pipeline(memory=None).fit(x, y)

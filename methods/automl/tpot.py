@@ -1,8 +1,10 @@
-"""TPOT: evolves pipelines of preprocessing and learning steps. After Olson et al. 2016, "Evaluation of a tree-based pipeline
-optimization tool for automating data science", GECCO.
+"""TPOT: evolves pipelines of preprocessing and learning steps.
 
-The library itself (TPOT 2), in an environment of its own: its estimator with generations, whose runs repeat if their number
-is given and time does not end them.
+After Olson et al. 2016, "Evaluation of a tree-based pipeline optimization tool for automating data
+science", GECCO.
+
+The library itself (TPOT 2), in an environment of its own: its estimator with generations, whose
+runs repeat if their number is given and time does not end them.
 """
 
 from __future__ import annotations
@@ -29,7 +31,7 @@ class Tpot(PipelineAdapter):
         One of the library's: "linear", "graph", "linear-light", "graph-light".
     population_size : int
     generations : int
-        At most; 0: as many as there is time for.
+        At most; 0: as many as time allows.
     cv : int
         Folds that a pipeline is rated on.
     """

@@ -1,8 +1,11 @@
-"""Random forest with tuned `max_features`: AMLB's strongest baseline. Gijsbers et al. 2024, "AMLB: an AutoML benchmark".
+"""Random forest with tuned `max_features`: AMLB's strongest baseline.
 
-As there, up to ten values of `max_features` between 1 and the number of columns are tried after the default, sqrt(p), each by
-5-fold cross-validation with the task's own metric, as long as the budget reaches; then a forest of the best is fitted to all rows.
-Otherwise than there, forests in cross-validation have 10 to 50 trees, as many as leave half the budget for the last one, and that
+Gijsbers et al. 2024, "AMLB: an AutoML benchmark".
+
+As there, up to ten values of `max_features` between 1 and the number of columns are tried after the
+default, sqrt(p), each by 5-fold cross-validation with the task's own metric, as long as the budget
+reaches; then a forest of the best is fitted to all rows. In contrast, forests in
+cross-validation have 10 to 50 trees, as many as leave half the budget for the last one, and that
 one at most 500 (AMLB: 2000 both).
 """
 
@@ -87,7 +90,10 @@ class TunedRandomForest(ForestAdapter):
     def _affordable_trees(
         self, x: NDArray[np.float64], y: NDArray[Any], folds: list[Any], n_values: int, tuning: Stopwatch
     ) -> int:
-        """Return with how many trees all values can be tried in the time for tuning, from `FIRST_TREES` to `n_tuning_trees`."""
+        """Return how many trees allow all values to be tried in the time for tuning.
+
+        It is between `FIRST_TREES` and `n_tuning_trees`.
+        """
         started = time.monotonic()
         train, _ = folds[0]
         first = min(FIRST_TREES, self.n_tuning_trees)
@@ -99,7 +105,10 @@ class TunedRandomForest(ForestAdapter):
     def _cross_validated(
         self, value: int, n_trees: int, x: NDArray[np.float64], y: NDArray[Any], folds: list[Any], tuning: Stopwatch
     ) -> float | None:
-        """Return the mean score over the folds that have one; None if the time is over before all are done."""
+        """Return the mean score over the folds that have one.
+
+        None if the time is over before all are done.
+        """
         found = []
         for train, valid in folds:
             if tuning.left() < 0:
@@ -120,7 +129,7 @@ class TunedRandomForest(ForestAdapter):
 
 
 def candidates(n_features: int) -> list[int]:
-    """Return the values of `max_features` in the order in which AMLB tries them: sqrt(p), then below it, then above."""
+    """Return the values of `max_features` in AMLB's order: sqrt(p), then below it, then above."""
     default = max(1, int(math.sqrt(n_features)))
     below = _uniform(1, default, N_BELOW + 1)[:-1]
     above = _uniform(default, n_features, N_ALL + 1 - len(below))[1:]

@@ -1,12 +1,14 @@
-"""Networks whose parameters carry a task dimension, so that many tasks are forwarded, and differentiated, at once.
+"""Networks with a task dimension: many tasks are forwarded and differentiated at once.
 
 Shape glossary::
 
-    n_tasks   tasks side by side; every parameter is (n_tasks, ...), and task t of the output depends on row t alone
+    n_tasks   tasks side by side; every parameter is (n_tasks, ...), and task t of the output
+              depends on row t alone
     n         examples of a task
     *input    (channels, height, width) for images, (n_features,) otherwise
 
-Convolution, normalisation and pooling are `_convolution`, `_normalisation` and `_pooling`: all have their second derivatives written out.
+Convolution, normalisation and pooling are `_convolution`, `_normalisation` and `_pooling`: all have
+their second derivatives written out.
 """
 
 from __future__ import annotations
@@ -32,41 +34,51 @@ if TYPE_CHECKING:
 __all__ = ["MLP", "ConvNet", "Moments", "Network", "make_network"]
 
 Moments = list[tuple[Tensor, Tensor]]
-"""Mean and reciprocal standard deviation (n_tasks, 1, n_filters) of every batch-norm layer, bottom up."""
+"""Mean and reciprocal standard deviation (n_tasks, 1, n_filters) of every batch-norm layer, bottom
+up.
+"""
 
 
 class Network(Protocol):
-    """What the gradient-based methods need of a network."""
+    """What the gradient-based methods need from a network."""
 
     def init(self, generator: torch.Generator, dtype: torch.dtype = torch.float32) -> list[Tensor]:
         """Draw fresh parameters, without a task dimension, on the CPU."""
 
     def forward(self, params: Sequence[Tensor], x: Tensor, moments: Moments | None = None) -> tuple[Tensor, Moments]:
-        """Return outputs (n_tasks, n, n_outputs) of `x` (n_tasks, n, *input), and the moments that normalised them.
+        """Return outputs (n_tasks, n, n_outputs) of `x` (n_tasks, n, *input), and their moments.
 
-        With `moments` given these normalise; otherwise those of the examples at hand.
+        The moments are those that normalised the outputs.
+
+        If `moments` are given they normalise; otherwise those of the examples themselves.
         """
 
     def features(self, params: Sequence[Tensor], x: Tensor, moments: Moments | None = None) -> tuple[Tensor, Moments]:
         """Return what the head sees: (n_tasks, n, n_features), and moments as `forward` does."""
 
     def head(self, params: Sequence[Tensor], features: Tensor) -> Tensor:
-        """Return outputs (n_tasks, n, n_outputs) of features; reads the last two parameters, weight and bias."""
+        """Return outputs (n_tasks, n, n_outputs) of features.
+
+        Reads the last two parameters, weight and bias.
+        """
 
 
 GREY_FILTERS, COLOUR_FILTERS = 64, 32
 
 
 def make_network(task: TaskInfo, *, averages: bool = False) -> Network:
-    """Return the convolutional network for images and the perceptron for vectors, with an output a class or target.
+    """Return the convolutional network for images or the perceptron for vectors.
 
-    Photographs are pooled and get half the filters, as in the experiments of Ravi & Larochelle and of Finn et al. on miniImageNet.
+    It has one output per class or target.
+
+    Photographs are pooled and get half the filters, as in the experiments of Ravi & Larochelle and
+    of Finn et al. on miniImageNet.
     """
     n_outputs = task.n_outputs if task.kind == "regression" else task.n_way
     if len(task.input_shape) == 3:
         channels, height, width = task.input_shape
         n_filters = COLOUR_FILTERS if is_colour(task) else GREY_FILTERS
-        # of smaller photographs poolings leave nothing
+        # poolings leave nothing of smaller photographs
         pools = is_colour(task) and min(height, width) >= SMALLEST_IMAGE
         return ConvNet((channels, height, width), n_outputs, n_filters=n_filters, pools=pools, averages=averages)
     return MLP(math.prod(task.input_shape), n_outputs)
@@ -74,22 +86,25 @@ def make_network(task: TaskInfo, *, averages: bool = False) -> Network:
 
 @dataclass(frozen=True, slots=True)
 class ConvNet:
-    """Four 3x3 convolutions with batch norm and ReLU, of stride 2 or each followed by max-pooling, then a linear head (Finn 2017).
+    """Four 3x3 convolutions with batch norm and ReLU, then a linear head (Finn 2017).
 
-    Parameters of a layer: weight (9 * in_channels, n_filters), rows in the order (kernel row, kernel column, channel); scale
-    and shift (n_filters,). A convolution has no bias, since batch norm would take it away. Head: (n_features, n_outputs) and
-    (n_outputs,).
+    Convolutions have stride 2, or are each followed by max-pooling.
+
+    Parameters of a layer: weight (9 * in_channels, n_filters), rows in the order (kernel row,
+    kernel column, channel); scale and shift (n_filters,). A convolution has no bias, since batch
+    norm would take it away. Head: (n_features, n_outputs) and (n_outputs,).
 
     Parameters
     ----------
     input_shape : (channels, height, width)
     n_outputs, n_filters, n_layers : int
     pools : bool
-        Whether convolutions have stride 1 and max-pooling of 2x2 places halves the sides, rounding down (so the papers' networks for
-        miniImageNet), or the strides do, rounding up (for Omniglot).
+        Whether convolutions have stride 1 and max-pooling of 2x2 places halves the sides, rounding
+        down (so the papers' networks for miniImageNet), or the strides do, rounding up (for
+        Omniglot).
     averages : bool
-        Whether the head sees the mean over the positions of the last layer (n_filters features; so the paper's code for
-        Omniglot) or all of them (4 * n_filters features for 28x28).
+        Whether the head sees the mean over the positions of the last layer (n_filters features; so
+        the paper's code for Omniglot) or all of them (4 * n_filters features for 28x28).
     """
 
     input_shape: tuple[int, int, int]
@@ -100,7 +115,7 @@ class ConvNet:
     averages: bool = False
 
     def init(self, generator: torch.Generator, dtype: torch.dtype = torch.float32) -> list[Tensor]:
-        """Draw Glorot-uniform weights and a zero head, from which MAML learns faster than from a random one."""
+        """Draw Glorot-uniform weights and a zero head; MAML learns faster with it."""
         params: list[Tensor] = []
         for layer in range(self.n_layers):
             n_in = self.n_filters if layer else self.input_shape[0]
@@ -140,7 +155,8 @@ class ConvNet:
     @property
     def n_features(self) -> int:
         """What the head sees of an example."""
-        # each layer halves a side, always rounding up or always down, so that the roundings compose into one
+        # each layer halves a side, always rounding up or always down, so that the roundings compose
+        # into one
         size = 2**self.n_layers
         height, width = (side // size if self.pools else -(-side // size) for side in self.input_shape[1:])
         return self.n_filters * (1 if self.averages else height * width)
@@ -148,7 +164,10 @@ class ConvNet:
 
 @dataclass(frozen=True, slots=True)
 class MLP:
-    """A perceptron with two hidden ReLU layers of 40 units (Finn 2017, section 5.1). It has no batch norm."""
+    """A perceptron with two hidden ReLU layers of 40 units (Finn 2017, section 5.1).
+
+    It has no batch norm.
+    """
 
     n_features: int
     n_outputs: int
@@ -158,9 +177,8 @@ class MLP:
     def init(self, generator: torch.Generator, dtype: torch.dtype = torch.float32) -> list[Tensor]:
         """Draw weights and biases uniformly within 1 / sqrt(fan in), as `nn.Linear` does.
 
-        On sinusoids, 10 steps at test, MAML comes to a mean squared error of 0.65 after 1,000 iterations and of 0.17 after
-        5,000 from here; from truncated normal weights of deviation 0.01 to 3.3 and 0.24, from Glorot's to 0.73 and 0.18. From
-        He's, steps at test diverge early in training.
+        On sinusoids MAML learns faster from these than from other usual draws
+        (docs/tuning/gradient-methods.md).
         """
         params: list[Tensor] = []
         sizes = (self.n_features, self.n_hidden, self.n_hidden, self.n_outputs)
@@ -189,7 +207,10 @@ class MLP:
 def _batch_norm(
     z: Tensor, scale: Tensor, shift: Tensor, given: tuple[Tensor, Tensor] | None
 ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-    """Normalise `z` (n_tasks, n_rows, n_filters) over its rows, or by the moments given; then scale, shift and rectify."""
+    """Normalise `z` (n_tasks, n_rows, n_filters) over its rows, or by the moments given.
+
+    Then scale, shift and rectify.
+    """
     if given is None:
         rectified, _, mean, root = NormaliseReLU.apply(z, scale, shift)
         return rectified, (mean, root)

@@ -1,4 +1,7 @@
-"""Learnt and fixed comparisons of embedded queries with an embedded support set; shapes as in `_embedding`."""
+"""Learnt and fixed comparisons of embedded queries with an embedded support set.
+
+Shapes as in `_embedding`.
+"""
 
 from __future__ import annotations
 
@@ -53,13 +56,14 @@ class CosineAttention(EpisodicNetwork):
 
 
 class Relation(EpisodicNetwork):
-    """Embeddings that keep their places, and a small network that scores each pair of class and query.
+    """Embeddings that keep their positions, and a network that scores pairs of class and query.
 
     Parameters
     ----------
     input_shape : (n_channels, height, width)
     n_way : int
-        Ways of the training episodes: scores begin near 1 / n_way, what the squared error drives them to at first anyway.
+        Ways of the training episodes: scores begin near 1 / n_way, what the squared error drives
+        them to at first anyway.
     n_filters, n_hidden : int
     precision : str
         Type of the convolutions, "float32" or "bfloat16".
@@ -83,8 +87,8 @@ class Relation(EpisodicNetwork):
             *_block(n, n, padding=1, pool=False),
             *_block(n, n, padding=1, pool=False),
         )
-        # a convolution of class and query one upon the other is the sum of a convolution of each: computed once an
-        # image instead of once a pair
+        # a convolution of class and query one upon the other is the sum of a convolution of each:
+        # computed once per image instead of once per pair
         self.of_class = nn.Conv2d(n, n, 3, padding=1)
         self.of_query = nn.Conv2d(n, n, 3, padding=1, bias=False)
         height, width = (((side - 2) // 2 - 2) // 2 for side in input_shape[1:])
@@ -105,7 +109,7 @@ class Relation(EpisodicNetwork):
         return h.float()
 
     def logits(self, support_z: Tensor, support_y: Tensor, query_z: Tensor, n_way: int) -> Tensor:
-        """Return the log of the relation scores, which lie in (0, 1)."""
+        """Return the log of the relation scores, which are in (0, 1)."""
         members = F.one_hot(support_y, n_way).to(support_z.dtype).transpose(1, 2)
         classes = torch.bmm(members, support_z.flatten(2)).unflatten(2, support_z.shape[2:])
         # batch norm of training needs all pairs at once
@@ -115,11 +119,14 @@ class Relation(EpisodicNetwork):
         return torch.cat([self._pairs(classes, part) for part in query_z.split(size, 1)], 1)
 
     def loss(self, logits: Tensor, query_y: Tensor) -> Tensor:
-        """Return the mean squared error of relation scores, 1 for the true class and 0 for others."""
+        """Return the mean squared error of relation scores: 1 for the true class, 0 for others."""
         return F.mse_loss(logits.exp(), F.one_hot(query_y, logits.shape[-1]).to(logits.dtype))
 
     def _pairs(self, classes: Tensor, queries: Tensor) -> Tensor:
-        """Return log scores (T, Q, n_way) of classes (T, n_way, *features) and queries (T, Q, *features)."""
+        """Return log scores (T, Q, n_way) of classes (T, n_way, *features) and queries.
+
+        Queries are (T, Q, *features).
+        """
         lead = (classes.shape[0], queries.shape[1], classes.shape[1])
         with self._autocast(classes):
             a = self.of_class(classes.flatten(0, 1)).unflatten(0, classes.shape[:2])
@@ -147,7 +154,10 @@ def _initialise(module: nn.Module) -> None:
 
 
 def support_distances(support_z: Tensor, query_z: Tensor) -> Tensor:
-    """Return Euclidean distances (T, Q, S) of queries (T, Q, n_features) to supports (T, S, n_features)."""
+    """Return Euclidean distances (T, Q, S).
+
+    They are between queries (T, Q, n_features) and supports (T, S, n_features).
+    """
     squares = (query_z.unsqueeze(2) - support_z.unsqueeze(1)).square().sum(-1)
     return squares.clamp_min(1e-12).sqrt()
 

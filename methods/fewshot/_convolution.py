@@ -1,8 +1,9 @@
 """A convolution of many tasks at once, and its second derivatives. Shapes as in `_backbones`.
 
-It is a batched matrix product over patches, or with many images a task the library's own convolution, one task after the other; which
-of the two depends on shapes alone, so that results repeat. Second derivatives are written out, because torch's own way through `conv2d`
-takes a slower convolution, dilated.
+It is a batched matrix product over patches, or with many images per task the library's own
+convolution, one task after the other; which of the two depends on shapes alone, so that results
+repeat. Second derivatives are written out, because torch's own way through `conv2d` takes a slower
+convolution, dilated.
 """
 
 from __future__ import annotations
@@ -19,17 +20,17 @@ __all__ = ["Convolution", "blocks"]
 
 # on a CPU, values of the patches laid out at once: they stay in a core's cache (1 MiB)
 BLOCK_VALUES = 300_000
-# positions of a task's output, over all its images, from which the library's convolution is faster than laying patches out; for 20
-# images a task 256 and 1,024 took 18 and 25 % longer on two threads, 6 % less and 3 % longer on one
+# positions of a task's output, over all its images, from which the library's convolution is faster
+# than laying patches out (docs/tuning/kernels.md)
 DIRECT_ROWS = 512
 
 
 class Convolution(torch.autograd.Function):
     """A 3x3 convolution of padding 1 and stride 1 or 2, twice differentiable.
 
-    From x (n_tasks, n, h, w, c) and weight (n_tasks, 9 * c, n_filters) to (n_tasks, n * h' * w', n_filters), where h' is h over the
-    stride, rounded up. Patches are laid out again wherever they are needed: keeping them would take more than twice the memory of
-    all that is kept now.
+    From x (n_tasks, n, h, w, c) and weight (n_tasks, 9 * c, n_filters) to (n_tasks, n * h' * w',
+    n_filters), where h' is h over the stride, rounded up. Patches are laid out again wherever they
+    are needed: keeping them would take more than twice the memory of all that is kept now.
     """
 
     @staticmethod
@@ -46,7 +47,7 @@ class Convolution(torch.autograd.Function):
 
 
 class _ConvolutionGradient(torch.autograd.Function):
-    """The gradient of `Convolution` by x, if that is wanted, and by the weight, and its own gradient."""
+    """The gradient of `Convolution` by x (if needed) and by the weight, and its own gradient."""
 
     @staticmethod
     def forward(
@@ -69,7 +70,10 @@ class _ConvolutionGradient(torch.autograd.Function):
 
 
 def blocks(x: Tensor, n_values: int, limit: int) -> Iterator[slice]:
-    """Yield slices of tasks, of so many values each, that fit into a core's second-level cache; all at once on a GPU."""
+    """Yield slices of tasks whose values fit into a core's second-level cache.
+
+    All at once on a GPU.
+    """
     size = len(x) if x.device.type != "cpu" else max(1, limit // n_values)
     for first in range(0, len(x), size):
         yield slice(first, first + size)
@@ -86,12 +90,18 @@ def _n_patch_values(x: Tensor, stride: int) -> int:
 
 
 def _is_direct(x: Tensor, stride: int) -> bool:
-    """Tell whether the library's convolution is chosen; with one channel it is slower for any number of images."""
+    """Tell whether the library's convolution is chosen.
+
+    With one channel it is slower for any number of images.
+    """
     return x.device.type == "cpu" and x.shape[4] > 1 and x.shape[1] * math.prod(_places(x, stride)) >= DIRECT_ROWS
 
 
 def _kernel(weight: Tensor) -> Tensor:
-    """Turn a task's weight (9 * c, n_filters) into what the library wants: (n_filters, c, 3, 3), channels last."""
+    """Turn a task's weight (9 * c, n_filters) into the library's (n_filters, c, 3, 3).
+
+    The result is channels last.
+    """
     return weight.unflatten(0, (3, 3, -1)).permute(3, 2, 0, 1).contiguous(memory_format=torch.channels_last)
 
 
@@ -141,7 +151,7 @@ def _by_weight(x: Tensor, g: Tensor, stride: int) -> Tensor:
 
 
 def _library_gradient(g: Tensor, x: Tensor, weight: Tensor, stride: int, which: int) -> Tensor:
-    """Return a task's gradient by x (`which` 0) or by the weight (1), in the library's order of axes."""
+    """Return a task's gradient by x (`which` 0) or by the weight (1), in the library's axes."""
     g = g.unflatten(0, (len(x), *_places(x[None], stride)))
     geometry: list[Any] = [[stride, stride], [1, 1], [1, 1], False, [0, 0], 1]
     wanted = [which == 0, which == 1, False]
@@ -155,7 +165,8 @@ def _stacked(parts: list[Tensor]) -> Tensor:
     """Stack tasks; one alone is not copied, unless its layout asks for it."""
     if len(parts) > 1:
         return torch.stack(parts)
-    # the same memory, but no view to autograd: `NormaliseReLU` overwrites its input, and may not do so to a view
+    # the same memory, but no view to autograd: `NormaliseReLU` overwrites its input, and may not do
+    # so to a view
     one = parts[0].contiguous()[None]
     return one.new_empty(0).set_(one.untyped_storage(), one.storage_offset(), one.shape, one.stride())
 
@@ -180,14 +191,15 @@ def _fold(patches: Tensor, out: Tensor) -> None:
     t, n, h, _, c = out.shape
     rows, columns = _places(out, 2)
     parts = patches.view(t, n, rows, columns, 3, 3, c)
-    # a pixel in an even row stands in the middle of its patches, one in an odd row below one patch and above the next
+    # a pixel in an even row is in the middle of its patches, one in an odd row below one patch
+    # and above the next
     z = patches.new_empty(t, n, h, columns, 3, c)
     _interleave(parts[:, :, :, :, 0], parts[:, :, :, :, 1], parts[:, :, :, :, 2], 2, z)
     _interleave(z[..., 0, :], z[..., 1, :], z[..., 2, :], 3, out)
 
 
 def _interleave(above: Tensor, middle: Tensor, below: Tensor, axis: int, out: Tensor) -> None:
-    """Fill an axis: even places from `middle`, odd ones the sum of `below` and the next place's `above`."""
+    """Fill an axis: even positions from `middle`, odd ones `below` plus the next `above`."""
     last = middle.shape[axis] - 1
     even, odd = (out[(slice(None),) * axis + (slice(first, None, 2),)] for first in (0, 1))
     even.copy_(middle)

@@ -1,4 +1,4 @@
-"""What is trained by episodes: networks that embed images and compare them, and the precision they are computed in.
+"""Networks trained by episodes: they embed images and compare them. And their precision.
 
 Shape glossary::
 
@@ -16,7 +16,7 @@ __all__ = ["Conv4", "EpisodicNetwork", "Prototypes", "choose_precision", "distan
 
 
 class EpisodicNetwork(nn.Module):
-    """What is trained: an embedding of images, and a comparison of embedded queries with an embedded support set."""
+    """An embedding of images, and a comparison of embedded queries with an embedded support set."""
 
     def embed(self, x: Tensor) -> Tensor:
         """Embed images (n, *input): (n, *features) float32."""
@@ -40,14 +40,17 @@ class EpisodicNetwork(nn.Module):
 
 
 class Conv4(nn.Module):
-    """Four blocks of 3x3 convolution, batch norm, ReLU and 2x2 max-pooling, then flattened (Vinyals 2016, Snell 2017).
+    """Four blocks of 3x3 convolution, batch norm, ReLU and 2x2 max-pooling, then flattened.
+
+    After Vinyals 2016 and Snell 2017.
 
     Parameters
     ----------
     n_channels : int
     n_filters : int
     precision : str
-        "float32" or "bfloat16": the type of the convolutions; parameters and embeddings are float32 always.
+        "float32" or "bfloat16": the type of the convolutions; parameters and embeddings are float32
+        always.
     """
 
     def __init__(self, n_channels: int, *, n_filters: int = 64, precision: str = "float32") -> None:
@@ -58,7 +61,7 @@ class Conv4(nn.Module):
             # pooling before ReLU gives the same values as after it, from a quarter of the work
             blocks += [nn.Conv2d(n_in, n_filters, 3, padding=1), nn.BatchNorm2d(n_filters), nn.MaxPool2d(2), nn.ReLU()]
         self.blocks = nn.Sequential(*blocks)
-        # the channels of a pixel lie together: 15 % faster on a CPU than the default order
+        # channels last: faster on a CPU than the default order
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def forward(self, x: Tensor) -> Tensor:
@@ -95,14 +98,17 @@ def prototypes(embedded: Tensor, y: Tensor, n_way: int) -> Tensor:
 
 
 def distance_logits(centres: Tensor, queries: Tensor) -> Tensor:
-    """Return minus the squared Euclidean distances, up to a constant of each query: (n_tasks, n_query, n_way).
+    """Return minus squared Euclidean distances (n_tasks, n_query, n_way).
+
+    They are up to a constant per query.
 
     Parameters
     ----------
     centres : (n_tasks, n_way, n_features)
     queries : (n_tasks, n_query, n_features)
     """
-    # |q|^2 is the same for every class, and would only cost digits: it is left out, as the softmax does not see it
+    # |q|^2 is the same for every class, and would only cost digits: it is left out, as the softmax
+    # does not see it
     return 2 * torch.bmm(queries, centres.transpose(1, 2)) - centres.square().sum(-1).unsqueeze(1)
 
 

@@ -1,4 +1,4 @@
-"""Training by episodes, for methods that embed each image alone and compare it with an embedded support set.
+"""Training by episodes, for methods that embed each image alone and compare it with a support set.
 
 Importing this is light; the networks are in `_embedding`.
 """
@@ -36,25 +36,26 @@ __all__ = [
 
 # four poolings of 2 leave nothing of a smaller image
 SMALLEST_IMAGE = 16
-# images embedded at once at test: their activations stay in the cache (0.15 ms an image against 0.33 for 1,280 at once)
+# images embedded at once at test: their activations stay in the cache (docs/tuning/kernels.md)
 CHUNK_IMAGES = 128
 # support and query rows classified at once
 CHUNK_ROWS = 4096
 MAX_VALIDATION_QUERIES = 5
 # three drawings of Omniglot
 FACTOR_PIXELS = 3 * 784
-# ways, and queries a class, of ProtoNet's training episodes on Omniglot (Snell et al. 2017), for all who train as it does
+# ways, and queries per class, of ProtoNet's training episodes on Omniglot (Snell et al. 2017), for
+# all who train as it does
 GREY_WAYS, GREY_QUERIES = 60, 5
 
 
 def validation_queries(task: TaskInfo) -> int:
-    """Return the queries a class of a validation episode."""
+    """Return the queries per class of a validation episode."""
     return min(task.n_query // task.n_way, MAX_VALIDATION_QUERIES)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EpisodeShape:
-    """Shape of the training episodes; `n_query` is a class, `n_tasks` an iteration."""
+    """Shape of the training episodes; `n_query` is per class, `n_tasks` per iteration."""
 
     n_way: int
     k_shot: int
@@ -63,14 +64,14 @@ class EpisodeShape:
 
 
 def is_colour(task: TaskInfo) -> bool:
-    """Whether the inputs are photographs, for which papers have the settings of their experiments on miniImageNet."""
+    """Tell whether the inputs are photographs, which get the papers' settings for miniImageNet."""
     return len(task.input_shape) == 3 and task.input_shape[0] == 3
 
 
 def size_factor(preset: str, task: TaskInfo) -> int:
-    """Return by what the gradient methods' budgets are divided for the size of images: at the quick preset 3 for 84x84, else 1.
+    """Return the divisor of the gradient methods' budgets for the size of images.
 
-    So meta-training of MAML on one thread of an Intel Xeon takes 270 s for 5 ways and 1 shot of 84x84, and 290 s of 32x32.
+    It is 3 for 84x84 at the quick preset, else 1: training then takes about as long for any size.
     """
     if preset != "quick" or len(task.input_shape) != 3:
         return 1
@@ -78,8 +79,12 @@ def size_factor(preset: str, task: TaskInfo) -> int:
 
 
 def quick_episodes(n: int, task: TaskInfo) -> int:
-    """Return how many episodes take as long as `n` of one shot do with `GREY_QUERIES` queries; of photographs, some times as long."""
-    # an episode costs as many times more as it has more images; photographs have more pixels as well
+    """Return how many episodes take as long as `n` of one shot with `GREY_QUERIES` queries.
+
+    Episodes of photographs may take some times as long.
+    """
+    # an episode costs as many times more as it has more images; photographs have more pixels as
+    # well
     return max(1, n * (1 + GREY_QUERIES) // (GREY_QUERIES + task.k_shot) // (2 if is_colour(task) else 1))
 
 
@@ -91,7 +96,7 @@ def too_small(task: TaskInfo) -> str | None:
 
 
 class EpisodicAdapter(NetworkState, EmbeddingAdapter):
-    """Trains an `EpisodicNetwork` episode by episode with Adam, and keeps what does best on validation episodes.
+    """Trains an `EpisodicNetwork` by episodes with Adam; keeps the best on validation episodes.
 
     Subclasses store `learning_rate` in their constructor.
     """
@@ -103,13 +108,15 @@ class EpisodicAdapter(NetworkState, EmbeddingAdapter):
     clip_norm: ClassVar[float | None] = None
     """Largest norm of the gradient."""
     shuffles: ClassVar[bool] = False
-    """Whether support rows are put in random order in training, as they are at test: for methods that see a sequence."""
+    """Whether support rows are put in random order in training, as they are at test: for methods
+    that see a sequence.
+    """
     learning_rate: float
     _network: EpisodicNetwork
 
     @abstractmethod
     def build(self, task: TaskInfo) -> EpisodicNetwork:
-        """Make the network; torch's generator is seeded. `self.context` is there."""
+        """Make the network; torch's generator is seeded and `self.context` is set."""
 
     @abstractmethod
     def episode_shape(self, task: TaskInfo) -> EpisodeShape:

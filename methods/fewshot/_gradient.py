@@ -1,7 +1,8 @@
 """Adaptation by gradient steps, and the gradient through it, over many tasks at once.
 
-Shapes as in `_backbones`: parameters `(n_tasks, ...)`, inputs `(n_tasks, n, *input)`, targets `(n_tasks, n)` integer labels or
-`(n_tasks, n, n_outputs)` values. Tasks meet only in the sum of their losses, so each task's gradient is its own.
+Shapes as in `_backbones`: parameters `(n_tasks, ...)`, inputs `(n_tasks, n, *input)`, targets
+`(n_tasks, n)` integer labels or `(n_tasks, n, n_outputs)` values. Tasks meet only in the sum of
+their losses, so each task's gradient is its own.
 """
 
 from __future__ import annotations
@@ -18,14 +19,14 @@ from benchbench.methods.fewshot._backbones import Network
 
 __all__ = ["adapt", "chunks", "expand", "meta_gradient", "prototype_weights", "query_outputs", "task_losses"]
 
-# input values of the support sets differentiated at once, and of the queries: with 80 images of 28x28 6 to 14 % faster than with 40 at
-# 20 and 25 images a task; 160 were a quarter slower at 5 images a task on two threads
+# input values of the support sets differentiated at once, and of the queries: 80 images of 28x28
+# (docs/tuning/kernels.md)
 CPU_CHUNK_VALUES = 80 * 784
 CUDA_CHUNK_VALUES = 4096 * 784
 
 
 def chunks(shape: Sequence[int], device: torch.device | str) -> Iterator[slice]:
-    """Yield slices of tasks whose inputs (n_tasks, n, *input) are together small enough to be fast on a device."""
+    """Yield slices of tasks whose inputs (n_tasks, n, *input) are small enough to be fast."""
     limit = CUDA_CHUNK_VALUES if torch.device(device).type == "cuda" else CPU_CHUNK_VALUES
     size = max(1, limit // max(1, math.prod(shape[1:])))
     for first in range(0, shape[0], size):
@@ -63,15 +64,18 @@ def adapt(
     ----------
     params : tensors (n_tasks, ...)
     mode : str
-        "second_order": the result is differentiable through the steps; "first_order": differentiable with the inner gradients
-        taken as constants; "detached": not differentiable, and no graph grows.
+        "second_order": the result is differentiable through the steps; "first_order":
+        differentiable with the inner gradients taken as constants; "detached": not differentiable,
+        and no graph grows.
     rate : float
     rates : tensors (n_tasks, ...), optional
         A rate for every element of every parameter, in place of `rate` (Meta-SGD).
     head_only : bool
-        Whether only the head's weight and bias are adapted (ANIL); the features are then computed once.
+        Whether only the head's weight and bias are adapted (ANIL); the features are then computed
+        once.
     prototype_head : bool
-        Whether `params` come without a head, and it starts from the class means of the support set (Proto-MAML).
+        Whether `params` come without a head, and it starts from the class means of the support set
+        (Proto-MAML).
     """
     fast = [p.detach() if mode == "detached" else p for p in params]
     features = None
@@ -85,7 +89,8 @@ def adapt(
         features = features.detach()
     for _ in range(n_steps):
         kept, moving = fast[:first], fast[first:]
-        # views: a head made of prototypes comes from the body, but an inner step takes it for a parameter of its own
+        # views: a head made of prototypes comes from the body, but an inner step takes it for a
+        # parameter of its own
         leaves = [p.view_as(p) if mode == "second_order" else p.detach().requires_grad_() for p in moving]
         outputs = (
             network.head(leaves, features) if head_only and features is not None else network.forward(leaves, x)[0]
@@ -100,10 +105,13 @@ def adapt(
 
 
 def prototype_weights(features: Tensor, y: Tensor) -> list[Tensor]:
-    """Return a linear head that classifies by squared distance to class means, over the features' number.
+    """Return a linear head that classifies by squared distance to class means.
 
-    Minus the distance of a query f to mean c is 2 c f - |c|^2 - |f|^2, and the last term is the same for all classes. Weights
-    (n_tasks, n_features, n_way) and biases (n_tasks, n_way); classes are those in `y` (n_tasks, n_support).
+    Distances are divided by the number of features.
+
+    Minus the distance of a query f to mean c is 2 c f - |c|^2 - |f|^2, and the last term is the
+    same for all classes. Weights (n_tasks, n_features, n_way) and biases (n_tasks, n_way); classes
+    are those in `y` (n_tasks, n_support).
     """
     members = F.one_hot(y).to(features.dtype).transpose(1, 2)
     means = torch.bmm(members, features) / members.sum(-1, keepdim=True)
@@ -116,7 +124,8 @@ def query_outputs(
 ) -> Tensor:
     """Return outputs (n_tasks, n_query, n_outputs) of adapted parameters.
 
-    Batch norm takes the moments of the queries at hand; if `is_inductive` those of the support set, under the same parameters.
+    Batch norm takes the moments of the queries present; if `is_inductive` those of the support set,
+    under the same parameters.
     """
     moments = network.features(fast, support_x)[1] if is_inductive else None
     return network.forward(fast, query_x, moments)[0]
@@ -131,7 +140,9 @@ def meta_gradient(
     is_inductive: bool = False,
     **inner: Any,
 ) -> tuple[list[Tensor], float]:
-    """Return the gradient of the mean query loss after adaptation with respect to `params` and then `rates`, and that loss.
+    """Return the gradient of the mean query loss after adaptation, and that loss.
+
+    The gradient is with respect to `params` and then `rates`.
 
     Parameters
     ----------
@@ -155,7 +166,8 @@ def meta_gradient(
         if rates is not None:
             inner["rates"] = stacked[len(params) :]
         fast = adapt(network, stacked[: len(params)], support_x, support_y, **inner)
-        # queries may be many more than the support: they go in slices of their own, whose graphs are freed one by one
+        # queries may be many more than the support: they go in slices of their own, whose graphs
+        # are freed one by one
         by_fast: list[Sequence[Tensor]] = []
         for few in chunks(query_x.shape, query_x.device):
             leaves = [p.detach()[few].requires_grad_() for p in fast]

@@ -1,4 +1,4 @@
-"""Classifiers on top of an embedding: trained with it on all classes, or on the support sets of many episodes at once.
+"""Classifiers on an embedding: trained with it on all classes, or on many support sets at once.
 
 Shapes as in `_embedding`; parameters of the heads of T episodes have a leading dimension of tasks.
 """
@@ -15,11 +15,11 @@ __all__ = ["CosineHead", "CosineHeads", "Heads", "LinearHeads", "train_heads"]
 
 
 class Heads(ABC):
-    """A kind of classifier for many episodes side by side: its logits, and the gradients that lead back from them."""
+    """A kind of classifier for many episodes side by side: its logits and their gradients."""
 
     @abstractmethod
     def start(self, n_features: int, n_way: int) -> list[Tensor]:
-        """Return the random parameters, without a dimension of tasks, that every episode begins with."""
+        """Return the random parameters that every episode begins with, without a task dimension."""
 
     def features(self, z: Tensor) -> Tensor:
         """Return what the head sees of embeddings (T, n, n_features): the same shape."""
@@ -31,9 +31,12 @@ class Heads(ABC):
 
     @abstractmethod
     def gradients(self, params: list[Tensor], features: Tensor, slopes: Tensor) -> list[Tensor]:
-        """Return the loss's derivatives by the parameters, given those by the logits, `slopes` (T, n, n_way).
+        """Return the loss's derivatives by the parameters from those by the logits.
 
-        Written out, since hundreds of steps of small matrices cost automatic differentiation five times as much.
+        The latter are `slopes` (T, n, n_way).
+
+        Written out, since hundreds of steps of small matrices cost automatic differentiation five
+        times as much.
         """
 
 
@@ -53,7 +56,10 @@ class LinearHeads(Heads):
 
 
 class CosineHeads(Heads):
-    """Direction (T, n_way, n_features) of any length and norm (T, n_way, 1): logits are scale x norm x cosine."""
+    """Direction (T, n_way, n_features) of any length and norm (T, n_way, 1).
+
+    Logits are scale x norm x cosine.
+    """
 
     def __init__(self, scale: float) -> None:
         self.scale = scale
@@ -114,7 +120,8 @@ def train_heads(
     y : (T, S) int64
     n_steps : int
     learning_rate, momentum, weight_decay : float
-        As of `torch.optim.SGD` with dampening equal to momentum: steps average gradients instead of adding them up.
+        As of `torch.optim.SGD` with dampening equal to momentum: steps average gradients instead of
+        adding them up.
 
     Returns
     -------

@@ -1,4 +1,6 @@
-"""Methods that meta-learn an initialisation by gradient descent through the inner steps, vectorised over the meta-batch.
+"""Methods that meta-learn an initialisation by gradient descent through the inner steps.
+
+They are vectorised over the meta-batch.
 
 Finn, Abbeel & Levine 2017, arXiv:1703.03400, and what grew from it. Importing this is light.
 """
@@ -22,9 +24,9 @@ __all__ = ["COLOUR", "FEW_WAYS", "MANY_WAYS", "QUICK", "REGRESSION", "STANDARD",
 # the paper's appendix A: up to 10 ways, more ways, and the sinusoid of section 5.1
 FEW_WAYS: Mapping[str, Any] = {"meta_batch": 32, "inner_rate": 0.4, "train_steps": 1, "test_steps": 3}
 MANY_WAYS: Mapping[str, Any] = {"meta_batch": 16, "inner_rate": 0.1, "train_steps": 5, "test_steps": 5}
-# the same appendix for miniImageNet; with more than one shot a meta-batch has two tasks. The rate is the paper's 0.01 times five ways: its
-# code goes down a loss that is summed over classes, not their mean (after 300 iterations with 2 tasks on characters in any colours,
-# 32x32, 5 ways and 5 shots, ANIL has 40.9 and MAML 35.2 % with 0.01, 51.4 and 39.8 with 0.05)
+# the same appendix for miniImageNet; with more than one shot a meta-batch has two tasks. The rate
+# is the paper's 0.01 times five ways: its code goes down a loss that is summed over classes, not
+# their mean. Measurements behind this and the settings below: docs/tuning/gradient-methods.md
 COLOUR: Mapping[str, Any] = {
     "meta_batch": 4,
     "inner_rate": 0.05,
@@ -34,21 +36,19 @@ COLOUR: Mapping[str, Any] = {
 }
 MANY_SHOTS_META_BATCH = 2
 REGRESSION: Mapping[str, Any] = {"meta_batch": 25, "inner_rate": 0.01, "train_steps": 1, "test_steps": 10}
-# tasks a meta-batch of images at the quick preset: with so few images to train on in all, many small updates do better than a
-# few of the paper's size (glyphs-5w5s, 100 test episodes: 66.5 % after 350 updates with 2 tasks, 52.3 % after 90 with 8, for
-# about the same work; glyphs-20w1s 30.5 % after 100 with 2, 24.8 % after 40 with 4)
+# tasks per meta-batch of images at the quick preset: with so few images to train on in all, many
+# small updates do better than a few of the paper's size
 QUICK_META_BATCH = 2
-# at the standard preset, whose meta-training is as the paper's, and the quick one: at test the paper's five steps for many ways
+# at the standard preset, whose meta-training is the paper's, and at the quick one: the paper's five
+# steps for many ways at test
 STANDARD: Mapping[str, Any] = {"test_steps": 5, "inner_rate": 0.1}
-# in meta-training the paper's step for few ways, at test its five for many, which go about as far. With many ways one step in place of
-# five leaves five times the updates (60 to 100 validation episodes of omniglot-maml-20w1s and -20w5s, seed 0: MAML 82.8 and 86.5 %, 73.9
-# and 56.5 with a step of 0.1; ANIL 89.5 and 92.2, 75.7 and 63.8 with five of 0.1). With few ways more steps of 0.4 than were trained lose
-# the way (100 validation episodes, seed 0: glyphs-5w5s after one 87.7 %, after the paper's three 64.3, after five of 0.1 92.3;
-# omniglot-maml-5w5s 94.4, 92.2, 97.1; glyphs-5w1s 64.4, 63.2, 66.9)
+# in meta-training the paper's step for few ways, at test its five for many, which go about as far.
+# With many ways one step in place of five leaves five times the updates; with few ways more steps
+# of 0.4 at test than in training overshoot
 QUICK: Mapping[str, Any] = {**STANDARD, "train_steps": 1, "train_rate": 0.4}
-# of the quick and standard presets, for MAML: at most so many, and images of the support sets of one task, times inner steps, over all;
-# where there are twice as many tasks, half: with 5 ways and 5 shots an iteration of 32 tasks takes 1.2 to 1.7 s of one core of an AMD
-# EPYC, and the standard preset allows 1,800 s. Other methods have as many as take about as long (see `cost`)
+# MAML's iterations at the quick and standard presets: their maximum; and the total over iterations
+# of one task's support images times inner steps. With twice as many tasks, half. Other methods have
+# as many iterations as take about as long (see `cost`)
 ITERATIONS = {"quick": (1200, 20_000), "standard": (3000, 40_000)}
 ITERATIONS_META_BATCH = 16
 REGRESSION_ITERATIONS = {"quick": 4000, "standard": 20_000, "paper": 70_000}
@@ -56,21 +56,24 @@ N_REPORTS = 8
 
 
 class LearnedInitialisation(InitialisationAdapter):
-    """Learns parameters from which gradient steps on a support set do well on the queries; None means the paper's value.
+    """Learns parameters from which gradient steps on a support set do well on the queries.
+
+    None means the paper's value.
 
     Parameters
     ----------
     meta_rate : float
         Adam's rate in meta-training.
     meta_batch : int, optional
-        Tasks an iteration.
+        Tasks per iteration.
     inner_rate : float, optional
     train_rate : float, optional
-        The inner rate in meta-training; by default `inner_rate`, if that is given. Of no effect where rates are learnt.
+        The inner rate in meta-training; by default `inner_rate`, if that is given. Of no effect
+        where rates are learnt.
     train_steps, test_steps : int, optional
         Inner steps in meta-training and at test.
     train_queries : int, optional
-        Queries a class in meta-training; by default as many as shots, and 15 of photographs.
+        Queries per class in meta-training; by default as many as shots, and 15 of photographs.
     averages : bool
         Whether the head sees the mean over positions.
     """
@@ -86,7 +89,9 @@ class LearnedInitialisation(InitialisationAdapter):
     standard: ClassVar[Mapping[str, Any]] = STANDARD
     """What the quick preset, and the standard one, change on drawings."""
     at_test: ClassVar[tuple[str, ...]] = ("test_steps", "inner_rate")
-    """Settings for the steps at test. The preset of the meta-training has chosen them, so they are kept with what was learnt."""
+    """Settings for the steps at test. The preset of the meta-training has chosen them, so they are
+    kept with what was learnt.
+    """
 
     def __init__(
         self,
@@ -126,7 +131,7 @@ class LearnedInitialisation(InitialisationAdapter):
 
     @classmethod
     def cost(cls, n_steps: int) -> float:
-        """Return the time of an iteration with so many inner steps, in units of MAML's with one."""
+        """Return the cost of an iteration with this many inner steps; 1 is MAML's with one step."""
         return float(n_steps)
 
     @classmethod
@@ -139,7 +144,11 @@ class LearnedInitialisation(InitialisationAdapter):
 
     @classmethod
     def settings_at(cls, preset: str, task: TaskInfo) -> dict[str, Any]:
-        """Return the settings of a preset: the paper's, but for `quick`, `standard` and little work in a quick update on images."""
+        """Return the settings of a preset.
+
+        They are the paper's, except at `quick` and `standard`, and for small quick updates on
+        images.
+        """
         found, base = cls.settings(task), base_preset(preset)
         if task.kind == "classification":
             if base == "quick":
@@ -155,7 +164,10 @@ class LearnedInitialisation(InitialisationAdapter):
         self._rates: list[Tensor] = [p.to(self.context.device) for p in self.initial_rates(generator)]
 
     def initial_rates(self, generator: Generator) -> list[Tensor]:
-        """Return learnt rates, one an element of the parameters; none by default. Called once `_params` are there."""
+        """Return learnt rates, one per element of the parameters; none by default.
+
+        Called once `_params` are set.
+        """
         return []
 
     def groups(self) -> list[dict[str, Any]]:
@@ -216,7 +228,7 @@ class LearnedInitialisation(InitialisationAdapter):
         return adapt(self._network, expand(self._params, len(x)), x, y, rates=expand(rates, len(x)) or None, **inner), x
 
     def steps_at_test(self) -> tuple[list[Tensor], dict[str, Any]]:
-        """Return the learnt rates, if there are any, and what else `adapt` is told of the steps at test."""
+        """Return the learnt rates, if any, and other arguments of `adapt` for the steps at test."""
         return [r.detach() for r in self._rates], self._inner("inner_rate", "test_steps", "detached")
 
     def _inner(self, rate: str, steps: str, mode: str) -> dict[str, Any]:

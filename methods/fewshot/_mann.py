@@ -1,4 +1,4 @@
-"""The memory-augmented network of Santoro 2016: an LSTM that writes to, and reads from, a memory of many slots.
+"""The memory-augmented network of Santoro 2016: an LSTM that writes to and reads from a memory.
 
 Shape glossary::
 
@@ -23,9 +23,9 @@ __all__ = ["Mann", "Memory", "content_weights", "least_used", "written"]
 GAMMA = 0.99
 # an empty slot has no direction: its cosine with every key is to be 0, not 0 / 0
 EMPTY = 1e-6
-# what the biases of write gate, strength of the reading and the controller's forget gate start with: writing to fresh slots, sharp
-# reading and a memory that holds one example a slot. Validation on glyphs-5w1s after about 100 iterations: 44.5 % with these, 24.4 with
-# (-3, 10, 0), 20.3 (chance) with zeros
+# initial biases of write gate, strength of the reading and the controller's forget gate: writing to
+# fresh slots, sharp reading and a memory that holds one example per slot
+# (docs/tuning/recurrent-methods.md)
 START_GATE, START_STRENGTH, START_FORGET = -3.0, 20.0, -3.0
 
 
@@ -53,20 +53,26 @@ class Memory:
 
 
 def content_weights(keys: Tensor, slots: Tensor, strength: Tensor) -> Tensor:
-    """Return a softmax over slots of the cosine with the keys, times `strength` (B, R, 1): (B, R, n_slots)."""
+    """Return a softmax over slots of the cosine with the keys: (B, R, n_slots).
+
+    Cosines are multiplied by `strength` (B, R, 1).
+    """
     dots = keys @ slots.transpose(1, 2)
     norms = keys.norm(dim=-1, keepdim=True) * slots.norm(dim=-1).unsqueeze(1)
     return (strength * dots / (norms + EMPTY)).softmax(-1)
 
 
 def least_used(usage: Tensor, n: int) -> Tensor:
-    """Return the indicator rows (B, n, n_slots) of the n least used slots, the least first, earlier slots before later."""
+    """Return the indicator rows (B, n, n_slots) of the n least used slots.
+
+    The least used is first; of equal ones the earlier slot.
+    """
     order = usage.argsort(stable=True, dim=1)[:, :n]
     return F.one_hot(order, usage.shape[1]).to(usage.dtype)
 
 
 def written(memory: Memory, keys: Tensor, gates: Tensor) -> tuple[Tensor, Tensor]:
-    """Write each key to where its head last read, or to a slot that is little used, which is emptied first.
+    """Write each key to where its head last read, or to a little used slot, emptied first.
 
     Parameters
     ----------
@@ -94,7 +100,8 @@ class Mann(EpisodicNetwork):
         Channels of an image, and what Conv4 makes of it.
     n_way : int
     n_hidden, n_slots, width, n_heads : int
-        Units of the controller, slots of the memory and numbers in each; 0 slots for the LSTM alone.
+        Units of the controller, slots of the memory and numbers in each; 0 slots for the LSTM
+        alone.
     late_labels : bool
         Whether a label comes with the example after its own.
     precision : str
@@ -136,7 +143,8 @@ class Mann(EpisodicNetwork):
     def logits(self, support_z: Tensor, support_y: Tensor, query_z: Tensor, n_way: int) -> Tensor:
         if n_way == self.n_way:
             return self._logits(support_z, support_y, query_z)
-        # an episode of fewer ways: its classes take names drawn from all, and are told apart among these alone
+        # an episode of fewer ways: its classes take names drawn from all, and are distinguished
+        # among these alone
         names = torch.rand(len(support_y), self.n_way, device=support_y.device).argsort(1)[:, :n_way]
         found = self._logits(support_z, names.gather(1, support_y), query_z)
         return found.gather(2, names[:, None].expand(-1, found.shape[1], -1))
@@ -172,18 +180,21 @@ class Mann(EpisodicNetwork):
         return Memory(h, c, slots, usage, read_weights, (read_weights @ slots).flatten(1))
 
     def answers(self, memory: Memory, asked: Tensor) -> Tensor:
-        """Answer queries (T, Q, n_features + n_way), each from the same memory, which none of them changes: (T, Q, n_way)."""
+        """Answer queries (T, Q, n_features + n_way), each from the same memory: (T, Q, n_way).
+
+        No query changes the memory.
+        """
         n = asked.shape[1]
         h, c, read = (state.repeat_interleave(n, 0) for state in (memory.h, memory.c, memory.read))
         h, _ = self.controller(torch.cat([asked.flatten(0, 1), read], 1), (h, c))
         if self.interface is not None:
-            # the heads of all queries of a task stand side by side: they share its slots
+            # the heads of all queries of a task are side by side: they share its slots
             keys, _, strength = (part.view(len(asked), -1, part.shape[-1]) for part in self._split(self.interface(h)))
             read = (content_weights(keys, memory.slots, strength) @ memory.slots).view(len(h), -1)
         found: Tensor = self.head(torch.cat([h, read], 1)).unflatten(0, (-1, n))
         return found
 
     def _split(self, found: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return keys (B, R, width), write gates (B, R, 1) and strengths of the reading (B, R, 1)."""
+        """Return keys (B, R, width), write gates (B, R, 1) and read strengths (B, R, 1)."""
         found = found.unflatten(1, (self.n_heads, -1))
         return torch.tanh(found[..., :-2]), torch.sigmoid(found[..., -2:-1]), 1 + F.softplus(found[..., -1:])

@@ -12,11 +12,12 @@ LARGE = 2**30
 
 
 def keep_memory() -> None:
-    """Let this process keep the memory it frees, where the C library is GNU's; elsewhere nothing happens.
+    """Let this process keep the memory it frees, where the C library is GNU's.
 
-    Otherwise tensors of more than a few MiB are given back to the kernel and taken anew at every iteration, page by page: meta-training
-    of MAML on one thread of an Intel Xeon took 17 % longer on photographs and with 20 ways, for a third less memory on photographs
-    (1.0 against 1.3 GB), 4 % less on drawings.
+    Elsewhere nothing happens.
+
+    Otherwise tensors of more than a few MiB are returned to the kernel and requested again at every
+    iteration, page by page, which is slower and takes less memory (docs/tuning/kernels.md).
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:

@@ -1,13 +1,14 @@
-"""The meta-learner of Ravi & Larochelle 2017: an LSTM whose cell state is the parameters of a learner.
+"""Ravi & Larochelle's meta-learner (2017): an LSTM whose cell state is a learner's parameters.
 
 Shape glossary::
 
     n_tasks, n_params   tasks side by side, parameters of one learner
-    n                   coordinates: n_tasks * n_params, each with a state of its own, all with the same weights
+    n                   coordinates: n_tasks * n_params, each with a state of its own, all with
+                        the same weights
     n_hidden            units of the first, ordinary LSTM
 
-Coordinates stand in the last dimension, so that every gate is one contiguous block: four times faster than `nn.LSTM` and
-`nn.LSTMCell` on a CPU, which want them in the first.
+Coordinates are the last dimension, so that every gate is one contiguous block. `nn.LSTM` and
+`nn.LSTMCell` want them first, which is slower on a CPU (docs/tuning/kernels.md).
 """
 
 from __future__ import annotations
@@ -32,7 +33,8 @@ __all__ = ["Learnt", "MetaLearner", "lstm_step", "make_learner", "preprocess", "
 P = 10.0
 N_FEATURES = 4
 """What the first LSTM sees of a coordinate: two numbers for its gradient, two for the loss."""
-# tasks trained side by side: on a CPU the states of so many parameters fill the caches, a GPU takes many
+# tasks trained side by side: on a CPU the states of so many parameters fill the caches, a GPU takes
+# many
 CPU_PARAMS, CUDA_TASKS = 16_000, 32
 
 
@@ -50,7 +52,10 @@ def task_slices(n_tasks: int, n_params: int, device: str) -> Iterator[slice]:
 
 
 def preprocess(x: Tensor) -> Tensor:
-    """Return (log|x| / p, sign x) where |x| >= exp(-p), else (-1, exp(p) x), as a new first dimension of 2."""
+    """Return (log|x| / p, sign x), stacked as a new first dimension of 2.
+
+    Where |x| < exp(-p) it is (-1, exp(p) x).
+    """
     is_large = x.abs() >= math.exp(-P)
     # outside its branch the logarithm is never used, but must stay finite
     logarithm = x.abs().clamp_min(math.exp(-P)).log() / P
@@ -86,7 +91,8 @@ def state_update(
     Parameters
     ----------
     weight, bias : (2, n_hidden + 2), (2, 1)
-        Rows: forget, input. Columns: the units of the first LSTM, the parameter, the gate's own last value.
+        Rows: forget, input. Columns: the units of the first LSTM, the parameter, the gate's own
+        last value.
     h : (n_hidden, n)
     theta, grad : (n,)
     gates : (2, n)
@@ -105,7 +111,10 @@ def state_update(
 
 @dataclass(frozen=True, slots=True)
 class Learnt:
-    """What the meta-learner made of support sets: parameters (n_tasks, ...), and moments of the support under them."""
+    """The result of learning from support sets: parameters (n_tasks, ...) and their moments.
+
+    The moments are those of the support under the parameters.
+    """
 
     params: list[Tensor]
     moments: Moments
@@ -120,7 +129,7 @@ class MetaLearner(nn.Module):
         The learner.
     n_steps, n_hidden : int
     input_gate : float
-        What the input gate, a rate of learning, is at the start.
+        Initial value of the input gate, a rate of learning.
     forget_bias : float
     generator : torch.Generator
     """
@@ -171,11 +180,14 @@ class MetaLearner(nn.Module):
         return Learnt(params, self.network.forward(params, x)[1])
 
     def outputs(self, learnt: Learnt, x: Tensor) -> Tensor:
-        """Return outputs (n_tasks, n, n_outputs) of learners for `x` (n_tasks, n, *input), each example by itself."""
+        """Return outputs (n_tasks, n, n_outputs) of learners for `x`, each example by itself.
+
+        `x` is (n_tasks, n, *input).
+        """
         return self.network.forward(learnt.params, x, learnt.moments)[0]
 
     def loss(self, support_x: Tensor, support_y: Tensor, query_x: Tensor, query_y: Tensor) -> Tensor:
-        """Return the sum over tasks of the loss on queries of the learner that the support set trains."""
+        """Return the summed query loss over tasks of the learners that the support sets train."""
         return task_losses(self.outputs(self.learn(support_x, support_y), query_x), query_y).sum()
 
     def _gradient(self, theta: Tensor, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:

@@ -1,4 +1,4 @@
-"""The frame of a meta-training: its curve, which parameters it ends with, and how it is continued after an interruption."""
+"""The frame of a meta-training: its curve, its final parameters, and how it resumes."""
 
 from __future__ import annotations
 
@@ -35,7 +35,9 @@ class MetaTraining:
 
     Used as::
 
-        training = MetaTraining(self, validation, budget=budget, rng=rng, parts=[network, optimiser], selects=network)
+        training = MetaTraining(
+            self, validation, budget=budget, rng=rng, parts=[network, optimiser], selects=network
+        )
         for iteration in training.iterations():
             loss = ...
             training.after(iteration, loss)
@@ -48,12 +50,13 @@ class MetaTraining:
     validation : EpisodeSource
     budget : Budget
     rng : numpy Generator
-        What episodes are drawn by. Other randomness may come from torch's own generators, seeded in `setup`.
+        Draws the episodes. Other randomness may come from torch's own generators, seeded in
+        `setup`.
     parts : sequence of modules, optimisers, schedules and tensors
         All that an iteration changes and a later one reads. Tensors must be changed in place.
     selects : Module, optional
-        Has the parameters at the end with which validation went best, the later ones in a tie (validation accuracy saturates near 1
-        on Omniglot); without it the last ones stay.
+        Ends with the parameters that did best on validation, the later ones in a tie
+        (validation accuracy saturates near 1 on Omniglot); without it the last ones stay.
     **reporting
         See `Reporter`.
     """
@@ -111,7 +114,7 @@ class MetaTraining:
         return buffer.getvalue()
 
     def _go_on(self, earlier: bytes) -> int:
-        """Take over what a checkpoint holds; return how many iterations it had done."""
+        """Restore a checkpoint; return how many iterations it had done."""
         # parts put what is theirs on their device; Adam's counts of steps stay on the CPU
         found = torch.load(io.BytesIO(earlier), map_location="cpu", weights_only=True)
         self._rng.bit_generator.state = found["rng"]

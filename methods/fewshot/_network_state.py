@@ -1,4 +1,4 @@
-"""State of the methods whose learnt values all lie in one torch module. Importing this is light."""
+"""State of the methods whose learnt values are all in one torch module. Importing this is light."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ __all__ = ["NetworkState"]
 
 
 class NetworkState:
-    """What was learnt is the `state_dict` of `_network`; stands before `FewShotAdapter` among the bases."""
+    """What was learnt is the `state_dict` of `_network`.
+
+    It must come before `FewShotAdapter` among the bases.
+    """
 
     _network: nn.Module
 

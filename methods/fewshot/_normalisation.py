@@ -1,7 +1,9 @@
-"""Batch norm and ReLU of many tasks at once, and their second derivatives. Shapes as in `_backbones`.
+"""Batch norm and ReLU of many tasks at once, and their second derivatives.
 
-Written out as mean, variance and reciprocal root, because a second-order `torch.func.grad` inside `vmap` through `nn.BatchNorm2d` is
-wrong.
+Shapes as in `_backbones`.
+
+Written out as mean, variance and reciprocal root, because a second-order `torch.func.grad` inside
+`vmap` through `nn.BatchNorm2d` is wrong.
 """
 
 from __future__ import annotations
@@ -22,15 +24,15 @@ PIECE_VALUES = 128_000
 
 
 class NormaliseReLU(torch.autograd.Function):
-    """Batch norm and ReLU, twice differentiable in half the passes over memory that autograd's own way takes.
+    """Batch norm and ReLU, twice differentiable, in half of autograd's passes over memory.
 
-    With x the normalised rows, r the reciprocal deviation, m the mean over rows, and y = relu(s x + h):
-    dx_j/dz_i = r (1[i = j] - 1/n - x_i x_j / n), dr/dz_i = -r^2 x_i / n, dmean/dz_i = 1/n.
+    With x the normalised rows, r the reciprocal deviation, m the mean over rows, and y = relu(s x +
+    h): dx_j/dz_i = r (1[i = j] - 1/n - x_i x_j / n), dr/dz_i = -r^2 x_i / n, dmean/dz_i = 1/n.
     """
 
     @staticmethod
     def forward(ctx: Any, z: Tensor, scale: Tensor, shift: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        normal, rectified = z, torch.empty_like(z)  # nobody else keeps z: it is overwritten
+        normal, rectified = z, torch.empty_like(z)  # nothing else keeps z: it is overwritten
         mean = z.new_zeros(z.shape[0], 1, z.shape[2])
         root = torch.zeros_like(mean)
         for b, pieces in _pieces(z):
@@ -61,8 +63,9 @@ class NormaliseReLU(torch.autograd.Function):
 class _NormaliseReLUGradient(torch.autograd.Function):
     """The gradient of `NormaliseReLU` by z, scale and shift, and its own gradient, written out.
 
-    With u the gradient behind the ReLU: dz = r s (u - m(u) - x m(u x)), ds = n m(u x), dh = n m(u). Gradients by x and r, which
-    come of second derivatives and of moments handed to queries, add to dz.
+    With u the gradient behind the ReLU: dz = r s (u - m(u) - x m(u x)), ds = n m(u x), dh = n m(u).
+    Gradients by x and r, which come of second derivatives and of moments handed to queries, add to
+    dz.
     """
 
     @staticmethod
@@ -129,7 +132,7 @@ class _NormaliseReLUGradient(torch.autograd.Function):
 
 
 def _pieces(x: Tensor) -> Iterator[tuple[slice, list[slice]]]:
-    """Yield slices of tasks, and of their rows, of which one each is small enough to stay in the cache."""
+    """Yield slices of tasks, and of their rows, small enough to stay in the cache."""
     n = x.shape[1] if x.device.type != "cpu" else max(1, PIECE_VALUES // x.shape[2])
     for block in blocks(x, 0 if x.device.type != "cpu" else x[0].numel(), PIECE_VALUES):
         yield block, [slice(first, first + n) for first in range(0, x.shape[1], n)]

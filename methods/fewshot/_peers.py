@@ -11,7 +11,8 @@ __all__ = ["skip_init"]
 def skip_init(package: str) -> None:
     """Make modules of a package importable without its `__init__`, which would import all of it.
 
-    Those of learn2learn and easyfsl need torchvision for data sets and networks that are not used here, and learn2learn's also gym.
+    Those of learn2learn and easyfsl need torchvision for data sets and networks that are not used
+    here, and learn2learn's also gym.
 
     Raises
     ------

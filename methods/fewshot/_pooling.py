@@ -1,7 +1,7 @@
 """Max-pooling of many tasks at once, and its second derivatives. Shapes as in `_backbones`.
 
-What is pooled is known by its places, so that derivatives of any order only put values there or take them from there. No two windows
-overlap: nothing is added up, and results repeat on any device.
+What is pooled is known by its places, so that derivatives of any order only put values there or
+take them from there. No two windows overlap: nothing is added up, and results repeat on any device.
 """
 
 from __future__ import annotations
@@ -16,7 +16,10 @@ __all__ = ["MaxPool"]
 
 
 class MaxPool(torch.autograd.Function):
-    """Max-pooling of 2x2 places, twice differentiable: from x (n_tasks, n, h, w, c) to (n_tasks, n, h // 2, w // 2, c)."""
+    """Max-pooling of 2x2 positions, twice differentiable.
+
+    From x (n_tasks, n, h, w, c) to (n_tasks, n, h // 2, w // 2, c).
+    """
 
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Training that does not depend on ways and shots: by default of a classifier of all training classes.
+"""Training independent of ways and shots: by default of a classifier of all training classes.
 
 Importing this is light; heads and losses are in `_heads` and `_comparisons`.
 """
@@ -23,14 +23,18 @@ if TYPE_CHECKING:
 __all__ = ["Objective", "PretrainedAdapter"]
 
 Objective = tuple[Callable[["np.random.Generator"], "Tensor"], Iterable["nn.Parameter"]]
-"""The loss of one batch drawn by the generator, and the parameters that are trained besides the embedding's."""
+"""The loss of one batch drawn by the generator, and the parameters that are trained besides the
+embedding's.
+"""
 
 # validation episodes, the same for every task, since the tasks share the training
 VALIDATION_WAY, VALIDATION_SHOT = 5, 1
 
 
 class PretrainedAdapter(NetworkState, EmbeddingAdapter):
-    """Trains a Conv4 embedding with Adam once for all tasks on the same data; subclasses classify with what it embeds.
+    """Trains a Conv4 embedding with Adam once for all tasks on the same data.
+
+    Subclasses classify with what it embeds.
 
     Subclasses store `learning_rate`, `batch_size` and `precision` in their constructor.
     """
@@ -45,7 +49,10 @@ class PretrainedAdapter(NetworkState, EmbeddingAdapter):
     _network: Conv4
 
     def head(self, n_features: int, n_labels: int) -> nn.Module:
-        """Make the classifier (n, n_features) -> logits (n, n_labels) that is trained with the embedding, and then dropped."""
+        """Make the classifier (n, n_features) -> logits (n, n_labels) for pre-training.
+
+        It is trained with the embedding, and then dropped.
+        """
         raise NotImplementedError(f"{type(self).__name__} has neither a head nor an objective of its own")
 
     def objective(self, episodes: EpisodeSource) -> Objective:

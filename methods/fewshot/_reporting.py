@@ -1,4 +1,4 @@
-"""Any-time curves of meta-training: the training loss and the score on fixed validation episodes."""
+"""Any-time curves of meta-training: training loss, and score on fixed validation episodes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ __all__ = ["Reporter"]
 
 # queries to predict, over all validation episodes; more would take a third of a quick training
 VALIDATION_QUERIES = 500
-# 97.5 % quantile of Student's t from 4 degrees of freedom on, to 1 %; validation has at least 5 episodes
+# 97.5 % quantile of Student's t from 4 degrees of freedom on, to 1 %; validation has at least 5
+# episodes
 _T = (2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160, 2.145, 2.131, 2.120, 2.110, 2.101, 2.093)
 
 
@@ -35,8 +36,8 @@ class Reporter:
         Validation is part of the timed phase, so it stays small.
     budget : Budget
     n_way, k_shot : int, optional
-        Shape of the validation episodes, with 5 queries a class; by default that of the task. Methods whose training is
-        shared by tasks name one.
+        Shape of the validation episodes, with 5 queries per class; by default that of the task.
+        Methods whose training is shared by tasks name one.
     max_episodes : int, optional
         For methods that take long to adapt; at least 5.
     """
@@ -67,11 +68,15 @@ class Reporter:
             n_tasks = min(n_tasks, max_episodes)
         rng = adapter.context.rng("validation")
         self._episodes = validation.sample(rng, n_way=way, k_shot=shot, n_query=n_query, n_tasks=n_tasks)
-        if adapter.card.ordered:  # sources give class after class; test episodes come in random order
+        # sources give class after class; test episodes come in random order
+        if adapter.card.ordered:
             self._episodes = _in_random_order(self._episodes, rng)
 
     def after(self, iteration: int, loss: float) -> float | None:
-        """Take note of an iteration's training loss; return the validation score if this iteration was reported."""
+        """Take note of an iteration's training loss.
+
+        Return the validation score if this iteration was reported.
+        """
         self.losses.append(loss)
         if iteration % self._every and iteration != self._last:
             return None

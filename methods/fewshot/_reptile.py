@@ -1,13 +1,17 @@
-"""Reptile's training and adaptation, for the adapter with transduction and the one without. Importing this is light.
+"""Reptile's training and adaptation, for the adapter with transduction and the one without.
 
-Nichol, Achiam & Schulman 2018, arXiv:1803.02999. For each of a few tasks, some steps of Adam (without momentum) on mini-batches
-lead from theta to phi; then theta <- theta + epsilon * mean(phi - theta), with epsilon falling linearly to zero. No queries
-and no second derivatives. All tasks of an iteration, and many test episodes, train side by side.
+Importing this is light.
 
-As in the paper's code, Adam's second moments are not part of theta: they go on from task to task, and each test episode begins with
-those that meta-training ended with. There tasks come one after the other; here those of an iteration begin with the same moments, and
-what each adds to them is added up. With moments that start afresh on each task Reptile learns less: on omniglot-maml-5w1s, 300 test
-episodes after 400 iterations of 5 tasks, 70.7 +- 2.3 % (with an epsilon of 1e-3, as it was then) against 79.5 +- 2.2 (1e-8).
+Nichol, Achiam & Schulman 2018, arXiv:1803.02999. For each of a few tasks, some steps of Adam
+(without momentum) on mini-batches lead from theta to phi; then theta <- theta + epsilon * mean(phi
+- theta), with epsilon falling linearly to zero. No queries and no second derivatives. All tasks of
+an iteration, and many test episodes, train side by side.
+
+As in the paper's code, Adam's second moments are not part of theta: they carry over from task to
+task, and each test episode begins with those that meta-training ended with. There tasks come one
+after the other; here those of an iteration begin with the same moments, and what each adds to them
+is summed. With moments that start afresh on each task Reptile learns less
+(docs/tuning/gradient-methods.md).
 """
 
 from __future__ import annotations
@@ -27,7 +31,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Adam", "Reptile", "inner_adam"]
 
-# the commands in the paper's code: up to 10 ways, more ways, and its sinusoid (plain steps of 0.02 there)
+# the commands in the paper's code: up to 10 ways, more ways, and its sinusoid (plain steps of 0.02
+# there)
 FEW_WAYS: Mapping[str, Any] = {
     "inner_rate": 1e-3,
     "inner_batch": 10,
@@ -39,36 +44,38 @@ FEW_WAYS: Mapping[str, Any] = {
 MANY_WAYS: Mapping[str, Any] = {**FEW_WAYS, "inner_rate": 5e-4, "inner_batch": 20, "train_steps": 10}
 COLOUR: Mapping[str, Any] = {**FEW_WAYS, "train_steps": 8, "train_shots": 15}
 REGRESSION: Mapping[str, Any] = {**FEW_WAYS, "inner_rate": 1e-2, "test_steps": 32}
-# at test every step sees the whole support set. The paper's 50 mini-batches have 5 images on Omniglot, 10 with 20 ways, 15 on
-# miniImageNet, and so pass 10, 5 and 30 times over 5 shots; but steps count as well as passes, and each takes time
+# at test every step sees the whole support set. The paper's 50 mini-batches have 5 images on
+# Omniglot, 10 with 20 ways, 15 on miniImageNet, and so pass 10, 5 and 30 times over 5 shots; but
+# steps count as well as passes, and each takes time
 MANY_SHOTS_STEPS, MANY_WAYS_AND_SHOTS_STEPS = 15, 10
 MAX_FEW_SHOTS = 2
 BETA2 = 0.999
-# with the usual 1e-8, parameters whose gradient is nothing but rounding move as fast as all others: predictions then depended on
-# the order of the support set
+# with the usual 1e-8, parameters whose gradient is nothing but rounding move as fast as all others:
+# predictions then depended on the order of the support set
 EPSILON = 1e-5
 # 50 steps on one episode cost as much as several iterations
 N_REPORTS = 5
 VALIDATION_EPISODES = 10
-# at the quick preset, on drawings: many small steps with few tasks do better than few of the paper's (glyphs-5w1s, validation, about
-# equal work: 35.6 % with 5 tasks and rate 1e-3, 50.2 with 2 and 3e-3, 43.6 with 2 and 1e-2, 42.7 with 1 and 3e-3)
+# at the quick preset, on drawings: many small steps with few tasks do better than few of the
+# paper's (docs/tuning/gradient-methods.md)
 QUICK: Mapping[str, Any] = {"meta_batch": 2, "inner_rate": 3e-3}
-# on photographs nothing is learnt from that rate (Omniglot's characters in any colours, 32x32, 5 ways and 5 shots, 375 iterations: 19 %;
-# 68 from the paper's 1e-3, 44 from 5e-4; 56 from 1e-3 after 150 iterations with 5 tasks)
+# on photographs nothing is learnt with that rate
 QUICK_COLOUR: Mapping[str, Any] = {"meta_batch": 2}
 # images trained on, over all tasks and steps
 QUICK_WORK, STANDARD_WORK = 60_000, 900_000
 
 
 class Reptile(InitialisationAdapter):
-    """Moves an initialisation towards what training on each task makes of it; None means the paper's value.
+    """Moves an initialisation towards what training on each task makes of it.
+
+    None means the paper's value.
 
     Parameters
     ----------
     meta_step : float
         First epsilon; it falls to zero.
     meta_batch : int, optional
-        Tasks an iteration.
+        Tasks per iteration.
     inner_rate : float, optional
         Adam's rate on a task.
     inner_batch : int, optional
@@ -124,7 +131,7 @@ class Reptile(InitialisationAdapter):
 
     @classmethod
     def settings_at(cls, preset: str, task: TaskInfo) -> dict[str, Any]:
-        """Return the settings of a preset: the paper's, but that the quick one has little work in an iteration on images."""
+        """Return the settings of a preset: the paper's, with less work on images at `quick`."""
         found = cls.settings(task)
         if base_preset(preset) == "quick" and task.kind == "classification":
             found |= QUICK_COLOUR if is_colour(task) else QUICK
@@ -213,9 +220,10 @@ class Reptile(InitialisationAdapter):
 
 
 def _in_one_order(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-    """Sort the support examples (n_tasks, n, *input) of each task by their content, so that the order given cannot matter.
+    """Sort each task's support examples (n_tasks, n, *input) by content: their order cannot matter.
 
-    It should not anyway, but dozens of steps blow up the rounding of sums in another order, to 0.016 of a probability.
+    It should not anyway, but dozens of steps blow up the rounding of sums in another order, to
+    0.016 of a probability.
     """
     import torch
 
@@ -225,7 +233,10 @@ def _in_one_order(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
 
 
 class Adam:
-    """Adam's state before a task: second moments of the gradient, like the parameters, after a number of steps."""
+    """Adam's state before a task: second moments of the gradient, after a number of steps.
+
+    The moments have the shapes of the parameters.
+    """
 
     def __init__(self, squares: list[Tensor]) -> None:
         import torch
@@ -234,7 +245,7 @@ class Adam:
         self.steps = torch.zeros((), dtype=torch.int64)
 
     def go_on(self, added: list[Tensor], n_steps: int) -> None:
-        """Add what tasks side by side have added to the moments, in so many steps together."""
+        """Add what tasks side by side have added to the moments, in this many steps together."""
         for square, more in zip(self.squares, added, strict=True):
             square += more
         self.steps += n_steps
@@ -243,7 +254,9 @@ class Adam:
 def inner_adam(
     network: Any, params: list[Tensor], batches: list[tuple[Tensor, Tensor]], rate: float, adam: Adam
 ) -> tuple[list[Tensor], Tensor, list[Tensor]]:
-    """Take a step of Adam without momentum on each batch, every task on its own; the state itself stays as it is.
+    """Take a step of Adam without momentum on each batch, every task on its own.
+
+    The state itself stays as it is.
 
     Parameters
     ----------
@@ -256,7 +269,8 @@ def inner_adam(
 
     Returns
     -------
-    list of tensors (n_tasks, ...), the losses (n_tasks,) of the last batch, and the moments (n_tasks, ...) after it
+    list of tensors (n_tasks, ...), the losses (n_tasks,) of the last batch, and the moments
+    (n_tasks, ...) after it
     """
     import torch
 

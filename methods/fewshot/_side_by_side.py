@@ -1,4 +1,6 @@
-"""Methods that adapt to many episodes at once, and to one as a batch of one. Importing this is light.
+"""Methods that adapt to many episodes at once, and to one as a batch of one.
+
+Importing this is light.
 
 Shape glossary::
 
@@ -50,7 +52,10 @@ class SideBySideAdapter(FewShotAdapter):
 
     @abstractmethod
     def outputs(self, learnt: Any, x: Tensor) -> Tensor:
-        """Return logits or values (n_tasks, n_query, n_outputs) of queries (n_tasks, n_query, *input); called without gradients."""
+        """Return logits or values (n_tasks, n_query, n_outputs) of queries.
+
+        Queries are (n_tasks, n_query, *input). Called without gradients.
+        """
 
     def slices(self, support_x: NDArray[np.float32], query_x: NDArray[np.float32]) -> Iterable[slice]:
         """Yield slices of tasks that are fast, and fit into memory, side by side."""
@@ -104,8 +109,8 @@ class _Adapted(Predictor):
 class InitialisationAdapter(SideBySideAdapter):
     """Learns initial parameters of a network, from which gradient steps on a support set do well.
 
-    What `learn` returns are the adapted parameters and the support inputs, whose moments normalise the queries of methods without
-    transduction.
+    What `learn` returns are the adapted parameters and the support inputs, whose moments normalise
+    the queries of methods without transduction.
     """
 
     few_ways: ClassVar[Mapping[str, Any]]

@@ -1,12 +1,13 @@
-"""The sequence model of SNAIL (Mishra 2018): dense dilated causal convolutions between blocks of causal attention.
+"""SNAIL's sequence model (Mishra 2018): dense dilated causal convolutions and causal attention.
 
 Shape glossary::
 
     T, S, Q     tasks side by side, support examples and queries of a task
-    n_in        channels that a block gets; it appends its own, so that channels grow from block to block
+    n_in        channels that a block gets; it appends its own, so channels grow from block to block
 
-Every query stands at the end of a sequence of its own: support, then that query. Since all is causal, what happens at the
-support does not depend on the query, and is computed once; a query then needs of each block only its own, last position.
+Every query stands at the end of a sequence of its own: support, then that query. Since all is
+causal, what happens at the support does not depend on the query, and is computed once; a query then
+needs of each block only its own, last position.
 """
 
 from __future__ import annotations
@@ -20,19 +21,22 @@ from torch import Tensor, nn
 from benchbench.methods.fewshot._embedding import Conv4, EpisodicNetwork
 
 __all__ = ["Attention", "DenseBlock", "Snail", "dilations"]
-# of the start as a matching network: what the head multiplies the labels read with (validation on glyphs-5w1s after 67 iterations
-# 62.6 % with 10, 46.7 with 5, 42.6 after 63 with 20), and the spread of the values that are not labels
+# of the start as a matching network: the factor of the labels read by the head, and the spread of
+# the values that are not labels (docs/tuning/recurrent-methods.md)
 START_SHARPNESS = 10.0
 VALUE_STD = 0.1
 
 
 def dilations(length: int) -> list[int]:
-    """Return 1, 2, 4, ...: the fewest whose convolutions of width 2 together look back over the whole sequence."""
+    """Return 1, 2, 4, ...: the fewest whose convolutions of width 2 see the whole sequence."""
     return [2**i for i in range(math.ceil(math.log2(length)))]
 
 
 class DenseBlock(nn.Module):
-    """A causal convolution of width 2 with gated activations, appended to its input (figure 2a of the paper)."""
+    """A causal convolution of width 2 with gated activations, appended to its input.
+
+    Figure 2a of the paper.
+    """
 
     def __init__(self, n_in: int, dilation: int, n_filters: int) -> None:
         super().__init__()
@@ -41,9 +45,10 @@ class DenseBlock(nn.Module):
         self.before = nn.Linear(n_in, 2 * n_filters, bias=False)
 
     def forward(self, support: Tensor, query: Tensor) -> tuple[Tensor, Tensor]:
-        """Append n_filters channels to (T, S, n_in) and (T, Q, n_in), where every query is at position S."""
+        """Append n_filters channels to (T, S, n_in) and (T, Q, n_in); queries are at position S."""
         n = support.shape[1]
-        # position t holds the convolution's share of position t - dilation, zero before the beginning; t = S is the queries'
+        # position t holds the convolution's share of position t - dilation, zero before the
+        # beginning; t = S is the queries'
         before = F.pad(self.before(support), (0, 0, self.dilation, 0))
         s = self._gated(self.now(support) + before[:, :n])
         q = self.now(query)
@@ -56,7 +61,10 @@ class DenseBlock(nn.Module):
 
 
 class Attention(nn.Module):
-    """One head of causal key-value attention, its reading appended to its input (figure 2c of the paper)."""
+    """One head of causal key-value attention, its reading appended to its input.
+
+    Figure 2c of the paper.
+    """
 
     def __init__(self, n_in: int, n_keys: int, n_values: int) -> None:
         super().__init__()
@@ -65,7 +73,10 @@ class Attention(nn.Module):
         self.affine = nn.Linear(n_in, 2 * n_keys + n_values)
 
     def forward(self, support: Tensor, query: Tensor) -> tuple[Tensor, Tensor]:
-        """Append n_values channels to (T, S, n_in) and (T, Q, n_in); a query reads the support and itself."""
+        """Append n_values channels to (T, S, n_in) and (T, Q, n_in).
+
+        A query reads the support and itself.
+        """
         asked, keys, values = self.affine(support).split(self.sizes, -1)
         q_asked, q_keys, q_values = self.affine(query).split(self.sizes, -1)
         n = support.shape[1]
@@ -78,9 +89,12 @@ class Attention(nn.Module):
 
 
 class Snail(EpisodicNetwork):
-    """Conv4 and a fully connected layer embed images; attention and convolutions read them with their labels.
+    """Conv4 and a fully connected layer embed images.
 
-    It starts as a matching network: the first block's queries and keys are the embedding, and the head sees the labels it reads.
+    Attention and convolutions read them with their labels.
+
+    It starts as a matching network: the first block's queries and keys are the embedding, and the
+    head sees the labels it reads.
 
     Parameters
     ----------
@@ -123,7 +137,7 @@ class Snail(EpisodicNetwork):
         self._start_by_matching(first, n_embedding, n_way)
 
     def _start_by_matching(self, first: Attention, n_embedding: int, n_way: int) -> None:
-        """Let the first block read labels at images like one's own, and the head nothing but those."""
+        """Let the first block read labels of similar images, and the head only those labels."""
         n_keys, _, n_values = first.sizes
         n, values = min(n_way, n_values), 2 * n_keys
         weight, head = first.affine.weight, self.head.weight
@@ -134,7 +148,7 @@ class Snail(EpisodicNetwork):
             weight[n_keys:values, :n_embedding] = torch.eye(n_keys, n_embedding)
             weight[values : values + n, n_embedding : n_embedding + n] = torch.eye(n)
             weight[values + n :].normal_(std=VALUE_STD)
-            # what the first block appends stands behind embedding and label
+            # what the first block appends follows embedding and label
             read = n_embedding + n_way
             head[:n, read : read + n] = START_SHARPNESS * torch.eye(n)
 

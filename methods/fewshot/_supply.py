@@ -1,4 +1,7 @@
-"""Episodes and images as tensors on the device. On a GPU the training images stay there, and only indices travel."""
+"""Episodes and images as tensors on the device.
+
+On a GPU the training images stay there, and only indices travel.
+"""
 
 from __future__ import annotations
 
@@ -34,14 +37,17 @@ class _Indexed(Protocol):
 
 
 class Supply:
-    """Samples training episodes, or images, of a source as tensors on the device; the same ones whatever the device.
+    """Samples training episodes, or images, of a source as tensors on the device.
+
+    The same ones whatever the device.
 
     Parameters
     ----------
     source : EpisodeSource
     device : str
     resident : bool, optional
-        Whether the images of the source are kept on the device as uint8, where a CPU would gain nothing; None for CUDA only.
+        Whether the images of the source are kept on the device as uint8, where a CPU would gain
+        nothing; None for CUDA only.
     """
 
     def __init__(self, source: EpisodeSource, device: str, *, resident: bool | None = None) -> None:
@@ -73,7 +79,10 @@ class Supply:
         )
 
     def sample_images(self, rng: np.random.Generator, n_images: int) -> tuple[Tensor, Tensor]:
-        """Draw images (n_images, *input) and their labels (n_images,); parameters as `EpisodeSource.sample_images`."""
+        """Draw images (n_images, *input) and their labels (n_images,).
+
+        Parameters as `EpisodeSource.sample_images`.
+        """
         if self._resident is None:
             x, labels = self._source.sample_images(rng, n_images)
             return torch.as_tensor(x, device=self._device), torch.as_tensor(labels, device=self._device)

@@ -1,8 +1,11 @@
 """ANIL, almost no inner loop: MAML whose inner steps move the head alone.
 
-Raghu, Raghu, Bengio & Vinyals 2020, arXiv:1909.09157. The body is meta-learnt and stays as it is when a task is adapted to, so features
-of the support set are computed once, however many steps there are. Transductive, as `maml`. The paper's rates are MAML's; what differs
-from that paper, also at the quick and standard presets, is said in `maml`.
+Raghu, Raghu, Bengio & Vinyals 2020, arXiv:1909.09157. The body is meta-learnt and does not change
+during adaptation, so features of the support set are computed once, however many steps there are.
+Transductive, as `maml`.
+
+The paper's rates are MAML's. The differences from that paper, also those at the quick and standard
+presets, are described in `maml`.
 """
 
 from __future__ import annotations

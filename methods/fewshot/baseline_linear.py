@@ -1,12 +1,17 @@
-"""Baseline: a linear classifier trained on each support set, on the frozen features of an ordinary classifier.
+"""Baseline: a linear classifier trained on each support set, on frozen features.
 
-Chen, Liu, Kira, Wang & Huang 2019, arXiv:1904.04232. A Conv-4 and a linear softmax layer are trained on all training
-classes with Adam at 1e-3; the parameters at the end are taken, without validation. At test a new linear layer is trained on
-the support set alone by SGD (rate 0.01, dampened momentum 0.9, weight decay 0.001), 100 times over it in batches of 4.
+Chen, Liu, Kira, Wang & Huang 2019, arXiv:1904.04232. A Conv-4 and a linear softmax layer are
+trained on all training classes with Adam at 1e-3. The final parameters are used, without
+validation. At test a new linear layer is trained on the support set alone by SGD (rate 0.01,
+dampened momentum 0.9, weight decay 0.001), 100 times over it in batches of 4.
 
-What differs: each step takes the whole support set, and there are as many steps as the paper has batches, so that nothing
-depends on the order of the support set, and all test episodes train side by side. Every episode starts from the same random
-layer. Pre-training has batches of 32 rather than 16, no augmentation, and bfloat16 convolutions where the CPU has them.
+What differs:
+
+- Each step takes the whole support set, and there are as many steps as the paper has batches. So
+  nothing depends on the order of the support set, and all test episodes train side by side.
+- Every episode starts from the same random layer.
+- Pre-training has batches of 32 rather than 16, no augmentation, and bfloat16 convolutions where
+  the CPU has them.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """Baseline++: as Baseline, with cosine classifiers, which pull the features of a class together.
 
-Chen, Liu, Kira, Wang & Huang 2019, arXiv:1904.04232. Both the classifier of all training classes and the one trained on each
-support set give a scaled cosine between feature and class vector, times a norm of each class that is learnt (weight
-normalisation). As in the authors' code the scale is 2, and 10 where there are more than 200 classes.
+Chen, Liu, Kira, Wang & Huang 2019, arXiv:1904.04232. Both the classifier of all training classes
+and the one trained on each support set give a scaled cosine between feature and class vector, times
+a learnt norm of each class (weight normalisation). As in the authors' code the scale is 2, and 10
+for more than 200 classes.
 
 What differs is the same as in `baseline_linear`.
 """

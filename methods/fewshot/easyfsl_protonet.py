@@ -1,9 +1,13 @@
-"""Prototypical networks as easyfsl has them: a peer for `protonet` of independent make. Snell, Swersky & Zemel 2017, arXiv:1703.05175;
-the library is https://github.com/sicara/easy-few-shot-learning.
+"""Prototypical networks of easyfsl: an independent implementation to compare `protonet` with.
 
-The library's `PrototypicalNetworks` around the embedding of `protonet`, with the same initial values, training episodes, settings,
-iterations and choice of the best by validation. What differs is the library's doing: its scores are minus Euclidean distances, not their
-squares as in the paper, and batch norm sees support and queries one after the other in training.
+Snell, Swersky & Zemel 2017, arXiv:1703.05175; the library is
+https://github.com/sicara/easy-few-shot-learning.
+
+The library's `PrototypicalNetworks` uses the embedding of `protonet`, with the same initial values,
+training episodes, settings, iterations and choice of the best parameters by validation.
+
+What differs comes from the library: its scores are minus Euclidean distances, not their squares as
+in the paper, and batch norm sees support and queries one after the other in training.
 """
 
 from __future__ import annotations
@@ -112,7 +116,8 @@ class EasyFSLProtoNet(FewShotAdapter):
     def adapt(self, support: Support) -> Predictor:
         import torch
 
-        # the library keeps a support set's prototypes in the model itself: each episode has a copy, with the same weights
+        # the library keeps a support set's prototypes in the model itself: each episode has a copy,
+        # with the same weights
         model = copy.copy(self.model).eval()
         x, y = (torch.as_tensor(a, device=self.context.device) for a in (support.x, support.y))
         with torch.no_grad():

@@ -1,13 +1,17 @@
 """First-order MAML: MAML with the inner gradients taken as constants.
 
-Finn, Abbeel & Levine 2017, arXiv:1703.03400, section 5.2. The meta-gradient is that of the query loss at the adapted parameters;
-no second derivatives, hence cheaper. Transductive, as `maml`.
+Finn, Abbeel & Levine 2017, arXiv:1703.03400, section 5.2. The meta-gradient is that of the query
+loss at the adapted parameters, without second derivatives, so it is cheaper. Transductive, as
+`maml`.
 
-What differs: on drawings, up to 10 ways, three inner steps of 0.1 in place of one of 0.4, because after one long step the first-order
-gradient says little: on validation episodes of glyphs-5w1s at the quick preset 65 % against 47 %. At that preset meta-training takes two
-steps of 0.2 with any number of ways, and so more updates, and at that preset and the standard one there are five of 0.1 at test: on 100
-validation episodes of glyphs-5w5s 87.7 %, with three of 0.1 in both 71.5; of glyphs-20w1s 42.5, after two of 0.4 37.1. What else differs
-is said in `maml`.
+What differs on drawings:
+
+- Up to 10 ways there are three inner steps of 0.1 in place of one of 0.4: after one long step the
+  first-order gradient says little.
+- At the quick preset meta-training takes two steps of 0.2 with any number of ways.
+- At the quick and standard presets there are five steps of 0.1 at test.
+
+The other differences are described in `maml`; measurements are in docs/tuning/gradient-methods.md.
 """
 
 from __future__ import annotations
@@ -57,5 +61,6 @@ class FirstOrderMAML(LearnedInitialisation):
 
     @classmethod
     def cost(cls, n_steps: int) -> float:
-        # a step costs what the queries do; MAML's costs three times that, for what is differentiated twice
+        # a step costs what the queries do; MAML's costs three times that, for what is
+        # differentiated twice
         return (n_steps + 1) / 4

@@ -1,9 +1,12 @@
-"""Training from scratch: a fresh network is trained on each support set alone. The baseline that any meta-learner must beat.
+"""Training from scratch: a fresh network is trained on each support set alone.
 
-The network is that of Finn, Abbeel & Levine 2017, arXiv:1703.03400 (see `_backbones`), with Adam on the whole support set
-for a fixed number of steps; all test episodes train side by side, each on its own. Every episode starts from the same
-random parameters, drawn from the trial's seed, so an episode's predictions do not depend on its neighbours. Batch norm
-takes its moments from the support set at training and at test, so that queries are predicted one by one (inductive).
+The baseline that any meta-learner must beat.
+
+The network is that of Finn, Abbeel & Levine 2017, arXiv:1703.03400 (see `_backbones`), with Adam on
+the whole support set for a fixed number of steps. All test episodes train side by side, each on its
+own. Every episode starts from the same random parameters, drawn from the trial's seed, so an
+episode's predictions do not depend on its neighbours. Batch norm takes its moments from the support
+set in training and at test, so queries are predicted one by one (inductive).
 """
 
 from __future__ import annotations
@@ -24,19 +27,20 @@ if TYPE_CHECKING:
 
 __all__ = ["FromScratch"]
 
-# chosen on episodes of the training classes of glyphs and on sinusoids of the training stream, plain Adam. 5 ways, 1 shot: 34.5 %
-# after 3 steps at 1e-2, 34.6 after 6 at 3e-3 or 1e-2, 34.8 after 10 at 3e-3, 34.0 after 20 at 1e-3. Sinusoids, squared error: 3.1
-# after 500 at 1e-2, 2.6 after 200 at 3e-2, 2.3 after 500 at 3e-2
+# chosen on episodes of the training classes of glyphs and on sinusoids of the training stream
+# (docs/tuning/gradient-methods.md)
 IMAGE_STEPS, IMAGE_RATE = 6, 5e-3
 VECTOR_STEPS, VECTOR_RATE = 500, 3e-2
 
-# with Adam's own 1e-8 parameters of zero gradient move by rounding errors, so that the order of the support set changed
-# probabilities by 0.05 (40 glyph episodes); with 1e-3 by 0.0007, at the same accuracy
+# with Adam's own 1e-8 parameters of zero gradient move by rounding errors, so that predictions
+# depend on the order of the support set (docs/tuning/gradient-methods.md)
 ADAM_EPSILON = 1e-3
 
 
 class FromScratch(FewShotAdapter):
-    """Adam from random parameters on the support set; None means what was chosen for images and for vectors.
+    """Adam from random parameters on the support set.
+
+    None means what was chosen for images and for vectors.
 
     Parameters
     ----------
@@ -71,8 +75,9 @@ class FromScratch(FewShotAdapter):
         super().setup(task, context)
         self._network = make_network(task)
         generator = torch.Generator().manual_seed(context.derive("from_scratch", "init"))
-        # hundreds of steps on a perceptron blow float32's rounding up to 1 % of a prediction, so that it would depend on
-        # which episodes train side by side; at this size float64 costs nothing
+        # hundreds of steps on a perceptron blow float32's rounding up to 1 % of a prediction, so
+        # that it would depend on which episodes train side by side; at this size float64 costs
+        # nothing
         dtype = torch.float32 if len(task.input_shape) == 3 else torch.float64
         self._start = [p.to(context.device) for p in self._network.init(generator, dtype)]
 
@@ -93,7 +98,7 @@ class FromScratch(FewShotAdapter):
         return np.concatenate(found)
 
     def _train(self, support_x: NDArray[np.float32], support_y: NDArray[Any]) -> tuple[list[Tensor], Moments]:
-        """Return each episode's trained parameters, and the moments of its support set under them."""
+        """Return each episode's trained parameters and its support set's moments under them."""
         import torch
 
         from benchbench.methods.fewshot._gradient import task_losses
@@ -106,7 +111,8 @@ class FromScratch(FewShotAdapter):
         params = [p.expand(len(x), *p.shape).clone().requires_grad_() for p in self._start]
         optimiser = torch.optim.Adam(params, lr=rate, eps=ADAM_EPSILON)
         for _ in range(self.n_steps or (IMAGE_STEPS if is_image else VECTOR_STEPS)):
-            # Adam works element by element, so the sum over episodes trains each as if it were alone
+            # Adam works element by element, so the sum over episodes trains each as if it were
+            # alone
             grads = torch.autograd.grad(task_losses(self._network.forward(params, x)[0], y).sum(), params)
             for param, grad in zip(params, grads, strict=True):
                 param.grad = grad

@@ -1,8 +1,12 @@
-"""MAML as learn2learn has it: a peer for `maml` of independent make. Arnold et al. 2020, arXiv:2008.12284.
+"""MAML of learn2learn: an independent implementation to compare `maml` with.
 
-The library's `MAML` clones and adapts a module of torch, task by task. All else is as in `maml`: network, initial values, settings of
-presets, iterations, episodes and optimiser. What differs between the two is arithmetic: where both take the same steps, parameters agree
-up to rounding (a test holds this).
+Arnold et al. 2020, arXiv:2008.12284.
+
+The library's `MAML` clones and adapts a torch module, task by task. Everything else is as in
+`maml`: network, initial values, settings of presets, iterations, episodes and optimiser.
+
+What differs between the two is arithmetic: where both take the same steps, parameters agree up to
+rounding (a test holds this).
 """
 
 from __future__ import annotations
@@ -156,7 +160,10 @@ def _loss(logits: Tensor, y: Tensor) -> Tensor:
 
 
 def _network(task: TaskInfo, generator: Any) -> nn.Module:
-    """Return the network of `maml`, `_backbones.ConvNet`, as a module of torch with the initial values that it draws."""
+    """Return the network of `maml` as a torch module with the initial values that it draws.
+
+    It is `_backbones.ConvNet`.
+    """
     from torch import nn
 
     from benchbench.methods.fewshot._backbones import ConvNet, make_network
@@ -172,7 +179,7 @@ def _network(task: TaskInfo, generator: Any) -> nn.Module:
         # rows come in the order kernel row, kernel column, channel
         kernel = drawn[3 * i].view(3, 3, convolution.in_channels, model.n_filters)
         convolution.weight.data.copy_(kernel.permute(3, 2, 0, 1))
-        # the moments of the examples at hand, also at test
+        # the moments of the examples present, also at test
         pooling: list[nn.Module] = [nn.MaxPool2d(2)] if model.pools else []
         layers += [convolution, nn.BatchNorm2d(model.n_filters, track_running_stats=False), nn.ReLU(), *pooling]
     head = nn.Linear(model.n_features, task.n_way)

@@ -1,22 +1,30 @@
-"""MAML: an initialisation from which a few gradient steps on the support set do well on the queries.
+"""MAML: an initialisation from which a few gradient steps do well on the queries.
 
-Finn, Abbeel & Levine 2017, arXiv:1703.03400. Second order, vectorised over the meta-batch. The paper's network and rates are
-the defaults: see `_backbones` and `_learned_init`. As in the paper's code, batch norm always uses the examples at hand, also
-at test: predictions depend on which queries come together (transductive; `maml_inductive` is the same without). In training
-there are as many queries a class as shots.
+Finn, Abbeel & Levine 2017, arXiv:1703.03400. Second order, vectorised over the meta-batch. The
+paper's network and rates are the defaults (`_backbones`, `_learned_init`). As in the paper's code,
+batch norm always uses the examples present, also at test: predictions depend on which queries come
+together (transductive; `maml_inductive` is the same without). In training there are as many queries
+per class as shots. The final parameters are used, without selection by validation.
 
-What differs: the head sees all positions of the last layer (256 features for 28x28) and starts at zero, where the paper's code averages
-them (`averages`; 64 features) and draws it at random: after 200 updates with 8 tasks 80 % against 73 % on omniglot-maml-5w1s for
-positions against their mean. Inner steps go down the mean of the support set's cross-entropies; the paper's code sums over classes, so
-its steps are longer by the number of ways. On drawings that is left out, since the head, which sees more, moves further here (600
-iterations of 2 tasks, 200 validation episodes of omniglot-maml-5w1s: 79.6 %, and 81.3 with the code's head and steps; 100 iterations on
-omniglot-maml-20w1s: 51.4 and 38.1). The paper's code learns batch norm's shift but does not adapt it, and has no scale; here both are
-adapted. Photographs (three channels: miniImageNet, CIFAR-FS) get the settings of the paper's miniImageNet: 32 filters, max-pooling in
-place of strides, five inner steps of 0.05 (0.01 times five ways), ten at test, 15 queries, meta-gradients unclipped. Convolutions have no
-bias, which batch norm would cancel. Perceptrons are drawn uniformly. The final parameters are used, without selection by validation. At
-the quick preset a meta-batch of images has 2 tasks, and on drawings meta-training takes the paper's one inner step of 0.4 for few ways
-also beyond 10; at that preset and the standard one the test takes on drawings the paper's five of 0.1 for many ways also up to 10: see
-`_learned_init.QUICK`. The paper's code tests miniImageNet with as many queries a class as shots, here there are 15.
+What differs:
+
+- The head sees all positions of the last layer (256 features for 28x28) and starts at zero. The
+  paper's code averages them (`averages`; 64 features) and draws the head at random.
+- Inner steps go down the mean of the support set's cross-entropies. The paper's code sums over
+  classes, so its steps are longer by the number of ways. On drawings the factor is left out, on
+  photographs it is in the rate.
+- Scale and shift of batch norm are adapted. The paper's code learns the shift without adapting it,
+  and has no scale. Convolutions have no bias, which batch norm would cancel. Perceptrons are drawn
+  uniformly.
+- Photographs (three channels: miniImageNet, CIFAR-FS) get the settings of the paper's miniImageNet:
+  32 filters, max-pooling in place of strides, five inner steps of 0.05 (0.01 times five ways), ten
+  at test, 15 queries, unclipped meta-gradients. The paper's code tests miniImageNet with as many
+  queries per class as shots; here there are 15.
+- At the quick preset a meta-batch of images has 2 tasks, and on drawings meta-training takes the
+  paper's one inner step of 0.4 for few ways also beyond 10 ways. At that preset and the standard
+  one, the test on drawings takes the paper's five steps of 0.1 for many ways also up to 10 ways.
+
+Measurements behind these choices are in docs/tuning/gradient-methods.md.
 """
 
 from __future__ import annotations

@@ -1,8 +1,11 @@
-"""MAML without transduction: batch norm takes its moments from the support set, so that queries are predicted one by one.
+"""MAML without transduction: batch norm takes its moments from the support set.
 
-Finn, Abbeel & Levine 2017, arXiv:1703.03400, with the evaluation that Nichol, Achiam & Schulman 2018, arXiv:1803.02999, call
-fair: the paper's own code lets batch norm see all queries of an episode together. Everything else is `maml`; in training
-queries are normalised by the support set as well.
+Queries are predicted one by one.
+
+Finn, Abbeel & Levine 2017, arXiv:1703.03400, with the evaluation that Nichol, Achiam & Schulman
+2018, arXiv:1803.02999, call fair: the paper's own code lets batch norm see all queries of an
+episode together. Everything else is `maml`. In training, too, queries are normalised by the support
+set.
 """
 
 from __future__ import annotations

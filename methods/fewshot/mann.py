@@ -1,20 +1,30 @@
-"""MANN: an LSTM writes support examples to an external memory, and reads what is like the query.
+"""MANN: an LSTM writes support examples to an external memory and reads similar ones.
 
-Santoro, Bartunov, Botvinick, Wierstra & Lillicrap 2016, "Meta-learning with memory-augmented neural networks". A controller of 200
-units and a memory of 128 slots of 40 numbers: 4 heads read by content and write either where they last read or to the least used slots,
-which are emptied first. The support set comes as a sequence in random order, and predictions depend on it; queries are answered each
-from the memory after it, and write nothing (inductive). `memory=False` leaves the LSTM alone.
+Santoro, Bartunov, Botvinick, Wierstra & Lillicrap 2016, "Meta-learning with memory-augmented neural
+networks". A controller of 200 units and a memory of 128 slots of 40 numbers. 4 heads read by
+content and write either where they last read or to the least used slots, which are emptied first.
+The support set is a sequence in random order, and predictions depend on it. Each query is answered
+from the memory after that sequence, and writes nothing (inductive). `memory=False` leaves only the
+LSTM.
 
-The paper's episodes are streams of 50 images of 5 classes. Its figures are the accuracy at a class's second instance (82.8 %) and at its
-fifth (94.9 %), that is after 1 and 4 labelled ones; they stand beside 5-way 1-shot and 5-shot here, as they do in the literature.
+The paper's episodes are streams of 50 images of 5 classes. Its figures are the accuracy at a
+class's second instance (82.8 %) and at its fifth (94.9 %), that is after 1 and 4 labelled ones.
+They are compared with 5-way 1-shot and 5-shot here, as in the literature.
 
-What differs: images are embedded by Conv4, where the paper feeds 20x20 pixels. A label comes with its image, since the support set is
-given as pairs, and each head has a least used slot of its own, where the paper gives all heads the same ones; `late_labels=True` brings
-it one step later, as in the paper (still at chance, 20 %, after 93 iterations on glyphs-5w1s, 44.5 % after 97 without). Reading has a
-learnt strength. Biases start such that slots hold an example each and are read sharply (`_mann`), without which 100 iterations end at
-chance; as they do without memory. Adam at 1e-3, the best state on validation episodes kept; convolutions in bfloat16 where the CPU has
-them (`precision`). Training episodes have at most 5 ways, under labels drawn from all of the task's, and the loss is over these alone:
-with 20 ways the quick preset ends near chance.
+What differs:
+
+- Images are embedded by Conv4, where the paper feeds 20x20 pixels; convolutions are in bfloat16
+  where the CPU has them (`precision`).
+- A label comes with its image, since the support set is given as pairs. `late_labels=True` brings
+  it one step later, as in the paper.
+- Each head has a least used slot of its own, where the paper gives all heads the same ones.
+- Reading has a learnt strength. Biases start such that each slot holds one example and is read
+  sharply (`_mann`).
+- Adam at 1e-3; the best state on validation episodes is kept.
+- Training episodes have at most 5 ways, under labels drawn from all of the task's, and the loss is
+  over these alone.
+
+Measurements behind these choices are in docs/tuning/recurrent-methods.md.
 """
 
 from __future__ import annotations
@@ -33,18 +43,21 @@ __all__ = ["MANN"]
 # images embedded in training at the quick and standard presets
 IMAGES = {"quick": 32_000, "standard": 400_000}
 N_SLOTS = 128
-# validation on glyphs-20w1s after 32,000 images: 25.1 % with 5 ways and 8 tasks an iteration, 9.7 with 10 and 4, 7.6 with 20 and 4
+# more ways learn less within the same images (docs/tuning/recurrent-methods.md)
 MAX_TRAIN_WAYS = 5
 
 
 class MANN(EpisodicAdapter):
-    """Memory-augmented network; `precision` None means bfloat16 where the CPU has it, float32 elsewhere.
+    """Memory-augmented network.
+
+    `precision` None means bfloat16 where the CPU has it, float32 elsewhere.
 
     Parameters
     ----------
     learning_rate : float
     meta_batch : int
-        Tasks an iteration, each with one query a class; half as many where episodes have fewer ways than the task.
+        Tasks per iteration, each with one query per class; half as many where episodes have fewer
+        ways than the task.
     memory : bool
         Whether there is a memory besides the LSTM's state.
     late_labels : bool

@@ -1,15 +1,21 @@
 """Matching networks: a query takes the labels of the support examples, each weighted by attention.
 
-Vinyals, Blundell, Lillicrap, Kavukcuoglu & Wierstra 2016, arXiv:1606.04080. Conv4-64 embeddings; attention is a softmax over
-the support set of the cosine between query and support embedding, and the prediction is the sum of attention times
-one-hot label. The parameters that do best on validation episodes are kept.
+Vinyals, Blundell, Lillicrap, Kavukcuoglu & Wierstra 2016, arXiv:1606.04080. Conv4-64 embeddings.
+Attention is a softmax over the support set of the cosine between query and support embedding, and
+the prediction is the sum of attention times one-hot label. The parameters that do best on
+validation episodes are kept.
 
-What differs: cosines are multiplied by `scale` before the softmax, since their own range of 2 leaves it nearly flat: 45 episodes
-on letters gave 53.1 % of validation queries with 1, 73.4 with 10, 77.0 with 30; 90 episodes 83.5 with 10 and 88.0 with 30.
-Training episodes of drawings have 60 ways and 5 queries a class, as ProtoNet's, whatever the test episodes; the paper's have the
-test's ways, as those of photographs have here, with 15 queries. Full context embeddings (an LSTM over the support set) are left out:
-the paper's Omniglot figures are without. Adam at 1e-3, halved every 2,000 episodes (the paper doesn't say). Convolutions are in
-bfloat16 where the CPU has it (`precision`).
+What differs:
+
+- Cosines are multiplied by `scale` before the softmax, since their own range of 2 leaves it nearly
+  flat (docs/tuning/metric-methods.md).
+- Training episodes of drawings have 60 ways and 5 queries per class, as ProtoNet's, whatever the
+  test episodes. The paper's have the test's ways, as those of photographs have here, with 15
+  queries.
+- Full context embeddings (an LSTM over the support set) are left out: the paper's Omniglot figures
+  are without.
+- Adam at 1e-3, halved every 2,000 episodes (the paper does not say). Convolutions are in bfloat16
+  where the CPU has it (`precision`).
 """
 
 from __future__ import annotations
@@ -45,7 +51,7 @@ class MatchingNet(EpisodicAdapter):
     scale : float
         What cosines are multiplied by before the softmax; 1 is the paper's.
     train_way, train_queries : int, optional
-        Ways, and queries a class, of training episodes; see above.
+        Ways, and queries per class, of training episodes; see above.
     precision : str, optional
         None means bfloat16 where the CPU has it, float32 elsewhere.
     """

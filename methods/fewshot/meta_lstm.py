@@ -1,18 +1,30 @@
-"""Meta-LSTM: an LSTM learns to train a learner; its cell state is the learner's parameters, its input gate their learning rate.
+"""Meta-LSTM: an LSTM learns to train a learner.
 
-Ravi & Larochelle 2017, "Optimization as a model for few-shot learning". Each step on the support set is
-theta = f * theta + i * (-gradient); gates come from an ordinary LSTM over the preprocessed gradient and loss, from the parameter
-and from their last values, with the same weights for every parameter. The initial parameters are learnt; gradients and losses
-count as constants. 12 steps for 1 shot and 5 for 5, each on the whole support set, so its order does not matter; 15 queries a
-class in training, Adam, gradients of the meta-learner clipped to norm 0.25, the best state on validation episodes kept.
+Its cell state is the learner's parameters, its input gate their learning rate.
 
-What differs: of drawings the learner has stride 2 in place of pooling (`_backbones`), and its head starts at zero. The first LSTM has 8
-units, not 20: an iteration takes a third of the time (0.14 s against 0.37), and nothing was lost after equal iterations (validation on
-glyphs-5w1s 37.7 % after 52 against 36.9 after 68). Input gates start at 0.3 for drawings and 0.05 for photographs, not near 0.01, and
-Adam's rate is 3e-3, not 1e-3. Batch norm: queries are normalised by the moments of the support set under the learner's last parameters,
-in training as at test, where the paper uses the queries' own in training and running averages at test: so queries are predicted one by
-one (inductive). At the quick preset 5 steps also for 1 shot (validation, equal seconds: 51 % against 47). Sinusoids, which the paper
-lacks: 8 tasks an iteration, input gates from 0.05, gradients clipped to norm 1.
+Ravi & Larochelle 2017, "Optimization as a model for few-shot learning". Each step on the support
+set is theta = f * theta + i * (-gradient). The gates come from an ordinary LSTM over the
+preprocessed gradient and loss, from the parameter and from their last values, with the same weights
+for every parameter. The initial parameters are learnt; gradients and losses count as constants. 12
+steps for 1 shot and 5 for 5, each on the whole support set, so its order does not matter. 15
+queries per class in training, Adam, gradients of the meta-learner clipped to norm 0.25. The best
+state on validation episodes is kept.
+
+What differs:
+
+- On drawings the learner has stride 2 in place of pooling (`_backbones`), and its head starts at
+  zero.
+- The first LSTM has 8 units, not 20.
+- Input gates start at 0.3 for drawings and 0.05 for photographs, not near 0.01. Adam's rate is
+  3e-3, not 1e-3.
+- Batch norm: queries are normalised by the moments of the support set under the learner's last
+  parameters, in training as at test, so queries are predicted one by one (inductive). The paper
+  uses the queries' own in training and running averages at test.
+- At the quick preset there are 5 steps also for 1 shot.
+- Sinusoids, which the paper lacks: 8 tasks per iteration, input gates from 0.05, gradients clipped
+  to norm 1.
+
+Measurements behind these choices are in docs/tuning/recurrent-methods.md.
 """
 
 from __future__ import annotations
@@ -37,20 +49,19 @@ if TYPE_CHECKING:
 __all__ = ["MetaLSTM"]
 
 ONE_SHOT_STEPS, STEPS = 12, 5
-# from so many shots on, `STEPS`: the paper has 1 and 5
+# from this many shots on, `STEPS`: the paper has 1 and 5
 MANY_SHOTS = 5
-# where input gates, the learner's rates, start. Photographs (Omniglot's characters in any colours, 32x32, 5 ways and 1 shot, 300
-# iterations): 19 % from 0.3, 53 from 0.05, 44 from 0.01
+# initial values of input gates, the learner's rates (docs/tuning/recurrent-methods.md)
 IMAGE_GATE, COLOUR_GATE, VECTOR_GATE = 0.3, 0.05, 0.05
 FORGET_BIAS = 5.0
 CLIP_NORM, REGRESSION_CLIP_NORM = 0.25, 1.0
 N_FILTERS = 32
-# of each iteration; more tasks of images cost as many times more on a CPU, and did no better there
+# per iteration; more tasks of images cost proportionally more on a CPU, and did no better there
 IMAGE_TASKS, VECTOR_TASKS = 1, 8
 # queries over all classes of a training episode: 15 a class for 5 ways, as in the paper
 TRAIN_QUERIES = 75
 N_REPORTS = 5
-# of the quick and standard presets: at most so many, and images of the support sets, times steps
+# of the quick and standard presets: their maximum; and images of the support sets, times steps
 ITERATIONS = {"quick": (300, 9000), "standard": (3000, 90_000)}
 REGRESSION_ITERATIONS = {"quick": 1000, "standard": 5000, "paper": 50_000}
 
@@ -63,7 +74,7 @@ class MetaLSTM(NetworkState, SideBySideAdapter):
     meta_rate : float
         Adam's rate in meta-training.
     meta_batch : int, optional
-        Tasks an iteration.
+        Tasks per iteration.
     n_steps : int, optional
     n_hidden : int
         Units of the first LSTM.

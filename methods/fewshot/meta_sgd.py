@@ -1,14 +1,18 @@
-"""Meta-SGD: MAML that also learns the direction and size of the inner step, a rate for every parameter.
+"""Meta-SGD: MAML that also learns direction and size of the inner step, per parameter.
 
-Li, Zhou, Chen & Li 2017, arXiv:1707.09835. One inner step, theta - alpha * gradient, where alpha has theta's shape and is
-meta-learnt with it; drawn uniformly from [0.005, 0.1] in the paper. Transductive, as `maml`.
+Li, Zhou, Chen & Li 2017, arXiv:1707.09835. One inner step, theta - alpha * gradient, where alpha
+has theta's shape and is meta-learnt with it; the paper draws it uniformly from [0.005, 0.1].
+Transductive, as `maml`.
 
-What differs: all rates start at one value, MAML's for few ways (0.4 on drawings, also beyond 10 ways; 0.05 on photographs), since on
-drawings little is learnt from the paper's range within the small budgets here, and Adam moves them 3 times as fast as the parameters (200
-validation episodes of glyphs-5w1s at the quick preset, seeds 0 and 1: 64.5 %; 63.8 as fast, 62.6 ten times; MAML 62.4, all after one
-step). After training at the quick and standard presets on drawings the step at test is taken in five parts, each a fifth of the rates
-along a gradient of its own, as `maml` takes five steps there: on 200 validation episodes of glyphs-5w5s 92.6 % (three parts 89.1, whole
-87.6), of glyphs-5w1s 66.0 (66.0, 60.9). What else differs is said in `maml`.
+What differs:
+
+- All rates start at one value, MAML's for few ways (0.4 on drawings, also beyond 10 ways; 0.05 on
+  photographs): within the small budgets here, drawings learn little from the paper's range.
+- Adam moves the rates 3 times as fast as the parameters.
+- After training at the quick and standard presets on drawings, the step at test is taken in five
+  parts, each a fifth of the rates along a gradient of its own, as `maml` takes five steps there.
+
+The other differences are described in `maml`; measurements are in docs/tuning/gradient-methods.md.
 """
 
 from __future__ import annotations

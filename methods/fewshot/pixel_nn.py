@@ -1,8 +1,8 @@
 """Nearest neighbour in input space: the baseline that learns nothing.
 
-A query takes the label of the support example with the smallest Euclidean distance between raw inputs; for regression, the
-value of the support point with the nearest x. Lake, Salakhutdinov & Tenenbaum 2015 report the same baseline on Omniglot as
-nearest neighbour in pixel space.
+A query takes the label of the support example with the smallest Euclidean distance between raw
+inputs; for regression, the value of the support point with the nearest x. Lake, Salakhutdinov &
+Tenenbaum 2015 report the same baseline on Omniglot as nearest neighbour in pixel space.
 """
 
 from __future__ import annotations
@@ -19,12 +19,16 @@ if TYPE_CHECKING:
 
 __all__ = ["PixelNearestNeighbour"]
 
-# squared distances that differ by less than this share of the largest norm are equal: BLAS may sum in another order
+# squared distances that differ by less than this share of the largest norm are equal: BLAS may sum
+# in another order
 TIE_TOLERANCE = 1e-12
 
 
 class PixelNearestNeighbour(FewShotAdapter):
-    """One nearest neighbour on raw inputs; classes (or values) at the same smallest distance share the vote."""
+    """One nearest neighbour on raw inputs.
+
+    Classes (or values) at the same smallest distance share the vote.
+    """
 
     card: ClassVar[MethodCard] = MethodCard(
         name="pixel_nn",
@@ -61,7 +65,7 @@ class _Predictor(Predictor):
 
 
 def _targets(support_y: NDArray[Any], n_way: int, is_regression: bool) -> NDArray[np.float64]:
-    """Return one-hot rows (..., n_support, n_way) of labels, or the values (..., n_support, n_outputs)."""
+    """Return one-hot rows (..., n_support, n_way), or values (..., n_support, n_outputs)."""
     import numpy as np
 
     if is_regression:

@@ -1,14 +1,19 @@
 """Proto-MAML: MAML whose head starts from the prototypes of the support set.
 
-Triantafillou et al. 2020 (Meta-Dataset), arXiv:1903.03096, section 3. A linear layer with weights 2 c_k and biases -|c_k|^2
-classifies as a prototypical network does; inner steps then adapt it together with the body. The meta-gradient flows through the
-initial head as well. Any number of ways works, since no head is meta-learnt. Transductive, as `maml`.
+Triantafillou et al. 2020 (Meta-Dataset), arXiv:1903.03096, section 3. A linear layer with weights 2
+c_k and biases -|c_k|^2 classifies as a prototypical network does; inner steps then adapt it
+together with the body. The meta-gradient flows through the initial head as well. Any number of ways
+works, since no head is meta-learnt. Transductive, as `maml`.
 
-The inner rate is 0.01, also in meta-training of many ways with one step: on validation episodes of glyphs-5w1s at the quick preset 70 %,
-against 65 with 0.1 and 60 with MAML's 0.4.
+What differs:
 
-What differs: MAML's network for small images in place of a residual network; distances are divided by the root of the number of
-features, so that the softmax is not saturated from the start. What else differs is said in `maml`.
+- MAML's network for small images in place of a residual network.
+- Distances are divided by the root of the number of features, so that the softmax is not saturated
+  at the start.
+- The inner rate is 0.01, also in meta-training of many ways with one step
+  (docs/tuning/gradient-methods.md).
+
+The other differences are described in `maml`.
 """
 
 from __future__ import annotations

@@ -1,13 +1,18 @@
 """Prototypical networks: a query belongs to the class whose mean support embedding is nearest.
 
-Snell, Swersky & Zemel 2017, arXiv:1703.05175. Conv4-64 with max-pooling, squared Euclidean distance, trained with more ways
-than it is tested with: 60 ways and 5 queries a class, on photographs 30 ways (20 with 5 shots) and 15 queries. Adam at 1e-3, halved
-every 2,000 episodes. As in the paper's code, batch norm uses its running statistics at test, so a query's prediction doesn't depend on
-the others (inductive), and the parameters that do best on validation episodes are kept.
+Snell, Swersky & Zemel 2017, arXiv:1703.05175. Conv4-64 with max-pooling and squared Euclidean
+distance, trained with more ways than it is tested with: 60 ways and 5 queries per class, on
+photographs 30 ways (20 with 5 shots) and 15 queries. Adam at 1e-3, halved every 2,000 episodes. As
+in the paper's code, batch norm uses its running statistics at test, so a query's prediction does
+not depend on the others (inductive). The parameters that do best on validation episodes are kept.
 
-What differs: convolutions in bfloat16 where the CPU has instructions for it (`precision`), which cost no accuracy that could
-be measured; with it scores repeat exactly on one kind of CPU only. Validation uses few episodes. The paper trains on
-training and validation classes together at the end; here on training classes alone.
+What differs:
+
+- Convolutions are in bfloat16 where the CPU has instructions for it (`precision`), which cost no
+  accuracy that could be measured. With it, scores repeat exactly on one kind of CPU only.
+- Validation uses few episodes.
+- The paper trains on training and validation classes together at the end; here on training classes
+  alone.
 """
 
 from __future__ import annotations
@@ -35,9 +40,11 @@ COLOUR_WAYS, OTHER_COLOUR_WAYS, COLOUR_QUERIES = {1: 30, 5: 20}, 20, 15
 
 
 class ProtoNet(EpisodicAdapter):
-    """Prototypical networks; `precision` None means bfloat16 where the CPU has it, float32 elsewhere.
+    """Prototypical networks.
 
-    Ways of training episodes and queries a class are the paper's unless given.
+    `precision` None means bfloat16 where the CPU has it, float32 elsewhere.
+
+    Ways of training episodes and queries per class are the paper's unless given.
     """
 
     card: ClassVar[MethodCard] = MethodCard(
@@ -92,7 +99,7 @@ class ProtoNet(EpisodicAdapter):
 
 
 def training_shape(task: TaskInfo, way: int | None, queries: int | None) -> EpisodeShape:
-    """Return the shape of training episodes, the paper's but for what is given."""
+    """Return the shape of training episodes, the paper's except for what is given."""
     if is_colour(task):
         ways, n_query = COLOUR_WAYS.get(task.k_shot, OTHER_COLOUR_WAYS), COLOUR_QUERIES
     else:

@@ -1,16 +1,21 @@
-"""Relation networks: a learnt score of how alike a query and a class are.
+"""Relation networks: a learnt score of the similarity between a query and a class.
 
-Sung, Yang, Zhang, Xiang, Torr & Hospedales 2018, arXiv:1711.06025. An embedding of four convolution blocks, of which only the
-first two pool, keeps its places (5x5 for 28x28 images). A class is the sum of its support embeddings. Class and query are laid
-one upon the other, and two more blocks and two linear layers score them between 0 and 1, trained by squared error against 1
-for the true class and 0 for others: Adam at 1e-3, halved every 100,000 episodes, with the authors' training episodes.
+Sung, Yang, Zhang, Xiang, Torr & Hospedales 2018, arXiv:1711.06025. An embedding of four convolution
+blocks, of which only the first two pool, keeps its positions (5x5 for 28x28 images). A class is the
+sum of its support embeddings. Class and query are concatenated, and two more blocks and two linear
+layers score them between 0 and 1, trained by squared error against 1 for the true class and 0 for
+others: Adam at 1e-3, halved every 100,000 episodes, with the authors' training episodes.
 
-What differs: at test, batch norm uses running statistics, so that queries are predicted alone; the authors' code uses those of
-the test batch, and so is transductive. The gradient is clipped to 0.5 over the whole network rather than over its two halves.
-Probabilities are scores divided by their sum. Linear layers are initialised as torch does, and the last bias so that scores
-begin at one in n_way: after 140 episodes of 20 ways that gave 47.1 % of validation queries on letters, a bias near 0 17.3 %, since
-the squared error lingers where all scores are equal. For larger images the paper's relation blocks don't pad; here they do.
-Convolutions are in bfloat16 where the CPU has it (`precision`).
+What differs:
+
+- At test, batch norm uses running statistics, so queries are predicted alone. The authors' code
+  uses those of the test batch, and so is transductive.
+- The gradient is clipped to 0.5 over the whole network rather than over its two halves.
+- Probabilities are scores divided by their sum.
+- Linear layers are initialised as in torch. The last bias is set such that scores begin at one in
+  n_way, since the squared error lingers where all scores are equal (docs/tuning/metric-methods.md).
+- For larger images the paper's relation blocks do not pad; here they do.
+- Convolutions are in bfloat16 where the CPU has it (`precision`).
 """
 
 from __future__ import annotations
@@ -26,7 +31,8 @@ if TYPE_CHECKING:
 
 __all__ = ["RelationNet"]
 
-# (ways, shots) -> training queries a class, of the paper's experiments on Omniglot; and on miniImageNet, by shots
+# (ways, shots) -> training queries per class, of the paper's experiments on Omniglot; and on
+# miniImageNet, by shots
 GREY_QUERIES = {(5, 1): 19, (5, 5): 15, (20, 1): 10, (20, 5): 5}
 COLOUR_QUERIES = {1: 15, 5: 10}
 OTHER_QUERIES = 10
@@ -39,7 +45,8 @@ class RelationNet(EpisodicAdapter):
     ----------
     learning_rate : float
     train_way, train_queries : int, optional
-        Ways, and queries a class, of training episodes; None means the test episodes' ways, and the paper's queries.
+        Ways, and queries per class, of training episodes; None means the test episodes' ways, and
+        the paper's queries.
     precision : str, optional
         None means bfloat16 where the CPU has it, float32 elsewhere.
     """
@@ -86,7 +93,8 @@ class RelationNet(EpisodicAdapter):
     @classmethod
     def iterations(cls, preset: str, task: TaskInfo) -> int:
         n = super().iterations(preset, task)
-        # an episode of 20 ways takes 2.5 times as long as one of 5; only the paper's budget is counted in episodes alone
+        # an episode of 20 ways takes 2.5 times as long as one of 5; only the paper's budget is
+        # counted in episodes alone
         return n if preset == "paper" else max(1, n * 10 // (5 + task.n_way))
 
     def build(self, task: TaskInfo) -> EpisodicNetwork:

@@ -1,14 +1,21 @@
 """Reptile: the initialisation moves towards the parameters that training on each task ends with.
 
-Nichol, Achiam & Schulman 2018, arXiv:1803.02999; the loop and the paper's settings are in `_reptile`. Batch norm uses all queries of
-an episode together (transductive: the paper's better figures; `reptile_inductive` has the others).
+Nichol, Achiam & Schulman 2018, arXiv:1803.02999; the loop and the paper's settings are in
+`_reptile`. Batch norm uses all queries of an episode together (transductive: the paper's better
+figures; `reptile_inductive` has the others).
 
-What differs: Adam's second moments go on from iteration to iteration, not from task to task. Every step at test sees the whole support
-set, so that its order does not matter: 50 steps up to 2 shots; with more 15, beyond 10 ways 10 (the paper's 50 mini-batches pass 10 and 5
-times over 5 shots on Omniglot, 30 times on miniImageNet). The head starts at zero. Adam's epsilon is 1e-5, on mean gradients; in the
-paper's code 1e-8, on their sum over a mini-batch. That code tests with one query a class, and the published figures with transduction
-are of batches so small, where the suites here have K or 15 a class. Photographs are pooled to 5x5 places (there 6x6).
-At the quick preset an iteration has 2 tasks, and Adam's rate on drawings is 3e-3.
+What differs:
+
+- Adam's second moments carry over from iteration to iteration, not from task to task.
+- Every step at test sees the whole support set, so its order does not matter: 50 steps up to 2
+  shots; with more 15, beyond 10 ways 10. The paper's 50 mini-batches pass 10 and 5 times over 5
+  shots on Omniglot, 30 times on miniImageNet.
+- The head starts at zero. Adam's epsilon is 1e-5, on mean gradients; in the paper's code 1e-8, on
+  their sum over a mini-batch.
+- The paper's code tests with one query per class, and the published figures with transduction are
+  of such small batches; the suites here have K or 15 per class.
+- Photographs are pooled to 5x5 positions (there 6x6).
+- At the quick preset an iteration has 2 tasks, and Adam's rate on drawings is 3e-3.
 """
 
 from __future__ import annotations

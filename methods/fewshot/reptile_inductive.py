@@ -1,7 +1,11 @@
-"""Reptile without transduction: batch norm takes its moments from the support set, so that queries are predicted one by one.
+"""Reptile without transduction: batch norm takes its moments from the support set.
 
-Nichol, Achiam & Schulman 2018, arXiv:1803.02999, table 2. The paper normalises each query together with the support set; here
-queries are normalised by the support set alone. Everything else is `reptile`.
+Queries are predicted one by one.
+
+Nichol, Achiam & Schulman 2018, arXiv:1803.02999, table 2.
+
+What differs: the paper normalises each query together with the support set; here queries are
+normalised by the support set alone. Everything else is `reptile`.
 """
 
 from __future__ import annotations

@@ -1,16 +1,23 @@
-"""Siamese networks: an embedding in which images of one class lie close together and others at least a margin apart.
+"""Siamese networks: an embedding in which images of one class are close, others a margin apart.
 
-Koch, Zemel & Salakhutdinov 2015 (ICML deep learning workshop): learn from pairs to verify that two images are of one class, then
-classify by verification. The loss is that of Hadsell, Chopra & LeCun 2006, doi:10.1109/CVPR.2006.100, without their factor
-1/2: d^2 for pairs of one class, max(0, margin - d)^2 for others, d the Euclidean distance of the embeddings.
+Koch, Zemel & Salakhutdinov 2015 (ICML deep learning workshop): learn from pairs to verify that two
+images are of one class, then classify by verification. The loss is that of Hadsell, Chopra & LeCun
+2006, doi:10.1109/CVPR.2006.100, without their factor 1/2: d^2 for pairs of one class, max(0, margin
+- d)^2 for others, d the Euclidean distance of the embeddings. The parameters that do best on 5-way
+1-shot validation episodes are kept.
 
-What differs from Koch: Conv4-64 in place of their larger network; the contrastive loss in place of a logistic output on weighted
-absolute differences; no distortions of the images. All pairs across two drawings each of `batch_size` / 2 classes enter, and both
-kinds of pairs weigh one half: the expected loss of half same, half different pairs drawn at random, with less noise. A query takes
-the class of the support image it most surely matches, the nearest; probabilities are a softmax of -`sharpness` x distance to each
-class's nearest. The parameters that do best on 5-way 1-shot validation episodes are kept. Convolutions are in bfloat16 where the
-CPU has it. Chosen on validation letters, 200 iterations: margin 3 / 10 / 15 / 30 gave 71.4 / 79.3 / 85.4 / 83.3 % at 5 ways, 1 shot;
-at 5 shots (margin 10) the nearest image 89.3 %, the smallest mean distance 87.5.
+What differs from Koch:
+
+- Conv4-64 in place of their larger network; convolutions are in bfloat16 where the CPU has it.
+- The contrastive loss in place of a logistic output on weighted absolute differences.
+- No distortions of the images.
+- All pairs across two drawings each of `batch_size` / 2 classes are used, and both kinds of pairs
+  weigh one half: the expected loss of half same, half different pairs drawn at random, with less
+  noise.
+- A query takes the class of its nearest support image; probabilities are a softmax of -`sharpness`
+  x distance to each class's nearest image.
+
+Margin and nearest image were chosen on validation letters (docs/tuning/metric-methods.md).
 """
 
 from __future__ import annotations
@@ -62,8 +69,8 @@ class Siamese(PretrainedAdapter):
         tasks=("classification",),
         batched=True,
         iterations={"quick": 350, "standard": 6000, "paper": 50000},
-        # of Vinyals et al. 2016, table 1, without fine-tuning on the support set; with it 0.973, 0.984, 0.881 and 0.97, which later
-        # papers quote
+        # of Vinyals et al. 2016, table 1, without fine-tuning on the support set; with it 0.973,
+        # 0.984, 0.881 and 0.97, which later papers quote
         published={
             "omniglot-vinyals-5w1s": 0.967,
             "omniglot-vinyals-5w5s": 0.984,

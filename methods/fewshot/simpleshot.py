@@ -1,12 +1,16 @@
 """SimpleShot: nearest class mean on the normalised features of an ordinary classifier.
 
-Wang, Chao, Weinberger & van der Maaten 2019, arXiv:1911.04623. A Conv-4 and a linear softmax layer are trained on all training
-classes at once; the layer is dropped. At test, features are centred by the mean feature of the training images and divided by
-their length (the paper's CL2N), and a query takes the class with the nearest mean. The parameters that do best on
-5-way 1-shot validation episodes are kept; they are scored without centring, as in the authors' code.
+Wang, Chao, Weinberger & van der Maaten 2019, arXiv:1911.04623. A Conv-4 and a linear softmax layer
+are trained on all training classes at once; the layer is dropped. At test, features are centred by
+the mean feature of the training images and divided by their length (the paper's CL2N), and a query
+takes the class with the nearest mean. The parameters that do best on 5-way 1-shot validation
+episodes are kept; they are scored without centring, as in the authors' code.
 
-What differs: Adam at 1e-3 with batches of 32 in place of SGD with steps over 90 epochs, which short budgets need; the mean is
-taken over 2,000 training images rather than all; no augmentation; bfloat16 convolutions where the CPU has them.
+What differs:
+
+- Adam at 1e-3 with batches of 32 in place of SGD with steps over 90 epochs, for short budgets.
+- The mean is taken over 2,000 training images rather than all.
+- No augmentation; bfloat16 convolutions where the CPU has them.
 """
 
 from __future__ import annotations
@@ -30,7 +34,10 @@ MEAN_IMAGES = 2000
 
 
 class SimpleShot(PretrainedAdapter):
-    """SimpleShot with CL2N features; `precision` None means bfloat16 where the CPU has it, float32 elsewhere."""
+    """SimpleShot with CL2N features.
+
+    `precision` None means bfloat16 where the CPU has it, float32 elsewhere.
+    """
 
     card: ClassVar[MethodCard] = MethodCard(
         name="simpleshot",

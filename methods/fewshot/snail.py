@@ -1,16 +1,23 @@
-"""SNAIL: convolutions in time and attention read the support set as a sequence, with the query as its last element.
+"""SNAIL: temporal convolutions and attention over the support set, with the query as last element.
 
-Mishra, Rohaninejad, Chen & Abbeel 2018, arXiv:1707.03141. Embeddings of Conv4 and a fully connected layer of 64, each with its label
-(none for the query), go through attention (64 keys, 32 values), dense causal convolutions of 128 filters with gated activations,
-attention (256, 128), convolutions, attention (512, 256) and a linear head, as in the paper for Omniglot. The support set is in random
-order, and predictions depend on it. Every query ends a sequence of its own (inductive); what they share is computed once.
+Mishra, Rohaninejad, Chen & Abbeel 2018, arXiv:1707.03141. Embeddings of Conv4 and a fully connected
+layer of 64, each with its label (none for the query), go through attention (64 keys, 32 values),
+dense causal convolutions of 128 filters with gated activations, attention (256, 128), convolutions,
+attention (512, 256) and a linear head, as in the paper for Omniglot. The support set is in random
+order, and predictions depend on it. Every query ends a sequence of its own (inductive); the common
+part is computed once.
 
-What differs: the first attention starts by comparing embeddings and reading labels, and the head by passing those on, so that training
-starts from a matching network (validation on glyphs-5w1s 56 to 63 % after some 65 iterations; drawn at random, 22 % after 100). Dilations
-are 1, 2, 4, ..., where the paper writes 2, 4, 8, ...: no earlier position is out of reach. An iteration has 8 tasks of several queries a
-class, not 32 of one query; Adam's rate is 1e-3. The embedding is Conv4 for miniImageNet too, where the paper has a residual network: its
-published figures there are of that one. Convolutions in bfloat16 where the CPU has them (`precision`). The best state on validation
-episodes is kept.
+What differs:
+
+- The first attention starts by comparing embeddings and reading labels, and the head by passing
+  those on, so training starts from a matching network (docs/tuning/recurrent-methods.md).
+- Dilations are 1, 2, 4, ..., where the paper writes 2, 4, 8, ...: every earlier position can be
+  reached.
+- An iteration has 8 tasks of several queries per class, not 32 of one query. Adam's rate is 1e-3.
+- The embedding is Conv4 for miniImageNet too, where the paper has a residual network: its published
+  figures there are of that one.
+- Convolutions are in bfloat16 where the CPU has them (`precision`). The best state on validation
+  episodes is kept.
 """
 
 from __future__ import annotations
@@ -26,14 +33,18 @@ if TYPE_CHECKING:
 
 __all__ = ["SNAIL"]
 
-# queries of an episode over all classes: 3 a class for 5 ways; more tasks with fewer queries did no better
+# queries of an episode over all classes: 3 a class for 5 ways; more tasks with fewer queries did no
+# better
 TRAIN_QUERIES = 15
 # images embedded in training at the quick and standard presets
 IMAGES = {"quick": 32_000, "standard": 400_000}
 
 
 class SNAIL(EpisodicAdapter):
-    """Simple neural attentive learner; `precision` None means bfloat16 where the CPU has it, float32 elsewhere."""
+    """Simple neural attentive learner.
+
+    `precision` None means bfloat16 where the CPU has it, float32 elsewhere.
+    """
 
     card: ClassVar[MethodCard] = MethodCard(
         name="snail",
@@ -91,5 +102,5 @@ class SNAIL(EpisodicAdapter):
 
 
 def _queries(task: TaskInfo) -> int:
-    """Return the queries a class of a training episode."""
+    """Return the queries per class of a training episode."""
     return max(1, TRAIN_QUERIES // task.n_way)

@@ -1,4 +1,7 @@
-"""Successive halving: its ladder of fidelities, its rungs, and an adapter that runs brackets of it. Importing this is light."""
+"""Successive halving: its ladder of fidelities, its rungs, and an adapter that runs brackets of it.
+
+Importing this is light.
+"""
 
 from __future__ import annotations
 
@@ -18,9 +21,12 @@ TINY = 1e-9
 
 
 def ladder(fidelities: tuple[float, ...], eta: int) -> tuple[float, ...]:
-    """Return the fidelities of the rungs, ascending: 1, 1/eta, 1/eta**2, ... as far down as the problem has them.
+    """Return the fidelities of the rungs, ascending: 1, 1/eta, 1/eta**2, ...
 
-    Each is the nearest of the problem's on a logarithmic scale; there are ``floor(log(1 / smallest) / log(eta)) + 1`` at most.
+    As far down as the problem has them.
+
+    Each is the nearest of the problem's on a logarithmic scale; there are
+    ``floor(log(1 / smallest) / log(eta)) + 1`` at most.
     """
     n = int(math.log(fidelities[-1] / fidelities[0]) / math.log(eta) + TINY) + 1
     wanted = [fidelities[-1] * float(eta) ** -k for k in range(n)]
@@ -30,7 +36,8 @@ def ladder(fidelities: tuple[float, ...], eta: int) -> tuple[float, ...]:
 def rung_sizes(s_max: int, s: int, eta: int) -> tuple[int, ...]:
     """Return how many configurations the rungs of bracket s have: Li et al. 2018, algorithm 1.
 
-    ``n = ceil((s_max + 1) * eta**s / (s + 1))`` (B = (s_max + 1) R), then ``floor(n / eta**i)`` on rung i.
+    ``n = ceil((s_max + 1) * eta**s / (s + 1))`` (B = (s_max + 1) R), then ``floor(n / eta**i)`` on
+    rung i.
     """
     n = -(-(s_max + 1) * eta**s // (s + 1))
     return tuple(n // eta**i for i in range(s + 1))
@@ -46,9 +53,10 @@ def decline(problem: ProblemInfo, eta: int) -> str | None:
 
 
 class Bracket:
-    """One run of successive halving: a rung is begun when all evaluations of the one below have ended.
+    """One run of successive halving: a rung begins when all evaluations of the one below ended.
 
-    Failed evaluations are never promoted; the next rung is smaller if too few ended well, and there is none if all failed.
+    Failed evaluations are never promoted; the next rung is smaller if too few succeeded, and there
+    is none if all failed.
 
     Parameters
     ----------
@@ -65,7 +73,9 @@ class Bracket:
         self._sizes = list(sizes)
         self.rung = 0
         self.promoted: list[Configuration] = []
-        """What the present rung evaluates, the best first; empty on the lowest, whose configurations are new."""
+        """What the present rung evaluates, the best first; empty on the lowest, whose
+        configurations are new.
+        """
         self._n_taken = 0
         self._results: list[tuple[float, int, Configuration]] = []
 
@@ -85,7 +95,7 @@ class Bracket:
         return self._n_taken - 1
 
     def report(self, place: int, config: Configuration, loss: float | None) -> None:
-        """Say what became of the evaluation taken at a place."""
+        """Record the result of the evaluation taken at a position."""
         self._results.append((math.inf if loss is None else loss, place, config))
         if len(self._results) < self._sizes[self.rung]:
             return
@@ -105,7 +115,7 @@ class BracketAdapter(HPOAdapter):
     Parameters
     ----------
     eta : int
-        One in so many configurations is promoted; 2 at least.
+        One in this many configurations is promoted; 2 at least.
     """
 
     def __init__(self, *, eta: int = 3) -> None:
@@ -127,12 +137,12 @@ class BracketAdapter(HPOAdapter):
         self._n_brackets = 0
 
     def bracket_index(self, number: int) -> int:
-        """Return s of the bracket begun as number `number`: it has s + 1 rungs."""
+        """Return s of the bracket started as number `number`: it has s + 1 rungs."""
         s_max = len(self.ladder) - 1
         return s_max - number % (s_max + 1)
 
     def propose(self, bracket: Bracket, place: int) -> tuple[Configuration, object]:
-        """Return what to evaluate at a place of the bracket's present rung, and anything wanted back in the tag."""
+        """Return what to evaluate at a position of the present rung, and a tag to get back."""
         config = bracket.promoted[place] if bracket.rung else self.new_configuration()
         return config, None
 

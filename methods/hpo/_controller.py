@@ -1,12 +1,16 @@
-"""A recurrent controller that chooses a level for each parameter in turn, and the search that trains it. Importing this is light.
+"""A recurrent controller that chooses a level for each parameter in turn, and its training.
 
-Zoph & Le 2017, "Neural architecture search with reinforcement learning", arXiv:1611.01578: an LSTM reads an embedding of the choice
-before and gives a softmax over the levels of the next parameter; it is trained by policy gradient with the reward of the finished
-configuration, less an exponential moving average of earlier rewards. Weights begin uniform in [-0.08, 0.08] as there.
+Importing this is light.
 
-An inactive parameter is skipped: nothing is chosen, the LSTM takes no step, and it is in no probability. A configuration that a
-forbidden clause rules out is drawn again, which the probabilities do not account for. Rewards are ranks: 1 for a loss below all
-so far, -1 for one above them, the same for a failure; the mean of all is 0, where the moving average begins.
+Zoph & Le 2017, "Neural architecture search with reinforcement learning", arXiv:1611.01578: an LSTM
+reads an embedding of the choice before and gives a softmax over the levels of the next parameter;
+it is trained by policy gradient with the reward of the finished configuration, less an exponential
+moving average of earlier rewards. Weights begin uniform in [-0.08, 0.08] as there.
+
+An inactive parameter is skipped: nothing is chosen, the LSTM takes no step, and it is in no
+probability. A configuration that a forbidden clause rules out is drawn again, which the
+probabilities do not account for. Rewards are ranks: 1 for a loss below all so far, -1 for one above
+them, the same for a failure; the mean of all is 0, where the moving average begins.
 
 Shapes: b episodes, n parameters, k levels of a parameter, u units.
 """
@@ -27,10 +31,14 @@ if TYPE_CHECKING:
 __all__ = ["Controller", "ControllerSearch", "Episode"]
 
 MAX_TRIES = 20
-"""Episodes in a row that give a forbidden configuration, before one is drawn from the space instead."""
+"""Episodes in a row that give a forbidden configuration, before one is drawn from the space
+instead.
+"""
 INITIAL_RANGE = 0.08
 MASKED = -1e9
-"""Instead of a logit that belongs to another parameter: its probability is exactly 0, and so is its part of an entropy."""
+"""Instead of a logit that belongs to another parameter: its probability is exactly 0, and so is its
+part of an entropy.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +48,7 @@ class Episode:
     Parameters
     ----------
     levels : list of int
-        One a parameter, -1 for inactive ones.
+        One per parameter, -1 for inactive ones.
     log_probs : list of float
         Of each choice when it was made; 0 for inactive ones.
     """
@@ -73,7 +81,7 @@ class Controller:
         self.units = units
         total = sum(n_levels)
         self.offsets = [sum(n_levels[:i]) for i in range(len(n_levels) + 1)]
-        # row 0 stands for the beginning, row 1 + offset + level for a choice
+        # row 0 is the beginning, row 1 + offset + level for a choice
         self.embedding = weights(1 + total, units)
         self.input_weight, self.hidden_weight = weights(4 * units, units), weights(4 * units, units)
         self.bias, self.no_bias = weights(4 * units), torch.zeros(4 * units, dtype=dtype)
@@ -89,7 +97,7 @@ class Controller:
         ]
 
     def start(self, b: int) -> tuple[Tensor, Tensor, Tensor]:
-        """Return what comes before the first choice: rows (b,) of the embedding, and the LSTM's states (b, u)."""
+        """Return the input before the first choice: embedding rows (b,) and LSTM states (b, u)."""
         import torch
 
         zeros = self.head.new_zeros(b, self.units)
@@ -114,8 +122,8 @@ class Controller:
     def evaluate(self, levels: Tensor) -> tuple[Tensor, Tensor]:
         """Return log-probabilities of choices, and the entropies they were made with.
 
-        All steps at once: in every episode the active parameters move to the front, in their order, and what is behind them
-        counts for nothing.
+        All steps at once: in every episode the active parameters move to the front, in their order,
+        and what is behind them counts for nothing.
 
         Parameters
         ----------
@@ -145,18 +153,18 @@ class Controller:
 
 
 class ControllerSearch(HPOAdapter):
-    """Draws configurations from the controller, and has it learn from every `batch_size` that were told.
+    """Draws configurations from the controller, which learns from every `batch_size` results.
 
     Parameters
     ----------
     learning_rate : float
         Of Adam.
     batch_size : int
-        Episodes an update.
+        Episodes per update.
     entropy : float
         Weight of the entropy bonus.
     baseline_decay : float
-        Of the moving average of rewards, a batch.
+        Of the moving average of rewards, per batch.
     units : int
         Of the LSTM and its embeddings.
     levels : int

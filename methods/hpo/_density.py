@@ -1,4 +1,6 @@
-"""Kernel densities over points of the unit cube, some of whose coordinates are categories. Importing this is light.
+"""Kernel densities over points of the unit cube, some of whose coordinates are categories.
+
+Importing this is light.
 
 Shapes: n points that the density is of, m points that it is asked for, d parameters.
 """
@@ -20,8 +22,8 @@ MIN_WIDTH = 1e-3
 class Density:
     """A mean of products of kernels: Gaussian for numbers, Aitchison & Aitken's for categories.
 
-    Widths go by the normal reference rule, ``1.06 * std * n**(-1 / (4 + d))``; a category is left for another one with a probability
-    that shrinks as fast.
+    Widths go by the normal reference rule, ``1.06 * std * n**(-1 / (4 + d))``; a category is left
+    for another one with a probability that shrinks as fast.
 
     Parameters
     ----------
@@ -57,7 +59,10 @@ class Density:
         return logsumexp(kernels.sum(-1), axis=1) - np.log(len(self._points))
 
     def sample(self, rng: np.random.Generator, m: int, widen: float) -> NDArray[np.float64]:
-        """Draw points (m, d); Gaussian kernels are `widen` times as wide and end where the unit cube does."""
+        """Draw points (m, d).
+
+        Gaussian kernels are `widen` times as wide and end where the unit cube does.
+        """
         import numpy as np
         from scipy.special import ndtr, ndtri
 

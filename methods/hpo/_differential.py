@@ -22,9 +22,9 @@ def trial_vector(
     scale: float,
     crossover: float,
 ) -> NDArray[np.float64]:
-    """Return the trial vector of rand/1/bin: ``a + scale * (b - c)`` of three parents, crossed with the target.
+    """Return the trial vector of rand/1/bin: ``a + scale * (b - c)``, crossed with the target.
 
-    Coordinates outside the unit cube are drawn anew, as in Awad et al. 2021.
+    Coordinates outside the unit cube are drawn again, as in Awad et al. 2021.
 
     Parameters
     ----------
@@ -48,9 +48,12 @@ def trial_vector(
 
 
 class Population:
-    """Members with the loss of each; a member whose evaluation has not ended, or failed, has an infinite loss.
+    """Members with the loss of each.
 
-    Selection is by replacement as soon as a trial is told, so it makes no difference in which order trials end.
+    A member whose evaluation has not ended, or failed, has an infinite loss.
+
+    Selection is by replacement as soon as a trial is told, so it makes no difference in which order
+    trials end.
 
     Parameters
     ----------
@@ -71,7 +74,10 @@ class Population:
         self._n_taken = 0
 
     def next_member(self) -> tuple[int, bool]:
-        """Return the next member in turn, and whether it is its first turn, in which it is evaluated itself."""
+        """Return the next member in turn, and whether this is its first turn.
+
+        In its first turn the member itself is evaluated.
+        """
         turn, self._n_taken = self._n_taken, self._n_taken + 1
         return turn % len(self.units), turn < len(self.units)
 

@@ -1,8 +1,9 @@
-"""A space as a grid of levels, and losses as ranks: what methods share that choose one of a few values for each parameter.
+"""A space as a grid of levels, and losses as ranks: shared by methods that choose levels.
 
-A category has a level for each choice, an integer with few values one for each; other numbers have `n_levels` bins of equal
-width on the space's own scale (logarithmic where it says so), and a value is drawn uniformly within its bin. Coordinates are
-those of the space's own vectors; NaN is an inactive parameter, whose level is -1. Importing this is light.
+A category has a level for each choice, an integer with few values one for each; other numbers have
+`n_levels` bins of equal width on the space's own scale (logarithmic where it says so), and a value
+is drawn uniformly within its bin. Coordinates are those of the space's own vectors; NaN is an
+inactive parameter, whose level is -1. Importing this is light.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ INACTIVE = -1
 
 
 class Grid:
-    """The levels of every parameter of a space, in the space's order (parents come before their children).
+    """The levels of every parameter of a space, in its order (parents before their children).
 
     Parameters
     ----------
@@ -74,7 +75,7 @@ class Grid:
         return np.array([self.level(i, float(c)) for i, c in enumerate(vector)], np.int64)
 
     def build(self, choose: Callable[[int], float]) -> NDArray[np.float64]:
-        """Return the vector whose active parameters have the coordinates that `choose` gives, asked in order."""
+        """Return the vector of active parameters' coordinates, which `choose` gives in order."""
         import numpy as np
 
         vector = np.full(len(self.n_levels), np.nan)
@@ -107,7 +108,10 @@ class Ranks:
             insort(self._losses, loss)
 
     def share(self, loss: float | None) -> float:
-        """Return the share of losses that are smaller, equal ones counting half; 1 for a failure."""
+        """Return the share of losses that are smaller, equal ones counting half.
+
+        1 for a failure.
+        """
         if loss is None or not self._losses:
             return 1.0 if loss is None else 0.5
         places = bisect_left(self._losses, loss) + bisect_right(self._losses, loss)
@@ -115,7 +119,10 @@ class Ranks:
 
 
 def _coordinates(parameter: Any, n_levels: int) -> list[float] | None:
-    """Return the coordinates of a parameter that has only a few; None for numbers to be cut into bins."""
+    """Return the coordinates of a parameter that has only a few.
+
+    None for numbers to be cut into bins.
+    """
     if hasattr(parameter, "choices"):
         return [float(k) for k in range(len(parameter.choices))]
     if hasattr(parameter, "sequence"):

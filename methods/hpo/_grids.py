@@ -14,7 +14,7 @@ __all__ = ["configurations", "n_points", "resolution"]
 
 
 def resolution(space: ConfigurationSpace, budget: int) -> int:
-    """Return the most points a number can have, 2 at least, so that the grid has no more points than the budget."""
+    """Return the most points per number (2 at least) such that the grid fits the budget."""
     most = max((p.size for p in space.values() if hasattr(p, "lower")), default=0)
     finer = range(3, int(min(most, budget)) + 1)
     return 2 + bisect_right(finer, budget, key=lambda n: n_points(space, n, budget))
@@ -26,9 +26,12 @@ def n_points(space: ConfigurationSpace, n_a_number: int, limit: int) -> int:
 
 
 def configurations(space: ConfigurationSpace, n_a_number: int) -> Iterator[Configuration]:
-    """Go through the grid: every choice of a category, `n_a_number` points from end to end of a number.
+    """Go through the grid: every choice of a category, `n_a_number` points per number.
 
-    Inactive parameters take no values, so no configuration comes twice; forbidden ones are left out.
+    Points go from end to end of a number's scale.
+
+    Inactive parameters take no values, so no configuration comes twice; forbidden ones are left
+    out.
     """
     from ConfigSpace import Configuration
     from ConfigSpace.exceptions import ForbiddenValueError
@@ -44,7 +47,10 @@ def configurations(space: ConfigurationSpace, n_a_number: int) -> Iterator[Confi
 def _assignments(
     space: ConfigurationSpace, names: list[str], levels: dict[str, list[Any]], chosen: dict[str, Any]
 ) -> Iterator[dict[str, Any]]:
-    """Go through the values of `names`, parents before their children as the space has them, on top of those chosen."""
+    """Go through the values of `names`, on top of those chosen.
+
+    Parents come before their children, as in the space.
+    """
     from ConfigSpace.types import NotSet
 
     if not names:

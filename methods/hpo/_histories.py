@@ -1,4 +1,7 @@
-"""What is known of related problems: which are the most similar ones, and how good a configuration was on each. Importing this is light."""
+"""Knowledge of related problems: which are most similar, and how good configurations were.
+
+Importing this is light.
+"""
 
 from __future__ import annotations
 
@@ -24,8 +27,9 @@ def decline_without(problem: ProblemInfo) -> str | None:
 def by_similarity(problem: ProblemInfo) -> list[History]:
     """Return the related problems, those with the most similar meta-features first.
 
-    The distance is the sum of absolute differences of the meta-features, each over its range among all problems; a feature that one of
-    them lacks does not count. Feurer, Springenberg & Hutter 2015, equation 3 (p = 1).
+    The distance is the sum of absolute differences of the meta-features, each over its range among
+    all problems; a feature that one of them lacks does not count. Feurer, Springenberg & Hutter
+    2015, equation 3 (p = 1).
     """
     import numpy as np
 
@@ -39,7 +43,10 @@ def by_similarity(problem: ProblemInfo) -> list[History]:
 
 
 def in_turns(histories: Sequence[History]) -> Iterator[NDArray[np.float64]]:
-    """Yield vectors (n_parameters,): the best configuration of each problem, then the second best of each, ..., none twice."""
+    """Yield vectors (n_parameters,): each problem's best configuration, then each second best, ...
+
+    None is yielded twice.
+    """
     import numpy as np
 
     orders = [np.argsort(h.losses, kind="stable")[: int(np.isfinite(h.losses).sum())] for h in histories]
@@ -54,7 +61,7 @@ def in_turns(histories: Sequence[History]) -> Iterator[NDArray[np.float64]]:
 
 
 def shared_regrets(histories: Sequence[History]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the configurations that were evaluated on every problem, and how far from the best they were.
+    """Return the configurations evaluated on every problem, and their regrets.
 
     Returns
     -------
@@ -77,9 +84,9 @@ def shared_regrets(histories: Sequence[History]) -> tuple[NDArray[np.float64], N
 
 
 def greedy_portfolio(regrets: NDArray[np.float64], size: int) -> list[int]:
-    """Choose rows one by one: each is the one that lowers the mean over problems of the smallest regret chosen so far the most.
+    """Choose rows greedily: each lowers the mean over problems of the smallest regret the most.
 
-    Once none lowers it, the choice begins anew among the rows that are left.
+    Once none lowers it, the choice starts again among the rows that are left.
 
     Parameters
     ----------

@@ -1,8 +1,10 @@
-"""Optuna's samplers as adapters. Akiba et al. 2019, "Optuna: a next-generation hyper-parameter optimization framework".
+"""Optuna's samplers as adapters.
 
-Parameters are suggested define-by-run, parents first, so that the sampler sees only those that are active. Categories go by their
-index, since a choice may be anything; an ordered parameter is a whole number, its place. Constants are not suggested. Importing
-this is light.
+Akiba et al. 2019, "Optuna: a next-generation hyper-parameter optimization framework".
+
+Parameters are suggested define-by-run, parents first, so that the sampler sees only those that are
+active. Categories go by their index, since a choice may be anything; an ordered parameter is a
+whole number, its place. Constants are not suggested. Importing this is light.
 """
 
 from __future__ import annotations
@@ -25,12 +27,16 @@ if TYPE_CHECKING:
 
 __all__ = ["OptunaAdapter", "SpaceSuggester"]
 
-# a sampler that knows nothing of forbidden clauses gets so many tries at a legal configuration, then it is given a random one
+# a sampler that knows nothing of forbidden clauses gets this many tries at a legal configuration,
+# then it is given a random one
 N_TRIES = 10
 
 
 class OptunaAdapter(HPOAdapter):
-    """A study in memory, with the sampler that a subclass makes; failed evaluations are trials with the state FAIL."""
+    """A study in memory, with the sampler that a subclass makes.
+
+    Failed evaluations are trials with the state FAIL.
+    """
 
     def setup(self, problem: ProblemInfo, *, budget: HPOBudget, context: Context) -> None:
         import optuna
@@ -91,7 +97,7 @@ class SpaceSuggester:
         ]
 
     def suggest(self, trial: Trial) -> NDArray[np.float64]:
-        """Return the vector (n_parameters,) of a configuration, NaN where inactive, as the trial suggests it."""
+        """Return the vector (n_parameters,) that the trial suggests; NaN where inactive."""
         import numpy as np
 
         vector = np.full(len(self._parts), np.nan)

@@ -1,8 +1,9 @@
 """Points of the unit cube as configurations of a space, and back. Importing this is light.
 
-A space's own vectors hold numbers within [0, 1], the index of a category, and NaN for what a condition makes inactive. Here a
-unit vector has every coordinate within [0, 1]; a category is the part of the interval that its index lies in, and so is an
-integer on a linear scale (rounding would make the two ends half as likely as the others).
+A space's own vectors hold numbers within [0, 1], the index of a category, and NaN for what a
+condition makes inactive. Here a unit vector has every coordinate within [0, 1]; a category is the
+part of the interval that its index is in, and so is an integer on a linear scale (rounding would
+make the two ends half as likely as the others).
 """
 
 from __future__ import annotations
@@ -18,12 +19,12 @@ if TYPE_CHECKING:
 
 __all__ = ["Sampler", "first_allowed", "from_unit", "from_values", "is_constant", "to_unit"]
 
-# after so many forbidden points in a row the space's own sampling is the better way
+# after this many forbidden points in a row the space's own sampling is the better way
 N_TRIES = 100
 
 
 class Sampler:
-    """Draws configurations as the space says, many at a time, since one alone takes a hundred times as long.
+    """Draws configurations from a space in bulk: one alone takes a hundred times as long.
 
     Parameters
     ----------
@@ -60,7 +61,10 @@ def from_values(space: ConfigurationSpace, values: dict[str, Any]) -> Configurat
 
 
 def from_unit(space: ConfigurationSpace, unit: NDArray[np.float64]) -> Configuration:
-    """Return the configuration at a point (n_parameters,) of the unit cube, parameters in the space's order."""
+    """Return the configuration at a point (n_parameters,) of the unit cube.
+
+    Parameters are in the space's order.
+    """
     values = {}
     for coordinate, parameter in zip(unit, space.values(), strict=True):
         n = _n_choices(parameter)
@@ -72,7 +76,9 @@ def from_unit(space: ConfigurationSpace, unit: NDArray[np.float64]) -> Configura
 def first_allowed(
     space: ConfigurationSpace, draw: Callable[[], NDArray[np.float64]], sampler: Sampler
 ) -> tuple[Configuration, NDArray[np.float64]]:
-    """Return the first configuration drawn that the space does not forbid, and its point; one of `sampler` if all are forbidden.
+    """Return the first configuration drawn that the space does not forbid, and its point.
+
+    One of `sampler` if all are forbidden.
 
     Parameters
     ----------
@@ -109,7 +115,10 @@ def to_unit(config: Configuration) -> NDArray[np.float64]:
 
 
 def _n_choices(parameter: Any) -> int | None:
-    """Return how many values a parameter has that is no number, or an integer on a linear scale; None for other numbers."""
+    """Return how many values a parameter has that is no number, or an integer on a linear scale.
+
+    None for other numbers.
+    """
     if hasattr(parameter, "choices"):
         return len(parameter.choices)
     if hasattr(parameter, "sequence"):

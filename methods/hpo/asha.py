@@ -1,11 +1,13 @@
-"""ASHA: successive halving that promotes a configuration as soon as it is among the best third so far, without waiting.
+"""ASHA: successive halving that promotes a configuration once it is in the best third so far.
 
-Li, Jamieson, Rostamizadeh, Gonina, Hardt, Recht & Talwalkar 2020, arXiv:1810.05934, algorithm 2, with s = 0: new configurations
-begin at the problem's smallest fidelity. A worker that is free promotes the best configuration that is among the top 1/eta of its
-rung and was not promoted yet, looking from the top rung down; where there is none, it begins a new one.
+Li, Jamieson, Rostamizadeh, Gonina, Hardt, Recht & Talwalkar 2020, arXiv:1810.05934, algorithm 2,
+with s = 0: new configurations begin at the problem's smallest fidelity. A worker that is free
+promotes the best configuration that is among the top 1/eta of its rung and was not promoted yet,
+looking from the top rung down; where there is none, it begins a new one.
 
-What differs: fidelities are the nearest that the problem has. A promoted configuration is evaluated from the start, and costs its
-whole fidelity. A failed evaluation counts as the worst of its rung and is never promoted.
+What differs: fidelities are the nearest that the problem has. A promoted configuration is evaluated
+from the start, and costs its whole fidelity. A failed evaluation counts as the worst of its rung
+and is never promoted.
 """
 
 from __future__ import annotations
@@ -31,7 +33,7 @@ class ASHA(HPOAdapter):
     Parameters
     ----------
     eta : int
-        One in so many configurations is promoted.
+        One in this many configurations is promoted.
     """
 
     card: ClassVar[MethodCard] = MethodCard(
@@ -63,7 +65,8 @@ class ASHA(HPOAdapter):
         self._sampler = Sampler(problem.space, context.derive("asha"))
         self._ladder = ladder(problem.fidelities, self.eta)
         self._configs: list[Configuration] = []
-        # of each rung: the loss and the number of each configuration whose evaluation ended; the numbers of those promoted
+        # of each rung: the loss and the number of each configuration whose evaluation ended; the
+        # numbers of those promoted
         self._rungs: list[list[tuple[float, int]]] = [[] for _ in self._ladder]
         self._promoted: list[set[int]] = [set() for _ in self._ladder]
 

@@ -1,13 +1,16 @@
-"""BOHB: Hyperband whose new configurations come from a model of where good and bad ones lie.
+"""BOHB: Hyperband whose new configurations come from a model of where good and bad ones are.
 
-Falkner, Klein & Hutter 2018, arXiv:1807.01774, algorithm 2. Of the highest fidelity with enough evaluations (d + 3, for d parameters)
-the best 15 per cent and the others each give a kernel density, l and g. Of 64 points drawn from l, three times as wide, the one
-with the largest l/g is taken. A third of the configurations is drawn at random.
+Falkner, Klein & Hutter 2018, arXiv:1807.01774, algorithm 2. Of the highest fidelity with enough
+evaluations (d + 3, for d parameters) the best 15 per cent and the others each give a kernel
+density, l and g. Of 64 points drawn from l, three times as wide, the one with the largest l/g is
+taken. A third of the configurations is drawn at random.
 
-What differs: the width of a category's kernel shrinks with the number of evaluations as the others do (the released code applies
-the normal reference rule to the indices of the choices). Ordered values and integers are numbers. In the densities an inactive
-parameter has a value drawn uniformly (there, one drawn from the values seen). The densities overlap where evaluations are few, as
-the paper's formulas have it. A failed evaluation counts as the worst. Hyperband's adaptations are those of `hyperband`.
+What differs: the width of a category's kernel shrinks with the number of evaluations as the others
+do (the released code applies the normal reference rule to the indices of the choices). Ordered
+values and integers are numbers. In the densities an inactive parameter has a value drawn uniformly
+(there, one drawn from the values seen). The densities overlap where evaluations are few, as the
+paper's formulas have it. A failed evaluation counts as the worst. Hyperband's adaptations are those
+of `hyperband`.
 """
 
 from __future__ import annotations
@@ -36,7 +39,7 @@ class BOHB(BracketAdapter):
     Parameters
     ----------
     eta : int
-        One in so many configurations is promoted.
+        One in this many configurations is promoted.
     good_share : float
         Of the evaluations that are the good ones.
     random_share : float
@@ -87,7 +90,8 @@ class BOHB(BracketAdapter):
     def new_configuration(self) -> Configuration:
         from benchbench.methods.hpo._spaces import first_allowed
 
-        # d + 1 points make a density, and two more tell good from bad (N_min and its use in section 3.2 of the paper)
+        # d + 1 points make a density, and two more tell good from bad (N_min and its use in section
+        # 3.2 of the paper)
         enough = [f for f, points in self._seen.items() if len(points) >= len(self._n_choices) + 3]
         if self._rng.random() < self.random_share or not enough:
             return self.sampler.sample()

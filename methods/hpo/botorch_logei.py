@@ -1,12 +1,14 @@
 """BoTorch: a Gaussian process, and the logarithm of expected improvement.
 
-Ament, Daulton, Eriksson, Balandat & Bakshy 2023, "Unexpected improvements to expected improvement", arXiv:2310.20708; the library is
-Balandat et al. 2020, arXiv:1910.06403. The model is BoTorch's default, with priors that scale with the dimension (Hvarfner, Hellsten &
-Nardi 2024, arXiv:2402.02229), over the unit cube, categories one-hot. What is relaxed for the maximisation (categories, integers) is
-rounded before it is evaluated, and the model is told the rounded point.
+Ament, Daulton, Eriksson, Balandat & Bakshy 2023, "Unexpected improvements to expected improvement",
+arXiv:2310.20708; the library is Balandat et al. 2020, arXiv:1910.06403. The model is BoTorch's
+default, with priors that scale with the dimension (Hvarfner, Hellsten & Nardi 2024,
+arXiv:2402.02229), over the unit cube, categories one-hot. What is relaxed for the maximisation
+(categories, integers) is rounded before it is evaluated, and the model is told the rounded point.
 
-A failed evaluation has no loss, so it isn't in the model's data. It stays a pending one for ever instead: the batch form of the
-acquisition averages over what it might have given, and so goes elsewhere.
+A failed evaluation has no loss, so it isn't in the model's data. It stays a pending one for ever
+instead: the batch form of the acquisition averages over what it might have given, and so goes
+elsewhere.
 """
 
 from __future__ import annotations
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = ["BoTorchLogEI"]
 
-# of failed evaluations, the batch form takes so many of the latest: its cost grows with them
+# of failed evaluations, the batch form takes this many of the latest: its cost grows with them
 N_FAILED = 16
 
 
@@ -38,7 +40,7 @@ class BoTorchLogEI(HPOAdapter):
     Parameters
     ----------
     n_initial : int
-        Suggestions of the Sobol design; it goes on until two evaluations have succeeded.
+        Suggestions of the Sobol design; it continues until two evaluations have succeeded.
     n_restarts : int
         Starts of the acquisition's maximisation by L-BFGS-B.
     n_raw : int
@@ -127,7 +129,7 @@ class BoTorchLogEI(HPOAdapter):
         return from_unit(self.problem.space, unit)
 
     def _maximise(self, number: int) -> Configuration:
-        """Fit the model to what is known, and return the configuration where the acquisition is greatest."""
+        """Fit the model, and return the configuration that maximises the acquisition."""
         import numpy as np
         import torch
         from botorch.optim.optimize import optimize_acqf
@@ -178,7 +180,7 @@ def _acquisition(x: Tensor, y: Tensor, away: Tensor | None, n_samples: int) -> A
 
 
 class _Columns:
-    """The model's columns: one of each parameter, of a category one of each choice, none of what has one value only."""
+    """The model's columns: one per number, one per choice of a category, none for constants."""
 
     def __init__(self, space: ConfigurationSpace) -> None:
         self._n_choices = [_n_choices(parameter) for parameter in space.values()]
@@ -186,7 +188,10 @@ class _Columns:
         self.n_columns = sum(self._widths)
 
     def encode(self, config: Configuration) -> NDArray[np.float64]:
-        """Return the columns (n_columns,) of a configuration; what is inactive is in the middle of its range or choices."""
+        """Return the columns (n_columns,) of a configuration.
+
+        What is inactive is in the middle of its range or choices.
+        """
         import numpy as np
 
         from benchbench.methods.hpo._spaces import to_unit
@@ -200,7 +205,10 @@ class _Columns:
         return np.concatenate(parts) if parts else np.empty(0)
 
     def decode(self, columns: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return the point (n_parameters,) of the unit cube: of a category the choice with the greatest column."""
+        """Return the point (n_parameters,) of the unit cube.
+
+        Of a category it is the choice with the greatest column.
+        """
         import numpy as np
 
         unit = np.full(len(self._n_choices), 0.5)
@@ -214,7 +222,10 @@ class _Columns:
 
 
 def _n_choices(parameter: Any) -> int | None:
-    """Return how many choices a category has, 1 for a constant; None for numbers and what has an order."""
+    """Return how many choices a category has, 1 for a constant.
+
+    None for numbers and what has an order.
+    """
     if hasattr(parameter, "choices"):
         return len(parameter.choices)
     return 1 if is_constant(parameter) else None

@@ -1,4 +1,6 @@
-"""CMA-ES: an evolution strategy that adapts the covariance of its steps. Hansen 2016, "The CMA evolution strategy: a tutorial".
+"""CMA-ES: an evolution strategy that adapts the covariance of its steps.
+
+Hansen 2016, "The CMA evolution strategy: a tutorial".
 
 Optuna's sampler around the package `cmaes`, in the unit cube.
 """
@@ -25,7 +27,8 @@ class CMAES(OptunaAdapter):
     population : int, optional
         Evaluations of one generation; 4 + floor(3 ln n_parameters) if None, as in the paper.
     margin : bool
-        Keep whole numbers from getting stuck at one value (Hamano et al. 2022, doi:10.1145/3512290.3528827).
+        Keep whole numbers from getting stuck at one value (Hamano et al. 2022,
+        doi:10.1145/3512290.3528827).
     """
 
     card: ClassVar[MethodCard] = MethodCard(

@@ -1,13 +1,15 @@
-"""DEHB: Hyperband whose configurations come from differential evolution, with a population at each fidelity.
+"""DEHB: Hyperband whose configurations come from differential evolution, per fidelity.
 
-Awad, Mallik & Hutter 2021, arXiv:2105.09821. A fidelity's population is as large as Hyperband's largest rung there. During the
-first round of brackets the lowest rung of each evolves its own population, and higher rungs evaluate the best of the population below.
-After that higher rungs evolve too: the parents are the best of the population below, crossed with the next member of
-the rung's own population, which the trial replaces if it is as good. DE/rand/1/bin with F = CR = 0.5.
+Awad, Mallik & Hutter 2021, arXiv:2105.09821. A fidelity's population is as large as Hyperband's
+largest rung there. During the first round of brackets the lowest rung of each evolves its own
+population, and higher rungs evaluate the best of the population below. After that higher rungs
+evolve too: the parents are the best of the population below, crossed with the next member of the
+rung's own population, which the trial replaces if it is as good. DE/rand/1/bin with F = CR = 0.5.
 
-What differs: a member is first evaluated as it was drawn, and evolved from its second turn on, also in the lowest rung of the first
-bracket, as the paper says (its released code evolves at once). Parents that are too few (under three) are joined by random members of
-all populations, as there. Hyperband's adaptations are those of `hyperband`.
+What differs: a member is first evaluated as it was drawn, and evolved from its second turn on, also
+in the lowest rung of the first bracket, as the paper says (its released code evolves at once).
+Parents that are too few (under three) are joined by random members of all populations, as there.
+Hyperband's adaptations are those of `hyperband`.
 """
 
 from __future__ import annotations
@@ -33,7 +35,7 @@ class DEHB(BracketAdapter):
     Parameters
     ----------
     eta : int
-        One in so many configurations is promoted.
+        One in this many configurations is promoted.
     scale : float
         Of the difference of two members (F).
     crossover : float
@@ -100,7 +102,7 @@ class DEHB(BracketAdapter):
         self._populations[observation.suggestion.fidelity].select(member, unit, observation.loss)
 
     def _best_below(self, bracket: Bracket) -> NDArray[np.float64]:
-        """Return the best member of the population below that was not promoted before (the best of all if each was)."""
+        """Return the best unpromoted member of the population below (else the best of all)."""
         below = self._populations[bracket.fidelities[bracket.rung - 1]]
         promoted = self._promoted[bracket.fidelities[bracket.rung]]
         ranked = below.best(len(below.units))
@@ -109,7 +111,7 @@ class DEHB(BracketAdapter):
         return unit
 
     def _parents(self, bracket: Bracket, member: int) -> NDArray[np.float64]:
-        """Return three parents at least: the others of the lowest rung's population, or the best of the one below."""
+        """Return at least three parents: from the lowest rung's population, or the best below."""
         import numpy as np
 
         if bracket.rung:

@@ -1,11 +1,12 @@
-"""Differential evolution: differences of two members of a population, added to a third, are the steps that are tried.
+"""Differential evolution: the difference of two members of a population is the step of a third.
 
-Storn & Price 1997, doi:10.1023/A:1008202821328: DE/rand/1/bin. Everything happens in the unit cube, categories being parts of an
-interval, and coordinates that leave the cube are drawn anew, as in Awad, Mallik & Hutter 2021, arXiv:2105.09821, whose settings
-these are (a population of 20, F = CR = 0.5).
+Storn & Price 1997, doi:10.1023/A:1008202821328: DE/rand/1/bin. Everything happens in the unit cube,
+categories being parts of an interval, and coordinates that leave the cube are drawn again, as in
+Awad, Mallik & Hutter 2021, arXiv:2105.09821, whose settings these are (a population of 20, F = CR =
+0.5).
 
-What differs: a trial that is as good replaces its target at once and not with its generation, so that several evaluations may be
-pending (the asynchronous form of Awad et al.).
+What differs: a trial that is as good replaces its target at once and not with its generation, so
+that several evaluations may be pending (the asynchronous form of Awad et al.).
 """
 
 from __future__ import annotations

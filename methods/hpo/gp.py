@@ -1,7 +1,10 @@
-"""A Gaussian process with expected improvement. Jones, Schonlau & Welch 1998, "Efficient global optimization".
+"""A Gaussian process with expected improvement.
 
-Optuna's sampler: a Matern 5/2 kernel with a length-scale for each parameter, and the logarithm of expected improvement (Ament et
-al. 2023, arXiv:2310.20708), in its batch form while other evaluations are pending.
+Jones, Schonlau & Welch 1998, "Efficient global optimization".
+
+Optuna's sampler: a Matern 5/2 kernel with a length-scale for each parameter, and the logarithm of
+expected improvement (Ament et al. 2023, arXiv:2310.20708), in its batch form while other
+evaluations are pending.
 """
 
 from __future__ import annotations
@@ -19,12 +22,15 @@ __all__ = ["GaussianProcess"]
 
 
 class GaussianProcess(OptunaAdapter):
-    """Optuna's Gaussian process; parameters that were not active in every evaluation are drawn at random.
+    """Optuna's Gaussian process.
+
+    Parameters that were not active in every evaluation are drawn at random.
 
     Parameters
     ----------
     n_startup : int
-        Evaluations that have to succeed before anything is modelled; configurations are random until then.
+        Evaluations that have to succeed before anything is modelled; configurations are random
+        until then.
     """
 
     card: ClassVar[MethodCard] = MethodCard(

@@ -1,11 +1,13 @@
-"""Grid search: all combinations of a few values a parameter, in random order.
+"""Grid search: all combinations of a few values per parameter, in random order.
 
-As compared with random search in Bergstra & Bengio 2012, JMLR 13. A number has as many points, from end to end of its scale, as let
-the grid fit the budget; a category has all its choices. What a condition makes inactive has no values, so that no configuration is
-evaluated twice. Evaluations that the budget has beyond the grid are not used.
+As compared with random search in Bergstra & Bengio 2012, JMLR 13. A number has as many points, from
+end to end of its scale, as let the grid fit the budget; a category has all its choices. What a
+condition makes inactive has no values, so that no configuration is evaluated twice. Evaluations
+that the budget has beyond the grid are not used.
 
-Where even two points a number are more than the budget, a random part of that smallest grid is evaluated: an optimiser learns of the
-budget only once it has accepted the problem. Spaces whose smallest grid is hopeless are declined (`max_points`).
+Where even two points per number are more than the budget, a random part of that smallest grid is
+evaluated: an optimiser learns of the budget only once it has accepted the problem. Spaces whose
+smallest grid is hopeless are declined (`max_points`).
 """
 
 from __future__ import annotations
@@ -25,7 +27,7 @@ class GridSearch(HPOAdapter):
     Parameters
     ----------
     max_points : int
-        Spaces whose grid with two points a number is larger are declined.
+        Spaces whose grid with two points per number is larger are declined.
     """
 
     card: ClassVar[MethodCard] = MethodCard(
@@ -36,7 +38,7 @@ class GridSearch(HPOAdapter):
         paper="Bergstra & Bengio 2012, JMLR",
         url="https://www.jmlr.org/papers/v13/bergstra12a.html",
         year=2012,
-        differs="as many points a number as fit the budget; a random part of the grid where two are too many",
+        differs="as many points per number as fit the budget; a random part of the grid where two are too many",
         family="baseline",
         tasks=KINDS,
         devices=("cpu",),

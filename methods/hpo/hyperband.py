@@ -1,11 +1,13 @@
-"""Hyperband: successive halving from several smallest fidelities in turn, since nobody knows how far the small ones can be trusted.
+"""Hyperband: successive halving from several smallest fidelities in turn.
 
-Li, Jamieson, DeSalvo, Rostamizadeh & Talwalkar 2018, arXiv:1603.06560, algorithm 1: brackets s_max, ..., 0 with the rung sizes of the
-paper; R is the full fidelity over the problem's smallest.
+Nobody knows beforehand how far small fidelities can be trusted.
 
-What differs: the brackets are run again until the budget is spent. Fidelities are the nearest that the problem has. A promoted
-configuration is evaluated from the start, and costs its whole fidelity. With several workers the next bracket begins where a worker
-would have to wait.
+Li, Jamieson, DeSalvo, Rostamizadeh & Talwalkar 2018, arXiv:1603.06560, algorithm 1: brackets s_max,
+..., 0 with the rung sizes of the paper; R is the full fidelity over the problem's smallest.
+
+What differs: the brackets are run again until the budget is spent. Fidelities are the nearest that
+the problem has. A promoted configuration is evaluated from the start, and costs its whole fidelity.
+With several workers the next bracket begins where a worker would have to wait.
 """
 
 from __future__ import annotations
@@ -20,12 +22,12 @@ __all__ = ["Hyperband"]
 
 
 class Hyperband(BracketAdapter):
-    """Brackets of successive halving, from the one that trusts small fidelities most to plain random search.
+    """Brackets of successive halving, from trusting small fidelities most to random search.
 
     Parameters
     ----------
     eta : int
-        One in so many configurations is promoted.
+        One in this many configurations is promoted.
     """
 
     card: ClassVar[MethodCard] = MethodCard(

@@ -1,8 +1,9 @@
 """Random search over the learning rate alone, everything else at the space's default.
 
-What is taught first: "the learning rate is perhaps the most important hyperparameter. If you have time to tune only one
-hyperparameter, tune the learning rate" (Goodfellow, Bengio & Courville 2016, Deep Learning, section 11.4.1). What the other
-optimisers gain over this is what the other parameters are worth.
+What is taught first: "the learning rate is perhaps the most important hyperparameter. If you have
+time to tune only one hyperparameter, tune the learning rate" (Goodfellow, Bengio & Courville 2016,
+Deep Learning, section 11.4.1). What the other optimisers gain over this is what the other
+parameters are worth.
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ if TYPE_CHECKING:
 __all__ = ["NAMES", "LearningRateSearch", "learning_rate_of"]
 
 NAMES = ("learning_rate", "learning_rate_init", "lr", "eta0", "eta", "init_lr", "initial_lr", "initial_learning_rate")
-"""What PyTorch, scikit-learn, XGBoost and the usual benchmarks call it; in the order of preference."""
+"""What PyTorch, scikit-learn, XGBoost and the usual benchmarks call it; in the order of preference.
+"""
 
 
 class LearningRateSearch(HPOAdapter):
@@ -58,7 +60,10 @@ class LearningRateSearch(HPOAdapter):
 
 
 def learning_rate_of(space: ConfigurationSpace) -> str | None:
-    """Return the name of the parameter that is the learning rate; a prefix ("optimizer:lr") is no part of it."""
+    """Return the name of the parameter that is the learning rate.
+
+    A prefix ("optimizer:lr") is no part of it.
+    """
     from ConfigSpace.hyperparameters import NumericalHyperparameter
 
     active = space.get_default_configuration()

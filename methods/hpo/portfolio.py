@@ -1,11 +1,13 @@
 """A portfolio: a list of configurations, learnt on related problems, that is tried from its top.
 
-Built greedily, as in Wistuba, Schilling & Schmidt-Thieme 2015, "Sequential model-free hyperparameter tuning", and in Feurer et al. 2022,
-"Auto-Sklearn 2.0" (algorithm 1): the next configuration is the one that lowers the mean regret of the list over the related problems
-the most. Nothing of the problem's own data set is used.
+Built greedily, as in Wistuba, Schilling & Schmidt-Thieme 2015, "Sequential model-free
+hyperparameter tuning", and in Feurer et al. 2022, "Auto-Sklearn 2.0" (algorithm 1): the next
+configuration is the one that lowers the mean regret of the list over the related problems the most.
+Nothing of the problem's own data set is used.
 
-What differs: losses are scaled by the best and the median one of each problem. With few related problems a list soon holds the best of
-each; then another list is begun among the configurations that are left, and so on. After the portfolio comes random search.
+What differs: losses are scaled by the best and the median one of each problem. With few related
+problems a list soon holds the best of each; then another list is started among the configurations
+that are left, and so on. After the portfolio comes random search.
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ __all__ = ["Portfolio"]
 
 
 class Portfolio(HPOAdapter):
-    """Configurations that are good on the related problems together, then random ones, at full fidelity.
+    """Configurations that are good on related problems, then random ones, at full fidelity.
 
     Parameters
     ----------
@@ -37,7 +39,7 @@ class Portfolio(HPOAdapter):
         paper="Wistuba, Schilling & Schmidt-Thieme 2015, DSAA",
         url="https://doi.org/10.1109/DSAA.2015.7344817",
         year=2015,
-        differs="losses scaled by best and median; lists begun anew once the best of each problem is in; then random search",
+        differs="losses scaled by best and median; a new list starts once the best of each problem is in; then random search",
         family="meta-learned",
         tasks=KINDS,
         devices=("cpu",),

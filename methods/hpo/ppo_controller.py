@@ -1,11 +1,13 @@
-"""PPO: the recurrent controller of REINFORCE, trained several times on each batch within a clipped region.
+"""PPO: REINFORCE's recurrent controller, trained several times per batch in a clipped region.
 
-Schulman, Wolski, Dhariwal, Radford & Klimov 2017, "Proximal policy optimization algorithms", arXiv:1707.06347, equation (7): with
-the ratio of a choice's probability now to its probability when it was made, the mean of min(ratio A, clip(ratio, 1 - e, 1 + e) A)
-is maximised, here over the choices of active parameters. Entropy bonus as in their equation (9). Controller: `_controller`.
+Schulman, Wolski, Dhariwal, Radford & Klimov 2017, "Proximal policy optimization algorithms",
+arXiv:1707.06347, equation (7): with the ratio of a choice's probability now to its probability when
+it was made, the mean of min(ratio A, clip(ratio, 1 - e, 1 + e) A) is maximised, here over the
+choices of active parameters. Entropy bonus as in their equation (9). Controller: `_controller`.
 
-What differs: the advantage A is the reward of the finished configuration less a moving average, the same for all its choices, instead
-of a learnt value function with generalised advantage estimation; every epoch takes the whole batch in one step.
+What differs: the advantage A is the reward of the finished configuration less a moving average, the
+same for all its choices, instead of a learnt value function with generalised advantage estimation;
+every epoch takes the whole batch in one step.
 """
 
 from __future__ import annotations

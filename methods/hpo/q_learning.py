@@ -1,23 +1,26 @@
-"""Tabular Q-learning: the value of moving one parameter from its level to another, learnt from what such moves have brought.
+"""Tabular Q-learning: the value of moving one parameter to another level, learnt from moves.
 
-Watkins & Dayan 1992, Machine Learning 8. After a move a from state s to s' with reward r, their equation (1):
-Q(s, a) <- Q(s, a) + alpha (r + gamma max_b Q(s', b) - Q(s, a)). Every Q begins at 0.
+Watkins & Dayan 1992, Machine Learning 8. After a move a from state s to s' with reward r, their
+equation (1): Q(s, a) <- Q(s, a) + alpha (r + gamma max_b Q(s', b) - Q(s, a)). Every Q begins at 0.
 
-The state is the configuration as levels (`_discrete.Grid`). An action takes one active parameter to another level, or draws a
-number afresh within its own bin; all else stays as it is, and what a condition switches on is drawn at random. Of a state, an action's
-entry in the table sees only the level of the parameter that it changes (state aggregation), so what was learnt in one
-configuration serves in all: exact where the loss is a sum over parameters, an approximation elsewhere. A failure ends its episode:
-nothing is to be had after it.
+**State and actions.** The state is the configuration as levels (`_discrete.Grid`). An action takes
+one active parameter to another level, or draws a number afresh within its own bin. Everything else
+stays as it is; parameters that a condition activates are drawn at random. An action's entry in the
+table sees only the level of the parameter that it changes (state aggregation), so what was learnt
+in one configuration serves in all: exact where the loss is a sum over parameters, an approximation
+elsewhere. A failure ends its episode.
 
-The reward is by ranks: how much smaller the share of the losses so far that are better than the configuration became. A failure
-ranks behind every loss, and so does what a forbidden clause rules out, which is never asked for. The first `starts` configurations
-are drawn from the space; after that every move starts at the best one known, which Q-learning may do since it learns the same from
-any behaviour. Moves are epsilon-greedy, and epsilon falls in a straight line over the budget. A move to a configuration that was
+**Reward.** It is by ranks: the decrease of the share of the losses so far that are better than the
+configuration. A failure ranks behind every loss. So does a configuration that a forbidden clause
+rules out, which is never evaluated.
+
+**Moves.** The first `starts` configurations are drawn from the space. After that every move starts
+at the best known one, which Q-learning may do since it learns the same from any behaviour. Moves
+are epsilon-greedy, and epsilon falls linearly over the budget. A move to a configuration that was
 evaluated before is learnt from without evaluating it again.
 
-What differs: nothing in the update; but the table is aggregated, alpha is constant, and the paper has no configurations. Much of
-what it gains on random search comes of moving from the best at all: random moves alone (epsilon = epsilon_end = 1) gain most of it
-at some hundred evaluations; at fifty the table added something clearly on one problem of four (with categories among its parameters).
+What differs: the update is the paper's, but the table is aggregated, alpha is constant, and the
+paper has no configurations. What moves and table each contribute is measured in docs/tuning/hpo.md.
 """
 
 from __future__ import annotations
@@ -36,7 +39,9 @@ if TYPE_CHECKING:
 __all__ = ["Move", "QLearning", "QTable"]
 
 MAX_TRIES = 30
-"""Moves in a row that are known already or not allowed, before a configuration is drawn from the space instead."""
+"""Moves in a row that are known already or not allowed, before a configuration is drawn from the
+space instead.
+"""
 
 
 class QLearning(HPOAdapter):
@@ -137,7 +142,7 @@ class QLearning(HPOAdapter):
             self._best = vector, loss
 
     def _move(self, epsilon: float) -> Move | None:
-        """Return an epsilon-greedy move from the best configuration, or None while there is nothing to move."""
+        """Return an epsilon-greedy move from the best configuration, or None without one."""
         import numpy as np
 
         if self._best is None or self._n_told < self.starts:
@@ -190,7 +195,9 @@ class Move:
 
 
 class QTable:
-    """Values (n_parameters, level before, level after) of moves; minus infinity where there is none.
+    """Values (n_parameters, level before, level after) of moves.
+
+    Minus infinity where there is none.
 
     Parameters
     ----------
@@ -210,7 +217,10 @@ class QTable:
                 np.fill_diagonal(table, -np.inf)
 
     def of(self, levels: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Return a copy of the values (n_parameters, level after) of all moves from levels (n_parameters,)."""
+        """Return a copy of the values (n_parameters, level after) of moves from given levels.
+
+        The levels are (n_parameters,).
+        """
         import numpy as np
 
         found = self.values[np.arange(len(levels)), levels].copy()
@@ -225,5 +235,8 @@ class QTable:
         return best if np.isfinite(best) else 0.0
 
     def update(self, entry: tuple[int, int, int], reward: float, future: float, *, alpha: float, gamma: float) -> None:
-        """Apply Watkins & Dayan's equation (1); `future` is the value of the best move from where this one led."""
+        """Apply Watkins & Dayan's equation (1).
+
+        `future` is the value of the best move from where this one led.
+        """
         self.values[entry] += alpha * (reward + gamma * future - self.values[entry])

@@ -1,4 +1,7 @@
-"""Random search: every configuration drawn independently. Bergstra & Bengio 2012, "Random search for hyper-parameter optimization"."""
+"""Random search: every configuration drawn independently.
+
+Bergstra & Bengio 2012, "Random search for hyper-parameter optimization".
+"""
 
 from __future__ import annotations
 

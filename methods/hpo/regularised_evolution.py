@@ -1,12 +1,14 @@
-"""Regularised evolution: parents are the best of a random sample, and the oldest of the population dies.
+"""Regularised evolution: parents are the best of a random sample; the oldest member dies.
 
-Real, Aggarwal, Huang & Le 2019, arXiv:1802.01548, algorithm 1. The population is filled with random configurations; then, again and
-again, the best of a sample of the population is copied with one active parameter changed, and the child takes the place of the
-oldest member, however good that one is.
+Real, Aggarwal, Huang & Le 2019, arXiv:1802.01548, algorithm 1. The population is filled with random
+configurations; then, again and again, the best of a sample of the population is copied with one
+active parameter changed, and the child takes the place of the oldest member, however good that one
+is.
 
-What differs: a population of 20 and samples of 5 in place of 100 and 25, since budgets here are of about a hundred evaluations, where
-the paper's are of 20,000. Numbers are changed by drawing them anew from their range; the paper has categories only. A failed
-evaluation never enters the population, so nothing dies for it. With several workers members enter as their evaluations end.
+What differs: a population of 20 and samples of 5 in place of 100 and 25, since budgets here are of
+about a hundred evaluations, where the paper's are of 20,000. Numbers are changed by drawing them
+anew from their range; the paper has categories only. A failed evaluation never enters the
+population, so nothing dies for it. With several workers members enter as their evaluations end.
 """
 
 from __future__ import annotations
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["RegularisedEvolution"]
 
-# a change that leaves the configuration as it was (an integer drawn again) is tried anew so often
+# a change that leaves the configuration as it was (an integer drawn again) is tried again so often
 N_TRIES = 100
 
 
@@ -46,7 +48,7 @@ class RegularisedEvolution(HPOAdapter):
         paper="Real, Aggarwal, Huang & Le 2019, AAAI",
         url="https://arxiv.org/abs/1802.01548",
         year=2019,
-        differs="a population of 20 and samples of 5; numbers are drawn anew from their range; failed evaluations do not enter",
+        differs="a population of 20 and samples of 5; numbers are drawn again from their range; failed evaluations do not enter",
         family="evolutionary",
         tasks=KINDS,
         devices=("cpu",),
@@ -81,7 +83,10 @@ class RegularisedEvolution(HPOAdapter):
             self._n_founders -= 1
 
     def _mutated(self, parent: Configuration) -> Configuration:
-        """Return a copy with one active parameter changed; what that makes active is drawn at random."""
+        """Return a copy with one active parameter changed.
+
+        What that makes active is drawn at random.
+        """
         import numpy as np
 
         from benchbench.methods.hpo._spaces import first_allowed, to_unit

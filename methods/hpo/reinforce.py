@@ -1,13 +1,15 @@
-"""REINFORCE: a recurrent controller chooses every parameter's level, and choices of good configurations become likelier.
+"""REINFORCE: a recurrent controller chooses levels; choices of good configurations become likelier.
 
-Williams 1992, "Simple statistical gradient-following algorithms for connectionist reinforcement learning", Machine Learning 8: the
-gradient of the expected reward is the mean over episodes of (r - b) times the gradient of the log-probability of the choices (his
-equation 11 with the same reinforcement for all of them). The controller and the moving average b: `_controller`, after Zoph & Le 2017,
-arXiv:1611.01578. The mean entropy of the choices is added with a weight (Williams & Peng 1991, Connection Science 3), so that the
-controller does not settle at once.
+Williams 1992, "Simple statistical gradient-following algorithms for connectionist reinforcement
+learning", Machine Learning 8: the gradient of the expected reward is the mean over episodes of (r -
+b) times the gradient of the log-probability of the choices (his equation 11 with the same
+reinforcement for all of them). The controller and the moving average b: `_controller`, after Zoph &
+Le 2017, arXiv:1611.01578. The mean entropy of the choices is added with a weight (Williams & Peng
+1991, Connection Science 3), so that the controller does not settle at once.
 
-What differs from Zoph & Le: hyper-parameters instead of architectures, within hundreds of evaluations instead of thousands: one layer
-of 32 units, Adam at a rate fifty times theirs (0.0006), rewards by ranks, an entropy bonus, no distributed training.
+What differs from Zoph & Le: hyper-parameters instead of architectures, within hundreds of
+evaluations instead of thousands: one layer of 32 units, Adam at a rate fifty times theirs (0.0006),
+rewards by ranks, an entropy bonus, no distributed training.
 """
 
 from __future__ import annotations

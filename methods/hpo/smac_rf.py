@@ -1,7 +1,8 @@
 """SMAC: a random forest models the loss, expected improvement is searched locally and at random.
 
-Hutter, Hoos & Leyton-Brown 2011, "Sequential model-based optimization for general algorithm configuration"; the library is Lindauer et
-al. 2022, "SMAC3: a versatile Bayesian optimization package for hyperparameter optimization", JMLR 23(54).
+Hutter, Hoos & Leyton-Brown 2011, "Sequential model-based optimization for general algorithm
+configuration"; the library is Lindauer et al. 2022, "SMAC3: a versatile Bayesian optimization
+package for hyperparameter optimization", JMLR 23(54).
 """
 
 from __future__ import annotations
@@ -21,12 +22,15 @@ __all__ = ["SMAC"]
 
 
 class SMAC(HPOAdapter):
-    """SMAC3's facade for hyper-parameter optimisation, asked and told; every configuration is evaluated once.
+    """SMAC3's facade for hyper-parameter optimisation, asked and told.
+
+    Every configuration is evaluated once.
 
     Parameters
     ----------
     initial_share : float
-        The share of the budget that a Sobol design may take at first; it takes 10 evaluations for each parameter at most.
+        The share of the budget that a Sobol design may take at first; it takes 10 evaluations for
+        each parameter at most.
     retrain_after : int
         Suggestions that are taken from one maximisation before the forest is trained again.
     """
@@ -40,7 +44,7 @@ class SMAC(HPOAdapter):
         url="https://doi.org/10.1007/978-3-642-25566-3_40",
         year=2011,
         differs=(
-            "SMAC3's own facade: a Sobol design of a quarter of the budget at first, log of the scaled loss, the forest trained anew "
+            "SMAC3's own facade: a Sobol design of a quarter of the budget at first, log of the scaled loss, the forest retrained "
             "after 8 suggestions, a fifth of them random; no intensification; failed evaluations are left out of the forest"
         ),
         family="bayesian",
@@ -77,7 +81,7 @@ class SMAC(HPOAdapter):
         self._smac = Facade(
             scenario,
             initial_design=Facade.get_initial_design(scenario, max_ratio=self.initial_share),
-            # by default crashes go into the forest, at a cost that nobody knows
+            # by default crashes go into the forest, at an unknown cost
             runhistory_encoder=RunHistoryLogScaledEncoder(scenario, considered_states=[StatusType.SUCCESS]),
             config_selector=Facade.get_config_selector(scenario, retrain_after=self.retrain_after),
             logging_level=False,

@@ -1,10 +1,13 @@
-"""Sobol's points: they fill the unit cube more evenly than independent ones do. Sobol 1967, doi:10.1016/0041-5553(67)90144-9.
+"""Sobol's points: they fill the unit cube more evenly than independent ones do.
 
-Scrambled as in Owen 1998, doi:10.1006/jcom.1998.0487, by `scipy.stats.qmc`: each seed has points of its own, as even as the
-others. Categories are parts of the unit interval.
+Sobol 1967, doi:10.1016/0041-5553(67)90144-9.
 
-What differs: the number of points is the budget, which need not be a power of two; points that a space forbids are left out, and what
-a condition makes inactive is dropped, so that points which differ there only are evaluated twice.
+Scrambled as in Owen 1998, doi:10.1006/jcom.1998.0487, by `scipy.stats.qmc`: each seed has points of
+its own, as even as the others. Categories are parts of the unit interval.
+
+What differs: the number of points is the budget, which need not be a power of two; points that a
+space forbids are left out, and what a condition makes inactive is dropped, so that points which
+differ there only are evaluated twice.
 """
 
 from __future__ import annotations

@@ -1,6 +1,9 @@
-"""A part of a scrambled Sobol design, at every fidelity: what tables of evaluations are made of. Sobol 1967; Owen 1998, scrambling.
+"""A part of a scrambled Sobol design, at every fidelity: what tables of evaluations are made of.
 
-It is one design whatever the seed of the trial, so that parts of it, evaluated by different trials, fit together.
+Sobol 1967; Owen 1998, scrambling.
+
+It is one design whatever the seed of the trial, so that parts of it, evaluated by different trials,
+fit together.
 """
 
 from __future__ import annotations
@@ -20,7 +23,7 @@ SCRAMBLING_SEED = 0
 
 
 class SobolDesign(HPOAdapter):
-    """Configurations `first` to `first + n` of the design, each at all fidelities from the smallest up.
+    """Configurations `first` to `first + n` of the design, each at all fidelities, ascending.
 
     Parameters
     ----------

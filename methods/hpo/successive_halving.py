@@ -1,12 +1,14 @@
-"""Successive halving: many configurations at a small fidelity, the best third of them at three times as much, and so on.
+"""Successive halving: many configurations at a small fidelity, the best third at the next, ...
 
-Jamieson & Talwalkar 2016, arXiv:1502.07943, in the form that Li et al. 2018 (arXiv:1603.06560) give it: eta^s configurations at
-the fidelity eta^-s, where s is as large as the problem's smallest fidelity allows; of each rung the best 1/eta are evaluated anew at
-eta times the fidelity, until one is at the full one.
+Jamieson & Talwalkar 2016, arXiv:1502.07943, in the form that Li et al. 2018 (arXiv:1603.06560) give
+it: eta^s configurations at the fidelity eta^-s, where s is as large as the problem's smallest
+fidelity allows; of each rung the best 1/eta are evaluated again at eta times the fidelity, until
+one is at the full one.
 
-What differs: it begins afresh until the budget is spent, where the paper divides the budget once over a number of configurations
-that the user chooses. Fidelities are the nearest that the problem has. A promoted configuration is evaluated from the start, and
-costs its whole fidelity. With several workers the next run begins where a worker would have to wait.
+What differs: it begins afresh until the budget is spent, where the paper divides the budget once
+over a number of configurations that the user chooses. Fidelities are the nearest that the problem
+has. A promoted configuration is evaluated from the start, and costs its whole fidelity. With
+several workers the next run begins where a worker would have to wait.
 """
 
 from __future__ import annotations
@@ -26,7 +28,7 @@ class SuccessiveHalving(BracketAdapter):
     Parameters
     ----------
     eta : int
-        One in so many configurations is promoted.
+        One in this many configurations is promoted.
     """
 
     card: ClassVar[MethodCard] = MethodCard(

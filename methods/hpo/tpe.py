@@ -1,7 +1,7 @@
 """TPE: densities of good and of bad configurations; draws where their ratio is greatest.
 
-Bergstra, Bardenet, Bengio & Kegl 2011, "Algorithms for hyper-parameter optimization". Optuna's sampler; what it does otherwise than
-the paper: Watanabe 2023, arXiv:2304.11127.
+Bergstra, Bardenet, Bengio & Kegl 2011, "Algorithms for hyper-parameter optimization". Optuna's
+sampler; what it does otherwise than the paper: Watanabe 2023, arXiv:2304.11127.
 """
 
 from __future__ import annotations
@@ -19,14 +19,18 @@ __all__ = ["TPE"]
 
 
 class TPE(OptunaAdapter):
-    """Optuna's TPE; where several evaluations go on at once, pending ones count as bad ("constant liar").
+    """Optuna's TPE.
+
+    If several evaluations run at once, pending ones count as bad ("constant liar").
 
     Parameters
     ----------
     multivariate : bool
-        One density over all parameters that have always been active, as in BOHB; without it one for each parameter.
+        One density over all parameters that have always been active, as in BOHB; without it one for
+        each parameter.
     n_startup : int
-        Evaluations that have to succeed before anything is modelled; configurations are random until then.
+        Evaluations that have to succeed before anything is modelled; configurations are random
+        until then.
     n_candidates : int
         Draws from the good density, of which the best by the ratio is suggested.
     """

@@ -1,11 +1,15 @@
-"""TPE that starts from what was best on similar data sets. Feurer, Springenberg & Hutter 2015, AAAI, algorithm 2 (MI-SMBO).
+"""TPE that starts from what was best on similar data sets.
 
-The related problems are put in the order of the distance of their meta-features to the problem's own; the first configurations are the
-best ones of the nearest, then the optimiser goes on as it would after any other initial design.
+Feurer, Springenberg & Hutter 2015, AAAI, algorithm 2 (MI-SMBO).
 
-What differs: the paper starts from the best configuration of each of up to 25 data sets; here few related problems are known, so they
-give several each: all their best ones, nearest problem first, then all their second best, and so on. The meta-features are 13 of the
-paper's kinds in place of 46, and the optimiser is TPE in place of Spearmint and SMAC.
+The related problems are put in the order of the distance of their meta-features to the problem's
+own; the first configurations are the best ones of the nearest, then the optimiser goes on as it
+would after any other initial design.
+
+What differs: the paper starts from the best configuration of each of up to 25 data sets; here few
+related problems are known, so they give several each: all their best ones, nearest problem first,
+then all their second best, and so on. The meta-features are 13 of the paper's kinds in place of 46,
+and the optimiser is TPE in place of Spearmint and SMAC.
 """
 
 from __future__ import annotations
@@ -35,7 +39,8 @@ class WarmStartTPE(OptunaAdapter):
     n_nearest : int
         Related problems that they are taken of.
     n_startup : int
-        Evaluations that have to succeed before anything is modelled; beyond the initial design configurations are random until then.
+        Evaluations that have to succeed before anything is modelled; beyond the initial design
+        configurations are random until then.
     """
 
     card: ClassVar[MethodCard] = MethodCard(

@@ -150,15 +150,15 @@ def _files_of(page: SuitePage) -> dict[str, str | bytes]:
     """Return figures and downloads of a suite."""
     base = slug(page.suite.name)
     found: dict[str, str | bytes] = {
-        f"data/{base}.csv": as_csv(page.report.records),
-        f"data/{base}.json": as_json(page.report.records),
+        f"data/{base}.csv": as_csv(records := page.report.records),
+        f"data/{base}.json": as_json(records),
     }
     for statistic, report in page.statistics.items():
-        found[f"data/{base}-{statistic}.csv"] = as_csv(report.records)
-        found[f"data/{base}-{statistic}.json"] = as_json(report.records)
+        records = report.records
+        found |= {f"data/{base}-{statistic}.csv": as_csv(records), f"data/{base}-{statistic}.json": as_json(records)}
     if page.comparisons:
-        records = [comparison_record(page.suite, page.board, one) for one in page.comparisons]
-        found[f"data/{base}-comparisons.json"] = as_json(records)
+        compared = [comparison_record(page.suite, page.board, one) for one in page.comparisons]
+        found[f"data/{base}-comparisons.json"] = as_json(compared)
     if page.costs:
         costs = cost_records(page.costs)
         found |= {f"data/{base}-costs.csv": as_csv(costs), f"data/{base}-costs.json": as_json(costs)}

@@ -204,7 +204,10 @@ def _methods(site: Site) -> str:
 
 
 def _about(site: Site) -> str:
-    terms = "".join(f"<dt>{escape(term)}</dt><dd>{escape(text)}</dd>\n" for term, text in ABOUT["statistics"])
+    titles = {name: kind.heading for name, kind in STATISTICS.items()}
+    terms = "".join(
+        f"<dt>{escape(titles.get(term, term))}</dt><dd>{escape(text)}</dd>\n" for term, text in ABOUT["statistics"]
+    )
     sections = "".join(
         f"<h2>{escape(title)}</h2>\n" + "".join(f"<p>{escape(p)}</p>\n" for p in paragraphs)
         for title, paragraphs in ABOUT["sections"]
