@@ -26,6 +26,7 @@ from benchbench.plots._canvas import (
     shown,
 )
 from benchbench.plots.label_placement import Box, place_labels
+from benchbench.stats.labels import plural
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -65,7 +66,7 @@ def pareto_figure(panels: Sequence[CostPanel], *, title: str, caption: Sequence[
 
 
 def _seconds_label(panel: CostPanel) -> str:
-    return f"timed seconds, {len(panel.tasks)} common tasks" if panel.is_common else "timed seconds, all tasks"
+    return f"timed seconds, {plural(len(panel.tasks), 'common task')}" if panel.is_common else "timed seconds, all tasks"
 
 
 def _draw_costs(ax: Axes, points: Sequence[CostPoint]) -> None:

@@ -201,7 +201,7 @@ def test_a_run_that_has_begun_but_ended_nothing(tmp_path: Path, monkeypatch: pyt
     for name in PAGES:
         app = open_page(name)
         assert not app.exception, name
-    assert any("A run has begun" in i.value for i in open_page("leaderboard").info)
+    assert any("A run has started" in i.value for i in open_page("leaderboard").info)
     # what is left of a run that was killed, long after
     monkeypatch.setattr("benchbench.results.reader.QUIET_SECONDS", -1.0)
     assert any("Nothing was heard" in w.value for w in open_page("runs", run="run").warning)

@@ -119,7 +119,7 @@ def test_the_download_says_under_what_conditions(board: data.BoardData) -> None:
         (Provenance(n_trials=2, n_clean=2, sources=("old",), commits=("c",), hardware=()), "s", True, "changed"),
         (Provenance(n_trials=2, n_clean=2, sources=("s",), commits=("c",), hardware=()), None, True, "not installed"),
         (Provenance(n_trials=2, n_clean=2, sources=("s",), commits=("c",), hardware=()), "s", False, "newer version"),
-        (None, "s", True, "no trial"),
+        (None, "s", True, "no counted trial"),
     ],
 )
 def test_verified_means_where_numbers_come_from(
