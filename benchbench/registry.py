@@ -179,12 +179,13 @@ def get_loader(name: str) -> TaskLoader:
 
 @functools.lru_cache(maxsize=1)
 def harness_hash() -> str:
-    """Hash of the code that stands between data and adapters: contracts, protocols, loaders, seeds.
+    """Hash of the code that stands between data and adapters: contracts, protocols, loaders, seeds, contexts.
 
     It keeps what was learnt with one state of that code from being taken over by another; the protocol's version, which
     decides whether results may be compared, is raised by hand.
     """
-    return code_hash("benchbench.contracts", "benchbench.protocols", "benchbench.suites", "benchbench.seeding")
+    own = ("contracts", "protocols", "suites", "seeding", "execution.harness")
+    return code_hash(*(f"benchbench.{name}" for name in own))
 
 
 @functools.lru_cache(maxsize=4)

@@ -65,6 +65,7 @@ TASK = (
     Column("notes", "notes"),
 )
 NO_BOLD = "No entry is bold: the top two are not distinguishable."
+NO_BOLD_BEHIND = "No entry is bold: compared pair by pair, another method scores higher than the first."
 BOLD = "In bold: the first, which the test distinguishes from every other method."
 BOLD_TASK = (
     "In bold: the best, where its score exceeds every other score by more than the root of the sum of both squared"
@@ -261,6 +262,8 @@ def _span(kind: Statistic, low: float | None, high: float | None) -> str:
 
 
 def _bold_first(verdict: Verdict | None) -> tuple[tuple[int, ...], str]:
+    if verdict is not None and verdict.ahead:
+        return (), NO_BOLD_BEHIND
     if verdict is None or not verdict.p or verdict.alike or len(verdict.leaders) != 1:
         return (), NO_BOLD
     return (0,), BOLD

@@ -49,7 +49,6 @@ class AttemptColumns:
         self.con, self._suite = con, suite
         self._where = "" if suite is None else " WHERE suite = $1"
         self._coded: dict[str, Coded] = {}
-        self._ends: dict[str, tuple[Any, Any]] = {}
         # what was read is in arrays of our own, and DuckDB keeps no memory for what it may read next
         con.execute("SET allocator_flush_threshold = '1MB'")
         con.execute("SET allocator_bulk_deallocation_flush_threshold = '1MB'")
@@ -58,16 +57,6 @@ class AttemptColumns:
     def _query(self, query: str) -> list[tuple[Any, ...]]:
         return self.con.execute(query + self._where, [] if self._suite is None else [self._suite]).fetchall()
 
-    def look_at(self, names: Sequence[str]) -> None:
-        """Find the least and the greatest value of columns in a single pass: those with one value only are never read."""
-        asked = ", ".join(f"min({name}), max({name})" for name in names)
-        ends = self._query(f"SELECT {asked} FROM attempts")[0]
-        self._ends |= dict(zip(names, zip(ends[::2], ends[1::2], strict=True), strict=True))
-
-    def _is_constant(self, name: str) -> bool:
-        low, high = self._ends.get(name, (None, None))
-        return low is not None and bool(low == high)
-
     def coded(self, name: str) -> Coded:
         """Return a column of text."""
         if name not in self._coded:
@@ -75,30 +64,30 @@ class AttemptColumns:
         return self._coded[name]
 
     def _read_coded(self, name: str) -> Coded:
-        if not self.n or self._is_constant(name):
-            # no memory: every row is the same one
-            codes = np.broadcast_to(np.zeros((), dtype=np.uint8), (self.n,))
-            return Coded(codes, (self._ends[name][0],) if self.n else ())
         texts = tuple(sorted(row[0] for row in self._query(f"SELECT DISTINCT {name} FROM attempts")))
+        if len(texts) < 2:
+            # no memory: every row is the same one
+            return Coded(np.broadcast_to(np.zeros((), dtype=np.uint8), (self.n,)), texts)
         # a statement that makes a type takes no parameters
         self.con.execute(
             "CREATE OR REPLACE TEMP TABLE column_texts AS SELECT unnest(CAST($1 AS VARCHAR[])) AS t", [list(texts)]
         )
         self.con.execute(f"DROP TYPE IF EXISTS text_{name}")
         self.con.execute(f"CREATE TYPE text_{name} AS ENUM (SELECT t FROM column_texts)")
-        return Coded(self.numbers(f"enum_code(CAST({name} AS text_{name}))"), texts)
+        return Coded(self._read(f"enum_code(CAST({name} AS text_{name}))"), texts)
 
-    def numbers(self, expression: str) -> NDArray[Any]:
-        """Return a column of numbers, or an expression of columns; NaN where it is NULL.
+    def numbers(self, name: str) -> NDArray[Any]:
+        """Return a column of numbers; NaN where it is NULL."""
+        return self._read(name)
 
-        Whole numbers that were looked at take half the memory where they fit. The array may be read-only.
-        """
-        low, high = self._ends.get(expression, (None, None))
-        if isinstance(low, int) and isinstance(high, int):
-            if low == high:
-                return np.broadcast_to(np.asarray(low), (self.n,))
-            if low >= -(2**31) and high < 2**31:
-                expression = f"CAST({expression} AS INTEGER)"
+    def integers(self, name: str) -> NDArray[Any]:
+        """Return a column of whole numbers, in half the memory where they fit; read-only if all are the same."""
+        low, high = self._query(f"SELECT min({name})::BIGINT, max({name})::BIGINT FROM attempts")[0]
+        if low is None or low == high:
+            return np.broadcast_to(np.asarray(low or 0), (self.n,))
+        return self._read(f"CAST({name} AS INTEGER)" if low >= -(2**31) and high < 2**31 else name)
+
+    def _read(self, expression: str) -> NDArray[Any]:
         found = self.con.execute(
             f"SELECT {expression} AS c FROM attempts{self._where}", [] if self._suite is None else [self._suite]
         ).fetchnumpy()["c"]

@@ -32,20 +32,6 @@ IN_CONDITIONS = """
 # Of published results 0 seconds means that nobody said.
 IS_TIMED = f"(seconds > 0 OR NOT starts_with(protocol_version, {quoted(PUBLISHED)}))"
 
-TEXTS = (
-    "suite",
-    "suite_version",
-    "protocol_version",
-    "preset",
-    "device",
-    "task",
-    "task_fingerprint",
-    "method",
-    "params_json",
-    "budget_json",
-    "adapter_source_hash",
-    "outcome",
-)
 CONDITIONS = ("suite_version", "protocol_version", "preset", "test_units", "threads", "device")
 CELL = ("suite", *CONDITIONS, "task", "task_fingerprint", "method", "params_json")
 """What the trials of a cell have in common; within one a trial is known by its seed."""
@@ -82,12 +68,11 @@ class Counting:
 def count_attempts(con: duckdb.DuckDBPyConnection, suite: str | None) -> Counting:
     """Return which attempts of a suite count; of all suites if none is named."""
     columns = AttemptColumns(con, suite)
-    columns.look_at((*TEXTS, "threads", "seed"))
     budgets = {text: json.loads(text) for text in columns.coded("budget_json").texts}
     test_units = {text: int(budget.get("test_units") or 0) for text, budget in budgets.items()}
     codes, sizes = _codes(columns, test_units)
     cell, cell_rows = grouped([codes[name] for name in CELL], [sizes[name] for name in CELL])
-    seed = columns.numbers("seed")
+    seed = columns.integers("seed")
     is_lost = columns.coded("outcome").codes == columns.coded("outcome").code("infra")
     is_old = _older_source(columns, codes, sizes, is_lost)
     counts = ~is_old
@@ -113,7 +98,7 @@ def _codes(
     sizes: dict[str, int] = {}
     for name in CELL:
         if name == "threads":
-            codes[name] = threads = columns.numbers("threads")
+            codes[name] = threads = columns.integers("threads")
             sizes[name] = int(threads.max(initial=0)) + 1
         elif name == "test_units":
             codes[name], values = columns.mapped("budget_json", test_units)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["counted_trials", "suite_facts"]
 
-_FACTS = ("metric", "unit", "hardware_class", "environment_hash", "transductive", "n_units")
+M_MMAP_THRESHOLD = -3
 _STATES = {"ok": TrialState.OK, "declined": TrialState.DECLINED, "infra": TrialState.ABSENT}
 
 _SHARED = """
@@ -48,9 +49,23 @@ def counted_trials(results: Readable, suite: str) -> CountedTrials:
     """Return the counted trials of a suite under whatever conditions; none if nothing was recorded yet."""
     if not results.exists():
         return _nothing()
+    _return_memory()
     with results.reading() as con:
         found = count_attempts(con, suite)
         return _trials(found) if found.columns.n else _nothing()
+
+
+def _return_memory() -> None:
+    """Have columns of a megabyte or more go back to the system as soon as they are freed.
+
+    Left to itself, glibc keeps blocks of up to 32 MiB once it has seen a block of that size freed: of a million attempts some
+    60 MiB, which nobody uses any more.
+    """
+    import ctypes
+
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        mallopt(M_MMAP_THRESHOLD, 2**20)
 
 
 def _nothing() -> CountedTrials:
@@ -69,7 +84,6 @@ def _nothing() -> CountedTrials:
 
 def _trials(counting: Counting) -> CountedTrials:
     columns = counting.columns
-    columns.look_at(_FACTS)
     kept = slice(None) if counting.counts.all() else np.flatnonzero(counting.counts)
     # only cells with an attempt that counts, numbered anew
     cell, rows = grouped([counting.cell[kept]], [len(counting.cell_rows)])
@@ -86,7 +100,7 @@ def _trials(counting: Counting) -> CountedTrials:
         is_ok = state == TrialState.OK
     score = _where(is_ok, score)
     deviation = _where(is_ok, columns.numbers("score_sd")[kept])
-    n_units = columns.numbers("n_units")[kept]
+    n_units = columns.integers("n_units")[kept]
     seconds = _seconds(columns, counting)[kept]
     cells = _cells(counting, kept, cell, rows, state)
     return CountedTrials(
@@ -133,7 +147,7 @@ def _cells(
         n, len(TrialState)
     )
     is_ok = state == TrialState.OK
-    threads = columns.numbers("threads")[rows].tolist()
+    threads = columns.integers("threads")[rows].tolist()
     texts = {name: _texts(columns.coded(name), rows) for name in _OF_A_CELL}
     budgets = columns.coded("budget_json")
     iterations = np.array([counting.iterations[text] for text in budgets.texts], dtype=np.int64)
@@ -141,40 +155,21 @@ def _cells(
     n_shared = np.bincount(cell[shared > 0], minlength=n) if shared is not None else np.zeros(n, dtype=np.int64)
     all_shared = np.bincount(cell, weights=shared, minlength=n) if shared is not None else np.zeros(n)
     n_ok = counts[:, TrialState.OK]
-    conditions: dict[tuple[Any, ...], Conditions] = {}
-    values = zip(
-        zip(
+    conditions = [
+        _conditions_of(*one)
+        for one in zip(
             texts["suite_version"],
             texts["protocol_version"],
             texts["preset"],
-            (counting.test_units[text] for text in texts["budget_json"]),
+            [counting.test_units[text] for text in texts["budget_json"]],
             threads,
             texts["device"],
             strict=True,
-        ),
-        texts["task"],
-        texts["task_fingerprint"],
-        texts["method"],
-        texts["params_json"],
-        _greatest(columns.numbers("transductive")[kept], cell, n).tolist(),
-        _greatest_text(columns.coded("metric"), kept, cell, n),
-        _greatest_text(columns.coded("unit"), kept, cell, n),
-        counts[:, [TrialState.OK, TrialState.FAILED, TrialState.DECLINED, TrialState.ABSENT]].tolist(),
-        _sets_of(columns.coded("hardware_class"), kept, cell, n, is_ok),
-        _sets_of(columns.coded("environment_hash"), kept, cell, n, is_ok),
-        _greatest(columns.numbers("started_at")[kept], cell, n).tolist(),
-        n_shared.tolist(),
-        (all_shared / np.maximum(n_ok, 1)).tolist(),
-        _greatest(iterations[budgets.codes[kept]], cell, n).tolist(),
-        strict=True,
-    )
+        )
+    ]
     return tuple(
         Cell(
-            conditions=conditions.setdefault(
-                under, Conditions(**dict(zip(Conditions.__dataclass_fields__, under, strict=True)))
-            )
-            if under not in conditions
-            else conditions[under],
+            conditions=under,
             task=task,
             fingerprint=fingerprint,
             method=method,
@@ -182,11 +177,11 @@ def _cells(
             transductive=bool(transductive),
             metric=metric,
             unit=unit,
-            n_ok=numbers[0],
-            n_failed=numbers[1],
-            n_declined=numbers[2],
-            n_lost=numbers[3],
-            hardware=tuple(h for h in hardware if h),
+            n_ok=numbers[TrialState.OK],
+            n_failed=numbers[TrialState.FAILED],
+            n_declined=numbers[TrialState.DECLINED],
+            n_lost=numbers[TrialState.ABSENT],
+            hardware=hardware,
             n_environments=len(environments),
             newest=newest,
             n_shared=of_shared,
@@ -209,8 +204,31 @@ def _cells(
             of_shared,
             shared_seconds,
             n_iterations,
-        ) in values
+        ) in zip(
+            conditions,
+            texts["task"],
+            texts["task_fingerprint"],
+            texts["method"],
+            texts["params_json"],
+            _greatest(columns.integers("transductive")[kept], cell, n).tolist(),
+            _greatest_text(columns.coded("metric"), kept, cell, n),
+            _greatest_text(columns.coded("unit"), kept, cell, n),
+            counts.tolist(),
+            _sets_of(columns.coded("hardware_class"), kept, cell, n, is_ok),
+            _sets_of(columns.coded("environment_hash"), kept, cell, n, is_ok),
+            _greatest(columns.numbers("started_at")[kept], cell, n).tolist(),
+            n_shared.tolist(),
+            (all_shared / np.maximum(n_ok, 1)).tolist(),
+            _greatest(iterations[budgets.codes[kept]], cell, n).tolist(),
+            strict=True,
+        )
     )
+
+
+@lru_cache(maxsize=1024)
+def _conditions_of(*values: Any) -> Conditions:
+    """Return the conditions of a cell: one object for all its cells, of which there are thousands."""
+    return Conditions(**dict(zip(Conditions.__dataclass_fields__, values, strict=True)))
 
 
 _OF_A_CELL = (
@@ -232,9 +250,13 @@ def _texts(column: Coded, rows: NDArray[np.intp]) -> list[str]:
 
 def _greatest(values: NDArray[Any], cell: NDArray[np.int32], n: int) -> NDArray[Any]:
     found = np.zeros(n, dtype=values.dtype)
-    if len(values):
-        found[cell] = values  # any of the cell, where the greatest is looked for below
-        np.maximum.at(found, cell, values)
+    if not len(values):
+        return found
+    if values.strides == (0,):  # a constant
+        found[:] = values[0]
+        return found
+    found[cell] = values  # any of the cell, where the greatest is looked for below
+    np.maximum.at(found, cell, values)
     return found
 
 
@@ -251,12 +273,14 @@ def _sets_of(
     """Return the different texts of each cell's trials that succeeded, in order."""
     if len(column.texts) == 1:
         has_any = np.bincount(cell[is_ok], minlength=n) > 0
-        return [column.texts if one else () for one in has_any.tolist()]
+        named = tuple(text for text in column.texts if text)
+        return [named if one else () for one in has_any.tolist()]
     codes = column.codes[kept][is_ok].astype(np.int64)
     pairs = np.unique(cell[is_ok].astype(np.int64) * len(column.texts) + codes)
     found: list[list[str]] = [[] for _ in range(n)]
     for i, code in zip((pairs // len(column.texts)).tolist(), (pairs % len(column.texts)).tolist(), strict=True):
-        found[i].append(column.texts[code])
+        if column.texts[code]:
+            found[i].append(column.texts[code])
     return [tuple(one) for one in found]
 
 

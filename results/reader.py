@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
@@ -16,47 +16,10 @@ from benchbench.stats.labels import whole_duration
 if TYPE_CHECKING:
     import duckdb
 
-__all__ = ["BOARD_COLUMNS", "QUIET_SECONDS", "DoneKey", "Readable", "dicts", "is_quiet", "state_text"]
+__all__ = ["QUIET_SECONDS", "DoneKey", "Readable", "dicts", "is_quiet", "state_text"]
 
 DoneKey = tuple[str, str, str, str]
 """(trial id, adapter source hash, task fingerprint, protocol version)"""
-
-BOARD_COLUMNS = (
-    "attempt_id",
-    "trial_id",
-    "suite",
-    "suite_version",
-    "track",
-    "task",
-    "task_fingerprint",
-    "protocol_version",
-    "method",
-    "params",
-    "transductive",
-    "seed",
-    "preset",
-    "budget",
-    "threads",
-    "device",
-    "outcome",
-    "metric",
-    "score",
-    "score_sd",
-    "n_units",
-    "unit",
-    "seconds",
-    "started_at",
-    "hardware_class",
-    "adapter_source_hash",
-    "environment_hash",
-)
-"""What a row of `Readable.board_attempts` holds; `params` and `budget` are JSON text."""
-
-# of each trial the newest attempt that was not lost with its worker; the newest is of the newest adapter source, too
-_COUNTED = (
-    "SELECT {columns} FROM attempts WHERE outcome <> 'infra' AND {where}"
-    " QUALIFY row_number() OVER (PARTITION BY trial_id ORDER BY started_at DESC, attempt_key) = 1"
-)
 
 _RUNS = """
 SELECT runs.*, coalesce(n, 0) AS n_attempts, outcomes, first_trial, last_sign, n_methods
@@ -92,29 +55,6 @@ class Readable(ABC):
     def is_recorded(self) -> bool:
         """Whether anything was ever recorded here; asked by those who are about to make it."""
         return self.exists()
-
-    def board_attempts(self, suite: str | None = None) -> list[dict[str, Any]]:
-        """Return the attempts that count: one a trial, with the columns `BOARD_COLUMNS`; of all suites if none is named."""
-        names = [
-            {"params": "params_json AS params", "budget": "budget_json AS budget"}.get(c, c) for c in BOARD_COLUMNS
-        ]
-        query = _COUNTED.format(columns=", ".join(names), where="($1 IS NULL OR suite = $1)")
-        with self.reading() as con:
-            rows = con.execute(query, [suite]).fetchall()
-        return [dict(zip(BOARD_COLUMNS, row, strict=True)) for row in rows]
-
-    def unit_scores(self, attempt_ids: Iterable[str]) -> dict[str, list[float]]:
-        """Return the scores by unit of those attempts that have some."""
-        wanted = list(attempt_ids)
-        if not wanted:
-            return {}
-        with self.reading() as con:
-            rows = con.execute(
-                "SELECT attempt_id, scores FROM attempts JOIN unit_scores USING (attempt_key)"
-                " WHERE attempt_key IN (SELECT md5_number_lower(unnest(CAST($1 AS VARCHAR[]))))",
-                [wanted],
-            ).fetchall()
-        return dict(rows)
 
     def done_keys(self, suite: str, include_failed: bool = True) -> set[DoneKey]:
         """Return what need not be run again; the empty set if nothing was ever recorded.

@@ -9,11 +9,14 @@ import shutil
 import sys
 import sysconfig
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
+
+if TYPE_CHECKING:
+    from benchbench.records import Attempt
 
 # before anything scans the registry: methods that misbehave, for tests only
 PLUGINS = Path(__file__).parent / "plugins"
@@ -73,15 +76,80 @@ def make_request() -> Any:
 
 
 @pytest.fixture
-def make_context(tmp_path: Path) -> Any:
-    """Make the context of a trial that has ten minutes left."""
-    from benchbench.contracts.context import Context
+def make_harness(tmp_path: Path) -> Any:
+    """Make the harness of a trial that has ten minutes left."""
+    from benchbench.execution.harness import TrialHarness
 
-    def make(seed: int = 0, device: str = "cpu", **more: Any) -> Context:
+    def make(seed: int = 0, device: str = "cpu", **more: Any) -> TrialHarness:
         deadline = time.monotonic() + 600
-        return Context(seed=seed, device=device, threads=1, scratch=tmp_path, deadline=deadline, **more)
+        return TrialHarness(seed=seed, device=device, threads=1, scratch=tmp_path, deadline=deadline, **more)
 
     return make
+
+
+@pytest.fixture
+def make_context(make_harness: Any) -> Any:
+    """Make the context of a trial that has ten minutes left."""
+    return lambda *args, **more: make_harness(*args, **more).context
+
+
+def attempt_of(number: int, **changes: Any) -> Attempt:
+    """Return the attempt of a trial, given by the fields that matter; without any, one that succeeded.
+
+    Scores by unit follow from `score` and the other way round, the id of the trial from what it is a trial of; an
+    attempt that did not succeed has neither score nor metric.
+    """
+    from benchbench.records import Attempt
+    from benchbench.spec import content_hash
+
+    values: dict[str, Any] = {
+        "attempt_id": content_hash(["attempt", number]),
+        "run_id": "run",
+        "try_number": 1,
+        "suite": "tiny",
+        "suite_version": "1",
+        "track": "fewshot",
+        "task": "letters",
+        "task_fingerprint": f"data of {changes.get('task', 'letters')}",
+        "protocol_version": "3",
+        "method": "maml",
+        "params": {},
+        "transductive": False,
+        "seed": number,
+        "preset": "quick",
+        "threads": 1,
+        "device": "cpu",
+        "outcome": "ok",
+        "unit": "episode",
+        "seconds": 2.0,
+        "wall_seconds": 3.0,
+        "started_at": 1e9 + number,
+        "hardware_class": "cpu, 2 cores",
+        "adapter_source_hash": "source-1",
+        "environment_hash": "env-1",
+        **changes,
+    }
+    values.setdefault("budget", {"preset": values["preset"], "test_units": 4})
+    if values["outcome"] == "ok":
+        if "unit_scores" not in values:
+            score = values.get("score", 0.5)
+            values["unit_scores"] = [score - 0.1, score, score, score + 0.1]
+        scores = values["unit_scores"]
+        mean = sum(scores) / len(scores) if scores else None
+        squares = [(s - mean) ** 2 for s in scores]
+        values.setdefault("metric", "accuracy")
+        values.setdefault("n_units", len(scores))
+        values.setdefault("score", mean)
+        values.setdefault("score_sd", (sum(squares) / (len(scores) - 1)) ** 0.5 if len(scores) > 1 else None)
+    names = ("suite", "suite_version", "task", "method", "params", "seed", "preset", "budget", "threads", "device")
+    values.setdefault("trial_id", content_hash([values[n] for n in names]))
+    return Attempt(**values)
+
+
+@pytest.fixture(scope="session")
+def make_attempt() -> Callable[..., Attempt]:
+    """Make attempts, each by a number and the fields that matter; folders override its defaults."""
+    return attempt_of
 
 
 @pytest.fixture(scope="session")

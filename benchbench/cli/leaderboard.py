@@ -174,7 +174,9 @@ def make_board(
     """
     from benchbench.reports.filters import filter_cells, parse_filters
     from benchbench.results.load import counted_trials, suite_facts
-    from benchbench.stats.leaderboard import make_leaderboard
+    from benchbench.stats.comparability import choose
+    from benchbench.stats.imputation import check_policy
+    from benchbench.stats.leaderboard import rank_comparable
 
     if threads is not None and threads < 0:
         raise InputError(f"--threads must be 1 or more, got {threads}")
@@ -192,17 +194,21 @@ def make_board(
 
         cards = {name: entry.card for name, entry in known_methods().items()}
         keep, filtered = filter_cells(parse_filters(filters), trials.cells, cards)
-    board = make_leaderboard(
+    check_policy(impute)
+    facts = suite_facts(suite)
+    found = choose(
         trials,
-        suite_facts(suite),
+        facts,
         preset=preset,
         device=device if device != "auto" else None,
         threads=threads,
         tasks=tasks or (),
         methods=methods or (),
-        imputation=impute,
         keep=keep,
     )
+    # of a million trials, the columns are worth as much memory as the leaderboard
+    del trials
+    board = rank_comparable(found, facts, imputation=impute)
     board.left_out += filtered
     return board
 

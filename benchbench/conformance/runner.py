@@ -135,15 +135,13 @@ def _request(entry: MethodEntry, kind: str, task: str, **budget: Any) -> dict[st
 def _probe(entry: MethodEntry, name: str, kind: str) -> None:
     request = _request(entry, kind, name) | {"runner": f"benchbench.conformance.{entry.card.track}"}
     outcome = supervisor.execute(request)
-    said = f"{outcome.get('error_type', '')}: {outcome.get('error_message', '')}".removeprefix(": ")
-    if outcome["outcome"] == "declined":
-        raise NotApplicable(f"declines: {outcome['error_message']}")
-    if outcome.get("error_type") == "NotApplicable":
-        raise NotApplicable(outcome["error_message"])
-    if outcome["outcome"] != "ok":
-        raise CheckFailed(
-            said.removeprefix("CheckFailed: ") if "CheckFailed" in said else f"{outcome['outcome']}: {said}"
-        )
+    said = f"{outcome.error_type}: {outcome.error_message}".removeprefix(": ")
+    if outcome.outcome == "declined":
+        raise NotApplicable(f"declines: {outcome.error_message}")
+    if outcome.error_type == "NotApplicable":
+        raise NotApplicable(outcome.error_message)
+    if outcome.outcome != "ok":
+        raise CheckFailed(said.removeprefix("CheckFailed: ") if "CheckFailed" in said else f"{outcome.outcome}: {said}")
 
 
 def _trial_same_seed(entry: MethodEntry, kind: str) -> None:
@@ -152,20 +150,20 @@ def _trial_same_seed(entry: MethodEntry, kind: str) -> None:
         raise NotApplicable("declared not deterministic")
     first, second = (supervisor.execute(_request(entry, kind, kind)) for _ in range(2))
     for outcome in (first, second):
-        if outcome["outcome"] == "declined":
-            raise NotApplicable(f"declines: {outcome['error_message']}")
-        if outcome["outcome"] != "ok":
-            raise CheckFailed(f"a small trial ends with {outcome['outcome']}: {outcome.get('error_message')}")
-    if first["unit_scores"] != second["unit_scores"]:
-        n = sum(a != b for a, b in zip(first["unit_scores"], second["unit_scores"], strict=True))
-        raise CheckFailed(f"{n} of {first['n_units']} episode scores differ between two processes with one seed")
+        if outcome.outcome == "declined":
+            raise NotApplicable(f"declines: {outcome.error_message}")
+        if outcome.outcome != "ok":
+            raise CheckFailed(f"a small trial ends with {outcome.outcome}: {outcome.error_message}")
+    if first.unit_scores != second.unit_scores:
+        n = sum(a != b for a, b in zip(first.unit_scores, second.unit_scores, strict=True))
+        raise CheckFailed(f"{n} of {first.n_units} episode scores differ between two processes with one seed")
 
 
 def _trial_declines(entry: MethodEntry, kind: str) -> None:
     """A task of a kind that the card does not name is declined with a reason."""
     outcome = supervisor.execute(_request(entry, kind, kind))
-    if outcome["outcome"] != "declined" or not outcome.get("error_message"):
-        raise CheckFailed(f"the card names no {kind}, so it must be declined with a reason; got {outcome['outcome']}")
+    if outcome.outcome != "declined" or not outcome.error_message:
+        raise CheckFailed(f"the card names no {kind}, so it must be declined with a reason; got {outcome.outcome}")
 
 
 def _trial_limit(entry: MethodEntry, kind: str) -> None:
@@ -174,14 +172,14 @@ def _trial_limit(entry: MethodEntry, kind: str) -> None:
         entry, kind, kind, iterations=10**9, time_limit_seconds=SHORT_LIMIT_SECONDS, grace_seconds=SHORT_GRACE_SECONDS
     )
     outcome = supervisor.execute(request)
-    if outcome["outcome"] == "declined":
-        raise NotApplicable(f"declines: {outcome['error_message']}")
-    if outcome["outcome"] not in ("ok", "timeout"):
-        raise CheckFailed(f"expected ok or timeout, got {outcome['outcome']}: {outcome.get('error_message')}")
+    if outcome.outcome == "declined":
+        raise NotApplicable(f"declines: {outcome.error_message}")
+    if outcome.outcome not in ("ok", "timeout"):
+        raise CheckFailed(f"expected ok or timeout, got {outcome.outcome}: {outcome.error_message}")
     longest = SHORT_LIMIT_SECONDS + SHORT_GRACE_SECONDS + SLACK_SECONDS
-    if outcome["wall_seconds"] > longest:
+    if outcome.wall_seconds > longest:
         raise CheckFailed(
-            f"the trial took {outcome['wall_seconds']:.1f} s; its limit and grace end at {longest - SLACK_SECONDS} s"
+            f"the trial took {outcome.wall_seconds:.1f} s; its limit and grace end at {longest - SLACK_SECONDS} s"
         )
 
 

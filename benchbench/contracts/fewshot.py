@@ -5,7 +5,7 @@ Shape glossary, used by everything that touches episodes::
     n_tasks     episodes in a batch
     n_way       classes of an episode; 1 for regression
     k_shot      labelled examples a class (support)
-    n_query     examples to predict, over all classes
+    n_query     examples to predict, over all classes: n_way * n_query_per_class
     n_support   n_way * k_shot
     *input      shape of one example: (channels, height, width) for images in [0, 1], (n_features,) for regression
     n_outputs   targets of a regression task
@@ -123,7 +123,7 @@ class EpisodeSource(ABC):
 
     @abstractmethod
     def sample(
-        self, rng: np.random.Generator, *, n_way: int, k_shot: int, n_query: int, n_tasks: int = 1
+        self, rng: np.random.Generator, *, n_way: int, k_shot: int, n_query_per_class: int, n_tasks: int = 1
     ) -> EpisodeBatch:
         """Draw `n_tasks` episodes.
 
@@ -132,14 +132,14 @@ class EpisodeSource(ABC):
         rng : numpy Generator
             Same state, same episodes.
         n_way, k_shot : int
-        n_query : int
-            Queries *a class* (over the single "class" for regression).
+        n_query_per_class : int
+            For regression there is one "class".
         n_tasks : int
 
         Raises
         ------
         ValueError
-            If there are fewer than `n_way` classes, or a class has fewer than `k_shot + n_query` examples.
+            If there are fewer than `n_way` classes, or a class has fewer than `k_shot + n_query_per_class` examples.
         """
 
     @property

@@ -23,7 +23,8 @@ class TaskLoader(ABC):
     """
 
     name: ClassVar[str]
-    track: ClassVar[str] = "fewshot"
+    track: ClassVar[str]
+    """One of `benchbench.cards.TRACKS`."""
 
     @abstractmethod
     def check(self, options: Mapping[str, Any]) -> None:

@@ -17,6 +17,7 @@ from typing import Any
 from benchbench.errors import BenchbenchError, EnvironmentBuildError
 from benchbench.execution import environments, limits, wire
 from benchbench.execution.installing import BuildInterrupted
+from benchbench.records import TrialOutcome
 from benchbench.registry import get_method
 
 __all__ = ["Zygote", "abort_all", "execute"]
@@ -86,7 +87,7 @@ class Zygote:
         mine.settimeout(START_SECONDS)
         self._expect(START_SECONDS)
 
-    def execute(self, request: dict[str, Any], on_progress: OnProgress | None = None) -> dict[str, Any]:
+    def execute(self, request: dict[str, Any], on_progress: OnProgress | None = None) -> TrialOutcome:
         """Run one trial and return its outcome; parameters as of the function `execute`.
 
         Raises
@@ -100,7 +101,8 @@ class Zygote:
         except OSError as error:
             self.close()
             raise ZygoteLostError(f"the trial's zygote is gone ({error})") from error
-        return self._expect(budget["time_limit_seconds"] + budget["grace_seconds"] + MARGIN_SECONDS, on_progress)
+        longest = budget["time_limit_seconds"] + budget["grace_seconds"] + MARGIN_SECONDS
+        return TrialOutcome.received(self._expect(longest, on_progress), "the trial's zygote")
 
     def _expect(self, seconds: float, on_progress: OnProgress | None = None) -> dict[str, Any]:
         """Return the next message that is no word of progress."""
@@ -159,7 +161,7 @@ _busy: set[Zygote] = set()
 _lock = threading.Lock()
 
 
-def execute(request: dict[str, Any], on_progress: OnProgress | None = None) -> dict[str, Any]:
+def execute(request: dict[str, Any], on_progress: OnProgress | None = None) -> TrialOutcome:
     """Run one trial in a child of a zygote of this process; never raises for what a trial does.
 
     Parameters
@@ -172,8 +174,8 @@ def execute(request: dict[str, Any], on_progress: OnProgress | None = None) -> d
 
     Returns
     -------
-    dict
-        At least `outcome`, one of `benchbench.records.OUTCOMES`.
+    TrialOutcome
+        Without host and hardware, which the worker adds.
     """
     started_at, started = time.time(), time.monotonic()
     zygote: Zygote | None = None
@@ -198,14 +200,14 @@ def execute(request: dict[str, Any], on_progress: OnProgress | None = None) -> d
         return _without_trial("infra", error, started_at, started)
 
 
-def _without_trial(outcome: str, error: Exception, started_at: float, started: float) -> dict[str, Any]:
-    return {
-        "outcome": outcome,
-        "error_type": type(error).__name__,
-        "error_message": str(error),
-        "started_at": started_at,
-        "wall_seconds": time.monotonic() - started,
-    }
+def _without_trial(outcome: str, error: Exception, started_at: float, started: float) -> TrialOutcome:
+    return TrialOutcome(
+        outcome=outcome,
+        error_type=type(error).__name__,
+        error_message=str(error),
+        started_at=started_at,
+        wall_seconds=time.monotonic() - started,
+    )
 
 
 def prepare_environment(method: str) -> None:

@@ -104,17 +104,25 @@ def choose(
             n_left_out=sum(c.n_trials for c in cells) + n_older,
         )
     names = tuple(t.name for t in suite.tasks if not wanted_tasks or t.name in wanted_tasks)
-    here = [i for i in shown if trials.cells[i].conditions == conditions]
+    is_same = _Same(conditions)
+    known = set(names)
+    here = [i for i in shown if is_same(trials.cells[i])]
+    elsewhere = [c for c in cells if not is_same(c)]
     newest = _newest_data([trials.cells[i] for i in here])
-    other_data = [c for i in here if (c := trials.cells[i]).fingerprint != newest[c.task]]
-    removed = [c for i in here if (c := trials.cells[i]).fingerprint == newest[c.task] and c.task not in names]
-    kept = [i for i in here if (c := trials.cells[i]).fingerprint == newest[c.task] and c.task in names]
+    kept, other_data, removed = [], [], []
+    for i in here:
+        c = trials.cells[i]
+        if c.fingerprint != newest[c.task]:
+            other_data.append(c)
+        elif c.task not in known:
+            removed.append(c)
+        else:
+            kept.append(i)
     # on a task that nothing is shown of, the newest data of anybody
-    under = [i for i in asked if trials.cells[i].conditions == conditions and trials.cells[i].task in names]
+    under = [i for i in asked if (c := trials.cells[i]).task in known and is_same(c)]
     newest_of_all = _newest_data([trials.cells[i] for i in under]) | newest
     everyone = [i for i in under if (c := trials.cells[i]).fingerprint == newest_of_all[c.task]]
     of_shown = {(c.label, c.task): c for i in kept if (c := trials.cells[i])}
-    elsewhere = [c for c in cells if c.conditions != conditions]
     hardware = tuple(sorted({h for c in of_shown.values() for h in c.hardware if h}))
     met = {c.task for c in of_shown.values()}
     table_of_all = trials.table(everyone, names)
@@ -145,8 +153,13 @@ def _conditions(
     # as `bench run --preset NAME --threads N` names it
     presets = {preset, f"{preset},threads={threads}"} if preset else None
     newest: dict[Conditions, float] = {}
+    # cells that were loaded together share their conditions: looked at once
+    by_identity: dict[int, tuple[Conditions, float]] = {}
     for c in cells:
-        newest[c.conditions] = max(newest.get(c.conditions, -math.inf), c.newest)
+        _, before = by_identity.get(id(c.conditions), (c.conditions, -math.inf))
+        by_identity[id(c.conditions)] = (c.conditions, max(before, c.newest))
+    for found, when in by_identity.values():
+        newest[found] = max(newest.get(found, -math.inf), when)
     fitting = [
         c
         for c in newest
@@ -159,11 +172,26 @@ def _conditions(
     return max(fitting, key=lambda c: (c.suite_version == suite.version, newest[c]), default=None)
 
 
+class _Same:
+    """Whether cells are of these conditions; cells that were loaded together share theirs, which are compared once."""
+
+    def __init__(self, conditions: Conditions) -> None:
+        self._conditions, self._known = conditions, {id(conditions): True}
+
+    def __call__(self, cell: Cell) -> bool:
+        known = self._known.get(id(cell.conditions))
+        if known is None:
+            known = self._known[id(cell.conditions)] = cell.conditions == self._conditions
+        return known
+
+
 def _newest_data(cells: Sequence[Cell]) -> dict[str, str]:
     """Return of each task the fingerprint of the newest results."""
     newest: dict[str, tuple[float, str]] = {}
     for c in cells:
-        newest[c.task] = max(newest.get(c.task, (-math.inf, "")), (c.newest, c.fingerprint))
+        before = newest.get(c.task)
+        if before is None or (c.newest, c.fingerprint) > before:
+            newest[c.task] = c.newest, c.fingerprint
     return {task: fingerprint for task, (_, fingerprint) in newest.items()}
 
 

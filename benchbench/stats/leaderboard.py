@@ -11,14 +11,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from benchbench.errors import InputError, UnknownNameError
+from benchbench.stats.cell_numbers import CellNumbers
 from benchbench.stats.comparability import Comparable, choose
 from benchbench.stats.facts import SuiteFacts
 from benchbench.stats.imputation import BASELINE_PREFIX, ImputedTable, check_policy, impute
-from benchbench.stats.intervals import t_quantiles
 from benchbench.stats.labels import method_label, params_of, plural
 from benchbench.stats.ranks import tied_ranks
 from benchbench.stats.scales import frozen_ends, normalise
@@ -29,7 +26,7 @@ from benchbench.stats.statistics import (
     StatisticValue,
     statistic_values,
 )
-from benchbench.stats.table import FloatArray, ScoreTable, TrialState, mean_over_units, rounded
+from benchbench.stats.table import ScoreTable, rounded
 from benchbench.stats.trials import FOLD, Cell, Conditions, CountedTrials
 
 __all__ = ["Leaderboard", "Row", "make_leaderboard", "rank_comparable"]
@@ -305,7 +302,7 @@ def rank_comparable(
             board.metrics.setdefault(task, cell.metric)
         if cell.unit == FOLD:
             board.trial_units[task] = FOLD
-    numbers = _Numbers.of(found, imputed)
+    numbers = CellNumbers.of(found.table if imputed.dropped_tasks else imputed.table)
     task_rows = _task_rows(found, numbers)
     board.notes += _all_failed(numbers)
     board.notes += _dropped(found, imputed.dropped_tasks)
@@ -342,126 +339,40 @@ def _baselines(found: Comparable, suite: SuiteFacts, imputation: str) -> list[st
     return named
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Numbers:
-    """Arrays (M, T) behind the rows; tasks that were dropped are as measured.
-
-    `means` and `ci95` are NaN where there is none; `is_over_trials` says whether the interval is over trials, else over the units
-    of one.
-    """
-
-    methods: tuple[str, ...]
-    tasks: tuple[str, ...]
-    means: FloatArray
-    ci95: FloatArray
-    n: NDArray[np.int64]
-    is_over_trials: NDArray[np.bool_]
-    agree: NDArray[np.bool_]
-    n_ok: NDArray[np.int64]
-    n_imputed: NDArray[np.int64]
-    n_units: NDArray[np.int64]
-    seconds: FloatArray
-
-    @classmethod
-    def of(cls, found: Comparable, imputed: ImputedTable) -> _Numbers:
-        table, shape = found.table, found.table.shape[:2]
-        scores, is_imputed = (table.scores, None) if imputed.dropped_tasks else (imputed.table.scores, imputed.imputed)
-        numbers = cls(
-            methods=table.methods,
-            tasks=table.tasks,
-            means=np.full(shape, np.nan),
-            ci95=np.full(shape, np.nan),
-            n=np.zeros(shape, dtype=np.int64),
-            is_over_trials=np.zeros(shape, dtype=np.bool_),
-            agree=np.zeros(shape, dtype=np.bool_),
-            n_ok=np.zeros(shape, dtype=np.int64),
-            n_imputed=np.zeros(shape, dtype=np.int64),
-            n_units=np.zeros(shape, dtype=np.int64),
-            seconds=np.full(shape, np.nan),
-        )
-        # some methods at a time: what is computed on the way is as large as the table
-        step = max(1, _CELLS_AT_ONCE // max(1, shape[1] * len(table.units)))
-        for start in range(0, shape[0] if table.units else 0, step):
-            part = slice(start, start + step)
-            numbers._sum_up(part, table, scores[part], None if is_imputed is None else is_imputed[part])
-        return numbers
-
-    def _sum_up(self, part: slice, table: ScoreTable, scores: FloatArray, is_imputed: NDArray[np.bool_] | None) -> None:
-        is_ok = table.states[part] == TrialState.OK
-        n_ok = is_ok.sum(axis=2)
-        n_imputed = np.zeros_like(n_ok) if is_imputed is None else is_imputed.sum(axis=2)
-        means = mean_over_units(scores)
-        least = np.where(is_ok, scores, np.inf).min(axis=2, initial=np.inf)
-        most = np.where(is_ok, scores, -np.inf).max(axis=2, initial=-np.inf)
-        with np.errstate(invalid="ignore"):
-            agree = (n_ok > 1) & (most - least <= 1e-12 * np.maximum(np.abs(most), np.abs(least)))
-        # of one trial, or of several that chance does not touch, what is sampled are the units within
-        first = np.argmax(is_ok, axis=2)[:, :, None]
-        deviation = _first(table.deviations, part, first, np.nan)
-        n_within = _first(table.n_units, part, first, 0).astype(np.int64)
-        within = _half_width(deviation, n_within)
-        is_over_trials = (n_ok > 1) & ~agree
-        squares = np.where(is_ok, (scores - np.where(np.isnan(means), 0.0, means)[:, :, None]) ** 2, 0.0).sum(axis=2)
-        between = _half_width(np.sqrt(squares / np.maximum(n_ok - 1, 1)), n_ok)
-        ci95 = np.where(is_over_trials, between, np.where(n_ok > 0, within, np.nan))
-        is_over_trials |= (agree & np.isnan(ci95)) | (n_imputed > 0)
-        self.means[part], self.agree[part], self.n_ok[part], self.n_imputed[part] = means, agree, n_ok, n_imputed
-        # an interval over seeds of which some are imputed would pretend to know
-        self.ci95[part] = np.where(n_imputed > 0, np.nan, ci95)
-        self.is_over_trials[part] = is_over_trials
-        self.n[part] = np.where(n_ok == 0, 0, np.where(is_over_trials, n_ok + n_imputed, n_within))
-        if table.n_units is not None:
-            self.n_units[part] = table.n_units[part].sum(axis=2, where=is_ok)
-        if table.seconds is not None:
-            self.seconds[part] = mean_over_units(table.seconds[part])
-
-
-# bounds what is computed on the way to some 10 MB
-_CELLS_AT_ONCE = 200_000
-
-
-def _first(values: NDArray[Any] | None, part: slice, first: NDArray[np.intp], nothing: float) -> NDArray[Any]:
-    if values is None or not values.shape[2]:
-        return np.full(first.shape[:2], nothing)
-    return np.take_along_axis(values[part], first, axis=2)[:, :, 0]
-
-
-def _half_width(deviation: FloatArray, n: NDArray[np.int64]) -> FloatArray:
-    """Return half-widths of 95 % Student-t intervals, NaN where they cannot be known."""
-    is_known = (n >= 2) & np.isfinite(deviation)
-    found = np.full(deviation.shape, np.nan)
-    found[is_known] = t_quantiles(n[is_known] - 1) * deviation[is_known] / np.sqrt(n[is_known])
-    return found
-
-
-def _task_rows(found: Comparable, numbers: _Numbers) -> dict[str, list[Row]]:
+def _task_rows(found: Comparable, numbers: CellNumbers) -> dict[str, list[Row]]:
     """Return the rows of each task, by rank."""
-    ranks = tied_ranks(rounded(numbers.means))
-    lists = {
-        name: getattr(numbers, name).tolist()
-        for name in ("means", "ci95", "n", "is_over_trials", "agree", "n_ok", "n_imputed", "n_units", "seconds")
-    }
-    lists["rank"] = ranks.tolist()
     row_of = {m: i for i, m in enumerate(numbers.methods)}
     column_of = {t: i for i, t in enumerate(numbers.tasks)}
+    place = ([row_of[label] for label, _ in found.cells], [column_of[task] for _, task in found.cells])
+    of_cells = [
+        values[place].tolist()
+        for values in (
+            numbers.means,
+            numbers.ci95,
+            numbers.n,
+            numbers.is_over_trials,
+            numbers.agree,
+            numbers.n_imputed,
+            numbers.n_units,
+            numbers.seconds,
+            tied_ranks(rounded(numbers.means)),
+        )
+    ]
     by_task: dict[str, list[Row]] = {task: [] for task in numbers.tasks}
-    for (label, task), cell in found.cells.items():
-        i, j = row_of[label], column_of[task]
-        by_task[task].append(_task_row(cell, **{name: values[i][j] for name, values in lists.items()}))
-    for own in by_task.values():
-        own.sort(key=lambda r: (r.rank is None, r.rank or 0.0, r.label))
+    for cell, *own in zip(found.cells.values(), *of_cells, strict=True):
+        by_task[cell.task].append(_task_row(cell, *own))
+    for rows in by_task.values():
+        rows.sort(key=lambda r: (r.rank is None, r.rank or 0.0, r.label))
     return by_task
 
 
 def _task_row(
     cell: Cell,
-    *,
-    means: float,
+    mean: float,
     ci95: float,
     n: int,
     is_over_trials: bool,
     agree: bool,
-    n_ok: int,
     n_imputed: int,
     n_units: int,
     seconds: float,
@@ -489,10 +400,11 @@ def _task_row(
         device=cell.conditions.device,
         threads=cell.conditions.threads,
     )
+    n_ok = cell.n_ok
     n_scores = n_ok + n_imputed
     if not n_scores:
         return row
-    row.score, row.ci95 = means, _known(ci95)
+    row.score, row.ci95 = mean, _known(ci95)
     row.n_tasks_ok, row.n_tasks_scored = int(n_ok > 0), 1
     row.n_imputed, row.imputed_share = n_imputed, n_imputed / n_scores
     if n_ok:
@@ -513,7 +425,7 @@ def _known(value: float) -> float | None:
 
 
 def _suite_rows(
-    board: Leaderboard, numbers: _Numbers, task_rows: Mapping[str, Sequence[Row]], n_bootstrap: int
+    board: Leaderboard, numbers: CellNumbers, task_rows: Mapping[str, Sequence[Row]], n_bootstrap: int
 ) -> list[Row]:
     names = board.imputed.table.tasks
     columns = [numbers.tasks.index(t) for t in names]
@@ -578,7 +490,7 @@ def _suite_row(own: Sequence[Row], normalised: Mapping[str, tuple[float, float]]
     return row
 
 
-def _all_failed(numbers: _Numbers) -> list[str]:
+def _all_failed(numbers: CellNumbers) -> list[str]:
     """Name the methods that have no score but imputed ones."""
     is_made_up = (numbers.n_ok.sum(axis=1) == 0) & (numbers.n_imputed.sum(axis=1) > 0)
     names = [m for m, one in zip(numbers.methods, is_made_up.tolist(), strict=True) if one]

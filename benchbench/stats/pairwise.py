@@ -27,6 +27,7 @@ from benchbench.stats.significance import (
     holm,
     least_p,
     p_text,
+    rank_biserial,
     wilcoxon,
 )
 from benchbench.stats.stability import Separation, tasks_to_separate
@@ -239,7 +240,9 @@ def compare_methods(
         overall=compare_scores(first, second),
         # of one task nobody knows how much tasks differ
         bayes=_posterior(first - second, rope, is_turned=a > b) if has_several else None,
-        separation=tasks_to_separate(paired.scaled, a, b) if has_several else None,
+        separation=tasks_to_separate(_scaled(board, paired.table, paired.rows, paired.common)[1], a, b)
+        if has_several
+        else None,
     )
 
 
@@ -273,7 +276,6 @@ class _Paired:
     rows: tuple[int, int]
     common: NDArray[np.bool_]
     scale: str
-    scaled: ScoreTable
     first: FloatArray
     second: FloatArray
     has_task: NDArray[np.bool_]
@@ -291,7 +293,6 @@ class _Paired:
             rows=rows,
             common=common,
             scale=scale,
-            scaled=scaled,
             first=first,
             second=second,
             has_task=~np.isnan(first) & ~np.isnan(second),
@@ -428,6 +429,9 @@ class Verdict:
         Labels of rank 1; several if they are tied.
     alike : tuple of str
         Labels of the methods that no test tells from the first of the leaders, by rank.
+    ahead : tuple of str
+        Labels of the methods that the test tells from the first leader as the better ones: the leaderboard averages over
+        whatever seeds there are, the test pairs, and a mean rank counts a narrow win as much as a wide one.
     p : mapping of label to float or None
         Two-sided p-values against the first leader, Holm-corrected; None where nothing could be tested.
     test : str
@@ -439,6 +443,7 @@ class Verdict:
     statistic: str
     leaders: tuple[str, ...]
     alike: tuple[str, ...]
+    ahead: tuple[str, ...] = ()
     p: Mapping[str, float | None] = field(default_factory=dict)
     test: str = ""
     sentence: str = ""
@@ -494,10 +499,28 @@ def verdict_on(board: Leaderboard, statistic: str, values: Sequence[StatisticVal
         rest = f"not distinguishable from it: {_with_p(alike, p_values)} ({test})."
     if alike and least_p(n_tasks) >= ALPHA and n_tasks > 1:
         rest += f" With only {n_tasks} tasks this test cannot give p < {ALPHA:g}, whatever the scores."
-    rest += _reversed(board, leaders[0], tested, pairs)
+    ahead = tuple(m for m, pair in zip(tested, pairs, strict=True) if m not in alike and _is_behind(pair))
+    turned = _reversed(board, leaders[0], tested, pairs)
+    if ahead and not turned:
+        turned = (
+            f" Compared pair by pair, {_and(ahead)} score{'s' if len(ahead) == 1 else ''} higher than {leaders[0]}."
+        )
     return Verdict(
-        statistic=statistic, leaders=leaders, alike=alike, p=p_values, test=test, sentence=f"{leads}; {rest}"
+        statistic=statistic,
+        leaders=leaders,
+        alike=alike,
+        ahead=ahead,
+        p=p_values,
+        test=test,
+        sentence=f"{leads}; {rest}{turned}",
     )
+
+
+def _is_behind(pair: _Paired) -> bool:
+    """Return whether the first of two scores lower, as the test counts it."""
+    if len(pair.table.tasks) > 1:
+        return rank_biserial((pair.first - pair.second)[pair.has_task]) < 0
+    return bool((pair.first - pair.second)[0] < 0)
 
 
 def _reversed(board: Leaderboard, first: str, others: Sequence[str], pairs: Sequence[_Paired]) -> str:

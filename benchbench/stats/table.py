@@ -104,7 +104,7 @@ class ScoreTable:
         """
         rows = _indices("method of the table:", self.methods, methods)
         columns = _indices("task of the table:", self.tasks, tasks)
-        if methods is None and tasks is None:
+        if rows == list(range(len(self.methods))) and columns == list(range(len(self.tasks))):
             return self
 
         def part(values: NDArray[Any]) -> NDArray[Any]:

@@ -8,6 +8,7 @@ from benchbench.dashboard import shell, state
 from benchbench.dashboard.data import BoardData
 from benchbench.dashboard.views import curves as view
 from benchbench.errors import InputError
+from benchbench.protocols.base import tracks_where
 from benchbench.results import load_curves
 from benchbench.stats.curves import curve_panels
 
@@ -27,7 +28,7 @@ def page() -> None:
         return
     labels = board.methods
     chosen = state.several(PAGE, "method", "Methods", labels) or tuple(labels)
-    if suite.spec.track == "hpo":
+    if suite.spec.track in tracks_where(lambda protocol: protocol.CURVES_OF_INCUMBENTS):
         _anytime(source, board, chosen)
     else:
         _training(source, board, chosen)

@@ -83,6 +83,11 @@ ABOUT: dict[str, Any] = {
             " of winning. Of the bootstrap the ratings are fitted again in each resample. (Bradley and Terry 1952,"
             " doi:10.2307/2334029; Elo 1978; Hunter 2004, doi:10.1214/aos/1079120141.)",
         ),
+        (
+            "tierank",
+            "Mean over tasks of ranks that methods share whose scores differ by no more than the root of the sum of both squared"
+            " half-widths of their 95 % intervals. (Triantafillou et al. 2020, Meta-Dataset, arXiv:1903.03096.)",
+        ),
         ("mrr", "Mean over tasks of 1 / rank: rewards being first more than not being last."),
         (
             "Critical differences",

@@ -166,7 +166,9 @@ def _index(site: Site) -> str:
 
 
 def _is_clear(verdict: Verdict) -> str:
-    """Say whether the first can be told from the others, in a few words."""
+    """Say whether the first is distinguishable from the others, in a few words."""
+    if verdict.ahead:
+        return f"yes, but behind {', '.join(verdict.ahead[:2])}"
     if verdict.alike:
         return f"no: ≈ {', '.join(verdict.alike[:2])}" + (
             f" and {len(verdict.alike) - 2} more" if len(verdict.alike) > 2 else ""

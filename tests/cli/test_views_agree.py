@@ -276,7 +276,7 @@ def databases(draw: st.DrawFn) -> tuple[list[dict[str, Any]], tuple[str, ...]]:
 
 
 @settings(
-    max_examples=6,
+    max_examples=25,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large],
 )

@@ -10,62 +10,36 @@ import pytest
 
 from benchbench.records import Attempt, CurvePoint, RunRecord
 from benchbench.results.store import Store
-from benchbench.spec import content_hash
 
 MakeAttempt = Callable[..., Attempt]
 
 
 @pytest.fixture
-def make_attempt() -> MakeAttempt:
+def make_full_attempt(make_attempt: MakeAttempt) -> MakeAttempt:
     """Make an attempt whose every field says something, by number."""
 
     def make(number: int, **changes: Any) -> Attempt:
         values: dict[str, Any] = {
-            "attempt_id": content_hash(["attempt", number]),
             "run_id": "run-1",
-            "trial_id": content_hash(["trial", number]),
-            "try_number": 1,
-            "suite": "tiny",
-            "suite_version": "1",
-            "track": "fewshot",
-            "task": "letters",
             "task_fingerprint": "f" * 20,
-            "protocol_version": "3",
-            "method": "maml",
             "params": {"inner_lr": 0.4, "name": "it's; -- ünï"},
             "transductive": True,
-            "seed": number,
-            "preset": "quick",
-            "budget": {"preset": "quick", "test_units": 3},
             "threads": 2,
-            "device": "cpu",
-            "outcome": "ok",
             "log_tail": "line\nother\x00line \ud800",
-            "metric": "accuracy",
-            "score": 0.5 + number / 1e6,
-            "score_sd": 0.25,
-            "n_units": 3,
-            "unit": "episode",
             "unit_scores": [0.25, 0.5, 0.75 + number / 1e6],
             "metrics": {"accuracy": 0.5, "ece": float("nan")},
             "phases": {"meta_fit": 2.5, "adapt": 0.5},
-            "seconds": 3.0,
-            "wall_seconds": 4.0,
             "cpu_seconds": 5.0,
             "peak_memory_mib": 300.0,
             "curve": [CurvePoint(2, 1.5, "loss", 0.7), CurvePoint(1, 0.5, "loss", float("inf"))],
-            "started_at": 1_700_000_000.0 + number,
             "host": "here",
             "worker": "tcp://1",
-            "hardware_class": "cpu, 2 cores",
-            "adapter_source_hash": "source-1",
-            "environment_hash": "env-1",
             "environment": {"torch": "2.13.0"},
             "git_commit": "abc",
             "git_dirty": None,
             "benchbench_version": "0.1",
         }
-        return Attempt(**{**values, **changes})
+        return make_attempt(number, **{**values, **changes})
 
     return make
 

@@ -16,13 +16,14 @@ from typer.testing import CliRunner
 
 from benchbench.cli.main import app
 from benchbench.errors import InputError, UnknownNameError
-from benchbench.results.boards import board_cells, score_grid, suite_facts
 from benchbench.results.importers import PublishedSuite, import_published, published_suites
 from benchbench.results.importers.storing import read_published
 from benchbench.results.importers.suites import find_any_suite
+from benchbench.results.load import counted_trials, suite_facts
 from benchbench.results.store import Store
 from benchbench.results.transfer import export_results, import_results
 from benchbench.stats.intervals import estimate_of_summary
+from benchbench.stats.leaderboard import Leaderboard, make_leaderboard
 from benchbench.stats.table import ScoreTable, TrialState
 
 SOURCE = "Doe et al. 2021, arXiv:2101.00001"
@@ -77,26 +78,29 @@ def bring_in(store: Store, suites: list[PublishedSuite], source: str = SOURCE) -
     return [(r.suite, r.n_new, r.n_known) for r in import_published(store, suites, source)]
 
 
-def grid_of(store: Store, suite: str = "elsewhere") -> ScoreTable:
-    cells, _ = board_cells(store, suite)
-    return score_grid(store, suite, leaderboard(cells, suite_facts(find_any_suite(suite, store))))
+def board_of(store: Store, suite: str = "elsewhere") -> Leaderboard:
+    return make_leaderboard(counted_trials(store, suite), suite_facts(find_any_suite(suite, store)))
+
+
+def table_of(store: Store, suite: str = "elsewhere") -> ScoreTable:
+    return board_of(store, suite).measured
 
 
 @pytest.mark.parametrize("name", list(WRITERS))
 def test_a_long_table_in_every_kind_of_file(store: Store, tmp_path: Path, name: str) -> None:
     path = WRITERS[name](tmp_path / name, LONG)
     assert bring_in(store, read_long(path)) == [("elsewhere", 6, 0)]
-    grid = grid_of(store).select(methods=["a", "b"], tasks=["t1", "t2"])
-    assert grid.units == (0, 1)
-    assert grid.scores[0, 0].tolist() == [0.9, 0.7]
-    assert grid.states.tolist() == [
+    table = table_of(store).select(methods=["a", "b"], tasks=["t1", "t2"])
+    assert table.units == (0, 1)
+    assert table.scores[0, 0].tolist() == [0.9, 0.7]
+    assert table.states.tolist() == [
         [[TrialState.OK, TrialState.OK], [TrialState.OK, TrialState.ABSENT]],
         [[TrialState.OK, TrialState.FAILED], [TrialState.DECLINED, TrialState.ABSENT]],
     ]
-    assert grid.seconds is not None
+    assert table.seconds is not None
     # no seconds were given of b: they are not known, rather than none
-    assert grid.seconds[0, 0].tolist() == [2.0, 4.0]
-    assert grid.seconds[1, 0, 0] != grid.seconds[1, 0, 0]
+    assert table.seconds[0, 0].tolist() == [2.0, 4.0]
+    assert table.seconds[1, 0, 0] != table.seconds[1, 0, 0]
 
 
 def test_losses_become_scores_and_the_metric_may_be_given_for_all(store: Store, tmp_path: Path) -> None:
@@ -107,8 +111,7 @@ def test_losses_become_scores_and_the_metric_may_be_given_for_all(store: Store, 
         (-1.5, "neg_log_loss", 0),
     ]
     bring_in(store, suites)
-    cells, _ = board_cells(store, "elsewhere")
-    board = leaderboard(cells, suite_facts(find_any_suite("elsewhere", store)))
+    board = board_of(store)
     assert [r.method for r in board.rows if r.task] == ["a", "b"]
 
 
@@ -138,7 +141,7 @@ def test_an_import_that_was_killed_is_finished_by_the_next(store: Store, tmp_pat
         con.execute("DELETE FROM store.attempts WHERE task = 't1'")
         con.execute("DELETE FROM store.runs")
     assert bring_in(store, suites) == [("elsewhere", 4, 2)]
-    assert grid_of(store).scores.shape == (2, 2, 2)
+    assert table_of(store).scores.shape == (2, 2, 2)
     assert len(store.runs()) == 1
 
 
@@ -146,8 +149,8 @@ def test_a_corrected_file_counts_instead(store: Store, tmp_path: Path) -> None:
     bring_in(store, read_long(write_csv(tmp_path / "long.csv", LONG)))
     better = [row | ({"score": 0.95} if row["method"] == "b" and row["score"] else {}) for row in LONG]
     assert bring_in(store, read_long(write_csv(tmp_path / "new.csv", better))) == [("elsewhere", 6, 0)]
-    grid = grid_of(store)
-    assert grid.scores[grid.methods.index("b"), grid.tasks.index("t1"), 0] == 0.95
+    table = table_of(store)
+    assert table.scores[table.methods.index("b"), table.tasks.index("t1"), 0] == 0.95
 
 
 def test_exports_carry_published_results(store: Store, tmp_path: Path) -> None:
@@ -158,12 +161,14 @@ def test_exports_carry_published_results(store: Store, tmp_path: Path) -> None:
     assert published_suites(other) == {"elsewhere": SOURCE}
 
 
-def test_published_results_never_stand_beside_measured_ones(store: Store, tmp_path: Path, make_attempt: Any) -> None:
+def test_published_results_never_stand_beside_measured_ones(
+    store: Store, tmp_path: Path, make_full_attempt: Any
+) -> None:
     suites = read_long(write_csv(tmp_path / "long.csv", LONG))
     # under the name of a suite file, or of a suite that was measured, they are refused
     with pytest.raises(InputError, match="smoke is the name of a suite file"):
         bring_in(store, [PublishedSuite(name="smoke", track="automl", results=suites[0].results)])
-    store.land_attempts([make_attempt(0, suite="elsewhere", task="t1", method="a", params={}, seed=0)])
+    store.land_attempts([make_full_attempt(0, suite="elsewhere", task="t1", method="a", params={}, seed=0)])
     with pytest.raises(InputError, match="elsewhere holds results that were measured"):
         bring_in(store, suites)
     assert published_suites(store) == {}
@@ -172,9 +177,7 @@ def test_published_results_never_stand_beside_measured_ones(store: Store, tmp_pa
     bring_in(other, suites)
     export_results(other, tmp_path / "export")
     import_results(store, tmp_path / "export")
-    cells, _ = board_cells(store, "elsewhere")
-    facts = suite_facts(find_any_suite("elsewhere", store))
-    board = leaderboard(cells, facts)
+    board = board_of(store)
     assert board.conditions is not None
     assert board.conditions.protocol_version == f"published: {SOURCE}"
     assert {r.n_ok for r in board.rows if r.task == "t1" and r.method == "a"} == {2}
@@ -303,7 +306,7 @@ def test_a_large_file(store: Store, tmp_path: Path) -> None:
     rows = "".join(f"m{i % 100},t{i // 100 % 30},{i // 3000},{i / n},accuracy\n" for i in range(n))
     (tmp_path / "large.csv").write_text("method,task,seed,score,metric\n" + rows)
     assert bring_in(store, read_long(tmp_path / "large.csv")) == [("elsewhere", n, 0)]
-    assert grid_of(store).shape == (100, 30, 10)
+    assert table_of(store).shape == (100, 30, 10)
 
 
 AMLB = """framework,task,fold,result,metric,duration,info,constraint
@@ -445,8 +448,7 @@ def test_metadatasets_cells_keep_their_intervals(store: Store, tmp_path: Path) -
     first = suite.results[0]
     assert estimate_of_summary(first.score or 0.0, first.sd, first.n_units).ci95 == pytest.approx(0.0074)
     bring_in(store, [suite])
-    cells, _ = board_cells(store, suite.name)
-    board = leaderboard(cells, suite_facts(find_any_suite(suite.name, store)))
+    board = board_of(store, suite.name)
     (row,) = [r for r in board.rows if r.task == "Birds" and r.method == "A"]
     assert row.ci95 == pytest.approx(0.0074)
     for text, message in {
@@ -527,7 +529,7 @@ def test_two_published_tables_of_one_source_share_no_board(store: Store, tmp_pat
     path = write_csv(tmp_path / "long.csv", LONG)
     for name in ("one", "two"):
         bring_in(store, read_published(path, "long", name, track="automl"))
-    groups = {c.conditions for name in ("one", "two") for c in board_cells(store, name)[0]}
+    groups = {c.conditions for name in ("one", "two") for c in counted_trials(store, name).cells}
     assert len(groups) == 2
     code, text = bench("leaderboard", "--suite", "one,two", "--by", "track", db=store.path)
     assert code == 0

@@ -27,6 +27,11 @@ def everything(store: Store) -> dict[str, list[tuple[Any, ...]]]:
         return {t: sorted(str(r) for r in con.execute(f"SELECT * FROM {t}").fetchall()) for t in BASE_TABLES}  # type: ignore[misc]
 
 
+def scores_of(store: Store) -> list[float]:
+    with store.reading() as con:
+        return [row[0] for row in con.execute("SELECT score FROM attempts").fetchall()]
+
+
 def assert_same(recorded: dict[str, Any], attempt: Attempt) -> None:
     for field in dataclasses.fields(Attempt):
         want, have = getattr(attempt, field.name), recorded[field.name]
@@ -38,9 +43,9 @@ def assert_same(recorded: dict[str, Any], attempt: Attempt) -> None:
 
 
 @pytest.mark.parametrize("folded", [False, True])
-def test_an_attempt_comes_back_as_it_was(store: Store, make_attempt: Any, folded: bool) -> None:
-    full = make_attempt(1)
-    bare = make_attempt(
+def test_an_attempt_comes_back_as_it_was(store: Store, make_full_attempt: Any, folded: bool) -> None:
+    full = make_full_attempt(1)
+    bare = make_full_attempt(
         2, score=None, score_sd=None, unit_scores=[], metrics={}, phases={}, curve=[], git_dirty=True, outcome="failed",
         params={}, environment={}, environment_hash="",
     )  # fmt: skip
@@ -49,14 +54,13 @@ def test_an_attempt_comes_back_as_it_was(store: Store, make_attempt: Any, folded
         assert store.ingest().n_attempts == 2
     assert_same(store.attempt(full.attempt_id), full)
     assert_same(store.attempt(bare.attempt_id[:12]), bare)
-    assert store.unit_scores([full.attempt_id, bare.attempt_id, "nobody"]) == {full.attempt_id: full.unit_scores}
 
 
-def test_readers_see_the_same_before_and_after_ingest(store: Store, make_attempt: Any, make_run: Any) -> None:
+def test_readers_see_the_same_before_and_after_ingest(store: Store, make_full_attempt: Any, make_run: Any) -> None:
     store.land_run(make_run())
-    store.land_attempts([make_attempt(i) for i in range(3)])
+    store.land_attempts([make_full_attempt(i) for i in range(3)])
     store.ingest()
-    store.land_attempts([make_attempt(i) for i in range(2, 6)])
+    store.land_attempts([make_full_attempt(i) for i in range(2, 6)])
     store.land_run(make_run(state="finished", ended_at=9.0, n_trials=6))
     before = everything(store)
     assert store.ingest().n_attempts == 3
@@ -66,15 +70,15 @@ def test_readers_see_the_same_before_and_after_ingest(store: Store, make_attempt
     assert not landing.list_landed(store.landing)
 
 
-def test_an_attempt_landed_twice_counts_once(store: Store, make_attempt: Any) -> None:
-    first, again = make_attempt(1, score=0.1), make_attempt(1, score=0.9)
+def test_an_attempt_landed_twice_counts_once(store: Store, make_full_attempt: Any) -> None:
+    first, again = make_full_attempt(1, score=0.1), make_full_attempt(1, score=0.9)
     store.land_attempts([first, first])
     store.land_attempts([again])
-    assert [r["score"] for r in store.board_attempts("tiny")] == [0.1]
+    assert scores_of(store) == [0.1]
     store.ingest()
     store.land_attempts([again])
     store.ingest()
-    assert [r["score"] for r in store.board_attempts("tiny")] == [0.1]
+    assert scores_of(store) == [0.1]
     assert len(everything(store)["curves"]) == 2
 
 
@@ -91,10 +95,10 @@ def test_the_later_record_of_a_run_counts(store: Store, make_run: Any) -> None:
     assert folded["hardware"] == {"gpus": ["H200"]}
 
 
-def test_runs_count_attempts_by_outcome(store: Store, make_attempt: Any, make_run: Any) -> None:
+def test_runs_count_attempts_by_outcome(store: Store, make_full_attempt: Any, make_run: Any) -> None:
     store.land_run(make_run("old", started_at=1.0))
     store.land_run(make_run("new", started_at=2.0))
-    store.land_attempts([make_attempt(i, run_id="old", outcome=o) for i, o in enumerate(["infra", "ok", "ok"])])
+    store.land_attempts([make_full_attempt(i, run_id="old", outcome=o) for i, o in enumerate(["infra", "ok", "ok"])])
     new, old = store.runs()
     assert (new["run_id"], new["outcomes"], new["n_attempts"]) == ("new", {}, 0)
     assert list(old["outcomes"].items()) == [("ok", 2), ("infra", 1)]
@@ -102,7 +106,12 @@ def test_runs_count_attempts_by_outcome(store: Store, make_attempt: Any, make_ru
     assert [r["seed"] for r in store.attempts_of_run("old")] == [0, 1, 2]
 
 
-def test_done_keys(store: Store, make_attempt: Any, tmp_path: Path) -> None:
+def test_suites_are_those_of_all_attempts(store: Store, make_full_attempt: Any) -> None:
+    store.land_attempts([make_full_attempt(1), make_full_attempt(2, suite="other")])
+    assert store.suites() == ["other", "tiny"]
+
+
+def test_done_keys(store: Store, make_full_attempt: Any, tmp_path: Path) -> None:
     assert Store(tmp_path / "nowhere.duckdb").done_keys("tiny") == set()
     trials = {
         "good": ["failed", "ok"],
@@ -114,8 +123,8 @@ def test_done_keys(store: Store, make_attempt: Any, tmp_path: Path) -> None:
     number = 0
     for trial, outcomes in trials.items():
         for outcome in outcomes:
-            store.land_attempts([make_attempt(number := number + 1, trial_id=trial, outcome=outcome)])
-    store.land_attempts([make_attempt(99, trial_id="other", suite="other")])
+            store.land_attempts([make_full_attempt(number := number + 1, trial_id=trial, outcome=outcome)])
+    store.land_attempts([make_full_attempt(99, trial_id="other", suite="other")])
 
     def key(trial: str) -> tuple[str, str, str, str]:
         return (trial, "source-1", "f" * 20, "3")
@@ -126,26 +135,8 @@ def test_done_keys(store: Store, make_attempt: Any, tmp_path: Path) -> None:
         store.ingest()
 
 
-def test_boards_get_the_newest_attempt_that_was_not_lost(store: Store, make_attempt: Any) -> None:
-    store.land_attempts(
-        [
-            make_attempt(1, trial_id="a", started_at=1.0, score=0.1),
-            make_attempt(3, trial_id="a", started_at=3.0, outcome="infra", score=None),
-            make_attempt(2, trial_id="a", started_at=2.0, score=0.2, adapter_source_hash="source-2"),
-            make_attempt(4, trial_id="b", started_at=1.0, score=None, outcome="failed"),
-            make_attempt(5, trial_id="c", suite="other"),
-        ]
-    )
-    rows = {r["trial_id"]: r for r in store.board_attempts("tiny")}
-    assert rows.keys() == {"a", "b"}
-    assert (rows["a"]["score"], rows["a"]["adapter_source_hash"]) == (0.2, "source-2")
-    assert rows["b"]["outcome"] == "failed"
-    assert {r["suite"] for r in store.board_attempts()} == {"tiny", "other"}
-    assert store.suites() == ["other", "tiny"]
-
-
-def test_attempts_are_found_by_the_beginning_of_their_id(store: Store, make_attempt: Any) -> None:
-    store.land_attempts([make_attempt(i, attempt_id=name) for i, name in enumerate(["abc", "abcd", "abxy"])])
+def test_attempts_are_found_by_the_beginning_of_their_id(store: Store, make_full_attempt: Any) -> None:
+    store.land_attempts([make_full_attempt(i, attempt_id=name) for i, name in enumerate(["abc", "abcd", "abxy"])])
     assert store.attempt("abx")["attempt_id"] == "abxy"
     assert store.attempt("abc")["attempt_id"] == "abc"
     with pytest.raises(InputError, match=r"more than one.*\n  abc  maml on letters, ok\n  abcd .*\n  abxy "):
@@ -157,9 +148,9 @@ def test_attempts_are_found_by_the_beginning_of_their_id(store: Store, make_atte
 
 
 def test_damaged_and_foreign_files_are_set_aside_and_the_rest_is_kept(
-    store: Store, make_attempt: Any, make_run: Any, caplog: pytest.LogCaptureFixture
+    store: Store, make_full_attempt: Any, make_run: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
-    whole = landing.write_attempts(store.landing, [make_attempt(i) for i in range(50)]).read_bytes()
+    whole = landing.write_attempts(store.landing, [make_full_attempt(i) for i in range(50)]).read_bytes()
     runs = landing.write_run(store.landing, make_run()).read_bytes()
     damaged = {
         "00-half.attempts.v1.parquet": whole[: len(whole) // 2],
@@ -174,7 +165,7 @@ def test_damaged_and_foreign_files_are_set_aside_and_the_rest_is_kept(
     (store.landing / "notes.txt").write_text("not ours")
     (store.landing / ".half.attempts.v1.parquet.part").write_bytes(whole[:10])
     with caplog.at_level(logging.WARNING):
-        assert len(store.board_attempts("tiny")) == 50
+        assert len(scores_of(store)) == 50
     assert sorted(p.name for p in store.landing.glob("*.bad")) == []
     caplog.clear()
     with caplog.at_level(logging.WARNING):
@@ -187,27 +178,27 @@ def test_damaged_and_foreign_files_are_set_aside_and_the_rest_is_kept(
     assert store.ingest().set_aside == []
 
 
-def test_null_where_none_may_be_is_damage(store: Store, make_attempt: Any) -> None:
+def test_null_where_none_may_be_is_damage(store: Store, make_full_attempt: Any) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    path = landing.write_attempts(store.landing, [make_attempt(1)])
+    path = landing.write_attempts(store.landing, [make_full_attempt(1)])
     table = pq.ParquetFile(path).read()
     index = table.column_names.index("trial_id")
     pq.write_table(table.set_column(index, "trial_id", pa.nulls(1, pa.string())), path)
-    assert store.board_attempts("tiny") == []
+    assert scores_of(store) == []
     assert [p.name for p in store.ingest().set_aside] == [f"{path.name}.bad"]
 
 
 def test_a_file_folded_in_by_somebody_else_meanwhile_is_normal(
-    store: Store, make_attempt: Any, monkeypatch: pytest.MonkeyPatch
+    store: Store, make_full_attempt: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store.land_attempts([make_attempt(1)])
+    store.land_attempts([make_full_attempt(1)])
     stale = landing.list_landed(store.landing)
     store.ingest()
-    store.land_attempts([make_attempt(2)])
+    store.land_attempts([make_full_attempt(2)])
     monkeypatch.setattr(landing, "list_landed", lambda folder: stale + sorted_landed(folder))
-    assert len(store.board_attempts("tiny")) == 2
+    assert len(scores_of(store)) == 2
     assert store.ingest().n_attempts == 1
 
 
@@ -215,29 +206,29 @@ def sorted_landed(folder: Path) -> list[landing.Landed]:
     return [landing.Landed(p, p.name.split(".")[1], 1) for p in sorted(folder.glob("*.parquet")) if p.name[0] != "."]
 
 
-def test_files_of_a_newer_benchbench_wait(store: Store, make_attempt: Any) -> None:
-    path = landing.write_attempts(store.landing, [make_attempt(1)])
+def test_files_of_a_newer_benchbench_wait(store: Store, make_full_attempt: Any) -> None:
+    path = landing.write_attempts(store.landing, [make_full_attempt(1)])
     newer = path.rename(path.with_name(path.name.replace(".v1.", ".v2.")))
     report = store.ingest()
     assert (report.n_newer, report.set_aside, newer.exists()) == (1, [], True)
-    assert store.board_attempts("tiny") == []
+    assert scores_of(store) == []
 
 
 def test_many_files_are_folded_in_by_bounded_transactions(
-    store: Store, make_attempt: Any, monkeypatch: pytest.MonkeyPatch
+    store: Store, make_full_attempt: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("benchbench.results.store.FILES_AT_ONCE", 3)
     for i in range(8):
-        store.land_attempts([make_attempt(i)])
+        store.land_attempts([make_full_attempt(i)])
     report = store.ingest()
     assert (report.n_files, report.n_attempts) == (8, 8)
     assert len(store.done_keys("tiny")) == 8
 
 
 def test_death_between_commit_and_unlink_doubles_nothing(
-    store: Store, make_attempt: Any, monkeypatch: pytest.MonkeyPatch
+    store: Store, make_full_attempt: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store.land_attempts([make_attempt(i) for i in range(3)])
+    store.land_attempts([make_full_attempt(i) for i in range(3)])
     with monkeypatch.context() as patch:
         patch.setattr(Path, "unlink", _die)
         with pytest.raises(KeyboardInterrupt):
@@ -252,19 +243,19 @@ def _die(self: Path, missing_ok: bool = False) -> None:
     raise KeyboardInterrupt
 
 
-def test_infinite_and_missing_numbers_survive(store: Store, make_attempt: Any) -> None:
-    store.land_attempts([make_attempt(1)])
+def test_infinite_and_missing_numbers_survive(store: Store, make_full_attempt: Any) -> None:
+    store.land_attempts([make_full_attempt(1)])
     store.ingest()
-    found = store.attempt(make_attempt(1).attempt_id)
+    found = store.attempt(make_full_attempt(1).attempt_id)
     assert math.isnan(found["metrics"]["ece"])
     assert [p["value"] for p in found["curve"]] == [0.7, math.inf]
 
 
-def test_a_record_that_cannot_be_stored_says_which_field(store: Store, make_attempt: Any) -> None:
+def test_a_record_that_cannot_be_stored_says_which_field(store: Store, make_full_attempt: Any) -> None:
     with pytest.raises(InputError, match="n_units of a Attempt cannot be stored"):
-        store.land_attempts([make_attempt(1, n_units="three")])
+        store.land_attempts([make_full_attempt(1, n_units="three")])
     with pytest.raises(InputError, match="not plain JSON"):
-        store.land_attempts([make_attempt(1, params={"x": object()})])
+        store.land_attempts([make_full_attempt(1, params={"x": object()})])
     assert landing.list_landed(store.landing) == []
 
 
@@ -331,29 +322,29 @@ def test_files_that_are_no_results(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", [":memory:", "md:results", "sqlite:results"])
 def test_names_that_mean_something_else_to_duckdb(
-    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, make_attempt: Any
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, make_full_attempt: Any
 ) -> None:
     monkeypatch.chdir(tmp_path)
     store = Store(name)
     store.open_for_writing()
-    store.land_attempts([make_attempt(1)])
+    store.land_attempts([make_full_attempt(1)])
     store.ingest()
     assert Path(name).is_file()
     assert len(Store(name).done_keys("tiny")) == 1
 
 
-def test_the_landing_folder_may_vanish(store: Store, make_attempt: Any) -> None:
+def test_the_landing_folder_may_vanish(store: Store, make_full_attempt: Any) -> None:
     for path in store.landing.iterdir():
         path.unlink()
     store.landing.rmdir()
     with pytest.raises(StoreError, match="is gone"):
-        store.land_attempts([make_attempt(1)])
+        store.land_attempts([make_full_attempt(1)])
 
 
-def test_results_that_landed_without_a_database_are_read(tmp_path: Path, make_attempt: Any) -> None:
+def test_results_that_landed_without_a_database_are_read(tmp_path: Path, make_full_attempt: Any) -> None:
     store = Store(tmp_path / "results.duckdb")
     store.landing.mkdir()
-    store.land_attempts([make_attempt(1)])
+    store.land_attempts([make_full_attempt(1)])
     assert len(store.done_keys("tiny")) == 1
     assert store.ingest().n_attempts == 1
     assert len(store.done_keys("tiny")) == 1
@@ -367,12 +358,12 @@ def set_version(store: Store, version: int) -> None:
         con.execute("UPDATE meta SET value = ? WHERE key = 'schema_version'", [str(version)])
 
 
-def test_a_newer_database_is_refused(store: Store, make_attempt: Any) -> None:
+def test_a_newer_database_is_refused(store: Store, make_full_attempt: Any) -> None:
     set_version(store, landing.VERSION + 1)
     for action in (store.open_for_writing, store.runs):
         with pytest.raises(StoreError, match="written by a newer benchbench"):
             action()
-    store.land_attempts([make_attempt(1)])
+    store.land_attempts([make_full_attempt(1)])
     with pytest.raises(StoreError, match="newer"):
         store.ingest()
     assert len(landing.list_landed(store.landing)) == 1

@@ -99,12 +99,12 @@ def test_kill_9_of_a_writer_loses_nothing_acknowledged(store: Store, start: Any,
     assert assert_whole(store, acknowledged) >= len(acknowledged) > 0
 
 
-def test_a_stream_of_readers_does_not_starve_a_writer(store: Store, start: Any, make_attempt: Any) -> None:
+def test_a_stream_of_readers_does_not_starve_a_writer(store: Store, start: Any, make_full_attempt: Any) -> None:
     readers = [start("read", store, "", 1_000_000) for _ in range(2)]
     for reader in readers:
         assert reader.stdout.readline()
     for i in range(5):
-        store.land_attempts([make_attempt(i)])
+        store.land_attempts([make_full_attempt(i)])
         assert not store.ingest(wait_seconds=10).is_deferred
     assert len(store.done_keys("tiny")) == 5
 
@@ -120,12 +120,12 @@ def held_by_another_program(path: Path, seconds: float) -> subprocess.Popen[str]
     return process
 
 
-def test_a_database_held_by_another_program(store: Store, make_attempt: Any) -> None:
+def test_a_database_held_by_another_program(store: Store, make_full_attempt: Any) -> None:
     """A DuckDB shell knows nothing of our locks."""
     process = held_by_another_program(store.path, 60)
     try:
         hasty = Store(store.path, wait_seconds=0.3)
-        hasty.land_attempts([make_attempt(1)])
+        hasty.land_attempts([make_full_attempt(1)])
         report = hasty.ingest(wait_seconds=0.1)
         assert (report.is_deferred, report.n_attempts) == (True, 0)
         for action in (hasty.runs, hasty.open_for_writing):
@@ -138,8 +138,8 @@ def test_a_database_held_by_another_program(store: Store, make_attempt: Any) -> 
     assert hasty.ingest().n_attempts == 1
 
 
-def test_waiting_for_another_program_to_end(store: Store, make_attempt: Any) -> None:
-    store.land_attempts([make_attempt(1)])
+def test_waiting_for_another_program_to_end(store: Store, make_full_attempt: Any) -> None:
+    store.land_attempts([make_full_attempt(1)])
     process = held_by_another_program(store.path, 0.3)
     try:
         assert store.ingest(wait_seconds=30).n_attempts == 1
@@ -147,13 +147,13 @@ def test_waiting_for_another_program_to_end(store: Store, make_attempt: Any) -> 
         process.communicate()
 
 
-def test_threads_of_one_process_share_the_store(store: Store, make_attempt: Any) -> None:
+def test_threads_of_one_process_share_the_store(store: Store, make_full_attempt: Any) -> None:
     errors: list[BaseException] = []
 
     def work(number: int) -> None:
         try:
             for i in range(3):
-                store.land_attempts([make_attempt(number * 100 + i)])
+                store.land_attempts([make_full_attempt(number * 100 + i)])
                 store.ingest(wait_seconds=20)
                 store.runs()
         except Exception as error:
@@ -168,8 +168,8 @@ def test_threads_of_one_process_share_the_store(store: Store, make_attempt: Any)
     assert len(store.done_keys("tiny")) == 9
 
 
-def test_a_database_file_opens_in_plain_duckdb(store: Store, make_attempt: Any) -> None:
-    store.land_attempts([make_attempt(i) for i in range(3)])
+def test_a_database_file_opens_in_plain_duckdb(store: Store, make_full_attempt: Any) -> None:
+    store.land_attempts([make_full_attempt(i) for i in range(3)])
     store.ingest()
     with duckdb.connect(str(store.path), read_only=True) as con:
         assert con.execute(

@@ -33,16 +33,16 @@ def everything(results: Readable) -> dict[str, list[str]]:
 
 
 @pytest.fixture
-def full(store: Store, make_attempt: Any, make_run: Any) -> Store:
+def full(store: Store, make_full_attempt: Any, make_run: Any) -> Store:
     """Return a store of two suites, partly folded in, with NULLs, NaN and lists."""
     store.land_run(make_run("run-1"))
-    store.land_attempts([make_attempt(i) for i in range(4)])
+    store.land_attempts([make_full_attempt(i) for i in range(4)])
     store.ingest()
     store.land_run(make_run("run-2", suite="other", ended_at=3.0, git_dirty=False))
-    bare = make_attempt(
+    bare = make_full_attempt(
         10, suite="other", run_id="run-2", task="t2", outcome="failed", score=None, unit_scores=[], curve=[]
     )
-    store.land_attempts([bare, make_attempt(11, run_id="run-2", environment_hash="", environment={})])
+    store.land_attempts([bare, make_full_attempt(11, run_id="run-2", environment_hash="", environment={})])
     return store
 
 
@@ -71,10 +71,10 @@ def test_import_and_merge_twice_change_nothing(full: Store, export: Path, tmp_pa
     assert merge_results(full, full.path).n_new == 0
 
 
-def test_two_databases_are_put_together(full: Store, tmp_path: Path, make_attempt: Any, make_run: Any) -> None:
+def test_two_databases_are_put_together(full: Store, tmp_path: Path, make_full_attempt: Any, make_run: Any) -> None:
     other = Store(tmp_path / "other.duckdb")
     other.open_for_writing()
-    other.land_attempts([make_attempt(3), make_attempt(50)])
+    other.land_attempts([make_full_attempt(3), make_full_attempt(50)])
     other.land_run(make_run("run-1", state="finished"))
     before = everything(full)
     assert merge_results(other, full.path) == ImportReport(n_new=5, n_known=1, n_runs=2)
@@ -171,11 +171,11 @@ def replaced(name: str, value: Any, kind: pa.DataType | None = None) -> Any:
     ],
 )  # fmt: skip
 def test_an_export_changed_by_hand_is_refused_and_nothing_is_imported(
-    store: Store, make_attempt: Any, export: Path, tmp_path: Path, table: str, change: Any, message: str
+    store: Store, make_full_attempt: Any, export: Path, tmp_path: Path, table: str, change: Any, message: str
 ) -> None:
     other = Store(tmp_path / "other.duckdb")
     other.open_for_writing()
-    other.land_attempts([make_attempt(77)])
+    other.land_attempts([make_full_attempt(77)])
     before = everything(other)
     rewrite(export, table, change)
     with pytest.raises(InputError, match=message):

@@ -8,35 +8,27 @@ from __future__ import annotations
 
 import os
 import sys
+from pathlib import Path
 
 from benchbench.records import Attempt, CurvePoint, RunRecord
 from benchbench.results.store import Store
+
+# the tests' own attempts
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from conftest import attempt_of
 
 BATCH = 5
 
 
 def attempt(name: str, number: int) -> Attempt:
     """Return an attempt with something in every table."""
-    return Attempt(
+    return attempt_of(
+        number,
         attempt_id=f"{name}-{number}",
         run_id=name,
         trial_id=f"{name}-{number}",
-        try_number=1,
-        suite="tiny",
-        suite_version="1",
-        track="fewshot",
         task=f"task-{number % 3}",
-        task_fingerprint=f"f{number % 3}",
-        protocol_version="1",
         method=name,
-        params={},
-        transductive=False,
-        seed=number,
-        preset="quick",
-        budget={},
-        threads=1,
-        device="cpu",
-        outcome="ok",
         unit_scores=[float(number)] * 10,
         metrics={"accuracy": 0.5},
         phases={"fit": 1.0},

@@ -55,6 +55,23 @@ def test_regret_rank_area_wins_and_time_by_hand() -> None:
     assert (worse.reached, worse.running_time) == (0.0, None)
 
 
+def test_the_curve_ends_at_the_regret_of_its_row() -> None:
+    """A regret above 1 counts as 1 in both: the table said 1.9 where its figure ended at 1."""
+    trials = [
+        trial("random", 0, [(1, 30.0), (4, 20.0)]),
+        trial("random", 1, [(1, 18.0)]),
+        trial("better", 0, [(1, 20.0), (4, 5.0)]),
+        trial("better", 1, [(1, 12.0), (4, 14.0)]),
+    ]
+    found = {r.label: r for r in anytime_table(trials, {"t": (0.0, 10.0)}, baseline="random").rows}
+    for row in found.values():
+        assert row.curve[-1].regret == row.regret
+        assert row.curve[-1].spent == 4
+        assert all(band.regret.mean <= 1.0 for band in row.curve)
+    assert found["random"].regret.mean == 1.0
+    assert found["better"].regret.mean == pytest.approx((0.5 + 1.0) / 2)
+
+
 def test_before_the_first_incumbent_an_optimiser_is_last_and_as_bad_as_the_worst() -> None:
     trials = [
         trial("early", 0, [(1, 10.0), (4, 1.0)]),

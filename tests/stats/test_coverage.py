@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from benchbench.stats.statistics import standings
+from benchbench.stats.statistics import Options, statistic_values
 from benchbench.stats.table import ScoreTable
 
 METHODS = tuple("abcde")
@@ -23,8 +23,8 @@ def draw(rng: np.random.Generator, n_tasks: int) -> ScoreTable:
 
 
 # normalised: 0 = chance, 1 = perfect, the same for all tasks, so that drawn tasks need no ends of their own
-def options(statistic: str, grid: ScoreTable) -> dict[str, object]:
-    return {"ends": dict.fromkeys(grid.tasks, (0.2, 1.0))} if statistic == "norm" else {}
+def options(statistic: str, table: ScoreTable) -> Options:
+    return Options(ends=dict.fromkeys(table.tasks, (0.2, 1.0)) if statistic == "norm" else {})
 
 
 @pytest.fixture(scope="module")
@@ -37,12 +37,12 @@ def population() -> ScoreTable:
 @pytest.mark.parametrize("statistic", ["rank", "norm", "improvability"])
 @pytest.mark.parametrize("n_tasks", [10, 30])
 def test_the_interval_covers_the_truth(population: ScoreTable, statistic: str, n_tasks: int) -> None:
-    known = standings(population, statistic, n_bootstrap=0, **options(statistic, population))  # type: ignore[arg-type]
+    known = statistic_values(population, statistic, options(statistic, population), n_bootstrap=0)
     truth = {s.method: s.value or 0.0 for s in known}
     covered = dict.fromkeys(METHODS, 0)
     for i in range(N_DRAWS):
-        grid = draw(np.random.default_rng([i, n_tasks]), n_tasks)
-        for s in standings(grid, statistic, seed=i, **options(statistic, grid)):  # type: ignore[arg-type]
+        table = draw(np.random.default_rng([i, n_tasks]), n_tasks)
+        for s in statistic_values(table, statistic, options(statistic, table), seed=i):
             covered[s.method] += (s.low or 0.0) <= truth[s.method] <= (s.high or 0.0)
     assert all(0.90 * N_DRAWS <= n <= 0.99 * N_DRAWS for n in covered.values()), covered
 
@@ -50,9 +50,9 @@ def test_the_interval_covers_the_truth(population: ScoreTable, statistic: str, n
 @pytest.mark.slow
 def test_ratings_intervals_cover_the_truth(population: ScoreTable) -> None:
     # in a finite suite the imagined draw pulls ratings inwards a little; their own limit has no such pull
-    truth = {s.method: s.value or 0.0 for s in standings(population, "elo", n_bootstrap=0)}
+    truth = {s.method: s.value or 0.0 for s in statistic_values(population, "elo", n_bootstrap=0)}
     covered = dict.fromkeys(METHODS, 0)
     for i in range(N_DRAWS):
-        for s in standings(draw(np.random.default_rng([i, 30]), 30), "elo", seed=i):
+        for s in statistic_values(draw(np.random.default_rng([i, 30]), 30), "elo", seed=i):
             covered[s.method] += (s.low or 0.0) <= truth[s.method] <= (s.high or 0.0)
     assert all(0.90 * N_DRAWS <= n <= 0.99 * N_DRAWS for n in covered.values()), covered

@@ -1,4 +1,4 @@
-"""Boards by hand-computed cases and by properties."""
+"""Leaderboards by hand-computed cases and by properties."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import math
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -14,10 +15,14 @@ from benchbench.errors import InputError
 from benchbench.stats.facts import SuiteFacts, TaskEnds
 from benchbench.stats.intervals import estimate, estimate_of_summary, t_quantile
 from benchbench.stats.labels import method_label
-from benchbench.stats.ranks import mean_ranks, ranks
-from benchbench.stats.trials import Cell, Conditions
+from benchbench.stats.leaderboard import make_leaderboard
+from benchbench.stats.statistics import NOT_RANKED
+from benchbench.stats.trials import Conditions
+from benchbench.suite_files import BEST_KNOWN
 
-GROUP = Conditions(suite_version="1", protocol_version="p/1", preset="quick", test_units=100, threads=1, device="cpu")
+CONDITIONS = Conditions(
+    suite_version="1", protocol_version="p/1", preset="quick", test_units=100, threads=1, device="cpu"
+)
 SUITE = SuiteFacts(
     name="s",
     version="1",
@@ -30,28 +35,8 @@ SUITE = SuiteFacts(
 )
 
 
-def cell(method: str, task: str, *scores: float, **more: Any) -> Cell:
-    values: dict[str, Any] = {
-        "group": GROUP,
-        "task": task,
-        "fingerprint": f"data of {task}",
-        "method": method,
-        "params": "{}",
-        "transductive": False,
-        "metric": "accuracy",
-        "unit": "episode",
-        "seed_scores": scores,
-        "seed_deviations": tuple(0.1 for _ in scores),
-        "seed_units": tuple(100 for _ in scores),
-        "n_failed": 0,
-        "n_declined": 0,
-        "n_lost": 0,
-        "seconds": 2.0,
-        "hardware": ("one",),
-        "n_environments": 1,
-        "newest": 1.0,
-    }
-    return Cell(**{**values, **more})
+def cell(method: str, task: str, *scores: float | None, **more: Any) -> dict[str, Any]:
+    return {"method": method, "task": task, "scores": scores, **more}
 
 
 def rows(board: Any, task: str | None) -> dict[str, Any]:
@@ -75,9 +60,9 @@ def test_interval_by_hand() -> None:
         estimate([])
 
 
-def test_seeds_that_all_give_the_same_do_not_make_a_score_certain() -> None:
+def test_seeds_that_all_give_the_same_do_not_make_a_score_certain(make_board: Any) -> None:
     """Chance does not touch the method: what is sampled are the episodes, the same ones with every seed."""
-    board = leaderboard([cell("sure", "a", 0.3, 0.3, 0.3), cell("base", "a", 0.3, 0.3, 0.4)], SUITE)
+    board = make_board([cell("sure", "a", 0.3, 0.3, 0.3), cell("base", "a", 0.3, 0.3, 0.4)], SUITE)
     sure, other = rows(board, "a")["sure"], rows(board, "a")["base"]
     assert sure.ci95 == pytest.approx(t_quantile(99) * 0.1 / 10)
     assert (sure.unit, sure.n, sure.n_by_unit, sure.n_seeds) == ("episode", 100, {"episode": 100}, 3)
@@ -87,81 +72,32 @@ def test_seeds_that_all_give_the_same_do_not_make_a_score_certain() -> None:
     assert rows(board, None)["sure"].ci95 == pytest.approx(sure.ci95 / 0.5), "the whole suite's says as much"
 
 
-def test_no_interval_where_all_give_the_same_and_nothing_was_sampled_within() -> None:
-    of_seeds = cell("sure", "a", 0.3, 0.3, seed_deviations=(None, None), seed_units=(1, 1))
-    of_folds = cell("flat", "b", -3.0, -3.0, -3.0, unit="fold", seed_deviations=(None,) * 3, seed_units=(1,) * 3)
-    board = leaderboard([of_seeds, of_folds], SUITE)
+def test_no_interval_where_all_give_the_same_and_nothing_was_sampled_within(make_board: Any) -> None:
+    of_seeds = cell("sure", "a", 0.3, 0.3, deviations=(None, None), n_units=(1, 1))
+    of_folds = cell("flat", "b", -3.0, -3.0, -3.0, unit="fold", deviations=(None,) * 3, n_units=(1,) * 3)
+    board = make_board([of_seeds, of_folds], SUITE)
     found = rows(board, "a")["sure"], rows(board, "b")["flat"]
     assert [(r.ci95, r.unit, r.n) for r in found] == [(None, "seed", 2), (None, "fold", 3)]
     assert [r.notes for r in found] == [["all 2 seeds give the same"], ["all 3 folds give the same"]]
 
 
-def test_ranks_share_ties() -> None:
-    assert ranks({"x": 3.0, "y": 1.0, "z": 3.0, "w": 0.0}) == {"x": 1.5, "z": 1.5, "y": 3.0, "w": 4.0}
-
-
-def test_mean_ranks_on_shared_tasks_by_hand() -> None:
-    # a and b share both tasks; c has only t1, where it loses to a and beats b
-    found = mean_ranks({"t1": {"a": 3, "b": 1, "c": 2}, "t2": {"a": 1, "b": 2}})
-    assert found == {"a": 1 + 0.5 + 0.0, "b": 1 + 0.5 + 1.0, "c": 1 + 1.0 + 0.0}
-
-
-scores_of = st.lists(st.lists(st.integers(-5, 5), min_size=4, max_size=4), min_size=1, max_size=6).map(
-    lambda table: {i: dict(zip("abcd", row, strict=True)) for i, row in enumerate(table)}
-)
-
-
-@settings(deadline=None)
-@given(scores_of)
-def test_mean_ranks_of_a_complete_table_are_means_of_ranks(table: dict[int, dict[str, int]]) -> None:
-    found = mean_ranks(table)
-    by_task = [ranks({m: float(s) for m, s in row.items()}) for row in table.values()]
-    for method in "abcd":
-        assert found[method] == pytest.approx(sum(r[method] for r in by_task) / len(by_task))
-
-
-@settings(deadline=None)
-@given(scores_of, st.sets(st.tuples(st.integers(0, 5), st.sampled_from("abcd"))))
-def test_mean_ranks_with_holes_are_those_of_the_definition(
-    table: dict[int, dict[str, int]], holes: set[tuple[int, str]]
-) -> None:
-    table = {t: {m: s for m, s in row.items() if (t, m) not in holes} for t, row in table.items()}
-    found = mean_ranks(table)
-    methods = {m for row in table.values() for m in row}
-    assert set(found) == methods
-    for a in methods:
-        expected = 1.0
-        for b in methods - {a}:
-            shared = [(row[a], row[b]) for row in table.values() if a in row and b in row]
-            lost = [1.0 if sb > sa else 0.5 if sb == sa else 0.0 for sa, sb in shared]
-            expected += sum(lost) / len(lost) if lost else 0.5
-        assert found[a] == pytest.approx(expected)
-
-
-@settings(deadline=None)
-@given(scores_of)
-def test_ranks_do_not_change_under_monotone_maps_or_order(table: dict[int, dict[str, int]]) -> None:
-    mapped = {t: {m: math.exp(s) + 7 for m, s in reversed(row.items())} for t, row in reversed(table.items())}
-    assert mean_ranks(mapped) == pytest.approx(mean_ranks(table))
-
-
-def test_one_seed_is_an_interval_over_episodes() -> None:
-    row = rows(leaderboard([cell("m", "a", 0.6)], SUITE), "a")["m"]
+def test_one_seed_is_an_interval_over_episodes(make_board: Any) -> None:
+    row = rows(make_board([cell("m", "a", 0.6)], SUITE), "a")["m"]
     assert (row.score, row.unit, row.n, row.rank) == (0.6, "episode", 100, 1.0)
     assert row.ci95 == pytest.approx(t_quantile(99) * 0.1 / 10)
 
 
-def test_several_seeds_are_an_interval_over_seeds() -> None:
-    row = rows(leaderboard([cell("m", "a", 0.5, 0.7)], SUITE), "a")["m"]
+def test_several_seeds_are_an_interval_over_seeds(make_board: Any) -> None:
+    row = rows(make_board([cell("m", "a", 0.5, 0.7)], SUITE), "a")["m"]
     assert (row.score, row.unit, row.n, row.n_units) == (pytest.approx(0.6), "seed", 2, 200)
     assert row.ci95 == pytest.approx(t_quantile(1) * math.sqrt(0.02) / math.sqrt(2))
 
 
-def test_a_suite_of_tasks_with_different_units_names_the_number_of_each() -> None:
+def test_a_suite_of_tasks_with_different_units_names_the_number_of_each(make_board: Any) -> None:
     cells = [cell("m", "a", 0.4, 0.5, 0.6), cell("m", "b", -3.5), cell("one", "a", 0.5), cell("one", "b", -3.0)]
     # no frozen ends: not in the suite's score, so not in its n either
     wider = replace(SUITE, tasks=(*SUITE.tasks, TaskEnds(name="c")))
-    board = leaderboard([*cells, cell("m", "c", 0.5)], wider)
+    board = make_board([*cells, cell("m", "c", 0.5)], wider)
     found = rows(board, None)
     assert (found["m"].unit, found["m"].n_in_words) == ("mixed", "100 episodes, 3 seeds")
     assert (found["one"].unit, found["one"].n, found["one"].n_in_words) == ("episode", 200, "200 episodes")
@@ -169,8 +105,8 @@ def test_a_suite_of_tasks_with_different_units_names_the_number_of_each() -> Non
     assert found["m"].to_dict()["n_by_unit"] == {"episode": 100, "seed": 3}
 
 
-def test_suite_score_is_normalised_and_its_interval_propagated() -> None:
-    board = leaderboard([cell("m", "a", 0.45), cell("m", "b", -3.5)], SUITE)
+def test_suite_score_is_normalised_and_its_interval_propagated(make_board: Any) -> None:
+    board = make_board([cell("m", "a", 0.45), cell("m", "b", -3.5)], SUITE)
     row = rows(board, None)["m"]
     assert row.score == pytest.approx((0.5 + 0.25) / 2)
     half = t_quantile(99) * 0.01
@@ -179,23 +115,25 @@ def test_suite_score_is_normalised_and_its_interval_propagated() -> None:
 
 
 @pytest.mark.parametrize("reference", [0.1, 0.2])
-def test_a_task_whose_reference_is_not_above_the_baseline_has_no_normalised_score(reference: float) -> None:
+def test_a_task_whose_reference_is_not_above_the_baseline_has_no_normalised_score(
+    make_board: Any, reference: float
+) -> None:
     """Its unit would be negative: what does better there would lose."""
     tasks = (SUITE.tasks[0], TaskEnds(name="c", baseline_score=0.2, reference_score=reference))
     facts = SuiteFacts(name="s", version="1", baseline="base", reference="ref", tasks=tasks)
-    found = rows(leaderboard([cell("m", "a", 0.45), cell("m", "c", 0.9)], facts), None)["m"]
+    found = rows(make_board([cell("m", "a", 0.45), cell("m", "c", 0.9)], facts), None)["m"]
     assert found.score == pytest.approx(0.5)
     assert found.n_tasks_scored == 2
 
 
-def test_declined_is_never_imputed_and_is_said() -> None:
+def test_declined_is_never_imputed_and_is_said(make_board: Any) -> None:
     cells = [
         cell("m", "a", 0.6),
         cell("m", "b", n_declined=1, seconds=None),
         cell("o", "a", 0.5),
         cell("o", "b", -3.0),
     ]
-    board = leaderboard(cells, SUITE)
+    board = make_board(cells, SUITE)
     row = rows(board, None)["m"]
     assert (row.rank, row.mean_rank, row.n_imputed, row.n_tasks_scored) == (1.0, 1.0, 0, 1)
     assert row.notes == ["1/2 tasks, the others declined"]
@@ -204,17 +142,17 @@ def test_declined_is_never_imputed_and_is_said() -> None:
 
 
 @pytest.mark.parametrize(("policy", "score"), [("baseline", 0.2), ("worst", 0.3), ("none", None)])
-def test_failures_are_imputed_by_the_policy(policy: str, score: float | None) -> None:
+def test_failures_are_imputed_by_the_policy(make_board: Any, policy: str, score: float | None) -> None:
     cells = [cell("m", "a", n_failed=1, seconds=None), cell("o", "a", 0.3), cell("p", "a", 0.9)]
-    row = rows(leaderboard(cells, SUITE, imputation=policy), "a")["m"]
+    row = rows(make_board(cells, SUITE, imputation=policy), "a")["m"]
     assert row.score == score
     assert row.n_failed == 1
     assert row.imputed_share == (0.0 if policy == "none" else 1.0)
     assert row.ci95 is None
 
 
-def test_a_failed_seed_weighs_on_the_mean() -> None:
-    row = rows(leaderboard([cell("m", "a", 0.8, n_failed=1)], SUITE), "a")["m"]
+def test_a_failed_seed_weighs_on_the_mean(make_board: Any) -> None:
+    row = rows(make_board([cell("m", "a", 0.8, n_failed=1)], SUITE), "a")["m"]
     assert row.score == pytest.approx((0.8 + 0.2) / 2)
     assert (row.imputed_share, row.ci95) == (0.5, None)
 
@@ -225,31 +163,31 @@ UNFROZEN = SuiteFacts(name="s", version="1", baseline="base", reference="ref", t
 @pytest.mark.parametrize(
     ("others", "score", "note"),
     [
-        ([("base", 0.4), ("o", 0.3)], 0.4, "no frozen baseline score: base's of this board stands for failures on a"),
-        ([("p", 0.5), ("o", 0.3)], 0.3, "no baseline score: the lowest of this board stands for failures on a"),
+        ([("base", 0.4), ("o", 0.3)], 0.4, "no frozen baseline score: the mean of base stands for failures on a"),
+        ([("p", 0.5), ("o", 0.3)], 0.3, "no baseline score: the lowest mean stands for failures on a"),
     ],
 )
 def test_what_stands_for_a_failure_where_no_baseline_is_frozen(
-    others: list[tuple[str, float]], score: float, note: str
+    make_board: Any, others: list[tuple[str, float]], score: float, note: str
 ) -> None:
     cells = [cell("m", "a", n_failed=1), *(cell(name, "a", value) for name, value in others)]
-    board = leaderboard(cells, UNFROZEN)
+    board = make_board(cells, UNFROZEN)
     assert rows(board, "a")["m"].score == score
-    made_up = "all imputed, no result: no trial ended well of m; place and score are what stands for a failure"
+    made_up = "not ranked over tasks, since every trial failed: m"
     assert board.notes == [note, made_up]
-    assert leaderboard(cells[1:], UNFROZEN).notes == []
+    assert make_board(cells[1:], UNFROZEN).notes == []
     assert rows(board, None)["m"].score is None
 
 
-def test_what_stands_for_a_failure_does_not_depend_on_what_is_shown() -> None:
+def test_what_stands_for_a_failure_does_not_depend_on_what_is_shown(make_board: Any) -> None:
     cells = [cell("m", "a", n_failed=1), cell("o", "a", 0.3), cell("p", "a", 0.9)]
-    shown = leaderboard(cells, SUITE, imputation="worst", methods=["m", "p"])
+    shown = make_board(cells, SUITE, imputation="worst", methods=["m", "p"])
     assert rows(shown, "a")["m"].score == 0.3
     assert set(rows(shown, "a")) == {"m", "p"}
 
 
-def test_a_scored_task_is_not_always_an_ok_one() -> None:
-    board = leaderboard([cell("m", "a", n_failed=1), cell("m", "b", -3.0)], SUITE)
+def test_a_scored_task_is_not_always_an_ok_one(make_board: Any) -> None:
+    board = make_board([cell("m", "a", n_failed=1), cell("m", "b", -3.0)], SUITE)
     row = rows(board, None)["m"]
     assert (row.n_tasks, row.n_tasks_scored, row.n_tasks_ok) == (2, 2, 1)
     assert "50% imputed" in row.notes
@@ -264,13 +202,13 @@ def test_labels_are_what_bench_run_understands() -> None:
     assert method_label("maml", "{}") == method_label("maml", "") == "maml"
 
 
-def test_unknown_policy() -> None:
+def test_unknown_policy(make_board: Any) -> None:
     with pytest.raises(InputError, match="expected baseline, worst, none"):
-        leaderboard([cell("m", "a", 0.5)], SUITE, imputation="mean")
+        make_board([cell("m", "a", 0.5)], SUITE, imputation="mean")
 
 
-def other_group(**changes: Any) -> Conditions:
-    return Conditions(**{**{n: getattr(GROUP, n) for n in GROUP.__dataclass_fields__}, **changes})
+def other_conditions(**changes: Any) -> Conditions:
+    return Conditions(**{**{n: getattr(CONDITIONS, n) for n in CONDITIONS.__dataclass_fields__}, **changes})
 
 
 @pytest.mark.parametrize(
@@ -284,121 +222,255 @@ def other_group(**changes: Any) -> Conditions:
         {"protocol_version": "p/0"},
     ],
 )
-def test_incomparable_results_are_left_out_and_said(changes: dict[str, Any]) -> None:
-    cells = [cell("m", "a", 0.5, newest=5.0), cell("m", "a", 0.99, group=other_group(**changes), newest=1.0)]
-    board = leaderboard(cells, SUITE)
+def test_incomparable_results_are_left_out_and_said(make_board: Any, changes: dict[str, Any]) -> None:
+    cells = [cell("m", "a", 0.5, newest=5.0), cell("m", "a", 0.99, conditions=other_conditions(**changes), newest=1.0)]
+    board = make_board(cells, SUITE)
     assert rows(board, "a")["m"].score == 0.5
     assert len(board.left_out) == 1
     assert "1 trial" in board.left_out[0]
 
 
-def test_groups_can_be_chosen() -> None:
-    cells = [cell("m", "a", 0.5, newest=5.0), cell("m", "a", 0.9, group=other_group(preset="paper"))]
-    assert rows(leaderboard(cells, SUITE, preset="paper"), "a")["m"].score == 0.9
-    assert leaderboard(cells, SUITE, preset="nothing").rows == []
+def test_groups_can_be_chosen(make_board: Any) -> None:
+    cells = [cell("m", "a", 0.5, newest=5.0), cell("m", "a", 0.9, conditions=other_conditions(preset="paper"))]
+    assert rows(make_board(cells, SUITE, preset="paper"), "a")["m"].score == 0.9
+    assert make_board(cells, SUITE, preset="nothing").rows == []
 
 
-def test_other_data_are_left_out_and_said() -> None:
+def test_other_data_are_left_out_and_said(make_board: Any) -> None:
     cells = [cell("m", "a", 0.5, newest=5.0), cell("o", "a", 0.9, fingerprint="older data", newest=1.0)]
-    board = leaderboard(cells, SUITE)
+    board = make_board(cells, SUITE)
     assert list(rows(board, "a")) == ["m"]
     assert "other data" in board.left_out[0]
 
 
-def test_mixed_hardware_and_versions_are_marked() -> None:
+def test_mixed_hardware_and_versions_are_marked(make_board: Any) -> None:
     cells = [cell("m", "a", 0.5, hardware=("one", "two")), cell("o", "a", 0.5, n_environments=2)]
-    notes = " ".join(leaderboard(cells, SUITE).notes)
+    notes = " ".join(make_board(cells, SUITE).notes)
     assert "one; two" in notes
     assert "package versions changed between trials of: o" in notes
 
 
 @settings(deadline=None)
 @given(st.permutations([("m", "a", 0.5), ("m", "b", -3.0), ("o", "a", 0.5), ("o", "b", -2.0), ("p", "a", 0.1)]))
-def test_order_of_cells_does_not_matter(order: list[tuple[str, str, float]]) -> None:
+def test_order_of_cells_does_not_matter(make_board: Any, order: list[tuple[str, str, float]]) -> None:
     def plain(cells: list[tuple[str, str, float]]) -> list[Any]:
-        return [r.to_dict() for r in leaderboard([cell(*c) for c in cells], SUITE).rows]
+        return [r.to_dict() for r in make_board([cell(*c) for c in cells], SUITE).rows]
 
     assert plain(order) == plain(sorted(order))
 
 
-def test_of_tasks_with_splits_the_unit_is_the_fold() -> None:
-    folds = {"unit": "fold", "metric": "auc", "seed_deviations": (None, None), "seed_units": (1, 1)}
-    found = leaderboard([cell("x", "a", 0.5, 0.7, **folds), cell("y", "a", 0.5, n_failed=1, **folds)], SUITE)
+def test_of_tasks_with_splits_the_unit_is_the_fold(make_board: Any) -> None:
+    folds = {"unit": "fold", "metric": "auc", "deviations": (None, None), "n_units": (1, 1)}
+    found = make_board([cell("x", "a", 0.5, 0.7, **folds), cell("y", "a", 0.5, n_failed=1, **folds)], SUITE)
     x, y = rows(found, "a")["x"], rows(found, "a")["y"]
     assert (x.unit, x.n, x.score) == ("fold", 2, pytest.approx(0.6))
     assert x.ci95 == pytest.approx(12.7062 * 0.1, abs=1e-4)
     assert y.unit == "fold" and y.ci95 is None
     assert y.notes == ["1 of 2 folds failed and are imputed"]
-    one = leaderboard([cell("x", "a", 0.5, **folds | {"seed_deviations": (None,), "seed_units": (1,)})], SUITE)
+    one = make_board([cell("x", "a", 0.5, **folds | {"deviations": (None,), "n_units": (1,)})], SUITE)
     assert (rows(one, "a")["x"].unit, rows(one, "a")["x"].n, rows(one, "a")["x"].notes) == ("fold", 1, [])
 
 
-def test_a_named_method_stands_for_failures_on_every_task_that_it_has() -> None:
+def test_a_named_method_stands_for_failures_on_every_task_that_it_has(make_board: Any) -> None:
     cells = [
         cell("m", "a", n_failed=2),
         cell("m", "b", -3.0, n_failed=1),
         cell("p", "a", 0.4, 0.6),
         cell("q", "b", -2.5),
     ]
-    board = leaderboard(cells, SUITE, imputation="baseline=p")
+    board = make_board(cells, SUITE, imputation="baseline=p")
     assert board.fills == {"a": 0.5, "b": -3.0}
     found = rows(board, "a")["m"]
     assert (found.score, found.n_imputed, found.imputed_share) == (0.5, 2, 1.0)
     # p has no score on b, and it is said what stands there instead
     assert rows(board, "b")["m"].score == pytest.approx(-3.0)
-    assert "no score of p: the lowest of this board stands for failures on b" in board.notes
+    assert "no score of p: the lowest mean stands for failures on b" in board.notes
 
 
-def test_of_a_named_method_with_several_parameters_one_must_be_meant() -> None:
+def test_of_a_named_method_with_several_parameters_one_must_be_meant(make_board: Any) -> None:
     cells = [cell("m", "a", n_failed=1), cell("p", "a", 0.4, params='{"x": 1}'), cell("p", "a", 0.6, params='{"x": 2}')]
     with pytest.raises(InputError, match="more than once"):
-        leaderboard(cells, SUITE, imputation="baseline=p")
-    assert leaderboard(cells, SUITE, imputation="baseline=p(x=2)").fills["a"] == 0.6
+        make_board(cells, SUITE, imputation="baseline=p")
+    assert make_board(cells, SUITE, imputation="baseline=p(x=2)").fills["a"] == 0.6
     with_default = [*cells, cell("p", "a", 0.5)]
-    assert leaderboard(with_default, SUITE, imputation="baseline=p").fills["a"] == 0.5
+    assert make_board(with_default, SUITE, imputation="baseline=p").fills["a"] == 0.5
     for name in ("baseline=", "baseline=other"):
         with pytest.raises(InputError):
-            leaderboard(cells, SUITE, imputation=name)
+            make_board(cells, SUITE, imputation=name)
 
 
-def test_drop_task_leaves_no_trace_of_a_task_in_the_whole_suite() -> None:
+def test_drop_task_leaves_no_trace_of_a_task_in_the_whole_suite(make_board: Any) -> None:
     cells = [cell("m", "a", 0.3, n_failed=1), cell("m", "b", -3.0), cell("p", "a", 0.4), cell("p", "b", -3.5)]
-    board = leaderboard(cells, SUITE, imputation="drop-task")
-    alone = leaderboard([c for c in cells if c.task == "b"], SUITE, tasks=["b"])
-    assert board.dropped_tasks == ["a"]
+    board = make_board(cells, SUITE, imputation="drop-task")
+    alone = make_board([c for c in cells if c["task"] == "b"], SUITE, tasks=["b"])
+    assert board.dropped_tasks == ("a",)
     assert rows(board, None) == rows(alone, None)
     # the task's own rows stay, with nothing made up
     assert (rows(board, "a")["m"].score, rows(board, "a")["m"].n_imputed) == (0.3, 0)
     # a method that is not shown drops nothing
-    assert leaderboard(cells, SUITE, imputation="drop-task", methods=["p"]).dropped_tasks == []
+    assert make_board(cells, SUITE, imputation="drop-task", methods=["p"]).dropped_tasks == ()
 
 
-def test_what_is_left_out_is_counted_in_trials() -> None:
+def test_what_is_left_out_is_counted_in_trials(make_board: Any) -> None:
     other = Conditions(
         suite_version="1", protocol_version="p/1", preset="long", test_units=100, threads=1, device="cpu"
     )
     cells = [
         cell("m", "a", 0.3, newest=2.0),
-        cell("m", "a", 0.3, 0.4, group=other, n_failed=1),
+        cell("m", "a", 0.3, 0.4, conditions=other, n_failed=1),
         cell("p", "a", 0.4, fingerprint="older data", newest=1.0),
         cell("m", "gone", 0.1),
     ]
-    board = leaderboard(cells, SUITE)
+    board = make_board(cells, SUITE)
     assert board.n_left_out == 3 + 1 + 1
     assert len(board.left_out) == 3
 
 
-def test_a_filter_of_cells_restricts_what_is_shown_and_not_what_stands_for_failures() -> None:
+def test_a_filter_of_cells_restricts_what_is_shown_and_not_what_stands_for_failures(make_board: Any) -> None:
     cells = [cell("m", "a", n_failed=1), cell("p", "a", 0.4), cell("q", "a", 0.3)]
-    board = leaderboard(cells, SUITE, imputation="worst", keep=lambda c: c.method != "q")
+    board = make_board(cells, SUITE, imputation="worst", keep=lambda c: c.method != "q")
     assert set(rows(board, "a")) == {"m", "p"}
     assert rows(board, "a")["m"].score == 0.3
 
 
 def test_conditions_in_words() -> None:
-    assert GROUP.in_words() == "protocol p/1, preset quick, 100 test units, 1 thread, cpu"
-    assert other_group(test_units=1, threads=2).in_words().endswith("1 test unit, 2 threads, cpu")
-    published = other_group(
+    assert CONDITIONS.in_words() == "protocol p/1, preset quick, 100 test units, 1 thread, cpu"
+    assert other_conditions(test_units=1, threads=2).in_words().endswith("1 test unit, 2 threads, cpu")
+    published = other_conditions(
         protocol_version="published: A", preset="published", test_units=0, threads=0, device="unknown"
     )
     assert published.in_words() == "protocol published: A, preset published"
+
+
+def test_the_rank_of_a_row_is_the_statistics_own(make_board: Any) -> None:
+    """One road: the default leaderboard shows the value, interval and rank of the mean rank, and the same notes."""
+    rng = np.random.default_rng(0)
+    cells = [cell(m, t, float(rng.random()), float(rng.random())) for m in "xyz" for t in "ab"]
+    cells += [cell("late", "a", 0.4), cell("lost", "a", n_failed=2), cell("lost", "b", n_failed=2)]
+    board = make_board(cells, SUITE)
+    values = {v.method: v for v in board.values("rank")}
+    assert {r.label: (r.rank, r.mean_rank, r.mean_rank_low, r.mean_rank_high) for r in board.overall} == {
+        m: (v.rank, v.value, v.low, v.high) for m, v in values.items()
+    }
+    assert all(r.mean_rank_low is not None for r in board.overall if r.method in "xyz")
+    lost = board.row_of("lost")
+    assert lost is not None
+    assert (lost.rank, lost.mean_rank, lost.imputed_share) == (None, None, 1.0)
+    assert NOT_RANKED in lost.notes
+    assert board.methods[-1] == "lost"
+    assert "not ranked over tasks, since every trial failed: lost" in board.notes
+    # as if it were not there
+    without = make_board(cells[:-2], SUITE)
+    assert {r.label: (r.rank, r.mean_rank) for r in without.overall} == {
+        r.label: (r.rank, r.mean_rank) for r in board.overall if r is not lost
+    }
+
+
+def test_a_restricted_leaderboard_imputes_what_the_whole_does(make_board: Any) -> None:
+    cells = [
+        *(cell(m, t, s, newest=5.0) for m, s in (("p", 0.4), ("q", 0.3), ("base", 0.35)) for t in "ab"),
+        cell("m", "a", 0.6, n_failed=1, newest=5.0),
+        cell("m", "b", n_failed=2, newest=5.0),
+        cell("m", "a", 0.9, conditions=other_conditions(preset="long"), newest=9.0),
+    ]
+    for policy in ("worst", "baseline", "baseline=q"):
+        facts = replace(SUITE, tasks=(TaskEnds(name="a"), TaskEnds(name="b")))
+        whole = make_board(cells, facts, imputation=policy, preset="quick")
+        assert whole.conditions == CONDITIONS
+        for restricted in (
+            make_board(cells, facts, imputation=policy, preset="quick", keep=lambda c: c.method in ("m", "p")),
+            make_board(cells, facts, imputation=policy, conditions=CONDITIONS, methods=["m", "p"]),
+        ):
+            assert restricted.conditions == CONDITIONS
+            assert restricted.imputed.table.methods == ("m", "p")
+            assert restricted.fills == whole.fills
+            for task in "ab":
+                mine, theirs = restricted.row_of("m", task), whole.row_of("m", task)
+                assert mine is not None and theirs is not None
+                assert (mine.score, mine.n_imputed, mine.notes) == (theirs.score, theirs.n_imputed, theirs.notes)
+    # asked for by name, whatever is newer
+    assert rows(make_board(cells, SUITE), "a")["m"].score == 0.9
+
+
+def test_conditions_are_those_of_the_suites_version_then_the_newest(make_board: Any) -> None:
+    older = other_conditions(suite_version="0")
+    cells = [cell("m", "a", 0.5, newest=1.0), cell("m", "a", 0.9, conditions=older, newest=9.0)]
+    assert make_board(cells, SUITE).conditions == CONDITIONS
+    only_old = make_board(cells[1:], SUITE)
+    assert only_old.conditions == older
+    assert "these are results of suite version 0; the suite file has version 1" in only_old.notes
+    assert make_board(cells[:1], SUITE).notes == []
+
+
+def test_a_preset_is_found_with_the_threads_behind_it(make_board: Any) -> None:
+    """`bench run --preset quick --threads 2` names it "quick,threads=2"; the plain name comes first where both are."""
+    two = other_conditions(preset="quick,threads=2", threads=2)
+    cells = [cell("m", "a", 0.5, newest=1.0), cell("m", "a", 0.9, conditions=two, newest=9.0)]
+    assert make_board(cells, SUITE, preset="quick").conditions == CONDITIONS
+    assert make_board(cells, SUITE, preset="quick", threads=2).conditions == two
+    assert make_board(cells, SUITE).conditions == two
+    gpu = other_conditions(device="cuda")
+    of_both = [cell("m", "a", 0.5, newest=9.0), cell("m", "a", 0.9, conditions=gpu, newest=1.0)]
+    assert make_board(of_both, SUITE, device="cuda").conditions == gpu
+    # what is not shown is listed with the options that show it
+    assert make_board(of_both, SUITE).left_out == [f"1 trial of suite version 1, {gpu.in_words()}: --device cuda"]
+
+
+def test_what_an_older_source_left_is_counted(make_trials: Any) -> None:
+    found = make_trials([cell("m", "a", 0.5)])
+    board = make_leaderboard(replace(found, superseded=(("m", 2), ("o", 1))), SUITE)
+    assert board.left_out == [
+        "2 trials of m from an older source of the adapter",
+        "1 trial of o from an older source of the adapter",
+    ]
+    assert board.n_left_out == 3
+
+
+def test_an_empty_leaderboard(make_board: Any, make_trials: Any) -> None:
+    assert make_trials([]).cells == ()
+    board = make_board([], SUITE)
+    assert (board.rows, board.conditions, board.tasks, board.methods) == ([], None, [], [])
+    with pytest.raises(InputError, match="no task of suite s is left to compare methods on"):
+        board.values("rank")
+    cells = [cell("m", "a", n_failed=1), cell("m", "b", n_failed=1)]
+    with pytest.raises(InputError, match="choose another --impute"):
+        make_board(cells, SUITE, imputation="drop-task").values("rank")
+
+
+def test_values_of_single_tasks(make_board: Any) -> None:
+    board = make_board([cell("x", "a", 0.5), cell("y", "a", 0.6), cell("x", "b", -1.0), cell("y", "b", -2.0)], SUITE)
+    found = board.task_values("rank")
+    assert {t: [(v.method, v.value, v.low) for v in own] for t, own in found.items()} == {
+        "a": [("y", 1.0, None), ("x", 2.0, None)],
+        "b": [("x", 1.0, None), ("y", 2.0, None)],
+    }
+    assert list(board.task_values("rank", ["b"])) == ["b"]
+    norm = {v.method: v.value for v in board.task_values("norm")["b"]}
+    assert norm == pytest.approx({"x": 1.5, "y": 1.0})
+    assert {r.label: r.rank for r in board.rows_of("a")} == {"y": 1.0, "x": 2.0}
+
+
+def test_what_a_suite_freezes() -> None:
+    suite = replace(
+        SUITE, tasks=(*SUITE.tasks, TaskEnds(name="c", baseline_score=0.1), TaskEnds(name="d", reference_score=0.3))
+    )
+    assert suite.ends() == {"a": (0.2, 0.7), "b": (-4.0, -2.0)}
+    assert suite.baselines() == {"a": 0.2, "b": -4.0, "c": 0.1}
+    metrics = {"a": "accuracy", "b": "neg_mse", "c": "neg_loss"}
+    assert suite.perfect_scores(metrics) == {"a": 1.0, "b": 0.0}
+    best = replace(suite, reference=BEST_KNOWN)
+    assert best.perfect_scores(metrics) == {"a": 0.7, "b": -2.0, "d": 0.3}
+
+
+def test_shared_training_and_sums_over_tasks(make_board: Any) -> None:
+    more = {"n_shared": 1, "shared_seconds": 3.0, "iterations": 10}
+    board = make_board(
+        [cell("m", "a", 0.5, 0.6, seconds=[4.0, 8.0], **more), cell("m", "b", -3.0, seconds=2.0, n_lost=1, **more)],
+        SUITE,
+    )
+    own, whole = board.row_of("m", "a"), board.row_of("m")
+    assert own is not None and whole is not None
+    assert (own.seconds, own.shared_seconds, own.n_shared, own.iterations) == (6.0, 3.0, 1, 10)
+    assert (whole.seconds, whole.shared_seconds, whole.n_shared, whole.iterations) == (8.0, 6.0, 2, 20)
+    assert (whole.n_ok, whole.n_lost, whole.n_seeds, whole.n_units) == (3, 1, 3, 300)
+    assert (whole.preset, whole.device, whole.threads, whole.metric) == ("quick", "cpu", 1, "normalised score")

@@ -8,15 +8,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchbench.reports.standings import board_grid
-from benchbench.results.boards import board_cells, score_grid, suite_facts
 from benchbench.results.importers.metadataset import read_metadataset
 from benchbench.results.importers.storing import import_published, read_published
 from benchbench.results.importers.suites import find_any_suite
+from benchbench.results.load import counted_trials, suite_facts
 from benchbench.results.store import Store
-from benchbench.stats.imputation import Imputed, impute
+from benchbench.stats.imputation import ImputedTable, impute
+from benchbench.stats.leaderboard import Leaderboard, make_leaderboard
 from benchbench.stats.ranks import tie_aware_ranks, tied_ranks
-from benchbench.stats.statistics import normalised_scores, standings
+from benchbench.stats.scales import normalised_scores
+from benchbench.stats.statistics import Options, statistic_values
 from benchbench.stats.table import ScoreTable, TrialState
 
 
@@ -32,16 +33,15 @@ def results_folder() -> Path:
     return folder
 
 
-def imported(path: Path, format_: str, folder: Path) -> ScoreTable:
-    """Import a file into a database, and return what its board is made of."""
+def imported(path: Path, format_: str, folder: Path) -> Leaderboard:
+    """Import a file into a database, and return its leaderboard."""
     store = Store(folder / "published.duckdb")
     import_published(store, read_published(path, format_, "elsewhere"), "where it was published")
     spec = find_any_suite("elsewhere", store)
-    cells, _ = board_cells(store, "elsewhere")
-    return score_grid(store, "elsewhere", leaderboard(cells, suite_facts(spec)))
+    return make_leaderboard(counted_trials(store, "elsewhere"), suite_facts(spec))
 
 
-def table(path: Path) -> dict[str, dict[str, str]]:
+def published_cells(path: Path) -> dict[str, dict[str, str]]:
     with path.open() as file:
         return {row["task"]: row for row in csv.DictReader(file)}
 
@@ -51,23 +51,25 @@ def amlb(
     request: pytest.FixtureRequest, results_folder: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[str, ScoreTable]:
     path = results_folder / "amlb2019" / request.param / "all_results.csv"
-    return request.param, imported(path, "amlb", tmp_path_factory.mktemp("amlb"))
+    return request.param, imported(path, "amlb", tmp_path_factory.mktemp("amlb")).measured
 
 
-def test_both_ways_to_mean_ranks_agree(results_folder: Path, tmp_path: Path) -> None:
-    """A tie of a method with what was imputed from its own score was broken by rounding, on one of the two ways."""
-    store = Store(tmp_path / "published.duckdb")
-    path = results_folder / "amlb2019" / "1h" / "all_results.csv"
-    import_published(store, read_published(path, "amlb", "elsewhere"), "where it was published")
-    cells, _ = board_cells(store, "elsewhere")
-    board = leaderboard(cells, suite_facts(find_any_suite("elsewhere", store)))
-    found = {s.method: s.value for s in standings(board_grid(store, "elsewhere", board), "rank", n_bootstrap=0)}
-    assert found == pytest.approx({r.label: r.mean_rank for r in board.rows if r.task is None}, abs=1e-9)
+def test_a_tie_with_what_was_imputed_is_a_tie(results_folder: Path, tmp_path: Path) -> None:
+    """A method whose mean stands for a failure ties with it, in whatever order the mean was added up."""
+    board = imported(results_folder / "amlb2019" / "1h" / "all_results.csv", "amlb", tmp_path)
+    found = {v.method: v for v in board.values("rank")}
+    assert {r.label: (r.mean_rank, r.mean_rank_low, r.mean_rank_high) for r in board.overall} == {
+        label: (v.value, v.low, v.high) for label, v in found.items()
+    }
+    scores = np.round(board.imputed.table.task_means(), 10)
+    others = scores[:, None]
+    by_hand = ((others > scores).sum(axis=0) + ((others == scores).sum(axis=0) + 1) / 2).mean(axis=1)
+    assert [found[m].value for m in board.imputed.table.methods] == pytest.approx(by_hand, abs=1e-9)
 
 
-def as_published(grid: ScoreTable) -> Imputed:
+def as_published(table: ScoreTable) -> ImputedTable:
     """Impute as AMLB's tables of 2019 were: by the random forest's result on the same fold, where other folds did not fail."""
-    return impute(grid, "baseline", baseline="randomforest", whole_tasks=False)
+    return impute(table, "baseline", baselines=["randomforest"], per_unit=True, whole_tasks=False)
 
 
 def cell(text: str) -> tuple[float, int]:
@@ -76,10 +78,10 @@ def cell(text: str) -> tuple[float, int]:
     return float(value), int(n.strip("()")) if n else 0
 
 
-def rank_cells(grid: ScoreTable, published: dict[str, dict[str, str]]) -> tuple[int, int, int]:
+def rank_cells(table: ScoreTable, published: dict[str, dict[str, str]]) -> tuple[int, int, int]:
     """Return how many published ranks there are, how many of them agree, and how many cells are empty on both sides."""
     frameworks = [c for c in next(iter(published.values())) if c not in ("type", "task")]
-    part = grid.select(methods=frameworks, tasks=list(published))
+    part = table.select(methods=frameworks, tasks=list(published))
     ranks = tied_ranks(part.task_scores())
     expected = np.array([[cell(row[f])[0] for row in published.values()] for f in frameworks])
     known = ~np.isnan(expected)
@@ -87,25 +89,25 @@ def rank_cells(grid: ScoreTable, published: dict[str, dict[str, str]]) -> tuple[
 
 
 def test_amlbs_task_ranks(amlb: tuple[str, ScoreTable], results_folder: Path) -> None:
-    budget, grid = amlb
-    published = table(results_folder / "amlb2019" / budget / "tasks_leaderboard.csv")
+    budget, table = amlb
+    published = published_cells(results_folder / "amlb2019" / budget / "tasks_leaderboard.csv")
     n = {"1h": 173, "4h": 191}[budget]
     n_empty = {"1h": 2, "4h": 4}[budget]
-    assert rank_cells(as_published(grid).grid, published) == (n, n, n_empty)
+    assert rank_cells(as_published(table).table, published) == (n, n, n_empty)
     # without imputation they do not match; and not with the constant predictor either
-    assert rank_cells(grid, published) == (n, {"1h": 170, "4h": 191}[budget], n_empty)
-    other = impute(grid, "baseline", baseline="constantpredictor", whole_tasks=False)
-    assert rank_cells(other.grid, published) == (n, {"1h": 163, "4h": 184}[budget], n_empty)
+    assert rank_cells(table, published) == (n, {"1h": 170, "4h": 191}[budget], n_empty)
+    other = impute(table, "baseline", baselines=["constantpredictor"], per_unit=True, whole_tasks=False)
+    assert rank_cells(other.table, published) == (n, {"1h": 163, "4h": 184}[budget], n_empty)
 
 
 def test_amlbs_result_summary_and_numbers_of_imputed_folds(amlb: tuple[str, ScoreTable], results_folder: Path) -> None:
-    budget, grid = amlb
-    published = table(results_folder / "amlb2019" / budget / "result_summary.csv")
-    scores, raw = as_published(grid), impute(grid, "none").grid
-    means, counts = scores.grid.task_scores(), scores.imputed.sum(axis=2)
+    budget, table = amlb
+    published = published_cells(results_folder / "amlb2019" / budget / "result_summary.csv")
+    scores, raw = as_published(table), impute(table, "none").table
+    means, counts = scores.table.task_scores(), scores.imputed.sum(axis=2)
     n_equal = n_differ_raw = 0
-    for t, task in enumerate(grid.tasks):
-        for m, framework in enumerate(grid.methods):
+    for t, task in enumerate(table.tasks):
+        for m, framework in enumerate(table.methods):
             value, n_imputed = cell(published[task][framework])
             if (budget, framework, task) == ("4h", *SLIP[:2]):
                 continue
@@ -116,7 +118,7 @@ def test_amlbs_result_summary_and_numbers_of_imputed_folds(amlb: tuple[str, Scor
             n_differ_raw += raw.task_scores()[m, t] != pytest.approx(sign * value, rel=5.1e-6, nan_ok=True)
             if not np.isnan(value) and (budget, framework, task) != ("4h", "autosklearn", "albert"):
                 assert counts[m, t] == n_imputed, (framework, task)
-    assert n_equal == 7 * len(grid.tasks) - (budget == "4h")
+    assert n_equal == 7 * len(table.tasks) - (budget == "4h")
     assert n_differ_raw == {"1h": 5, "4h": 5}[budget]
 
 
@@ -125,39 +127,40 @@ SLIP = ("h2oautoml", "jungle_chess_2pcs_raw_endgame_complete", 3)
 
 
 def test_amlbs_slip_of_a_sign_is_in_its_ranks(amlb: tuple[str, ScoreTable], results_folder: Path) -> None:
-    budget, grid = amlb
+    budget, table = amlb
     if budget == "1h":
         assert (
-            grid.scores[:, [i for i, t in enumerate(grid.tasks) if t == "jungle_chess_2pcs_raw_endgame_complete"]] < 0
+            table.scores[:, [i for i, t in enumerate(table.tasks) if t == "jungle_chess_2pcs_raw_endgame_complete"]] < 0
         ).all()
         return
-    m, t, u = grid.methods.index(SLIP[0]), grid.tasks.index(SLIP[1]), grid.units.index(SLIP[2])
-    assert grid.scores[m, t, u] == 0.148611
-    published = table(results_folder / "amlb2019" / budget / "tasks_leaderboard.csv")
-    righted = grid.scores.copy()
+    m, t, u = table.methods.index(SLIP[0]), table.tasks.index(SLIP[1]), table.units.index(SLIP[2])
+    assert table.scores[m, t, u] == 0.148611
+    published = published_cells(results_folder / "amlb2019" / budget / "tasks_leaderboard.csv")
+    righted = table.scores.copy()
     righted[m, t, u] *= -1
-    right = ScoreTable(grid.methods, grid.tasks, grid.units, righted, grid.states)
-    assert rank_cells(as_published(right).grid, published) == (191, 189, 4)
-    summary = table(results_folder / "amlb2019" / budget / "result_summary.csv")
+    right = ScoreTable(table.methods, table.tasks, table.units, righted, table.states)
+    assert rank_cells(as_published(right).table, published) == (191, 189, 4)
+    summary = published_cells(results_folder / "amlb2019" / budget / "result_summary.csv")
     assert right.task_scores()[m, t] == pytest.approx(-cell(summary[SLIP[1]][SLIP[0]])[0], rel=5.1e-6)
 
 
 def test_amlbs_normalised_scores(amlb: tuple[str, ScoreTable], results_folder: Path) -> None:
-    budget, grid = amlb
-    published = table(results_folder / "amlb2019" / budget / "norm_score_summary.csv")
-    found, notes = normalised_scores(as_published(grid), baseline="constantpredictor", reference="tunedrandomforest")
+    budget, table = amlb
+    published = published_cells(results_folder / "amlb2019" / budget / "norm_score_summary.csv")
+    found, notes = normalised_scores(
+        as_published(table).table, baseline="constantpredictor", reference="tunedrandomforest"
+    )
     assert notes == ()
-    for t, task in enumerate(grid.tasks):
-        for m, framework in enumerate(grid.methods):
+    for t, task in enumerate(table.tasks):
+        for m, framework in enumerate(table.methods):
             expected = cell(published[task][framework])[0]
             # raw results have six digits, and so have the published scores; the scale divides by small differences
             assert found[m, t] == pytest.approx(expected, rel=1e-5, abs=6e-5, nan_ok=True), (framework, task)
-    means = {s.method: s.value for s in standings(
-        as_published(grid), "norm", baseline="constantpredictor", reference="tunedrandomforest", n_bootstrap=0
-    )}  # fmt: skip
+    ends = Options(baseline="constantpredictor", reference="tunedrandomforest")
+    means = {s.method: s.value for s in statistic_values(as_published(table), "norm", ends, n_bootstrap=0)}
     assert means["constantpredictor"] == 0.0
     assert means["tunedrandomforest"] == 1.0
-    for framework in grid.methods:
+    for framework in table.methods:
         own = [cell(row[framework])[0] for row in published.values()]
         assert means[framework] == pytest.approx(np.nanmean(own), abs=2e-5)
 
@@ -208,10 +211,10 @@ def test_metadatasets_ranks_need_the_rule(results_folder: Path) -> None:
 
 def test_the_single_and_virtual_best_solvers_of_openml_weka(results_folder: Path, tmp_path: Path) -> None:
     folder = results_folder / "openml-weka-2017"
-    grid = imported(folder, "aslib", tmp_path)
-    scores = grid.task_scores()
+    table = imported(folder, "aslib", tmp_path).measured
+    scores = table.task_scores()
     assert scores.shape == (30, 105)
-    assert (grid.states == TrialState.OK).all()
+    assert (table.states == TrialState.OK).all()
     single, virtual = scores.mean(axis=1), scores.max(axis=0).mean()
     # the scenario's files publish no such values; these are its definitions, computed apart from everything above
     rows = [line.strip().split(",") for line in (folder / "algorithm_runs.arff").read_text().splitlines()]
@@ -224,7 +227,7 @@ def test_the_single_and_virtual_best_solvers_of_openml_weka(results_folder: Path
         by_instance.setdefault(instance, []).append(accuracy)
     means = {a: sum(own) / len(own) for a, own in by_algorithm.items()}
     best = max(means, key=lambda a: means[a])
-    assert grid.methods[int(single.argmax())] == best == "2370_weka.LMT"
+    assert table.methods[int(single.argmax())] == best == "2370_weka.LMT"
     assert single.max() == pytest.approx(means[best])
     assert virtual == pytest.approx(sum(max(own) for own in by_instance.values()) / 105)
     assert (single.max(), virtual) == pytest.approx((0.855673, 0.875657), abs=1e-6)

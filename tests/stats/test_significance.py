@@ -15,13 +15,16 @@ from scipy import stats
 from benchbench.errors import InputError
 from benchbench.stats.significance import (
     bayesian_signed_rank,
-    compare_two,
+    compare_scores,
     critical_groups,
     friedman,
     holm,
+    least_p,
     nemenyi_cd,
+    p_text,
+    paired_t,
     rank_biserial,
-    wilcoxon_holm,
+    wilcoxon,
 )
 
 # Demsar 2006, table 6: the ranks of four versions of C4.5 on 14 data sets
@@ -79,39 +82,60 @@ def test_friedman_refuses_what_it_cannot_test() -> None:
         friedman([[1, 2, 3], [3, 4, 5]])
 
 
-def test_wilcoxon_equals_scipy_pair_by_pair() -> None:
+def test_wilcoxon_equals_scipy_row_by_row() -> None:
     rng = np.random.default_rng(0)
     scores = rng.normal(size=(5, 30)) + np.arange(5)[:, None] * 0.3
     scores[1, :4] = scores[0, :4]  # differences of 0
     scores[3] = np.round(scores[3], 1)
     scores[4, 20:] = math.nan
-    methods = list("abcde")
-    found = {(p.a, p.b): p for p in wilcoxon_holm(scores, methods)}
-    assert len(found) == 10
-    for i, j in combinations(range(5), 2):
-        d = scores[i] - scores[j]
-        d = d[~np.isnan(d) & (d != 0)]
-        pair = found[methods[i], methods[j]]
-        assert pair.p == pytest.approx(stats.wilcoxon(d).pvalue), (i, j)
-        assert pair.effect_size == pytest.approx(_rank_biserial_by_definition(d)), (i, j)
-    assert found["a", "b"].n == 30
-    assert found["a", "e"].n == 20
-    ordered = wilcoxon_holm(scores, methods)
-    assert [p.holm_p for p in ordered] == pytest.approx(_holm_by_definition([p.p for p in ordered]))
-    assert [p.is_significant for p in ordered] == [p.holm_p < 0.05 for p in ordered]
-    assert any(p.is_significant for p in ordered)
-    assert not all(p.is_significant for p in ordered)
+    rows = np.stack([scores[i] - scores[j] for i, j in combinations(range(5), 2)] + [np.round(scores[0], 0)])
+    found = wilcoxon(rows)
+    for row, p in zip(rows, found, strict=True):
+        d = row[~np.isnan(row) & (row != 0)]
+        assert p == pytest.approx(stats.wilcoxon(d).pvalue)
+        assert rank_biserial(d) == pytest.approx(_rank_biserial_by_definition(d))
+    assert min(found) < 0.05 < max(found)
 
 
 def test_more_than_fifty_tasks_use_the_normal_approximation_as_scipy_does() -> None:
-    scores = np.random.default_rng(0).normal(size=(2, 80))
-    (pair,) = wilcoxon_holm(scores, ["a", "b"])
-    assert pair.p == pytest.approx(stats.wilcoxon(scores[0], scores[1]).pvalue)
+    for n in (50, 51, 80):
+        rows = np.random.default_rng(0).normal(size=(2, n))
+        assert wilcoxon(rows) == pytest.approx([stats.wilcoxon(row).pvalue for row in rows])
 
 
-def test_equal_methods_do_not_differ() -> None:
-    (pair,) = wilcoxon_holm(np.ones((2, 8)), ["a", "b"])
-    assert (pair.p, pair.holm_p, pair.effect_size, pair.is_significant) == (1.0, 1.0, 0.0, False)
+def test_what_cannot_differ_has_p_1() -> None:
+    nan = math.nan
+    # none but 0; one difference; one difference beside a 0, which scipy can test
+    assert wilcoxon(np.array([[0.0] * 8, [1.0] + [nan] * 7])) == [1.0, 1.0]
+    assert wilcoxon(np.array([[1.0, 0.0]])) == [1.0]
+    assert wilcoxon(np.zeros((0, 3))) == []
+    assert compare_scores([1.0] * 8, [1.0] * 8).p == 1.0
+
+
+def test_no_p_is_below_the_least() -> None:
+    for n in range(1, 12):
+        smallest = wilcoxon(np.arange(1.0, n + 1)[None])[0]
+        assert smallest == pytest.approx(least_p(n)), n
+    assert least_p(5) > 0.05 > least_p(6)
+
+
+def test_the_paired_t_test_equals_scipys() -> None:
+    d = np.random.default_rng(2).normal(0.4, 1.0, size=9)
+    found, theirs = paired_t([float(x) for x in d]), stats.ttest_1samp(d, 0.0)
+    low, high = theirs.confidence_interval(0.95)
+    assert (found.mean, found.p) == pytest.approx((d.mean(), theirs.pvalue))
+    assert (found.mean - (found.ci95 or 0), found.mean + (found.ci95 or 0)) == pytest.approx((low, high))
+    turned = paired_t([-float(x) for x in d])
+    assert (turned.mean, turned.p) == pytest.approx((-found.mean, found.p))
+    # what scipy gives no number for
+    assert [paired_t(own).p for own in ([0.5], [0.5, 0.5], [0.0, 0.0])] == [None, 0.0, 1.0]
+    assert [paired_t(own).ci95 for own in ([0.5], [0.5, 0.5])] == [None, 0.0]
+
+
+def test_p_values_as_text() -> None:
+    assert [p_text(p) for p in (0.00009, 0.0001, 0.04321, 0.0999, 0.1, 1.0)] == [
+        "< 0.0001", "= 0.0001", "= 0.0432", "= 0.0999", "= 0.10", "= 1.00"
+    ]  # fmt: skip
 
 
 def _rank_biserial_by_definition(d: Any) -> float:
@@ -119,8 +143,14 @@ def _rank_biserial_by_definition(d: Any) -> float:
     return float((ranks[d > 0].sum() - ranks[d < 0].sum()) / ranks.sum())
 
 
-def _holm_by_definition(ordered: list[float]) -> list[float]:
-    return [min(1.0, max((len(ordered) - j) * ordered[j] for j in range(i + 1))) for i in range(len(ordered))]
+@settings(deadline=None)
+@given(st.lists(st.floats(0, 1), max_size=8))
+def test_holm_is_its_definition(p_values: list[float]) -> None:
+    """The j-th smallest of m, times m - j + 1, never below one before it (Holm 1979)."""
+    order = sorted(range(len(p_values)), key=lambda i: p_values[i])
+    m, found = len(p_values), holm(p_values)
+    for place, i in enumerate(order):
+        assert found[i] == min(1.0, max((m - j) * p_values[order[j]] for j in range(place + 1)))
 
 
 def test_holm_by_hand() -> None:
@@ -137,21 +167,21 @@ def test_rank_biserial_by_hand() -> None:
     assert rank_biserial([0.0, 0.0]) == 0.0
 
 
-def test_compare_two() -> None:
+def test_compare_scores() -> None:
     rng = np.random.default_rng(1)
     a, b = rng.normal(size=12) + 0.5, rng.normal(size=12)
     a[3], b[7] = math.nan, math.nan
     a[5] = b[5]
-    found = compare_two(a, b)
+    found = compare_scores(a, b)
     d = np.delete(a - b, [3, 7])
     low, high = stats.t.interval(0.95, 9, loc=d.mean(), scale=stats.sem(d))
     assert (found.n_tasks, found.wins + found.losses, found.ties) == (10, 9, 1)
     assert (found.mean_difference, found.low, found.high) == pytest.approx((d.mean(), low, high))
     assert found.p == pytest.approx(stats.wilcoxon(d[d != 0]).pvalue)
-    one = compare_two([1.0], [0.5])
+    one = compare_scores([1.0], [0.5])
     assert (one.low, one.high, one.p, one.mean_difference) == (None, None, None, 0.5)
     with pytest.raises(InputError, match="no task in common"):
-        compare_two([math.nan], [1.0])
+        compare_scores([math.nan], [1.0])
 
 
 def test_bayesian_signed_rank_of_one_difference_by_hand() -> None:
@@ -193,13 +223,13 @@ def test_bayesian_signed_rank_is_symmetric_and_seeded() -> None:
 def test_the_order_of_tasks_does_not_matter(order: list[int], seed: int) -> None:
     # few values, so that there are ties and differences of 0
     scores = np.random.default_rng(seed).integers(0, 5, size=(4, 8)) / 4
-    turned, methods = scores[:, order], list("abcd")
+    turned = scores[:, order]
     one, other = friedman(scores), friedman(turned)
     assert (one.chi2, *one.mean_ranks) == pytest.approx((other.chi2, *other.mean_ranks))
-    tests = [{(p.a, p.b): (p.n, p.holm_p, p.effect_size) for p in wilcoxon_holm(s, methods)} for s in (scores, turned)]
-    for pair, values in tests[0].items():
-        assert values == pytest.approx(tests[1][pair])
-    first, second = compare_two(scores[0], scores[1]), compare_two(turned[0], turned[1])
+    differences = [np.stack([s[i] - s[j] for i, j in combinations(range(4), 2)]) for s in (scores, turned)]
+    assert wilcoxon(differences[0]) == pytest.approx(wilcoxon(differences[1]))
+    assert [rank_biserial(d) for d in differences[0]] == pytest.approx([rank_biserial(d) for d in differences[1]])
+    first, second = compare_scores(scores[0], scores[1]), compare_scores(turned[0], turned[1])
     assert list(first.to_dict().values()) == pytest.approx(list(second.to_dict().values()))
     draws = [bayesian_signed_rank(s[0] - s[1], 0.1, n_samples=2000) for s in (scores, turned)]
     assert draws[0] == draws[1]
@@ -211,13 +241,3 @@ def test_groups_of_demsars_diagram() -> None:
     assert critical_groups(ranks, cd=1.12) == [("m+cf", "m", "cf"), ("cf", "C4.5")]
     assert critical_groups(ranks, cd=0.01) == []
     assert critical_groups(ranks, cd=9.0) == [("m+cf", "m", "cf", "C4.5")]
-
-
-def test_groups_of_tested_pairs() -> None:
-    scores = (
-        np.array([[0.0] * 12, [0.1] * 6 + [-0.1] * 6, [5.0] * 12]) + np.random.default_rng(0).normal(size=(3, 12)) / 50
-    )
-    pairs = wilcoxon_holm(scores, ["a", "b", "c"])
-    assert critical_groups({"a": 2.5, "b": 2.4, "c": 1.0}, pairs=pairs) == [("b", "a")]
-    with pytest.raises(InputError, match="either"):
-        critical_groups({"a": 1.0})

@@ -1,4 +1,4 @@
-"""How firm an order is: against doing it by hand, and by simulating what the power calculation promises."""
+"""How many tasks or seeds would tell two methods apart: by simulating what the power calculation promises."""
 
 from __future__ import annotations
 
@@ -9,12 +9,11 @@ import pytest
 from scipy import stats
 
 from benchbench.errors import InputError, UnknownNameError
-from benchbench.stats.stability import leave_one_task_out, tasks_to_separate
-from benchbench.stats.statistics import standings
+from benchbench.stats.stability import tasks_to_separate
 from benchbench.stats.table import ScoreTable
 
 
-def grid_of(scores: np.ndarray) -> ScoreTable:
+def table_of(scores: np.ndarray) -> ScoreTable:
     m, t, u = scores.shape
     return ScoreTable(
         tuple("abcdefgh"[:m]),
@@ -25,59 +24,28 @@ def grid_of(scores: np.ndarray) -> ScoreTable:
     )
 
 
-def test_leaving_out_a_task_by_hand() -> None:
-    # a leads by t0 alone; without it b is first
-    grid = grid_of(np.array([[0.9, 0.5, 0.5], [0.5, 0.6, 0.4], [0.1, 0.1, 0.1]])[:, :, None])
-    a, b, c = sorted(leave_one_task_out(grid, "rank"), key=lambda r: r.method)
-    assert (a.place, a.best, a.worst, a.best_without, a.worst_without) == (1.0, 1.0, 1.5, None, "t2")
-    assert (b.place, b.best, b.worst, b.best_without) == (2.0, 1.5, 2.0, "t0")
-    assert (c.place, c.best, c.worst, c.best_without, c.worst_without) == (3.0, 3.0, 3.0, None, None)
-
-
-@pytest.mark.parametrize("statistic", ["rank", "norm", "improvability"])
-def test_leaving_out_each_task_equals_doing_so(statistic: str) -> None:
-    rng = np.random.default_rng(1)
-    grid = grid_of(rng.random((5, 6, 2)))
-    ends = {t: (0.0, 1.0 + i) for i, t in enumerate(grid.tasks)}
-    options = {"ends": ends} if statistic == "norm" else {}
-    places: dict[str, list[float]] = {}
-    for without in [None, *grid.tasks]:
-        for s in standings(grid.select(tasks=[t for t in grid.tasks if t != without]), statistic, **options):
-            places.setdefault(s.method, []).append(s.place or 0.0)
-    found = leave_one_task_out(grid, statistic, **options)
-    assert {r.method: (r.place, r.best, r.worst) for r in found} == {
-        m: (own[0], min(own), max(own)) for m, own in places.items()
-    }
-    assert any(r.best < r.worst for r in found)
-
-
-def test_one_task_leaves_nothing_to_leave_out() -> None:
-    found = leave_one_task_out(grid_of(np.random.default_rng(0).random((3, 1, 2))), "rank")
-    assert all(r.best == r.place == r.worst for r in found)
-
-
 def test_as_many_tasks_as_the_calculation_says_have_the_power_it_says() -> None:
     rng = np.random.default_rng(7)
     scores = rng.normal(0.0, 1.0, size=(2, 40, 1))
     scores[0] += 0.5
-    found = tasks_to_separate(grid_of(scores), "a", "b", power=0.8)
+    found = tasks_to_separate(table_of(scores), "a", "b", power=0.8)
     assert found.tasks_needed is not None
     assert found.seeds_needed is None
     n = found.tasks_needed
     draws = rng.normal(found.difference, found.sd_tasks, size=(4000, n))
     z = draws.mean(axis=1) / (found.sd_tasks / math.sqrt(n))
     assert (np.abs(z) > stats.norm.ppf(0.975)).mean() == pytest.approx(0.8, abs=0.03)
-    more = tasks_to_separate(grid_of(scores), "a", "b", power=0.95)
+    more = tasks_to_separate(table_of(scores), "a", "b", power=0.95)
     assert (more.tasks_needed or 0) > n
     assert found.more_tasks == max(0, n - 40)
-    assert tasks_to_separate(grid_of(scores), "b", "a").tasks_needed == n
+    assert tasks_to_separate(table_of(scores), "b", "a").tasks_needed == n
 
 
 def test_more_seeds_help_where_seeds_are_what_scatters() -> None:
     rng = np.random.default_rng(3)
     scores = rng.normal(0.0, 1.0, size=(2, 30, 4))
     scores[0] += 0.3
-    found = tasks_to_separate(grid_of(scores), "a", "b")
+    found = tasks_to_separate(table_of(scores), "a", "b")
     assert found.n_seeds == 4
     assert found.sd_seeds == pytest.approx(math.sqrt(2), rel=0.1)
     assert found.seeds_needed is not None
@@ -93,18 +61,18 @@ def test_no_number_of_seeds_helps_where_tasks_are_what_scatters() -> None:
     rng = np.random.default_rng(3)
     scores = np.repeat(rng.normal(0.0, 1.0, size=(2, 12, 1)), 3, axis=2) + rng.normal(0.0, 0.01, size=(2, 12, 3))
     scores[0] += 0.05
-    found = tasks_to_separate(grid_of(scores), "a", "b")
+    found = tasks_to_separate(table_of(scores), "a", "b")
     assert found.seeds_needed is None
     assert found.more_seeds is None
     assert (found.more_tasks or 0) > 0
 
 
 def test_equal_methods_and_bad_input() -> None:
-    grid = grid_of(np.ones((2, 3, 2)))
-    assert tasks_to_separate(grid, "a", "b").tasks_needed is None
+    table = table_of(np.ones((2, 3, 2)))
+    assert tasks_to_separate(table, "a", "b").tasks_needed is None
     with pytest.raises(UnknownNameError):
-        tasks_to_separate(grid, "a", "z")
+        tasks_to_separate(table, "a", "z")
     with pytest.raises(InputError, match="1 task in common"):
-        tasks_to_separate(grid.select(tasks=["t0"]), "a", "b")
+        tasks_to_separate(table.select(tasks=["t0"]), "a", "b")
     with pytest.raises(InputError, match="power"):
-        tasks_to_separate(grid, "a", "b", power=1.0)
+        tasks_to_separate(table, "a", "b", power=1.0)

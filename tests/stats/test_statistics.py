@@ -1,11 +1,11 @@
-"""Standings by every statistic: by hand, against definitions spelt out, and what must not change them."""
+"""Methods by every statistic: by hand, against definitions spelt out, and what must not change them."""
 
 from __future__ import annotations
 
 import math
+from random import Random
 
 import numpy as np
-import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -13,30 +13,36 @@ from hypothesis.extra.numpy import arrays
 from scipy import stats as scipy_stats
 
 from benchbench.errors import InputError, UnknownNameError
+from benchbench.stats.elo import elo
 from benchbench.stats.imputation import impute
-from benchbench.stats.ranks import mean_ranks, tie_aware_ranks, tied_ranks
+from benchbench.stats.ranks import tie_aware_ranks, tied_ranks
+from benchbench.stats.scales import improvability, normalised_scores
 from benchbench.stats.statistics import (
+    NOT_RANKED,
     STATISTICS,
-    Standing,
-    improvability,
-    normalised_scores,
-    standings,
+    Computed,
+    Options,
+    StatisticValue,
+    _intervals,
+    find_statistic,
+    rank_values,
+    statistic_values,
     task_values,
-    win_matrix,
 )
 from benchbench.stats.table import ScoreTable, TrialState
+from benchbench.stats.wins import win_matrix
 
 NAN = np.nan
 
 
-def grid_of(scores: object, state: State = TrialState.ABSENT) -> ScoreTable:
-    """Return a grid of one unit of (M, T) scores; what is NaN is in that state."""
-    values = np.asarray(scores, dtype=float)[:, :, None]
-    names = tuple(f"m{i}" for i in range(len(values))), tuple(f"t{i}" for i in range(values.shape[1]))
-    return ScoreTable(*names, (0,), values, np.where(np.isnan(values), state, TrialState.OK).astype(np.int8))
+def table_of(scores: object, state: TrialState = TrialState.ABSENT) -> ScoreTable:
+    """Return a table of one unit of (M, T) scores; what is NaN is in that state."""
+    found = np.asarray(scores, dtype=float)[:, :, None]
+    names = tuple(f"m{i}" for i in range(len(found))), tuple(f"t{i}" for i in range(found.shape[1]))
+    return ScoreTable(*names, (0,), found, np.where(np.isnan(found), state, TrialState.OK).astype(np.int8))
 
 
-def values(found: list[Standing]) -> dict[str, float | None]:
+def values(found: list[StatisticValue]) -> dict[str, float | None]:
     return {s.method: s.value for s in found}
 
 
@@ -57,21 +63,41 @@ HAND = [[0.9, 0.8, 0.5], [0.8, 0.4, 0.7], [0.6, 0.6, 0.7]]
     ],
 )
 def test_by_hand(statistic: str, expected: list[float]) -> None:
-    found = values(standings(grid_of(HAND), statistic))
+    found = values(statistic_values(table_of(HAND), statistic))
     assert [found["m0"], found["m1"], found["m2"]] == pytest.approx(expected)
 
 
-def test_places_best_first_and_ties_share_theirs() -> None:
-    found = standings(grid_of(HAND), "rank")
-    assert [(s.method, s.place, s.n_tasks) for s in found] == [("m0", 1.0, 3), ("m1", 2.5, 3), ("m2", 2.5, 3)]
+def test_ranks_best_first_and_ties_share_theirs() -> None:
+    found = statistic_values(table_of(HAND), "rank")
+    assert [(s.method, s.rank, s.n_tasks) for s in found] == [("m0", 1.0, 3), ("m1", 2.5, 3), ("m2", 2.5, 3)]
     for statistic in STATISTICS:
-        ordered = standings(grid_of(HAND), statistic)
+        ordered = statistic_values(table_of(HAND), statistic)
         assert ordered[0].method == "m0", statistic
-        assert [s.place for s in ordered] == sorted(s.place or 9 for s in ordered)
+        assert [s.rank for s in ordered] == sorted(s.rank or 9 for s in ordered)
+
+
+def mean_ranks_by_definition(scores: np.ndarray) -> dict[str, float | None]:
+    """Return 1 + the mean losses against each other method on the tasks that both have, a tie as half of one."""
+    found: dict[str, float | None] = {}
+    for a, own in enumerate(scores):
+        total = 1.0
+        for b, other in enumerate(scores):
+            both = ~np.isnan(own) & ~np.isnan(other)
+            if b != a and not np.isnan(other).all():
+                lost = (other > own)[both] + 0.5 * (other == own)[both]
+                total += lost.mean() if both.any() else 0.5
+        found[f"m{a}"] = None if np.isnan(own).all() else total
+    return found
+
+
+def test_mean_ranks_on_shared_tasks_by_hand() -> None:
+    # m0 and m1 share both tasks; m2 has only t0, where it loses to m0 and beats m1
+    found = values(statistic_values(table_of([[3, 1], [1, 2], [2, NAN]]), "rank"))
+    assert found == {"m0": 1 + 0.5 + 0.0, "m1": 1 + 0.5 + 1.0, "m2": 1 + 1.0 + 0.0}
 
 
 def test_wins_ties_and_losses() -> None:
-    found = win_matrix(grid_of([*HAND, [NAN, 0.9, NAN]]))
+    found = win_matrix(table_of([*HAND, [NAN, 0.9, NAN]]))
     assert found.wins.tolist() == [[0, 2, 2, 0], [1, 0, 1, 0], [1, 1, 0, 0], [1, 1, 1, 0]]
     assert found.ties.tolist() == [[0, 0, 0, 0], [0, 0, 1, 0], [0, 1, 0, 0], [0, 0, 0, 0]]
     assert found.losses.tolist() == found.wins.T.tolist()
@@ -80,130 +106,177 @@ def test_wins_ties_and_losses() -> None:
 
 def test_frozen_ends_and_ends_of_methods() -> None:
     scores = np.array([[[0.2, 0.4], [0.1, 0.1]], [[0.6, 0.8], [0.3, 0.5]], [[0.8, 0.6], [0.2, 0.2]]])
-    grid = ScoreTable(("base", "ref", "x"), ("t0", "t1"), (0, 1), scores, np.zeros(scores.shape, np.int8))
-    found, notes = normalised_scores(grid, baseline="base", reference="ref")
+    table = ScoreTable(("base", "ref", "x"), ("t0", "t1"), (0, 1), scores, np.zeros(scores.shape, np.int8))
+    found, notes = normalised_scores(table, baseline="base", reference="ref")
     # by unit: 0.6 / 0.4 and 0.2 / 0.4; 0.1 / 0.2 and 0.1 / 0.4
     assert found.tolist() == [pytest.approx([0, 0]), pytest.approx([1, 1]), pytest.approx([1.0, 0.375])]
     assert notes == ()
-    found, notes = normalised_scores(grid, baseline="base", reference="ref", ends={"t0": (0.0, 0.5)})
+    found, notes = normalised_scores(table, baseline="base", reference="ref", ends={"t0": (0.0, 0.5)})
     assert found[2].tolist() == pytest.approx([1.4, 0.375])
-    found, notes = normalised_scores(grid, ends={"t0": (0.0, 0.5), "t1": (0.5, 0.5)})
+    found, notes = normalised_scores(table, ends={"t0": (0.0, 0.5), "t1": (0.5, 0.5)})
     assert np.isnan(found[:, 1]).all()
     assert notes == ("no normalised score, the reference is not above the baseline: t1",)
-    assert values(standings(grid, "norm", ends={"t0": (0.0, 0.5)}))["x"] == pytest.approx(1.4)
+    assert values(statistic_values(table, "norm", Options(ends={"t0": (0.0, 0.5)})))["x"] == pytest.approx(1.4)
     with pytest.raises(UnknownNameError):
-        normalised_scores(grid, baseline="base", reference="nobody")
+        normalised_scores(table, baseline="base", reference="nobody")
     with pytest.raises(InputError, match="both ends"):
-        normalised_scores(grid, baseline="base")
+        normalised_scores(table, baseline="base")
 
 
 def test_improvability_knows_or_infers_perfection() -> None:
-    found, notes = improvability(grid_of([[-2.0, 3.0, 0.5], [-1.0, 5.0, 1.0]]), perfect={"t1": 7.0})
+    found, notes = improvability(table_of([[-2.0, 3.0, 0.5], [-1.0, 5.0, 1.0]]), perfect={"t1": 7.0})
     assert found.tolist() == [pytest.approx([0.5, 0.5, 1.0]), [0.0, 0.0, 0.0]]
-    assert notes == ("what a perfect answer scores was inferred from the scores' range",)
-    found, notes = improvability(grid_of([[-2.0, 3.0], [1.5, 8.0]]), perfect={"t1": 7.0})
+    assert notes == ("the score of a perfect answer was inferred from the scores' range",)
+    found, notes = improvability(table_of([[-2.0, 3.0], [1.5, 8.0]]), perfect={"t1": 7.0})
     assert np.isnan(found).all()
-    assert notes == ("no improvability, what a perfect answer scores is not known: t0, t1",)
+    assert notes == ("no improvability, the score of a perfect answer is not known: t0, t1",)
 
 
 def test_methods_with_fewer_tasks_are_compared_on_what_they_share() -> None:
     rng = np.random.default_rng(0)
     scores = rng.normal(size=(6, 15))
     scores[1, 3:] = scores[2, :9] = scores[3, ::2] = NAN
-    grid = grid_of(scores, TrialState.DECLINED)
-    expected = mean_ranks(
-        {
-            t: {m: scores[i, j] for i, m in enumerate(grid.methods) if scores[i, j] == scores[i, j]}
-            for j, t in enumerate(grid.tasks)
-        }
-    )
-    found = standings(grid, "rank")
-    assert values(found) == pytest.approx(expected)
+    table = table_of(scores, TrialState.DECLINED)
+    found = statistic_values(table, "rank")
+    assert values(found) == pytest.approx(mean_ranks_by_definition(scores))
     own = {s.method: s for s in found}
     assert own["m1"].n_tasks == 3
     assert own["m1"].notes == ("3/15 tasks, 12 declined",)
     assert own["m0"].notes == ()
     # methods without a common task (m1 and m2 are such) count as tied, as for mean ranks
-    rates = win_matrix(grid).rates()
+    rates = win_matrix(table).rates()
     assert np.isnan(rates[1, 2])
     shares = np.where(np.isnan(rates), 0.5, rates)
     np.fill_diagonal(shares, 0.0)
-    assert values(standings(grid, "winrate")) == pytest.approx(
-        dict(zip(grid.methods, shares.sum(axis=1) / 5, strict=True))
+    assert values(statistic_values(table, "winrate")) == pytest.approx(
+        dict(zip(table.methods, shares.sum(axis=1) / 5, strict=True))
     )
 
 
-def test_a_method_without_any_score_has_no_place() -> None:
-    grid = grid_of([[0.5, 0.6], [0.4, 0.7], [NAN, NAN]], TrialState.FAILED)
+def test_a_method_without_any_score_has_no_rank() -> None:
+    table = table_of([[0.5, 0.6], [0.4, 0.7], [NAN, NAN]], TrialState.FAILED)
     for statistic in STATISTICS:
-        last = standings(grid, statistic)[-1]
-        assert (last.method, last.value, last.place, last.low, last.n_tasks) == ("m2", None, None, None, 0), statistic
-        assert standings(grid, statistic)[0].value == standings(grid.select(methods=["m0", "m1"]), statistic)[0].value
+        last = statistic_values(table, statistic)[-1]
+        assert (last.method, last.value, last.rank, last.low, last.n_tasks) == ("m2", None, None, None, 0), statistic
+        assert (
+            statistic_values(table, statistic)[0].value
+            == statistic_values(table.select(methods=["m0", "m1"]), statistic)[0].value
+        )
 
 
 @pytest.mark.parametrize("statistic", STATISTICS)
 def test_small_tables(statistic: str) -> None:
-    no_tasks = impute(grid_of([[NAN], [0.5]], TrialState.FAILED), "drop-task").grid
+    no_tasks = impute(table_of([[NAN], [0.5]], TrialState.FAILED), "drop-task").table
     assert no_tasks.shape == (2, 0, 1)
-    assert [(s.value, s.place) for s in standings(no_tasks, statistic)] == [(None, None), (None, None)]
-    (alone,) = standings(grid_of([[0.5, 0.6]]), statistic)
+    assert [(s.value, s.rank) for s in statistic_values(no_tasks, statistic)] == [(None, None), (None, None)]
+    (alone,) = statistic_values(table_of([[0.5, 0.6]]), statistic)
     expected = {"rank": 1.0, "mrr": 1.0, "improvability": 0.0}.get(statistic)
     assert alone.value == expected, "of one method alone a win rate, a rating or a scale means nothing"
     empty = ScoreTable((), (), (), np.zeros((0, 0, 0)), np.zeros((0, 0, 0), np.int8))
-    assert standings(empty, statistic) == []
+    assert statistic_values(empty, statistic) == []
 
 
 def test_imputed_shares_stand_beside_the_numbers() -> None:
-    grid = grid_of([[0.5, 0.6, 0.7], [0.4, NAN, 0.3]], TrialState.FAILED)
-    found = {s.method: s for s in standings(impute(grid, "worst"), "rank")}
+    table = table_of([[0.5, 0.6, 0.7], [0.4, NAN, 0.3]], TrialState.FAILED)
+    found = {s.method: s for s in statistic_values(impute(table, "worst"), "rank")}
     assert (found["m1"].imputed_share, found["m0"].imputed_share) == (pytest.approx(1 / 3), 0.0)
     assert found["m1"].n_tasks == 3
 
 
 def test_an_interval_needs_two_tasks_and_a_seed_repeats_it() -> None:
     rng = np.random.default_rng(0)
-    assert all(s.low is None and s.high is None for s in standings(grid_of(rng.random((3, 1))), "rank"))
-    grid = grid_of(rng.random((4, 12)))
+    assert all(s.low is None and s.high is None for s in statistic_values(table_of(rng.random((3, 1))), "rank"))
+    table = table_of(rng.random((4, 12)))
     for statistic in STATISTICS:
-        one, other = standings(grid, statistic, seed=1), standings(grid, statistic, seed=1)
+        one, other = statistic_values(table, statistic, seed=1), statistic_values(table, statistic, seed=1)
         assert one == other
-        assert one != standings(grid, statistic, seed=2)
+        assert one != statistic_values(table, statistic, seed=2)
         assert all(s.low is not None and s.low <= (s.value or 0) <= (s.high or 0) for s in one), statistic
-        wide = standings(grid, statistic, seed=1, level=0.99, n_bootstrap=1000)
-        narrow = standings(grid, statistic, seed=1, level=0.5, n_bootstrap=1000)
+        wide = statistic_values(table, statistic, seed=1, level=0.99, n_bootstrap=1000)
+        narrow = statistic_values(table, statistic, seed=1, level=0.5, n_bootstrap=1000)
         assert sum((s.high or 0) - (s.low or 0) for s in wide) > sum((s.high or 0) - (s.low or 0) for s in narrow)
-    assert standings(grid, "rank", n_bootstrap=0)[0].low is None
+    assert statistic_values(table, "rank", n_bootstrap=0)[0].low is None
 
 
-def test_intervals_stay_where_the_statistic_can_be() -> None:
-    grid = grid_of(np.arange(4)[:, None] / 4 + np.random.default_rng(0).normal(size=(4, 5)) / 8)
-    assert all((s.low or 1) >= 1 for s in standings(grid, "rank"))
-    assert all((s.low or 0) >= 0 and (s.high or 0) <= 1 for s in standings(grid, "winrate"))
-    # with two tasks the stretch is large: unclipped, upper ends go far beyond the last place, with and without missing scores
-    whole = np.random.default_rng(1).random((6, 2))
-    lacking = np.random.default_rng(1).random((6, 3))
-    lacking[5, 0] = np.nan
-    for scores in (whole, lacking):
-        highs = [s.high or 0 for s in standings(grid_of(scores), "rank")]
-        assert max(highs) == 6
+@pytest.mark.parametrize(
+    ("statistic", "better", "bounds", "digits", "is_share", "needs_pairs"),
+    [
+        ("rank", "lower is better", (1.0, 7.0), 2, False, False),
+        ("winrate", "higher is better", (0.0, 1.0), 3, True, True),
+        ("norm", "higher is better", (-math.inf, math.inf), 3, False, False),
+        ("improvability", "lower is better", (0.0, 1.0), 3, True, False),
+        ("elo", "higher is better", (-math.inf, math.inf), 0, False, True),
+        ("mrr", "higher is better", (0.0, 1.0), 3, False, False),
+    ],
+)
+def test_what_is_known_of_each_statistic(
+    statistic: str, better: str, bounds: tuple[float, float], digits: int, is_share: bool, needs_pairs: bool
+) -> None:
+    kind = find_statistic(statistic)
+    assert list(STATISTICS) == ["rank", "winrate", "norm", "improvability", "elo", "mrr"]
+    assert (kind.direction, kind.bounds(7), kind.digits) == (better, bounds, digits)
+    assert (kind.is_share, kind.needs_pairs) == (is_share, needs_pairs)
+    assert kind.text(0.123456) == f"{0.123456:.{digits}f}"
+    assert kind.text(-1e-9) == f"{0:.{digits}f}" and kind.text(None) == ""
+    assert kind.heading[0].isupper() and kind.heading[1:] == kind.title[1:]
+    assert kind.help and not kind.help.endswith(".")
+    # a better score is never worse, whichever way the statistic runs
+    found = statistic_values(table_of([[0.2, 0.3], [0.4, 0.5], [0.9, 0.8]]), statistic)
+    assert (found[0].method, found[0].rank) == ("m2", 1.0)
+    assert (found[0].value > found[-1].value) is (better == "higher is better")  # type: ignore[operator]
+
+
+@pytest.mark.parametrize("statistic", ["rank", "winrate", "improvability", "mrr"])
+@pytest.mark.parametrize("holes", [False, True])
+def test_intervals_stay_where_the_statistic_can_be(statistic: str, holes: bool) -> None:
+    """Three tasks stretch an interval by more than two: without its bounds it leaves them at either end."""
+    scores = np.array([[0.95, 0.9, 0.1], [0.5, 0.94, 0.6], [0.6, 0.2, 0.5], [0.1, 0.6, 1.0], [0.3, 0.1, 0.05]])
+    if holes:
+        scores[4, 0] = NAN
+    kind = find_statistic(statistic)
+    lowest, highest = kind.bounds(len(scores))
+    found = statistic_values(table_of(scores), statistic)
+    lows, highs = [v.low for v in found], [v.high for v in found]
+    assert None not in lows and None not in highs
+    # both bounds are met by some interval, and none lies beyond
+    assert min(lows) == lowest, "cut at the lower bound"  # type: ignore[type-var]
+    assert max(highs) == highest, "cut at the upper bound"  # type: ignore[type-var]
+    assert all(low <= v.value <= high for low, v, high in zip(lows, found, highs, strict=True))  # type: ignore[operator]
+
+
+def test_a_mean_rank_lies_within_the_methods_that_have_one() -> None:
+    scores = np.vstack([np.random.default_rng(1).random((6, 2)), [NAN, NAN]])
+    found = statistic_values(table_of(scores), "rank")
+    assert max(v.high for v in found[:-1]) == 6.0  # type: ignore[type-var]
+    assert (found[-1].high, found[-1].value) == (None, None)
+
+
+def test_the_stretch_and_the_percentiles_by_hand() -> None:
+    """Of 199 resamples the 5th and the 195th value are the 2.5 % ends; stretched by sqrt(T / (T - 1)) t / z."""
+    drawn = np.random.default_rng(0).permutation(np.arange(1.0, 200.0))[:, None] / 100
+    computed = Computed(np.array([1.0]), np.array([4.0]), 4, lambda weights: drawn[: len(weights)])
+    low, high = _intervals(computed, find_statistic("norm"), 199, 0, 0.95)
+    stretch = math.sqrt(4 / 3) * scipy_stats.t.ppf(0.975, 3) / scipy_stats.norm.ppf(0.975)
+    assert [low[0], high[0]] == pytest.approx([1 + (0.05 - 1) * stretch, 1 + (1.95 - 1) * stretch])
 
 
 @pytest.mark.parametrize(("n_tasks", "is_said"), [(1, False), (2, True), (4, True), (5, False)])
 def test_intervals_over_few_tasks_come_with_a_caution(n_tasks: int, is_said: bool) -> None:
-    grid = grid_of(np.random.default_rng(3).random((3, n_tasks)))
+    table = table_of(np.random.default_rng(3).random((3, n_tasks)))
+    caution = (
+        f"With only {n_tasks} tasks, bootstrap intervals are unreliable; non-overlap is not evidence of a difference."
+    )
     for statistic in ("rank", "elo"):
-        cautions = [[n for n in s.notes if "caution" in n] for s in standings(grid, statistic)]
-        assert all(len(own) == is_said for own in cautions)
-        assert not is_said or f"over {n_tasks} tasks" in cautions[0][0]
+        assert [v.notes for v in statistic_values(table, statistic)] == [(caution,) if is_said else ()] * 3
     # nothing to be careful about
-    assert not any(s.notes for s in standings(grid, "rank", n_bootstrap=0))
+    assert not any(v.notes for v in statistic_values(table, "rank", n_bootstrap=0))
 
 
 def test_the_interval_of_a_mean_is_nearly_students() -> None:
     rng = np.random.default_rng(2)
     scores = rng.normal(size=(3, 9))
     ends = {f"t{i}": (0.0, 1.0) for i in range(9)}
-    found = {s.method: s for s in standings(grid_of(scores), "norm", ends=ends, n_bootstrap=20_000)}
+    found = {s.method: s for s in statistic_values(table_of(scores), "norm", Options(ends=ends), n_bootstrap=20_000)}
     for i in range(3):
         low, high = scipy_stats.t.interval(0.95, 8, loc=scores[i].mean(), scale=scipy_stats.sem(scores[i]))
         one = found[f"m{i}"]
@@ -212,9 +285,11 @@ def test_the_interval_of_a_mean_is_nearly_students() -> None:
 
 def test_bad_input() -> None:
     with pytest.raises(InputError, match="unknown statistic 'elos'; did you mean 'elo'"):
-        standings(grid_of(HAND), "elos")
+        statistic_values(table_of(HAND), "elos")
     with pytest.raises(InputError, match="level"):
-        standings(grid_of(HAND), "rank", level=1.0)
+        statistic_values(table_of(HAND), "rank", level=1.0)
+    with pytest.raises(InputError, match="resamples"):
+        statistic_values(table_of(HAND), "rank", n_bootstrap=-1)
 
 
 @st.composite
@@ -232,36 +307,28 @@ def test_ranks_do_not_change_under_monotone_maps(scores: np.ndarray, stretch: ob
     mapped = stretch(scores)  # type: ignore[operator]
     np.testing.assert_array_equal(tied_ranks(scores), tied_ranks(mapped))
     for statistic in ("rank", "winrate", "mrr", "elo"):
-        assert standings(grid_of(scores), statistic, n_bootstrap=9) == standings(
-            grid_of(mapped), statistic, n_bootstrap=9
+        assert statistic_values(table_of(scores), statistic, n_bootstrap=9) == statistic_values(
+            table_of(mapped), statistic, n_bootstrap=9
         )
 
 
 @settings(max_examples=40, deadline=None)
 @given(tables(), st.randoms(use_true_random=False))
-def test_the_order_of_rows_does_not_matter(scores: np.ndarray, random: object) -> None:
-    rows = [
-        (f"m{m}", f"t{t}", 0, None if np.isnan(s) else s, TrialState.ABSENT if np.isnan(s) else TrialState.OK)
-        for (m, t), s in np.ndenumerate(scores)
-    ]
-    shuffled = list(rows)
-    random.shuffle(shuffled)  # type: ignore[attr-defined]
-    names = ["method", "task", "unit", "score", "state"]
-    one, other = (ScoreTable.from_frame(pd.DataFrame(r, columns=names)) for r in (rows, shuffled))
+def test_the_order_of_methods_and_tasks_does_not_matter(scores: np.ndarray, random: Random) -> None:
+    one = table_of(scores)
+    turned = one.select(methods=random.sample(one.methods, len(one.methods)), tasks=one.tasks[::-1])
     for statistic in STATISTICS:
-        assert standings(one, statistic, n_bootstrap=9) == standings(other, statistic, n_bootstrap=9)
-    # nor does the order of methods and tasks change any value
-    turned = one.select(methods=one.methods[::-1], tasks=one.tasks[::-1])
-    for statistic in STATISTICS:
-        expected = values(standings(one, statistic, n_bootstrap=0))
-        for method, value in values(standings(turned, statistic, n_bootstrap=0)).items():
-            assert value == (None if expected[method] is None else pytest.approx(expected[method], abs=1e-6))
+        expected = {v.method: v for v in statistic_values(one, statistic, n_bootstrap=0)}
+        for found in statistic_values(turned, statistic, n_bootstrap=0):
+            wanted = expected[found.method]
+            assert found.value == (None if wanted.value is None else pytest.approx(wanted.value, abs=1e-6))
+            assert (found.rank, found.n_tasks) == (wanted.rank, wanted.n_tasks)
 
 
 @settings(max_examples=80, deadline=None)
 @given(tables())
 def test_the_win_matrix_is_antisymmetric(scores: np.ndarray) -> None:
-    found = win_matrix(grid_of(scores))
+    found = win_matrix(table_of(scores))
     np.testing.assert_array_equal(found.wins, found.losses.T)
     np.testing.assert_array_equal(found.ties, found.ties.T)
     present = ~np.isnan(scores)
@@ -273,25 +340,70 @@ def test_the_win_matrix_is_antisymmetric(scores: np.ndarray) -> None:
 @settings(max_examples=60, deadline=None)
 @given(tables())
 def test_a_clone_stands_beside_its_original(scores: np.ndarray) -> None:
-    cloned = grid_of(np.vstack([scores, scores[:1]]))
+    cloned = table_of(np.vstack([scores, scores[:1]]))
     for statistic in STATISTICS:
-        found = {s.method: s for s in standings(cloned, statistic, n_bootstrap=0)}
+        found = {s.method: s for s in statistic_values(cloned, statistic, n_bootstrap=0)}
         one, other = found["m0"].value, found[f"m{len(scores)}"].value
         assert (one is None and other is None) or one == pytest.approx(other, abs=1e-6)
-        assert found["m0"].place == found[f"m{len(scores)}"].place
+        assert found["m0"].rank == found[f"m{len(scores)}"].rank
 
 
 @settings(max_examples=60, deadline=None)
 @given(tables())
-def test_mean_ranks_agree_with_the_boards(scores: np.ndarray) -> None:
-    grid = grid_of(scores)
-    by_task = {
-        t: {m: float(scores[i, j]) for i, m in enumerate(grid.methods) if not np.isnan(scores[i, j])}
-        for j, t in enumerate(grid.tasks)
-    }
-    expected = mean_ranks(by_task)
-    found = values(standings(grid, "rank", n_bootstrap=0))
-    assert {m: v for m, v in found.items() if v is not None} == pytest.approx(expected, abs=1e-6)
+def test_mean_ranks_are_those_of_the_definition(scores: np.ndarray) -> None:
+    found = values(statistic_values(table_of(scores), "rank", n_bootstrap=0))
+    expected = mean_ranks_by_definition(scores)
+    assert {m: v for m, v in found.items() if v is not None} == pytest.approx(
+        {m: v for m, v in expected.items() if v is not None}
+    )
+    assert {m for m, v in found.items() if v is None} == {m for m, v in expected.items() if v is None}
+
+
+@settings(max_examples=60, deadline=None)
+@given(tables())
+def test_ratings_are_elos_of_the_wins(scores: np.ndarray) -> None:
+    table = table_of(scores)
+    wins = win_matrix(table)
+    points = wins.wins + 0.5 * wins.ties
+    expected = elo(points) if len(points) > 1 else np.array([1000.0])
+    found = values(statistic_values(table, "elo", n_bootstrap=0))
+    for i, method in enumerate(table.methods):
+        is_met = (points[i] + points[:, i]).sum() > 0
+        assert found[method] == (pytest.approx(expected[i], abs=1e-4) if is_met else None)
+
+
+@pytest.mark.parametrize("statistic", STATISTICS)
+def test_what_failed_everywhere_is_not_ranked_and_moves_nobody(statistic: str) -> None:
+    scores = np.random.default_rng(4).random((4, 6))
+    lost = np.vstack([scores, np.full(6, NAN)])
+    imputed = impute(table_of(lost, TrialState.FAILED), "worst")
+    assert not np.isnan(imputed.table.scores).any()
+    found = statistic_values(imputed, statistic)
+    alone = statistic_values(impute(table_of(scores), "worst"), statistic)
+    assert found[:-1] == alone
+    assert found[-1] == StatisticValue(method="m4", value=None, imputed_share=1.0, notes=(NOT_RANKED,))
+    # one trial that succeeded is enough
+    lost[4, 0] = 0.001
+    partly = {v.method: v for v in statistic_values(impute(table_of(lost, TrialState.FAILED), "worst"), statistic)}
+    assert partly["m4"].rank is not None
+    assert partly["m4"].imputed_share == pytest.approx(5 / 6)
+
+
+def test_equal_values_up_to_nine_digits_share_a_rank() -> None:
+    near = np.array([0.5, 0.5 + 1e-11, 0.5 - 1e-8, NAN])
+    assert rank_values(near, find_statistic("norm"))[:3].tolist() == [1.5, 1.5, 3.0]
+    assert rank_values(near, find_statistic("improvability"))[:3].tolist() == [2.5, 2.5, 1.0]
+    assert np.isnan(rank_values(near, find_statistic("norm"))[3])
+
+
+def test_a_resample_that_makes_a_method_win_everything_has_a_rating() -> None:
+    """Plain maximum likelihood of the tasks themselves exists; of many resamples it does not."""
+    table = table_of([[0.9, 0.8, 0.1], [0.5, 0.9, 0.9]])
+    found = statistic_values(table, "elo", Options(prior_draws=0.0))
+    assert {v.method: v.value for v in found} == pytest.approx(
+        {"m1": 1000 + 200 * math.log10(2), "m0": 1000 - 200 * math.log10(2)}
+    )
+    assert all(v.low is not None and math.isfinite(v.low) and math.isfinite(v.high or math.inf) for v in found)
 
 
 @settings(max_examples=60, deadline=None)
@@ -302,12 +414,12 @@ def test_tied_ranks_equal_scipys(scores: np.ndarray) -> None:
 
 
 def test_values_by_task() -> None:
-    grid = grid_of(HAND)
-    points, _ = task_values(grid, "elo")
+    table = table_of(HAND)
+    points, _ = task_values(table, "elo")
     assert points[:, 2].tolist() == [0.0, 0.75, 0.75]
     for statistic in ("rank", "mrr", "improvability"):
-        means = np.nanmean(task_values(grid, statistic)[0], axis=1)
-        assert values(standings(grid, statistic)) == pytest.approx(dict(zip(grid.methods, means, strict=True)))
+        means = np.nanmean(task_values(table, statistic)[0], axis=1)
+        assert values(statistic_values(table, statistic)) == pytest.approx(dict(zip(table.methods, means, strict=True)))
 
 
 def test_tie_aware_ranks_by_hand() -> None:

@@ -1,81 +1,91 @@
-"""The grid of scores: made of rows in any order, selected from, and refused where it cannot be right."""
+"""The table of scores: its numbers per task, parts of it, and what cannot be right."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import numpy as np
-import pandas as pd
 import pytest
 
 from benchbench.errors import InputError, UnknownNameError
-from benchbench.stats.table import ScoreTable, TrialState
+from benchbench.stats.table import ScoreTable, TrialState, mean_over_units, rounded
+
+NAN = np.nan
+OK, FAILED, DECLINED, ABSENT = TrialState.OK, TrialState.FAILED, TrialState.DECLINED, TrialState.ABSENT
 
 
-def frame() -> pd.DataFrame:
-    return pd.DataFrame(
-        [
-            ("b", "t1", 0, 0.5, TrialState.OK, 1.0),
-            ("a", "t2", 1, 0.25, TrialState.OK, 2.0),
-            ("a", "t1", 0, None, TrialState.FAILED, None),
-            ("a", "t1", 1, 0.75, TrialState.OK, 3.0),
-            ("b", "t2", 0, None, TrialState.DECLINED, None),
-        ],
-        columns=["method", "task", "unit", "score", "state", "seconds"],
-    )
+def table(**changes: Any) -> ScoreTable:
+    values: dict[str, Any] = {
+        "methods": ("a", "b"),
+        "tasks": ("t1", "t2"),
+        "units": (0, 1),
+        "scores": np.array([[[NAN, 0.75], [NAN, 0.25]], [[0.5, NAN], [NAN, NAN]]]),
+        "states": np.array([[[FAILED, OK], [ABSENT, OK]], [[OK, ABSENT], [DECLINED, ABSENT]]], dtype=np.int8),
+        "seconds": np.array([[[NAN, 3.0], [NAN, 2.0]], [[1.0, NAN], [NAN, NAN]]]),
+        "deviations": np.array([[[NAN, 0.3], [NAN, 0.2]], [[0.1, NAN], [NAN, NAN]]]),
+        "n_units": np.array([[[0, 30], [0, 20]], [[10, 0], [0, 0]]], dtype=np.int32),
+    }
+    return ScoreTable(**{**values, **changes})
 
 
-def test_from_rows_to_arrays() -> None:
-    grid = ScoreTable.from_frame(frame())
-    assert (grid.methods, grid.tasks, grid.units) == (("a", "b"), ("t1", "t2"), (0, 1))
-    nan = np.nan
-    np.testing.assert_array_equal(grid.scores, [[[nan, 0.75], [nan, 0.25]], [[0.5, nan], [nan, nan]]])
-    ok, failed, declined, absent = TrialState.OK, TrialState.FAILED, TrialState.DECLINED, TrialState.ABSENT
-    assert grid.states.tolist() == [[[failed, ok], [absent, ok]], [[ok, absent], [declined, absent]]]
-    np.testing.assert_array_equal(grid.task_scores(), [[0.75, 0.25], [0.5, nan]])
-    seconds = grid.task_seconds()
-    assert seconds is not None
-    np.testing.assert_array_equal(seconds, [[3.0, 2.0], [1.0, nan]])
-    assert grid.count(TrialState.FAILED).tolist() == [[1, 0], [0, 0]]
+def test_means_per_task() -> None:
+    found = table()
+    np.testing.assert_array_equal(found.task_scores(), [[0.75, 0.25], [0.5, NAN]])
+    np.testing.assert_array_equal(found.task_seconds(), [[3.0, 2.0], [1.0, NAN]])  # type: ignore[arg-type]
+    assert found.count(FAILED).tolist() == [[1, 0], [0, 0]]
+    assert table(seconds=None).task_seconds() is None
+    # what is imputed counts, whatever its state
+    filled = replace(found, scores=np.where(found.states == FAILED, 0.25, found.scores))
+    assert filled.task_means()[0, 0] == 0.5
 
 
-def test_the_order_of_rows_does_not_matter() -> None:
-    one, other = ScoreTable.from_frame(frame()), ScoreTable.from_frame(frame().sample(frac=1, random_state=3))
-    assert (one.methods, one.tasks, one.units) == (other.methods, other.tasks, other.units)
-    np.testing.assert_array_equal(one.scores, other.scores)
-    np.testing.assert_array_equal(one.states, other.states)
+def test_means_leave_out_what_is_missing() -> None:
+    np.testing.assert_array_equal(mean_over_units(np.array([[1.0, 3.0], [1.0, NAN], [NAN, NAN]])), [2.0, 1.0, NAN])
+    np.testing.assert_array_equal(mean_over_units(np.zeros((2, 0))), [NAN, NAN])
+
+
+def test_scores_that_differ_by_rounding_alone_are_equal() -> None:
+    one, other = (0.1 + 0.2) + 0.3, 0.1 + (0.2 + 0.3)
+    assert one != other
+    assert rounded(np.array([one])) == rounded(np.array([other]))
+    # twelve digits count, at any size
+    for size in (1e-30, 1.0, -7e15):
+        values = np.array([size, size * (1 + 4e-14), size * (1 + 4e-11)])
+        assert len(np.unique(rounded(values))) == 2, size
+    np.testing.assert_array_equal(rounded(np.array([0.0, NAN, 1e-300, 1e300])), [0.0, NAN, 1e-300, 1e300])
 
 
 def test_select_in_the_order_asked_for() -> None:
-    grid = ScoreTable.from_frame(frame())
-    part = grid.select(methods=["b", "a"], tasks=["t1"])
+    found = table()
+    part = found.select(methods=["b", "a"], tasks=["t1"])
     assert (part.methods, part.tasks, part.shape) == (("b", "a"), ("t1",), (2, 1, 2))
-    np.testing.assert_array_equal(part.scores[:, 0], [[0.5, np.nan], [np.nan, 0.75]])
-    assert part.seconds is not None
-    np.testing.assert_array_equal(part.seconds[:, 0], [[1.0, np.nan], [np.nan, 3.0]])
-    assert grid.select() is grid
+    np.testing.assert_array_equal(part.scores[:, 0], [[0.5, NAN], [NAN, 0.75]])
+    for name in ("states", "seconds", "deviations", "n_units"):
+        np.testing.assert_array_equal(getattr(part, name), getattr(found, name)[[1, 0]][:, [0]])
+    assert found.select() is found
+    assert found.select(methods=["a"]).tasks == found.tasks
+    assert found.select(tasks=["t2", "t1"]).methods == found.methods
     with pytest.raises(UnknownNameError, match="unknown task"):
-        grid.select(tasks=["t3"])
+        found.select(tasks=["t3"])
     with pytest.raises(UnknownNameError, match="unknown method"):
-        grid.select(methods=["c"])
+        found.select(methods=["c"])
 
 
 def test_what_cannot_be_right_is_refused() -> None:
-    with pytest.raises(InputError, match="lacks state"):
-        ScoreTable.from_frame(frame().drop(columns="state"))
-    with pytest.raises(InputError, match=r"2 rows of one \(method, task, unit\): a, t1, 1"):
-        ScoreTable.from_frame(pd.concat([frame(), frame().iloc[[3]]]))
-    with pytest.raises(InputError, match="row without task"):
-        ScoreTable.from_frame(frame().assign(task=[None, "t", "t", "t", "t"]))
     with pytest.raises(InputError, match="a on t1, unit 0: score nan"):
-        ScoreTable.from_frame(frame().assign(state=TrialState.OK))
-    with pytest.raises(InputError, match="score inf"):
-        ScoreTable.from_frame(frame().assign(score=[np.inf, 0.25, None, 0.75, None]))
-    with pytest.raises(InputError, match=r"shape \(1, 1, 1\)"):
-        ScoreTable(("a",), ("t", "u"), (0,), np.zeros((1, 1, 1)), np.zeros((1, 1, 1), np.int8))
-    with pytest.raises(InputError, match="more than once: a"):
-        ScoreTable(("a", "a"), ("t",), (0,), np.zeros((2, 1, 1)), np.zeros((2, 1, 1), np.int8))
+        table(states=np.zeros((2, 2, 2), np.int8))
+    with pytest.raises(InputError, match="b on t2, unit 1: score inf"):
+        table(scores=np.where(np.arange(8).reshape(2, 2, 2) == 7, np.inf, table().scores))
+    for name in ("scores", "states", "seconds", "deviations", "n_units"):
+        with pytest.raises(InputError, match=rf"{name} of a table have shape \(1, 1, 1\); \(2, 2, 2\) is expected"):
+            table(**{name: np.zeros((1, 1, 1))})
+    for name, labels in (("methods", ("a", "a")), ("tasks", ("a", "a")), ("units", (3, 3))):
+        with pytest.raises(InputError, match=f"{name} of a table occur more than once: {labels[0]}"):
+            table(**{name: labels})
 
 
-def test_an_empty_grid() -> None:
-    grid = ScoreTable.from_frame(frame().iloc[:0])
-    assert grid.shape == (0, 0, 0)
-    assert grid.task_scores().shape == (0, 0)
+def test_an_empty_table() -> None:
+    empty = ScoreTable((), (), (), np.zeros((0, 0, 0)), np.zeros((0, 0, 0), np.int8))
+    assert empty.shape == (0, 0, 0)
+    assert empty.task_scores().shape == (0, 0)
