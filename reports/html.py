@@ -1,4 +1,4 @@
-"""Boards as HTML: a table for a page, or a page of its own that asks nothing from anywhere."""
+"""Leaderboards as HTML: a table for a page, or a page of its own that fetches nothing from anywhere."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def as_html(reports: Sequence[Report]) -> str:
 
 
 def _section(report: Report, level: int) -> str:
-    verdict = f'<p class="lead">{escape(_sentence(report.verdict))}</p>' if report.verdict else ""
+    verdict = f'<p class="verdict">{escape(report.verdict)}</p>' if report.verdict else ""
     splits = f'<p class="warning">{escape(_sentence(report.splits))}</p>' if report.splits else ""
     tables = "\n".join(f"<h{level + 1}>{escape(s.title)}</h{level + 1}>\n{table(s)}" for s in report.sheets)
     return f"""<section>

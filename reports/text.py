@@ -1,4 +1,4 @@
-"""Boards as CSV, JSON, Markdown and LaTeX."""
+"""Leaderboards as CSV, JSON, Markdown and LaTeX."""
 
 from __future__ import annotations
 
