@@ -130,7 +130,9 @@ def _latex_table(report: Report, sheet: Sheet) -> str:
     name = re.sub(r"[^A-Za-z0-9]+", "-", f"{report.facts.get('suite', 'board')} {sheet.task or 'whole'}").strip("-")
     said = [report.facts_line(), report.splits, *report.lines(), sheet.best_rule]
     # the verdict is a sentence already, and may begin with a method's name
-    notes = " ".join(escape_latex(line) for line in (report.verdict, *(sentence(line) for line in said if line)) if line)
+    notes = " ".join(
+        escape_latex(line) for line in (report.verdict, *(sentence(line) for line in said if line)) if line
+    )
     return "\n".join(
         [
             r"\begin{table}",

@@ -134,7 +134,10 @@ def test_drop_task_takes_a_task_out_for_all_and_says_so(bench: Bench, suite_file
     assert set(whole) == {"maml", "protonet", "pixel_nn"}
     assert (whole["maml"]["mean_rank"], whole["maml"]["n_tasks"], whole["maml"]["score"]) == (2.0, 1, 0.5)
     text = bench("leaderboard", "--suite", suite_file, "--db", db, "--impute", "drop-task")
-    assert "drop-task: letters is not part of the whole suite's numbers, since trials of these failed there: fomaml" in text
+    assert (
+        "drop-task: letters is not part of the whole suite's numbers, since trials of these failed there: fomaml"
+        in text
+    )
     assert "1 trial failed (see why: bench runs, bench show ID); not imputed by policy `drop-task`" in text
 
 
