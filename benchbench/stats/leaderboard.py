@@ -204,13 +204,18 @@ class Leaderboard:
         return self._values[key]
 
     def task_values(self, statistic: str, tasks: Sequence[str] | None = None) -> dict[str, list[StatisticValue]]:
-        """Return the same for each task alone, without intervals; all tasks if None are named."""
+        """Return the same for each task alone, of the methods that have trials on it, without intervals.
+
+        All tasks if `tasks` is None.
+        """
         self.check_tasks()
-        return {
-            task: statistic_values(self.imputed.select(tasks=[task]), statistic, self.options(), n_bootstrap=0)
-            for task in self.imputed.table.tasks
-            if tasks is None or task in tasks
-        }
+        found = {}
+        for task in self.imputed.table.tasks:
+            if tasks is None or task in tasks:
+                values = statistic_values(self.imputed.select(tasks=[task]), statistic, self.options(), n_bootstrap=0)
+                shown = {row.label for row in self.rows_of(task)}
+                found[task] = [v for v in values if v.method in shown]
+        return found
 
     def check_tasks(self) -> None:
         """Refuse a leaderboard without a task.

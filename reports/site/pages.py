@@ -16,6 +16,7 @@ from benchbench.reports.leaderboard import method_name, span_text, task_notes
 from benchbench.reports.report import Column, Sheet
 from benchbench.reports.site.about import ABOUT
 from benchbench.reports.site.names import slug
+from benchbench.reports.text import sentence
 from benchbench.stats.statistics import STATISTICS
 
 if TYPE_CHECKING:
@@ -227,7 +228,7 @@ def _suite(site: Site, page: SuitePage) -> str:
     parts = [f'<p class="lead">{escape(description)}</p>'] if description else []
     parts += [_verdict(page.report.verdict), definitions(page.report.facts)]
     if page.report.splits:
-        parts.append(f'<p class="warning">{escape(_sentence(page.report.splits))}</p>')
+        parts.append(f'<p class="warning">{escape(sentence(page.report.splits))}</p>')
     parts.append("<h2>Whole suite</h2>")
     if page.statistics:
         items = "".join(f'<li><a href="#by-{s}">{escape(STATISTICS[s].title)}</a></li>' for s in page.statistics)
@@ -302,10 +303,6 @@ def _costs(page: SuitePage, base: str) -> str:
 
 def _without_left_out(lines: Sequence[str]) -> list[str]:
     return [line for line in lines if not line.startswith("left out: ")]
-
-
-def _sentence(text: str) -> str:
-    return f"{text[:1].upper()}{text[1:]}{'' if text.endswith('.') else '.'}"
 
 
 def _link_up(row: Mapping[str, Any]) -> str | None:
@@ -401,7 +398,7 @@ def _task(site: Site, page: SuitePage, sheet: Sheet) -> str:
         }
     body = [definitions(facts)]
     if page.report.splits:
-        body.append(f'<p class="warning">{escape(_sentence(page.report.splits))}</p>')
+        body.append(f'<p class="warning">{escape(sentence(page.report.splits))}</p>')
     body.append(table(sheet, link=_link_up, is_sortable=True))
     failures = [f for f in site.failures if (f.suite, f.task) == (page.suite.name, name)]
     if failures:
