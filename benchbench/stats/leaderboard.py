@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+
+import numpy as np
 
 from benchbench.errors import InputError, UnknownNameError
 from benchbench.stats.cell_numbers import CellNumbers
@@ -308,8 +310,8 @@ def rank_comparable(
         if cell.unit == FOLD:
             board.trial_units[task] = FOLD
     numbers = CellNumbers.of(found.table if imputed.dropped_tasks else imputed.table)
-    task_rows = _task_rows(found, numbers)
-    board.notes += _all_failed(numbers)
+    task_rows = _task_rows(found, numbers, imputed.unranked)
+    board.notes += _all_failed(imputed)
     board.notes += _dropped(found, imputed.dropped_tasks)
     board.rows = [*_suite_rows(board, numbers, task_rows, n_bootstrap), *(r for own in task_rows.values() for r in own)]
     return board
@@ -344,10 +346,12 @@ def _baselines(found: Comparable, suite: SuiteFacts, imputation: str) -> list[st
     return named
 
 
-def _task_rows(found: Comparable, numbers: CellNumbers) -> dict[str, list[Row]]:
+def _task_rows(found: Comparable, numbers: CellNumbers, unranked: Collection[str]) -> dict[str, list[Row]]:
     """Return the rows of each task, by rank."""
     row_of = {m: i for i, m in enumerate(numbers.methods)}
     column_of = {t: i for i, t in enumerate(numbers.tasks)}
+    means = numbers.means.copy()
+    means[[row_of[m] for m in unranked]] = np.nan
     place = ([row_of[label] for label, _ in found.cells], [column_of[task] for _, task in found.cells])
     of_cells = [
         values[place].tolist()
@@ -360,7 +364,7 @@ def _task_rows(found: Comparable, numbers: CellNumbers) -> dict[str, list[Row]]:
             numbers.n_imputed,
             numbers.n_units,
             numbers.seconds,
-            tied_ranks(rounded(numbers.means)),
+            tied_ranks(rounded(means)),
         )
     ]
     by_task: dict[str, list[Row]] = {task: [] for task in numbers.tasks}
@@ -495,11 +499,9 @@ def _suite_row(own: Sequence[Row], normalised: Mapping[str, tuple[float, float]]
     return row
 
 
-def _all_failed(numbers: CellNumbers) -> list[str]:
-    """Name the methods that have no score but imputed ones."""
-    is_made_up = (numbers.n_ok.sum(axis=1) == 0) & (numbers.n_imputed.sum(axis=1) > 0)
-    names = [m for m, one in zip(numbers.methods, is_made_up.tolist(), strict=True) if one]
-    return [f"not ranked over tasks, since every trial failed: {', '.join(names)}"] if names else []
+def _all_failed(imputed: ImputedTable) -> list[str]:
+    names = sorted(imputed.unranked)
+    return [f"not ranked, since every trial failed: {', '.join(names)}"] if names else []
 
 
 def _dropped(found: Comparable, dropped: Sequence[str]) -> list[str]:

@@ -158,7 +158,7 @@ def test_a_method_that_only_failed_is_marked_as_no_result(bench: Bench, suite_fi
         assert row.split()[0] == "-"
         assert "all" in row.split()
         assert "not ranked: every trial failed" in row
-        assert "not ranked over tasks, since every trial failed: maml" in text
+        assert "not ranked, since every trial failed: maml" in text
     ranks = {m: r["rank"] for (m, task), r in board(bench, suite_file, db).items() if task is None}
     assert ranks == {"maml": None, "mann": 1.5, "protonet": 1.5}
 
