@@ -152,9 +152,14 @@ def _panel(
 
 
 def _without_seconds(rows: Sequence[Row]) -> tuple[str, ...]:
-    return tuple(
-        f"{r.label}: every trial failed, its cost is not known" for r in rows if r.seconds is None and not r.n_ok
-    )
+    return tuple(f"{r.label}: {_why_no_cost([r])}" for r in rows if r.seconds is None)
+
+
+def _why_no_cost(rows: Sequence[Row]) -> str:
+    """Return why a method with these rows that have a score has no seconds."""
+    if any(r.n_ok for r in rows):
+        return "no seconds were recorded"
+    return f"{'every trial failed' if rows else 'no score'}, its cost is not known"
 
 
 def _over_tasks(board: Leaderboard) -> list[CostPanel]:
@@ -198,7 +203,7 @@ def _whole(
         own = [rows[row.label, t] for t in tasks if (row.label, t) in rows]
         seconds = [r.seconds for r in own if r.seconds is not None]
         if not seconds:
-            left_out.append(f"{row.label}: {'every trial failed' if own else 'no score'}, its cost is not known")
+            left_out.append(f"{row.label}: {_why_no_cost(own)}")
             continue
         parts = [_scaled(r, ends.get(r.task or "")) for r in own]
         widths = [w for _, w in parts if w is not None]
