@@ -164,12 +164,10 @@ def _without_seconds(rows: Sequence[Row]) -> tuple[str, ...]:
 
 
 def _why_no_cost(rows: Sequence[Row]) -> str:
-    """Say why there are no seconds of a method with these rows of scored tasks."""
-    if not rows:
-        return "no score, its cost is not known"
+    """Return why a method with these rows that have a score has no seconds."""
     if any(r.n_ok for r in rows):
-        return "no seconds are recorded, its cost is not known"
-    return "every trial failed, its cost is not known"
+        return "no seconds were recorded"
+    return f"{'every trial failed' if rows else 'no score'}, its cost is not known"
 
 
 def _over_tasks(board: Leaderboard) -> list[CostPanel]:

@@ -233,7 +233,10 @@ def test_incomparable_results_are_left_out_and_said(make_board: Any, changes: di
 def test_groups_can_be_chosen(make_board: Any) -> None:
     cells = [cell("m", "a", 0.5, newest=5.0), cell("m", "a", 0.9, conditions=other_conditions(preset="paper"))]
     assert rows(make_board(cells, SUITE, preset="paper"), "a")["m"].score == 0.9
-    assert make_board(cells, SUITE, preset="nothing").rows == []
+    nothing = make_board(cells, SUITE, preset="nothing")
+    assert (nothing.rows, nothing.n_left_out) == ([], 2)
+    assert len(nothing.left_out) == 2
+    assert "--preset paper --device cpu --threads 1" in nothing.left_out[0]
 
 
 def test_other_data_are_left_out_and_said(make_board: Any) -> None:
@@ -241,6 +244,18 @@ def test_other_data_are_left_out_and_said(make_board: Any) -> None:
     board = make_board(cells, SUITE)
     assert list(rows(board, "a")) == ["m"]
     assert "other data" in board.left_out[0]
+
+
+def test_what_is_imputed_comes_of_the_data_that_are_shown(make_board: Any) -> None:
+    """Others have newer data of the task; who is shown was measured on the older, and failed there."""
+    old = {"fingerprint": "older data", "newest": 1.0}
+    cells = [cell("m", "a", 0.6, n_failed=1, **old), cell("q", "a", 0.3, **old), cell("r", "a", 0.1, newest=5.0)]
+    found = make_board(cells, SUITE, imputation="worst", methods=["m"])
+    assert (found.fingerprints, found.fills["a"]) == ({"a": "older data"}, 0.3)
+    assert make_board(cells, SUITE, imputation="worst").left_out == [
+        "2 trials of m on a: other data (older da)",
+        "1 trial of q on a: other data (older da)",
+    ]
 
 
 def test_mixed_hardware_and_versions_are_marked(make_board: Any) -> None:
@@ -409,6 +424,9 @@ def test_a_preset_is_found_with_the_threads_behind_it(make_board: Any) -> None:
     assert make_board(cells, SUITE, preset="quick").conditions == CONDITIONS
     assert make_board(cells, SUITE, preset="quick", threads=2).conditions == two
     assert make_board(cells, SUITE).conditions == two
+    plain = other_conditions(threads=2)
+    of_both = [*cells, cell("m", "a", 0.7, conditions=plain, newest=2.0)]
+    assert make_board(of_both, SUITE, preset="quick", threads=2).conditions == plain
     gpu = other_conditions(device="cuda")
     of_both = [cell("m", "a", 0.5, newest=9.0), cell("m", "a", 0.9, conditions=gpu, newest=1.0)]
     assert make_board(of_both, SUITE, device="cuda").conditions == gpu
