@@ -155,6 +155,7 @@ def test_a_failed_seed_weighs_on_the_mean(make_board: Any) -> None:
     row = rows(make_board([cell("m", "a", 0.8, n_failed=1)], SUITE), "a")["m"]
     assert row.score == pytest.approx((0.8 + 0.2) / 2)
     assert (row.imputed_share, row.ci95) == (0.5, None)
+    assert (row.unit, row.n, row.n_by_unit, row.n_seeds) == ("seed", 2, {"seed": 2}, 2)
 
 
 UNFROZEN = SuiteFacts(name="s", version="1", baseline="base", reference="ref", tasks=(TaskEnds(name="a"),))
