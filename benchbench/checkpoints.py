@@ -1,8 +1,9 @@
 """How far a meta-training has come, kept so that one which is cut short is continued and not begun again.
 
-One file, `artefacts/<method>/<key>.unfinished` beside the artefact that it is to become; only the trial that holds that artefact's
-lock reads and writes it. It goes when the training has ended, well or not, and when the trial is stopped at a limit: what is
-continued is only what nobody has an outcome of (Ctrl-C, a lost worker or host).
+One file, `artefacts/<method>/<key>.unfinished` beside the artefact that it is to become; only the
+trial that holds that artefact's lock reads and writes it. It goes when the training has ended, well
+or not, and when the trial is stopped at a limit: what is continued is only what nobody has an
+outcome of (Ctrl-C, a lost worker or host).
 
 Layout: the sha256 of all that follows, a line of JSON, and then the bytes that the adapter gave.
 """

@@ -9,13 +9,36 @@ import os
 import shutil
 import socket
 import subprocess
+import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import benchbench
 from benchbench.spec import content_hash
 
-__all__ = ["code_hash", "environment_hash", "git_state", "gpu_names", "hardware", "hardware_class", "user_name"]
+__all__ = [
+    "code_hash",
+    "environment_hash",
+    "git_state",
+    "gpu_names",
+    "hardware",
+    "hardware_class",
+    "package_versions",
+    "remember_versions",
+    "user_name",
+]
+
+# top-level modules whose distribution has another name
+DISTRIBUTIONS = {
+    "sklearn": "scikit-learn",
+    "PIL": "pillow",
+    "yaml": "pyyaml",
+    "dateutil": "python-dateutil",
+    "cv2": "opencv-python",
+}
+
+_versions: dict[str, str] = {}
 
 
 @functools.lru_cache(maxsize=1)
@@ -91,6 +114,35 @@ def code_hash(*names: str) -> str:
         for file in sorted(files) or [Path(spec.origin)]:
             digest.update(f"{name}/{file.name}\x00".encode() + file.read_bytes() + b"\x00")
     return digest.hexdigest()[:16]
+
+
+def package_versions() -> dict[str, str]:
+    """Return the versions of the packages that this process has imported, by distribution name.
+
+    Each is looked up once a process and inherited by what it forks, so the zygote calls this before
+    its first trial.
+    """
+    for name in {module.partition(".")[0] for module in list(sys.modules)}:
+        if name not in _versions and not name.startswith("_") and name not in sys.stdlib_module_names:
+            _versions[name] = _version(name)
+    found = {DISTRIBUTIONS.get(name, name): version for name, version in sorted(_versions.items()) if version}
+    found["python"] = ".".join(str(part) for part in sys.version_info[:3])
+    return found
+
+
+def remember_versions(more: Mapping[str, str]) -> None:
+    """Add to `package_versions` those of another interpreter that this trial works with."""
+    _versions.update(more)
+
+
+def _version(name: str) -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version(DISTRIBUTIONS.get(name, name))
+    except PackageNotFoundError:
+        found = getattr(sys.modules.get(name), "__version__", "")
+        return found if isinstance(found, str) else ""
 
 
 def environment_hash(versions: dict[str, str]) -> str:

@@ -1,11 +1,12 @@
-"""The record of one attempt: what the store keeps and everything else reads."""
+"""What came of a trial, on its way from child to store, and the record that the store keeps."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any, Self
 
-__all__ = ["OUTCOMES", "Attempt", "CurvePoint", "RunRecord"]
+__all__ = ["OUTCOMES", "Attempt", "CurvePoint", "RunRecord", "TrialOutcome"]
 
 OUTCOMES = ("ok", "failed", "timeout", "memory", "crashed", "declined", "infra")
 """`infra` (worker or host lost) is the only one that is retried by itself."""
@@ -19,6 +20,141 @@ class CurvePoint:
     seconds: float
     metric: str
     value: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrialOutcome:
+    """What came of one execution of a trial.
+
+    Who knows more on the way (zygote, worker) adds it with `dataclasses.replace`.
+
+    Parameters
+    ----------
+    outcome : str
+        One of `OUTCOMES`.
+    error_type, error_message, traceback : str
+        What went wrong; for "declined" the message is the method's reason.
+    log_tail : str
+        The end of what was printed.
+    metric, unit : str
+        Names of the score (higher is better) and of what `unit_scores` are of.
+    score, score_sd : float or None
+        Mean and standard deviation of `unit_scores`; there is a score if, and only if, the outcome
+        is "ok".
+    n_units : int
+    unit_scores : tuple of float
+    metrics, phases : mapping of str to float
+        Further figures, and seconds by phase.
+    seconds, wall_seconds, cpu_seconds, started_at : float
+        Timed phases; the whole trial; its processes; seconds since the epoch.
+    peak_memory_mib : float
+    curve : tuple of CurvePoint
+    environment : mapping of str to str
+        Versions of the packages that were imported.
+    host, hardware_class : str
+    """
+
+    outcome: str
+    error_type: str = ""
+    error_message: str = ""
+    traceback: str = ""
+    log_tail: str = ""
+    metric: str = ""
+    unit: str = ""
+    score: float | None = None
+    score_sd: float | None = None
+    n_units: int = 0
+    unit_scores: tuple[float, ...] = ()
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    phases: Mapping[str, float] = field(default_factory=dict)
+    seconds: float = 0.0
+    wall_seconds: float = 0.0
+    cpu_seconds: float = 0.0
+    started_at: float = 0.0
+    peak_memory_mib: float = 0.0
+    curve: tuple[CurvePoint, ...] = ()
+    environment: Mapping[str, str] = field(default_factory=dict)
+    host: str = ""
+    hardware_class: str = ""
+
+    def to_wire(self) -> dict[str, Any]:
+        """Return plain JSON data with every field."""
+        plain = {f.name: getattr(self, f.name) for f in fields(self)}
+        return plain | {"curve": [[p.step, p.seconds, p.metric, p.value] for p in self.curve]}
+
+    @classmethod
+    def from_wire(cls, plain: object) -> Self:
+        """Return what `to_wire` was given.
+
+        Raises
+        ------
+        ValueError
+            If a field is missing, unknown, or of another type; an "ok" without a score counts as
+            that.
+        """
+        if not isinstance(plain, dict):
+            raise ValueError(f"expected an object, got {type(plain).__name__}")
+        known = {f.name: str(f.type) for f in fields(cls)}
+        for what, names in (("missing", known.keys() - plain.keys()), ("unknown", plain.keys() - known.keys())):
+            if names:
+                raise ValueError(f"{what} fields: {', '.join(sorted(map(str, names)))}")
+        for name, kind in known.items():
+            expected, fits = _KINDS[kind]
+            if not fits(plain[name]):
+                raise ValueError(f"{name} is {repr(plain[name])[:80]}, expected {expected}")
+        if plain["outcome"] not in OUTCOMES:
+            raise ValueError(f"outcome is {plain['outcome']!r}, expected one of {', '.join(OUTCOMES)}")
+        if (plain["score"] is not None) != (plain["outcome"] == "ok"):
+            raise ValueError(f"outcome is {plain['outcome']!r}, score is {plain['score']}")
+        points = tuple(CurvePoint(*point) for point in plain["curve"])
+        return cls(**plain | {"unit_scores": tuple(plain["unit_scores"]), "curve": points})
+
+    @classmethod
+    def received(cls, plain: object, sender: str) -> Self:
+        """Return what a process has sent; what cannot be read is a crash that says why."""
+        try:
+            return cls.from_wire(plain)
+        except ValueError as error:
+            message = f"{sender} sent an outcome that cannot be read: {error}"
+            return cls(outcome="crashed", error_type="InvalidOutcome", error_message=message)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _is_integer(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_point(value: object) -> bool:
+    if not isinstance(value, list) or len(value) != 4:
+        return False
+    step, seconds, metric, number = value
+    return _is_integer(step) and _is_number(seconds) and isinstance(metric, str) and _is_number(number)
+
+
+def _list_of(item: Callable[[object], bool]) -> Callable[[object], bool]:
+    return lambda value: isinstance(value, list | tuple) and all(map(item, value))
+
+
+def _object_of(item: Callable[[object], bool]) -> Callable[[object], bool]:
+    return lambda value: (
+        isinstance(value, dict) and all(isinstance(k, str) for k in value) and all(map(item, value.values()))
+    )
+
+
+_KINDS: dict[str, tuple[str, Callable[[object], bool]]] = {
+    "str": ("a text", lambda value: isinstance(value, str)),
+    "int": ("a whole number", _is_integer),
+    "float": ("a number", _is_number),
+    "float | None": ("a number or null", lambda value: value is None or _is_number(value)),
+    "tuple[float, ...]": ("a list of numbers", _list_of(_is_number)),
+    "tuple[CurvePoint, ...]": ("a list of [step, seconds, metric, value]", _list_of(_is_point)),
+    "Mapping[str, float]": ("numbers by name", _object_of(_is_number)),
+    "Mapping[str, str]": ("texts by name", _object_of(lambda value: isinstance(value, str))),
+}
+"""What each type of a field is on the wire: in words, and whether a value is that."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -46,8 +182,9 @@ class RunRecord:
 class Attempt:
     """One execution of a trial, whatever came of it.
 
-    `score` is higher-is-better; it is None unless `outcome` is "ok". `unit_scores` holds one score an episode (fold, row
-    group ...), in the order that the task fixes, so that attempts of the same task can be compared pair by pair.
+    `score` is higher-is-better; it is None unless `outcome` is "ok". `unit_scores` holds one score
+    an episode (fold, row group ...), in the order that the task fixes, so that attempts of the same
+    task can be compared pair by pair.
     """
 
     attempt_id: str

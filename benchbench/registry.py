@@ -1,8 +1,9 @@
 """Finds methods and task loaders. The core reaches the other folders only through here, and knows no name in them.
 
-Methods come from three places: every module of `benchbench.methods` whose name does not begin with an underscore, the entry
-points of the group ``benchbench.methods`` (a module, or ``module:Class``) of installed plug-ins, and the files or folders
-listed in the environment variable ``BENCHBENCH_METHODS``.
+Methods come from three places: every module of `benchbench.methods` whose name does not begin with
+an underscore, the entry points of the group ``benchbench.methods`` (a module, or ``module:Class``)
+of installed plug-ins, and the files or folders listed in the environment variable
+``BENCHBENCH_METHODS``.
 """
 
 from __future__ import annotations
@@ -131,7 +132,8 @@ def create_method(name: str, params: Mapping[str, Any]) -> Any:
 
 def check_params(entry: MethodEntry, params: Mapping[str, Any]) -> None:
     """Raise `InputError` unless the method's constructor takes all of `params`, by name and by type as far as it is annotated."""
-    # signature() of a class without a constructor of its own parses text, which costs 5 ms in a new process
+    # signature() of a class without a constructor of its own parses text, which costs 5 ms in a new
+    # process
     known = {} if entry.cls.__init__ is object.__init__ else inspect.signature(entry.cls).parameters
     for param, value in params.items():
         if param not in known:
@@ -179,12 +181,13 @@ def get_loader(name: str) -> TaskLoader:
 
 @functools.lru_cache(maxsize=1)
 def harness_hash() -> str:
-    """Hash of the code that stands between data and adapters: contracts, protocols, loaders, seeds.
+    """Hash of the code that stands between data and adapters: contracts, protocols, loaders, seeds, contexts.
 
-    It keeps what was learnt with one state of that code from being taken over by another; the protocol's version, which
-    decides whether results may be compared, is raised by hand.
+    It keeps what was learnt with one state of that code from being taken over by another; the
+    protocol's version, which decides whether results may be compared, is raised by hand.
     """
-    return code_hash("benchbench.contracts", "benchbench.protocols", "benchbench.suites", "benchbench.seeding")
+    own = ("contracts", "protocols", "suites", "seeding", "execution.harness")
+    return code_hash(*(f"benchbench.{name}" for name in own))
 
 
 @functools.lru_cache(maxsize=4)
@@ -309,7 +312,8 @@ def _source_hash(module: str, path: Path) -> str:
 def _own_imports(module: str, path: Path) -> dict[str, Path]:
     """Return `module` and the modules of the same root package that it imports, directly or not, with their files.
 
-    For built-in methods the root is `benchbench.methods`: the protocol version, raised by hand, stands for the core.
+    For built-in methods the root is `benchbench.methods`: the protocol version, raised by hand,
+    stands for the core.
     """
     built_in = "benchbench.methods"
     root = built_in if module.startswith(f"{built_in}.") else module.split(".")[0]

@@ -19,6 +19,7 @@ from benchbench.cluster import worker as worker_side
 from benchbench.cluster.backends import NO_GPU, NO_WORKERS
 from benchbench.cluster.plan import PlannedTrial
 from benchbench.errors import BenchbenchError, ClusterError, UnmeetableRequestError
+from benchbench.records import TrialOutcome
 
 if TYPE_CHECKING:
     from distributed import Client, Future
@@ -42,11 +43,11 @@ class Running:
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """A trial that ended, with its outcome as the worker described it."""
+    """A trial that ended, with its outcome as the worker saw it."""
 
     trial: PlannedTrial
     try_number: int
-    outcome: dict[str, Any]
+    outcome: TrialOutcome
     worker: str
     is_final: bool
 
@@ -228,21 +229,21 @@ class Driver:
         outcomes = future.result()
         finished = []
         for running, outcome in zip(batch, outcomes, strict=True):
-            seconds = float(outcome.get("wall_seconds", 0.0))
-            known = self._trial_seconds
+            seconds, known = outcome.wall_seconds, self._trial_seconds
             self._trial_seconds = seconds if known is None else 0.8 * known + 0.2 * seconds
             finished.append(self._finished(running, outcome, slot.address))
         return finished
 
-    def _finished(self, running: Running, outcome: dict[str, Any], address: str) -> Finished:
-        is_final = outcome["outcome"] != "infra" or running.try_number >= self.max_tries
+    def _finished(self, running: Running, outcome: TrialOutcome, address: str) -> Finished:
+        is_final = outcome.outcome != "infra" or running.try_number >= self.max_tries
         if not is_final:
             self._again.append(Running(running.trial, running.try_number + 1))
         return Finished(running.trial, running.try_number, outcome, address, is_final)
 
     def _lost(self, batch: list[Running], address: str, why: str) -> list[Finished]:
-        outcome = {"outcome": "infra", "error_type": "WorkerLost", "error_message": f"worker {address} was lost: {why}"}
-        return [self._finished(running, dict(outcome), address) for running in batch]
+        message = f"worker {address} was lost: {why}"
+        outcome = TrialOutcome(outcome="infra", error_type="WorkerLost", error_message=message)
+        return [self._finished(running, outcome, address) for running in batch]
 
     def _watch(self, must_have: bool = False) -> list[Finished]:
         """Compare the slots with the present workers.

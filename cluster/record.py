@@ -2,39 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import fields, replace
 from typing import Any
 
 from benchbench import __version__
 from benchbench.cluster.driver import Finished
 from benchbench.provenance import environment_hash, git_state
-from benchbench.records import Attempt, CurvePoint
+from benchbench.records import Attempt, TrialOutcome
 from benchbench.spec import content_hash
 
 __all__ = ["attempt_id", "attempt_of"]
 
-_COPIED = (
-    "outcome",
-    "error_type",
-    "error_message",
-    "traceback",
-    "log_tail",
-    "metric",
-    "score",
-    "score_sd",
-    "n_units",
-    "unit",
-    "unit_scores",
-    "metrics",
-    "phases",
-    "seconds",
-    "wall_seconds",
-    "cpu_seconds",
-    "peak_memory_mib",
-    "started_at",
-    "host",
-    "hardware_class",
-    "environment",
-)
+# what the record has under the same name
+_TAKEN_OVER = tuple(f.name for f in fields(TrialOutcome) if f.name != "curve")
 
 
 def attempt_id(run_id: str, trial_id: str, try_number: int) -> str:
@@ -43,10 +24,10 @@ def attempt_id(run_id: str, trial_id: str, try_number: int) -> str:
 
 
 def attempt_of(finished: Finished, run_id: str) -> Attempt:
-    """Return the attempt's record; what the worker did not say keeps its default."""
+    """Return the attempt's record."""
     trial, spec, outcome = finished.trial, finished.trial.spec, finished.outcome
     commit, dirty = git_state()
-    said = {name: _clean(outcome[name]) for name in _COPIED if outcome.get(name) is not None}
+    taken_over = {name: _clean(getattr(outcome, name)) for name in _TAKEN_OVER}
     return Attempt(
         attempt_id=attempt_id(run_id, trial.trial_id, finished.try_number),
         run_id=run_id,
@@ -66,14 +47,14 @@ def attempt_of(finished: Finished, run_id: str) -> Attempt:
         budget=spec.to_dict()["budget"],
         threads=spec.budget.threads,
         device=spec.device,
-        curve=[CurvePoint(*_clean(point)) for point in outcome.get("curve", ())],
+        curve=[replace(point, metric=_clean(point.metric)) for point in outcome.curve],
         worker=finished.worker,
         adapter_source_hash=trial.source_hash,
-        environment_hash=environment_hash(outcome.get("environment") or {}),
+        environment_hash=environment_hash(dict(outcome.environment)),
         git_commit=commit,
         git_dirty=dirty,
         benchbench_version=__version__,
-        **said,
+        **taken_over,
     )
 
 
@@ -84,8 +65,6 @@ def _clean(value: Any) -> Any:
     """
     if isinstance(value, str):
         return value.encode("utf-8", "replace").decode()
-    if isinstance(value, dict):
+    if isinstance(value, Mapping):
         return {_clean(k): _clean(v) for k, v in value.items()}
-    if isinstance(value, list):
-        return [_clean(v) if isinstance(v, str | list | dict) else v for v in value]
-    return value
+    return list(value) if isinstance(value, tuple) else value

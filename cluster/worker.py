@@ -6,11 +6,13 @@ import functools
 import os
 import socket
 import warnings
+from dataclasses import replace
 from typing import Any
 
 import benchbench
 from benchbench.execution import supervisor
 from benchbench.provenance import code_hash, hardware_class
+from benchbench.records import TrialOutcome
 from benchbench.registry import harness_hash
 from benchbench.spec import content_hash
 
@@ -22,7 +24,7 @@ __all__ = ["PROGRESS_TOPIC", "abort", "facts", "prepare", "run_batch", "worker_h
 PROGRESS_TOPIC = "benchbench-progress"
 
 
-def run_batch(requests: list[dict[str, Any]], run: str) -> list[dict[str, Any]]:
+def run_batch(requests: list[dict[str, Any]], run: str) -> list[TrialOutcome]:
     """Run trials one after the other and return an outcome for each.
 
     Parameters
@@ -32,7 +34,11 @@ def run_batch(requests: list[dict[str, Any]], run: str) -> list[dict[str, Any]]:
     run : str
         Part of their progress events, so that clients can distinguish their own.
     """
-    return [supervisor.execute(request, _teller(run, request["trial_id"])) | _here() for request in requests]
+    host, hardware = _here()
+    return [
+        replace(supervisor.execute(request, _teller(run, request["trial_id"])), host=host, hardware_class=hardware)
+        for request in requests
+    ]
 
 
 def _teller(run: str, trial_id: str) -> supervisor.OnProgress:
@@ -48,8 +54,9 @@ def _teller(run: str, trial_id: str) -> supervisor.OnProgress:
 
 
 @functools.lru_cache(maxsize=1)
-def _here() -> dict[str, Any]:
-    return {"host": socket.gethostname(), "hardware_class": hardware_class(), "worker_pid": os.getpid()}
+def _here() -> tuple[str, str]:
+    """Return this host's name and its hardware class."""
+    return socket.gethostname(), hardware_class()
 
 
 @functools.lru_cache(maxsize=1)
@@ -59,7 +66,17 @@ def worker_hash() -> str:
     A worker keeps what it was when its first client came, as it keeps the modules that it then
     imported.
     """
-    around = ("execution", "artefacts", "checkpoints", "registry", "spec", "cluster.worker")
+    around = (
+        "execution",
+        "execution.remote",
+        "artefacts",
+        "checkpoints",
+        "provenance",
+        "records",
+        "registry",
+        "spec",
+        "cluster.worker",
+    )
     return content_hash([harness_hash(), code_hash(*(f"benchbench.{name}" for name in around))], 16)
 
 
@@ -83,7 +100,6 @@ def facts(methods: list[str], track: str) -> dict[str, Any]:
         "harness": worker_hash(),
         "source_hashes": hashes,
         "gpus": os.environ.get("CUDA_VISIBLE_DEVICES", ""),
-        **_here(),
     }
 
 

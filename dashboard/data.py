@@ -59,7 +59,7 @@ def cards() -> Mapping[str, MethodCard]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Choice:
-    """Which of the results of a suite: the conditions of a board."""
+    """Which of the results of a suite: the conditions of a leaderboard."""
 
     preset: str = ""
     device: str = ""
@@ -69,7 +69,7 @@ class Choice:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Filters:
-    """Which methods and tasks of a board are shown; empty means all.
+    """Which methods and tasks of a leaderboard are shown; empty means all.
 
     Parameters
     ----------
@@ -150,7 +150,7 @@ class BoardData:
         return self.board.metrics
 
     def labels(self, filters: Filters, known: Mapping[str, MethodCard]) -> list[str]:
-        """Return the labels of the methods that pass, in the board's order."""
+        """Return the labels of the methods that pass, in the leaderboard's order."""
         found = []
         for label in self.methods:
             key = self.keys[label]
@@ -216,7 +216,7 @@ def spec_of(store: Store, name: str, cells: Sequence[Cell]) -> tuple[SuiteSpec, 
 
 
 def load_board(store: Store, suite: SuiteData, choice: Choice) -> BoardData:
-    """Read and compute the board of a suite that the choice names, or of the newest results.
+    """Read and compute the leaderboard of a suite that the choice names, or of the newest results.
 
     Raises
     ------

@@ -27,6 +27,7 @@ __all__ = [
     "leaderboard_records",
     "machine_facts",
     "method_name",
+    "span_text",
     "splits_line",
     "statistic_report",
     "statistic_sheet",
@@ -249,6 +250,11 @@ def _overall_sheet(rows: Sequence[Row], verdict: Verdict | None) -> Sheet:
 
 def _lead(label: str, verdict: Verdict | None) -> str:
     return "≈" if verdict is not None and verdict.alike and label in verdict.group else ""
+
+
+def span_text(statistic: str, low: float | None, high: float | None) -> str:
+    """Return an interval with the statistic's digits, "1.20 to 2.41"; empty where there is none."""
+    return _span(STATISTICS[statistic], low, high)
 
 
 def _span(kind: Statistic, low: float | None, high: float | None) -> str:

@@ -64,6 +64,7 @@ class ImageLoader(TaskLoader):
         Raised when anything changes the prepared images.
     """
 
+    track = "fewshot"
     n_classes: ClassVar[Mapping[str, int]]
     n_per_class: ClassVar[int]
     side: ClassVar[int]

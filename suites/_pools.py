@@ -30,7 +30,7 @@ class Drawn:
     ----------
     classes : (n_tasks, n_way) int64
         Positions in `ImagePool.classes`, distinct within an episode.
-    items : (n_tasks, n_way, k_shot + n_query) int64
+    items : (n_tasks, n_way, k_shot + n_query_per_class) int64
         Drawings of each class, distinct; the first `k_shot` are support.
     turns : (n_tasks, n_way) int64
         Quarter turns by which all images of the class are rotated in this episode; zeros unless the
@@ -86,12 +86,12 @@ class ImagePool(EpisodeSource):
         self.input_shape = (3 if images.ndim == 5 else 1, *images.shape[2:4])
 
     def sample(
-        self, rng: np.random.Generator, *, n_way: int, k_shot: int, n_query: int, n_tasks: int = 1
+        self, rng: np.random.Generator, *, n_way: int, k_shot: int, n_query_per_class: int, n_tasks: int = 1
     ) -> EpisodeBatch:
         """See the base class."""
         import numpy as np
 
-        drawn = self.draw(rng, n_way=n_way, n_items=k_shot + n_query, n_tasks=n_tasks)
+        drawn = self.draw(rng, n_way=n_way, n_items=k_shot + n_query_per_class, n_tasks=n_tasks)
         # all at once and then split: converting slices is ten times slower
         images = self._floats(drawn)
         shape = (n_tasks, -1, *self.input_shape)
@@ -101,7 +101,7 @@ class ImagePool(EpisodeSource):
             support_x=images[:, :, :k_shot].reshape(shape),
             support_y=np.tile(np.repeat(labels, k_shot), (n_tasks, 1)),
             query_x=images[:, :, k_shot:].reshape(shape),
-            query_y=np.tile(np.repeat(labels, n_query), (n_tasks, 1)),
+            query_y=np.tile(np.repeat(labels, n_query_per_class), (n_tasks, 1)),
             support_id=ids[:, :, :k_shot].reshape(n_tasks, -1),
             query_id=ids[:, :, k_shot:].reshape(n_tasks, -1),
         )
@@ -202,16 +202,18 @@ class SinePool(EpisodeSource):
     inputs = (-5.0, 5.0)
 
     def sample(
-        self, rng: np.random.Generator, *, n_way: int, k_shot: int, n_query: int, n_tasks: int = 1
+        self, rng: np.random.Generator, *, n_way: int, k_shot: int, n_query_per_class: int, n_tasks: int = 1
     ) -> EpisodeBatch:
         """See the base class; `n_way` must be 1."""
         import numpy as np
 
-        if n_way != 1 or k_shot < 1 or n_query < 1:
-            raise ValueError(f"expected n_way=1, k_shot>=1, n_query>=1; got {n_way}, {k_shot}, {n_query}")
+        if n_way != 1 or k_shot < 1 or n_query_per_class < 1:
+            raise ValueError(
+                f"expected n_way=1, k_shot>=1, n_query_per_class>=1; got {n_way}, {k_shot}, {n_query_per_class}"
+            )
         amplitude = rng.uniform(*self.amplitudes, (n_tasks, 1, 1))
         phase = rng.uniform(*self.phases, (n_tasks, 1, 1))
-        x = rng.uniform(*self.inputs, (n_tasks, k_shot + n_query, 1))
+        x = rng.uniform(*self.inputs, (n_tasks, k_shot + n_query_per_class, 1))
         y: NDArray[np.float32] = (amplitude * np.sin(x - phase)).astype(np.float32)
         inputs: NDArray[np.float32] = x.astype(np.float32)
         return EpisodeBatch(inputs[:, :k_shot], y[:, :k_shot], inputs[:, k_shot:], y[:, k_shot:])

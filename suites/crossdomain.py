@@ -64,6 +64,7 @@ class CrossDomainLoader(TaskLoader):
     """Classes of one domain to learn from, of another to be tested on."""
 
     name = "crossdomain"
+    track = "fewshot"
 
     def check(self, options: Mapping[str, Any]) -> None:
         """See the base class."""

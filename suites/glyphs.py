@@ -64,6 +64,7 @@ class GlyphsLoader(TaskLoader):
     """Letters of one set of scripts to learn from, of others to be tested on."""
 
     name = "glyphs"
+    track = "fewshot"
 
     def check(self, options: Mapping[str, Any]) -> None:
         """See the base class."""

@@ -74,7 +74,7 @@ class OmniglotOptions:
     seed: int = 0
 
     @property
-    def n_query(self) -> int:
+    def n_query_per_class(self) -> int:
         """Queries per class at test."""
         return self.query or (VINYALS_QUERY if self.split == "vinyals" else self.shot)
 
@@ -83,6 +83,7 @@ class OmniglotLoader(TaskLoader):
     """Handwritten characters of 50 alphabets."""
 
     name = "omniglot"
+    track = "fewshot"
 
     def check(self, options: Mapping[str, Any]) -> None:
         """See the base class."""
@@ -96,7 +97,7 @@ class OmniglotLoader(TaskLoader):
             kind="classification",
             n_way=found.way,
             k_shot=found.shot,
-            n_query=found.way * found.n_query,
+            n_query=found.way * found.n_query_per_class,
             input_shape=(1, SIZE, SIZE),
         )
 
@@ -111,7 +112,7 @@ class OmniglotLoader(TaskLoader):
     def fingerprint(self, options: Mapping[str, Any]) -> str:
         """See the base class."""
         found = self._read(options)
-        protocol = {"way": found.way, "shot": found.shot, "query": found.n_query, "seed": found.seed}
+        protocol = {"way": found.way, "shot": found.shot, "query": found.n_query_per_class, "seed": found.seed}
         if found.split == "vinyals":
             data = {"turned": find(self.name, TURNED).content}
         else:
@@ -167,9 +168,9 @@ class OmniglotLoader(TaskLoader):
         check_range(self.name, "shot", found.shot, 1, N_DRAWINGS - 1, f"{N_DRAWINGS} drawings a class")
         if found.query:
             check_range(self.name, "query", found.query, 1, N_DRAWINGS)
-        if found.shot + found.n_query > N_DRAWINGS:
+        if found.shot + found.n_query_per_class > N_DRAWINGS:
             raise InputError(
-                f"loader 'omniglot': shot {found.shot} and query {found.n_query} are more than the {N_DRAWINGS} drawings"
+                f"loader 'omniglot': shot {found.shot} and query {found.n_query_per_class} are more than the {N_DRAWINGS} drawings"
                 " of a class"
             )
         return found

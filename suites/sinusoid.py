@@ -35,6 +35,7 @@ class SinusoidLoader(TaskLoader):
     """
 
     name = "sinusoid"
+    track = "fewshot"
 
     def check(self, options: Mapping[str, Any]) -> None:
         """See the base class."""

@@ -76,15 +76,21 @@ def make_request() -> Any:
 
 
 @pytest.fixture
-def make_context(tmp_path: Path) -> Any:
-    """Make the context of a trial that has ten minutes left."""
-    from benchbench.contracts.context import Context
+def make_harness(tmp_path: Path) -> Any:
+    """Make the harness of a trial that has ten minutes left."""
+    from benchbench.execution.harness import TrialHarness
 
-    def make(seed: int = 0, device: str = "cpu", **more: Any) -> Context:
+    def make(seed: int = 0, device: str = "cpu", **more: Any) -> TrialHarness:
         deadline = time.monotonic() + 600
-        return Context(seed=seed, device=device, threads=1, scratch=tmp_path, deadline=deadline, **more)
+        return TrialHarness(seed=seed, device=device, threads=1, scratch=tmp_path, deadline=deadline, **more)
 
     return make
+
+
+@pytest.fixture
+def make_context(make_harness: Any) -> Any:
+    """Make the context of a trial that has ten minutes left."""
+    return lambda *args, **more: make_harness(*args, **more).context
 
 
 def attempt_of(number: int, **changes: Any) -> Attempt:

@@ -97,11 +97,13 @@ def make_anytime(spec: SuiteSpec, store: Readable, board: Leaderboard, target: f
     InputError
         If the suite is of another track, its problems have no frozen ends, or nothing can be compared.
     """
+    from benchbench.protocols.base import tracks_where
     from benchbench.results.load_curves import incumbents
     from benchbench.stats.anytime import anytime_table
 
-    if spec.track != "hpo":
-        raise InputError(f"suite {spec.name!r} is of track {spec.track!r}; any-time regret is of track 'hpo'")
+    if spec.track not in (possible := tracks_where(lambda protocol: protocol.CURVES_OF_INCUMBENTS)):
+        known = ", ".join(map(repr, possible))
+        raise InputError(f"suite {spec.name!r} is of track {spec.track!r}; any-time regret is of track {known}")
     if board.conditions is None:
         raise no_results(spec, board)
     anchors = {

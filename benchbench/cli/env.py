@@ -117,7 +117,9 @@ def _unused() -> list[Any]:
 
 
 def _problems(entry: MethodEntry) -> list[str]:
-    from benchbench.execution import environments, remote
+    from benchbench.execution import environments
+    from benchbench.execution.remote.adapters import probe
+    from benchbench.execution.remote.interpreter import InterpreterDiedError, RemoteError
 
     needed = environments.wanted(entry)
     found = environments.find(needed)
@@ -125,8 +127,8 @@ def _problems(entry: MethodEntry) -> list[str]:
         return ["it has not been built"]
     problems = environments.differences(needed, found)
     try:
-        remote.probe(entry, found.python)
-    except (remote.RemoteError, remote.InterpreterDiedError, OSError) as error:
+        probe(entry, found.python)
+    except (RemoteError, InterpreterDiedError, OSError) as error:
         problems.append(f"the adapter cannot be imported there: {type(error).__name__}: {error}")
     return problems
 

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from benchbench.cli.common import FormatOption, check_format, print_json, print_table
 from benchbench.errors import InputError, UnknownNameError
-
-if TYPE_CHECKING:
-    from benchbench.suite_files import TaskSpec
 
 __all__ = ["list_things"]
 
@@ -84,38 +81,30 @@ def _print_broken() -> None:
 
 
 def _tasks(suite: str | None) -> list[dict[str, Any]]:
+    from benchbench.protocols.base import find_protocol
     from benchbench.registry import get_loader
     from benchbench.suite_files import find_suite, list_suites
 
     rows = []
     for name in [suite] if suite else list(list_suites()):
         found = find_suite(name)
+        protocol = find_protocol(found.track)
         for task in found.tasks:
             loader = get_loader(task.loader)
             loader.check(task.options)
+            facts = protocol.task_facts(task.name, task.loader, dict(task.options)) if protocol is not None else {}
             rows.append(
                 {
                     "name": task.name,
                     "suite": found.name,
                     "loader": task.loader,
-                    **_facts(task, found.track),
+                    **facts,
                     "options": dict(task.options),
                     "baseline_score": task.baseline_score,
                     "reference_score": task.reference_score,
                 }
             )
     return rows
-
-
-def _facts(task: TaskSpec, track: str) -> dict[str, Any]:
-    """Return what a task of few-shot learning is; of other tracks the loader's options say it."""
-    from benchbench.registry import get_loader
-
-    if track != "fewshot":
-        return {}
-    info = get_loader(task.loader).info(task.name, task.options)
-    shapes = {name: getattr(info, name) for name in ("kind", "n_way", "k_shot", "n_query")}
-    return {**shapes, "input_shape": list(info.input_shape)}
 
 
 def _cell(value: Any) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from benchbench.cards import TRACKS
 from benchbench.cli.common import DbOption, FormatOption, check_format, db_path, print_json
 from benchbench.errors import InputError, UnknownNameError
 
@@ -55,7 +56,7 @@ def results_import(
     source: Annotated[
         str | None, typer.Option("--source", help="Where they were published: an address or a citation.")
     ] = None,
-    track: Annotated[str | None, typer.Option("--track", help="Of --from long: automl, fewshot, hpo, ...")] = None,
+    track: Annotated[str | None, typer.Option("--track", help=f"Of --from long: {', '.join(TRACKS)}.")] = None,
     metric: Annotated[str | None, typer.Option("--metric", help="Of --from long without a column metric.")] = None,
     db: DbOption = None,
     format_: FormatOption = "table",

@@ -68,6 +68,6 @@ def _bench() -> list[str]:
 
 def _environment() -> dict[str, str]:
     """Return the environment with the methods of the sample added to those of the user."""
-    own = str(files("benchbench.cli") / "sample_methods.py")
+    own = str(files("benchbench.cli") / "automl_sample_methods.py")
     listed = [item for item in os.environ.get(METHODS_VARIABLE, "").split(os.pathsep) if item and item != own]
     return {**os.environ, METHODS_VARIABLE: os.pathsep.join([*listed, own])}

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from benchbench.cluster.plan import Request
-    from benchbench.contracts.hpo import ProblemInfo
     from benchbench.results.store import Store
     from benchbench.suite_files import SuiteSpec, TaskSpec
 
@@ -54,13 +53,15 @@ def tabulate(
 ) -> None:
     """Evaluate a design at every fidelity and write it as tables; what is recorded in the database is not evaluated again."""
     from benchbench.cluster.backends import check_workers
+    from benchbench.protocols.base import tracks_where
     from benchbench.results.store import Store
     from benchbench.suite_files import find_suite
 
     spec = find_suite(suite)
-    if spec.track != "hpo":
+    if spec.track not in (possible := tracks_where(lambda protocol: protocol.RECORDS_EVALUATIONS)):
+        known = ", ".join(map(repr, possible))
         raise InputError(
-            f"suite {spec.name!r} is of track {spec.track!r}; only problems of track 'hpo' can be tabulated"
+            f"suite {spec.name!r} is of track {spec.track!r}; only problems of track {known} can be tabulated"
         )
     check_workers(workers, cluster)
     if not math.isfinite(time_limit):
@@ -144,7 +145,7 @@ def _request(spec: SuiteSpec, task: TaskSpec, design: str, configs: int, time_li
     chunks = _chunks(configs)
     for chunk in chunks:
         check_params(entry, chunk)
-    info: ProblemInfo = get_loader(task.loader).info(task.name, task.options)
+    info = get_loader(task.loader).info(task.name, task.options)
     preset = PresetSpec(
         test_units=1,
         iterations=math.ceil(CHUNK * math.fsum(info.fidelities)),
@@ -174,7 +175,7 @@ def _write(spec: SuiteSpec, task: TaskSpec, store: Store, design: str, configs: 
     from benchbench.suites.evaluation_tables import Facts, write_table
 
     loader = get_loader(task.loader)
-    info: ProblemInfo = loader.load(task.name, task.options).info
+    info = loader.load(task.name, task.options).info
     fingerprint = loader.fingerprint(task.options)
     found = evaluations(store, spec.name, method=design, task=task.name, fingerprint=fingerprint)
     n_fidelities = len(info.fidelities)

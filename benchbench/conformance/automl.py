@@ -1,6 +1,7 @@
 """Probes for methods for tables: each runs in a child process on small made-up tables with every kind of column and gaps.
 
-This module is also the runner that the child executes in place of the protocol: the trial's task names the probe.
+This module is also the runner that the child executes in place of the protocol: the trial's task
+names the probe.
 """
 
 from __future__ import annotations
@@ -11,14 +12,15 @@ from typing import TYPE_CHECKING, Any
 
 from benchbench.conformance.base import CheckFailed, NotApplicable
 from benchbench.contracts.automl import AutoMLAdapter, TableInfo
+from benchbench.execution.adapters import make_adapter
 from benchbench.protocols import automl as protocol
-from benchbench.protocols.base import Declined, PhaseClock, ProtocolResult, make_adapter
+from benchbench.protocols.base import Declined, PhaseClock, ProtocolResult
 from benchbench.registry import get_loader, get_method
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from benchbench.contracts.context import Context
+    from benchbench.execution.harness import TrialHarness
     from benchbench.spec import TrialSpec
 
 __all__ = ["PROBES", "PROTOCOL_VERSION", "TASKS", "TIMED_PHASES", "run"]
@@ -37,15 +39,15 @@ N_ROWS = 120
 WRAPPED_SECONDS = 10.0
 
 
-def run(spec: TrialSpec, fingerprint: str, context: Context, clock: PhaseClock) -> ProtocolResult:
+def run(spec: TrialSpec, fingerprint: str, harness: TrialHarness, clock: PhaseClock) -> ProtocolResult:
     """Put the method to the probe that the trial's task names."""
     info = get_loader(spec.loader).info(spec.task, spec.options)
-    adapter = make_adapter(spec)
+    adapter = make_adapter(spec, harness)
     reason = adapter.supports(info)
     adapter.close()
     if reason is not None:
         raise Declined(reason)
-    PROBES[spec.task](Subject(spec, info.kind, context))
+    PROBES[spec.task](Subject(spec, info.kind, harness))
     return ProtocolResult(metric="passed", unit="check", unit_scores=[1.0])
 
 
@@ -55,7 +57,7 @@ class Subject:
 
     spec: TrialSpec
     kind: str
-    context: Context
+    harness: TrialHarness
 
     def table(self, seed: int = 0) -> tuple[pd.DataFrame, pd.Series[Any]]:
         """Return rows with numbers, categories and text, gaps in each, and a target that two columns tell well."""
@@ -98,12 +100,12 @@ class Subject:
             columns={name: kinds.get(str(name), "numeric") for name in rows.columns},
             n_rows=len(rows),
         )
-        adapter: AutoMLAdapter = make_adapter(self.spec)
+        adapter: AutoMLAdapter = make_adapter(self.spec, self.harness)
         budget = protocol.budget_of(self.spec)
         if get_method(self.spec.method).card.requirements:
             budget = replace(budget, seconds=WRAPPED_SECONDS)
-        adapter.setup(info, budget=budget, context=self.context)
-        self.context.start_clock()
+        adapter.setup(info, budget=budget, context=self.harness.context)
+        self.harness.start_clock()
         adapter.fit(rows, target)
         return adapter
 

@@ -1,8 +1,9 @@
 """How checks are written and what they answer.
 
-A check is one function ``check_<behaviour>``; its docstring's first line says what is asked of the adapter. Static checks take
-the registry's entry and run here; probes take a loaded task and run in a child process with limits, like a trial. A check
-passes by returning and fails by raising `CheckFailed`; it may raise `NotApplicable` with the reason.
+A check is one function ``check_<behaviour>``; its docstring's first line says what is asked of the
+adapter. Static checks take the registry's entry and run here; probes take a loaded task and run in
+a child process with limits, like a trial. A check passes by returning and fails by raising
+`CheckFailed`; it may raise `NotApplicable` with the reason.
 """
 
 from __future__ import annotations
@@ -28,8 +29,9 @@ class CheckResult:
     Parameters
     ----------
     status : str
-        "passed", "failed", "skipped" (not applicable), "known failure" (declared on the card) or "unexpected pass" (declared
-        as failing, but it passes: the declaration must go). Only "failed" and "unexpected pass" fail the gate.
+        "passed", "failed", "skipped" (not applicable), "known failure" (declared on the card) or
+        "unexpected pass" (declared as failing, but it passes: the declaration must go). Only
+        "failed" and "unexpected pass" fail the gate.
     """
 
     check: str

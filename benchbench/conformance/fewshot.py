@@ -1,6 +1,7 @@
 """Probes for few-shot adapters: each runs in a child process on a small task, after a few training iterations.
 
-This module is also the runner that the child executes in place of the protocol: the trial's task names the probe.
+This module is also the runner that the child executes in place of the protocol: the trial's task
+names the probe.
 """
 
 from __future__ import annotations
@@ -10,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 from benchbench.conformance import fewshot_training
 from benchbench.conformance.base import CheckFailed, NotApplicable
-from benchbench.conformance.subject import TOLERANCE, Subject, difference
+from benchbench.conformance.fewshot_subject import TOLERANCE, Subject, difference
 from benchbench.protocols import fewshot as protocol
 from benchbench.protocols.base import Declined, PhaseClock, ProtocolResult
 from benchbench.registry import create_method, get_loader
 
 if TYPE_CHECKING:
-    from benchbench.contracts.context import Context
+    from benchbench.execution.harness import TrialHarness
     from benchbench.spec import TrialSpec
 
 __all__ = ["PROBES", "PROTOCOL_VERSION", "TASKS", "TIMED_PHASES", "run"]
@@ -34,14 +35,14 @@ SCRAMBLED_EPISODES = 100
 PLACE_TOLERANCE = 0.05
 
 
-def run(spec: TrialSpec, fingerprint: str, context: Context, clock: PhaseClock) -> ProtocolResult:
+def run(spec: TrialSpec, fingerprint: str, harness: TrialHarness, clock: PhaseClock) -> ProtocolResult:
     """Train the adapter for a few iterations and put it to the probe that the trial's task names."""
     loader = get_loader(spec.loader)
     task = loader.load(spec.task, spec.options)
     reason = create_method(spec.method, spec.params).supports(task.info)
     if reason is not None:
         raise Declined(reason)
-    PROBES[spec.task](Subject.trained(spec, task, context))
+    PROBES[spec.task](Subject.trained(spec, task, harness))
     return ProtocolResult(metric="passed", unit="check", unit_scores=[1.0])
 
 
@@ -159,7 +160,8 @@ def check_scrambled_labels_fall_to_chance(subject: Subject) -> None:
     rng = np.random.default_rng(2)
     scores: list[float] = []
     for i in range(SCRAMBLED_EPISODES):
-        # each row gets a label of another; with one shot this renames the classes at random, and one in `n_way` keeps its name
+        # each row gets a label of another; with one shot this renames the classes at random, and
+        # one in `n_way` keeps its name
         labels = rng.permutation(batch.support_y[i])
         predictions = subject.predict(batch.support_x[i], labels, batch.query_x[i])
         scores += protocol.score_batch(predictions[None], batch.query_y[i][None], subject.task.info)[0]

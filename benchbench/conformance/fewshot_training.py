@@ -6,23 +6,24 @@ import random
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import replace
 from typing import Any
 
 from benchbench import artefacts
 from benchbench.conformance.base import CheckFailed, NotApplicable
-from benchbench.conformance.subject import TOLERANCE, Subject, difference
+from benchbench.conformance.fewshot_subject import TOLERANCE, Subject, difference
 from benchbench.contracts.fewshot import EmbeddingAdapter, FewShotTask
 from benchbench.errors import ProtocolViolation
-from benchbench.protocols.embeddings import EmbeddingTable
+from benchbench.protocols.fewshot_embeddings import EmbeddingTable
 from benchbench.registry import create_method, get_loader
 
 __all__ = ["PROBES"]
 
-# of one of bfloat16's rounding steps (1/256) a few may add up; batch statistics and the like differ by far more
+# of one of bfloat16's rounding steps (1/256) a few may add up; batch statistics and the like differ
+# by far more
 EMBEDDING_TOLERANCE = 0.05
 
-# what other tasks differ in from the probe's, most first: which of them share its training is the adapter's to say
+# what other tasks differ in from the probe's, most first: which of them share its training is the
+# adapter's to say
 OTHERS: Mapping[str, tuple[Mapping[str, Any], ...]] = {
     "classification": (
         {"way": 3, "shot": 2, "query": 4},
@@ -43,7 +44,7 @@ def check_global_random_state_does_not_matter(subject: Subject) -> None:
     first = subject.predict_all(batch)
     # forked children inherit numpy's state, so that two processes with one seed would agree on it
     _seed_globally(2)
-    second = Subject.trained(subject.spec, subject.task, subject.context)
+    second = Subject.trained(subject.spec, subject.task, subject.harness)
     _seed_globally(3)
     if (worst := difference(first, second.predict_all(batch))) > TOLERANCE:
         raise CheckFailed(
@@ -73,9 +74,9 @@ def check_shared_training_is_sound(subject: Subject) -> None:
         raise CheckFailed(str(error)) from error
     # at least a new instance for the same task
     other = next((task for task in _other_tasks(subject) if _training_key(subject, task) == key), subject.task)
-    taken = Subject.new(subject.spec, other, subject.context)
+    taken = Subject.new(subject.spec, other, subject.harness)
     taken.adapter.load_state(state)
-    learnt = Subject.trained(subject.spec, other, subject.context)
+    learnt = Subject.trained(subject.spec, other, subject.harness)
     batch = learnt.episodes(3)
     if (worst := difference(learnt.predict_all(batch), taken.predict_all(batch))) > TOLERANCE:
         info = other.info
@@ -100,19 +101,17 @@ def check_training_continues_to_the_same_end(subject: Subject) -> None:
         if len(kept) == 2:
             raise _Interrupted
 
-    context = replace(subject.context, keeper=keep)
-    with context.recorded() as begun, suppress(_Interrupted):
-        Subject.trained(subject.spec, subject.task, context)
+    harness = subject.harness
+    with harness.recorded() as begun, harness.checkpoints(keep), suppress(_Interrupted):
+        Subject.trained(subject.spec, subject.task, harness)
     if not kept:
         raise NotApplicable("it offers no checkpoints")
     # what another process does with torch's generators is not known
     _seed_globally(4)
-    context = replace(subject.context, earlier=kept[-1])
-    with context.recorded() as ended:
-        continued = Subject.trained(subject.spec, subject.task, context)
-    context = replace(subject.context)
-    with context.recorded() as whole:
-        at_once = Subject.trained(subject.spec, subject.task, context)
+    with harness.recorded() as ended, harness.checkpoints(earlier=kept[-1]):
+        continued = Subject.trained(subject.spec, subject.task, harness)
+    with harness.recorded() as whole:
+        at_once = Subject.trained(subject.spec, subject.task, harness)
     batch = subject.episodes(3)
     if (worst := difference(at_once.predict_all(batch), continued.predict_all(batch))) > TOLERANCE:
         raise CheckFailed(

@@ -1,6 +1,7 @@
 """Probes for optimisers of hyper-parameters: each runs in a child process on a small problem with several fidelities.
 
-This module is also the runner that the child executes in place of the protocol: the trial's task names the probe.
+This module is also the runner that the child executes in place of the protocol: the trial's task
+names the probe.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     import numpy as np
     from ConfigSpace import Configuration
 
-    from benchbench.contracts.context import Context
+    from benchbench.execution.harness import TrialHarness
     from benchbench.spec import TrialSpec
 
 __all__ = ["ITERATIONS", "PROBES", "PROTOCOL_VERSION", "TASKS", "TIMED_PHASES", "run"]
@@ -40,13 +41,13 @@ TASKS: dict[str, tuple[str, dict[str, Any]]] = {
 FIRST_FAILURES = 5
 
 
-def run(spec: TrialSpec, fingerprint: str, context: Context, clock: PhaseClock) -> ProtocolResult:
+def run(spec: TrialSpec, fingerprint: str, harness: TrialHarness, clock: PhaseClock) -> ProtocolResult:
     """Put the optimiser to the probe that the trial's task names."""
     problem: Problem = get_loader(spec.loader).load(spec.task, spec.options)
     reason = create_method(spec.method, spec.params).supports(problem.info)
     if reason is not None:
         raise Declined(reason)
-    PROBES[spec.task](Subject(spec, problem, context))
+    PROBES[spec.task](Subject(spec, problem, harness))
     return ProtocolResult(metric="passed", unit="check", unit_scores=[1.0])
 
 
@@ -83,7 +84,7 @@ class Subject:
 
     spec: TrialSpec
     problem: Problem
-    context: Context
+    harness: TrialHarness
 
     @property
     def is_deterministic(self) -> bool:
@@ -101,8 +102,8 @@ class Subject:
         watched = Watched(self.problem, change)
         budget = HPOBudget(evaluations=evaluations, workers=workers)
         adapter: HPOAdapter = create_method(self.spec.method, self.spec.params)
-        adapter.setup(watched.info, budget=budget, context=self.context)
-        protocol.optimise(adapter, watched, budget, self.context, PhaseClock())
+        adapter.setup(watched.info, budget=budget, context=self.harness.context)
+        protocol.optimise(adapter, watched, budget, self.harness, PhaseClock())
         return watched.seen
 
 

@@ -23,7 +23,8 @@ ITERATIONS = 3
 TIME_LIMIT_SECONDS = 120.0
 MEMORY_LIMIT_MIB = 4096
 TRIAL_CHECKS = ("check_same_seed_same_scores", "check_unsupported_tasks_are_declined", "check_time_limit_is_kept")
-# the limit given to a method that would train for ever, and how much later the harness must have ended it
+# the limit given to a method that would train for ever, and how much later the harness must have
+# ended it
 SHORT_LIMIT_SECONDS, SHORT_GRACE_SECONDS, SLACK_SECONDS = 1.0, 0.5, 2.0
 
 
@@ -135,15 +136,13 @@ def _request(entry: MethodEntry, kind: str, task: str, **budget: Any) -> dict[st
 def _probe(entry: MethodEntry, name: str, kind: str) -> None:
     request = _request(entry, kind, name) | {"runner": f"benchbench.conformance.{entry.card.track}"}
     outcome = supervisor.execute(request)
-    said = f"{outcome.get('error_type', '')}: {outcome.get('error_message', '')}".removeprefix(": ")
-    if outcome["outcome"] == "declined":
-        raise NotApplicable(f"declines: {outcome['error_message']}")
-    if outcome.get("error_type") == "NotApplicable":
-        raise NotApplicable(outcome["error_message"])
-    if outcome["outcome"] != "ok":
-        raise CheckFailed(
-            said.removeprefix("CheckFailed: ") if "CheckFailed" in said else f"{outcome['outcome']}: {said}"
-        )
+    said = f"{outcome.error_type}: {outcome.error_message}".removeprefix(": ")
+    if outcome.outcome == "declined":
+        raise NotApplicable(f"declines: {outcome.error_message}")
+    if outcome.error_type == "NotApplicable":
+        raise NotApplicable(outcome.error_message)
+    if outcome.outcome != "ok":
+        raise CheckFailed(said.removeprefix("CheckFailed: ") if "CheckFailed" in said else f"{outcome.outcome}: {said}")
 
 
 def _trial_same_seed(entry: MethodEntry, kind: str) -> None:
@@ -152,20 +151,20 @@ def _trial_same_seed(entry: MethodEntry, kind: str) -> None:
         raise NotApplicable("declared not deterministic")
     first, second = (supervisor.execute(_request(entry, kind, kind)) for _ in range(2))
     for outcome in (first, second):
-        if outcome["outcome"] == "declined":
-            raise NotApplicable(f"declines: {outcome['error_message']}")
-        if outcome["outcome"] != "ok":
-            raise CheckFailed(f"a small trial ends with {outcome['outcome']}: {outcome.get('error_message')}")
-    if first["unit_scores"] != second["unit_scores"]:
-        n = sum(a != b for a, b in zip(first["unit_scores"], second["unit_scores"], strict=True))
-        raise CheckFailed(f"{n} of {first['n_units']} episode scores differ between two processes with one seed")
+        if outcome.outcome == "declined":
+            raise NotApplicable(f"declines: {outcome.error_message}")
+        if outcome.outcome != "ok":
+            raise CheckFailed(f"a small trial ends with {outcome.outcome}: {outcome.error_message}")
+    if first.unit_scores != second.unit_scores:
+        n = sum(a != b for a, b in zip(first.unit_scores, second.unit_scores, strict=True))
+        raise CheckFailed(f"{n} of {first.n_units} episode scores differ between two processes with one seed")
 
 
 def _trial_declines(entry: MethodEntry, kind: str) -> None:
     """A task of a kind that the card does not name is declined with a reason."""
     outcome = supervisor.execute(_request(entry, kind, kind))
-    if outcome["outcome"] != "declined" or not outcome.get("error_message"):
-        raise CheckFailed(f"the card names no {kind}, so it must be declined with a reason; got {outcome['outcome']}")
+    if outcome.outcome != "declined" or not outcome.error_message:
+        raise CheckFailed(f"the card names no {kind}, so it must be declined with a reason; got {outcome.outcome}")
 
 
 def _trial_limit(entry: MethodEntry, kind: str) -> None:
@@ -174,14 +173,14 @@ def _trial_limit(entry: MethodEntry, kind: str) -> None:
         entry, kind, kind, iterations=10**9, time_limit_seconds=SHORT_LIMIT_SECONDS, grace_seconds=SHORT_GRACE_SECONDS
     )
     outcome = supervisor.execute(request)
-    if outcome["outcome"] == "declined":
-        raise NotApplicable(f"declines: {outcome['error_message']}")
-    if outcome["outcome"] not in ("ok", "timeout"):
-        raise CheckFailed(f"expected ok or timeout, got {outcome['outcome']}: {outcome.get('error_message')}")
+    if outcome.outcome == "declined":
+        raise NotApplicable(f"declines: {outcome.error_message}")
+    if outcome.outcome not in ("ok", "timeout"):
+        raise CheckFailed(f"expected ok or timeout, got {outcome.outcome}: {outcome.error_message}")
     longest = SHORT_LIMIT_SECONDS + SHORT_GRACE_SECONDS + SLACK_SECONDS
-    if outcome["wall_seconds"] > longest:
+    if outcome.wall_seconds > longest:
         raise CheckFailed(
-            f"the trial took {outcome['wall_seconds']:.1f} s; its limit and grace end at {longest - SLACK_SECONDS} s"
+            f"the trial took {outcome.wall_seconds:.1f} s; its limit and grace end at {longest - SLACK_SECONDS} s"
         )
 
 

@@ -11,6 +11,7 @@ import sys
 from dataclasses import fields
 
 from benchbench.conformance.base import CheckFailed, NotApplicable
+from benchbench.protocols.base import find_protocol
 from benchbench.registry import MethodEntry
 from benchbench.validation import fits
 
@@ -37,9 +38,10 @@ def check_card_is_complete(entry: MethodEntry) -> None:
         raise CheckFailed(f"url {card.url!r} is no https link to the paper")
     if not 1950 <= card.year <= 2100:
         raise CheckFailed(f"year {card.year} is no year")
+    protocol = find_protocol(card.track)
     # elsewhere the suite's preset says how much may be spent
     missing = [p for p in PRESETS if p not in card.iterations]
-    if missing and card.track == "fewshot":
+    if missing and protocol is not None and protocol.CARDS_STATE_ITERATIONS:
         raise CheckFailed(f"no iterations on the card for presets {', '.join(missing)} (0 means: not trained)")
     if not card.tasks or not card.devices:
         raise CheckFailed("tasks and devices must not be empty")

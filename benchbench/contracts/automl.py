@@ -1,7 +1,7 @@
 """The contract of AutoML on tables: typed columns and a target in, labels, probabilities or values out.
 
-A method is fitted on the training rows of one fold within a budget of seconds, cores and memory, and then predicts rows that it has not
-seen. Test labels never reach it.
+A method is fitted on the training rows of one fold within a budget of seconds, cores and memory,
+and then predicts rows that it has not seen. Test labels never reach it.
 """
 
 from __future__ import annotations
@@ -43,7 +43,8 @@ class TableInfo:
     target : str
         Name of the column to be predicted.
     classes : tuple of str
-        Labels in the task's order, which is that of the columns of `predict_proba`; () for regression.
+        Labels in the task's order, which is that of the columns of `predict_proba`; () for
+        regression.
     columns : mapping of str to str
         Features in their order, each with its kind: "numeric", "nominal" or "string".
     n_rows : int
@@ -67,12 +68,14 @@ class TableTask:
     ----------
     info : TableInfo
     table : Path
-        Features of all rows, typed as `AutoMLAdapter` says, and nothing of the target: a file for `benchbench.frames.read_table`,
-        one for all splits.
+        Features of all rows, typed as `AutoMLAdapter` says, and nothing of the target: a file for
+        `benchbench.frames.read_table`, one for all splits.
     target : Series
-        (n_rows,), without missing values: a category whose categories are `info.classes`, or float64.
+        (n_rows,), without missing values: a category whose categories are `info.classes`, or
+        float64.
     split : callable
-        Receives the number of a split, counted from 0; returns the numbers of its training rows and of its test rows.
+        Receives the number of a split, counted from 0; returns the numbers of its training rows and
+        of its test rows.
     """
 
     info: TableInfo
@@ -103,9 +106,10 @@ class AutoMLBudget:
 class AutoMLAdapter(ABC):
     """A method for tables. The harness calls `supports`, `setup`, `fit`, then `predict` or `predict_proba` as often as it likes.
 
-    The constructor takes JSON-able keyword arguments and only stores them under their own names. Rows come as a DataFrame numbered
-    from 0: numeric columns int64 or float64 (NaN: missing), nominal ones category (all declared categories), string ones str. Targets are
-    a category of the task's classes, or float64. What is handed over may be shared: adapters leave it as it is.
+    The constructor takes JSON-able keyword arguments and only stores them under their own names.
+    Rows come as a DataFrame numbered from 0: numeric columns int64 or float64 (NaN: missing),
+    nominal ones category (all declared categories), string ones str. Targets are a category of the
+    task's classes, or float64. What is handed over may be shared: adapters leave it as it is.
     """
 
     card: ClassVar[MethodCard]

@@ -5,7 +5,7 @@ Shape glossary, used by everything that touches episodes::
     n_tasks     episodes in a batch
     n_way       classes of an episode; 1 for regression
     k_shot      labelled examples a class (support)
-    n_query     examples to predict, over all classes
+    n_query     examples to predict, over all classes: n_way * n_query_per_class
     n_support   n_way * k_shot
     *input      shape of one example: (channels, height, width) for images in [0, 1], (n_features,) for regression
     n_outputs   targets of a regression task
@@ -65,13 +65,14 @@ class EpisodeBatch:
     query_x : (n_tasks, n_query, *input) float32
     query_y : (n_tasks, n_query) int64, or (n_tasks, n_query, n_outputs) float32
     support_id, query_id : (n_tasks, n_support) and (n_tasks, n_query) int64, optional
-        Which example of the split a row is: equal ids, equal examples. They let the protocol embed an image once that
-        stands in many test episodes; adapters never see those of test episodes.
+        Which example of the split a row is: equal ids, equal examples. They let the protocol embed
+        an image once that stands in many test episodes; adapters never see those of test episodes.
 
     Notes
     -----
-    As sampled, classes come in order: the first `k_shot` support rows are class 0, and so on; the same for queries.
-    The protocol shuffles both before it tests an adapter, so `adapt` and `predict` must go by the labels.
+    As sampled, classes come in order: the first `k_shot` support rows are class 0, and so on; the
+    same for queries. The protocol shuffles both before it tests an adapter, so `adapt` and
+    `predict` must go by the labels.
     """
 
     support_x: NDArray[np.float32]
@@ -123,7 +124,7 @@ class EpisodeSource(ABC):
 
     @abstractmethod
     def sample(
-        self, rng: np.random.Generator, *, n_way: int, k_shot: int, n_query: int, n_tasks: int = 1
+        self, rng: np.random.Generator, *, n_way: int, k_shot: int, n_query_per_class: int, n_tasks: int = 1
     ) -> EpisodeBatch:
         """Draw `n_tasks` episodes.
 
@@ -132,14 +133,15 @@ class EpisodeSource(ABC):
         rng : numpy Generator
             Same state, same episodes.
         n_way, k_shot : int
-        n_query : int
-            Queries *a class* (over the single "class" for regression).
+        n_query_per_class : int
+            For regression there is one "class".
         n_tasks : int
 
         Raises
         ------
         ValueError
-            If there are fewer than `n_way` classes, or a class has fewer than `k_shot + n_query` examples.
+            If there are fewer than `n_way` classes, or a class has fewer than `k_shot +
+            n_query_per_class` examples.
         """
 
     @property
@@ -203,16 +205,18 @@ class Predictor(ABC):
 
         Returns
         -------
-        (n_query, n_way) probabilities, each row summing to 1; for regression (n_query, n_outputs) values.
+        (n_query, n_way) probabilities, each row summing to 1; for regression (n_query, n_outputs)
+        values.
         """
 
 
 class FewShotAdapter(ABC):
     """A few-shot method: meta-trained once a task, then adapted to each test episode apart.
 
-    The constructor takes JSON-able keyword arguments and only stores them under their own names. The harness calls
-    `supports`, `setup`, `meta_fit`, then `adapt` and `predict` (or `predict_episodes`) for every test episode. Nothing
-    learnt in one test episode may reach another. Query labels of test episodes are never handed over.
+    The constructor takes JSON-able keyword arguments and only stores them under their own names.
+    The harness calls `supports`, `setup`, `meta_fit`, then `adapt` and `predict` (or
+    `predict_episodes`) for every test episode. Nothing learnt in one test episode may reach
+    another. Query labels of test episodes are never handed over.
     """
 
     card: ClassVar[MethodCard]
@@ -227,10 +231,11 @@ class FewShotAdapter(ABC):
     def training_key(self, task: TaskInfo) -> Mapping[str, Any] | None:
         """Return all that meta-training takes from the task besides its training and validation data, or None.
 
-        Where it is not None, `meta_fit` must do the same for every task with the same key, and `state` and `load_state`
-        must carry over all that it learnt: the harness then trains once for all tasks of a suite that share key and
-        training data, and hands the state on. ``{}`` says that training depends on the data alone;
-        ``{"shot": task.k_shot}`` that it also depends on the shots. Called before `setup`; needs no heavy imports.
+        Where it is not None, `meta_fit` must do the same for every task with the same key, and
+        `state` and `load_state` must carry over all that it learnt: the harness then trains once
+        for all tasks of a suite that share key and training data, and hands the state on. ``{}``
+        says that training depends on the data alone; ``{"shot": task.k_shot}`` that it also depends
+        on the shots. Called before `setup`; needs no heavy imports.
         """
         return None
 
@@ -275,8 +280,8 @@ class FewShotAdapter(ABC):
 
         Returns
         -------
-        (n_tasks, n_query, n_way) probabilities, or (n_tasks, n_query, n_outputs) values: those that `adapt` and
-        `predict` would give, up to rounding.
+        (n_tasks, n_query, n_way) probabilities, or (n_tasks, n_query, n_outputs) values: those that
+        `adapt` and `predict` would give, up to rounding.
         """
         raise NotImplementedError(f"{type(self).__name__} declares batched=True but has no predict_episodes")
 
@@ -291,8 +296,8 @@ class FewShotAdapter(ABC):
 class EmbeddingAdapter(FewShotAdapter):
     """A method that sees an image only through an embedding of that image alone.
 
-    It is inductive and batched by nature. Since an image's embedding does not depend on its episode, the protocol embeds
-    every test image once, however many episodes it stands in.
+    It is inductive and batched by nature. Since an image's embedding does not depend on its
+    episode, the protocol embeds every test image once, however many episodes it stands in.
     """
 
     @abstractmethod

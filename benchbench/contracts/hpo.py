@@ -1,7 +1,7 @@
 """The contract of hyper-parameter optimisation: ask for a configuration, tell what became of it.
 
-Losses are minimised. A failed evaluation is a status, never a number. The harness owns evaluation, clock and workers: several
-suggestions may be pending at once.
+Losses are minimised. A failed evaluation is a status, never a number. The harness owns evaluation,
+clock and workers: several suggestions may be pending at once.
 """
 
 from __future__ import annotations
@@ -42,9 +42,11 @@ class HPOBudget:
     Parameters
     ----------
     evaluations : float
-        Evaluations, each weighted by its fidelity: one at a third of the full fidelity counts a third.
+        Evaluations, each weighted by its fidelity: one at a third of the full fidelity counts a
+        third.
     seconds : float, optional
-        Of the problem's clock (simulated where evaluations are looked up); what ends later does not count.
+        Of the problem's clock (simulated where evaluations are looked up); what ends later does not
+        count.
     workers : int
         Evaluations that may be pending at once.
     """
@@ -94,7 +96,8 @@ class ProblemInfo:
     fidelity_name : str
         What the fidelity is ("epochs"); empty if there is only the full one.
     data_set : str
-        What the losses are measured on; empty for functions. Problems on one data set are not shown to each other.
+        What the losses are measured on; empty for functions. Problems on one data set are not shown
+        to each other.
     meta_features : mapping of str to float
         What the data set is like, of its training rows alone; empty if it is not described.
     histories : callable

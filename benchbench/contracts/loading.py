@@ -19,11 +19,13 @@ Progress = Callable[[str], None]
 class TaskLoader(ABC):
     """Turns a task's options (plain data from a suite file) into a task.
 
-    Importing the module of a loader must be light; whatever is heavy is imported inside the methods.
+    Importing the module of a loader must be light; whatever is heavy is imported inside the
+    methods.
     """
 
     name: ClassVar[str]
-    track: ClassVar[str] = "fewshot"
+    track: ClassVar[str]
+    """One of `benchbench.cards.TRACKS`."""
 
     @abstractmethod
     def check(self, options: Mapping[str, Any]) -> None:
@@ -53,7 +55,8 @@ class TaskLoader(ABC):
     def fingerprint(self, options: Mapping[str, Any]) -> str:
         """Return a hash of the data and of the protocol's options, from the manifest beside the prepared data.
 
-        It ends in `GENERATED` if the splits were made here though published results have others: boards then say so.
+        It ends in `GENERATED` if the splits were made here though published results have others:
+        boards then say so.
 
         Raises
         ------
@@ -75,7 +78,8 @@ class TaskLoader(ABC):
     def training_fingerprint(self, options: Mapping[str, Any]) -> str | None:
         """Return a hash of the meta-training and validation data alone, whatever is tested: or None.
 
-        Tasks with equal hashes may share what a method learnt in meta-training. None: nothing is shared.
+        Tasks with equal hashes may share what a method learnt in meta-training. None: nothing is
+        shared.
         """
         return None
 
@@ -89,7 +93,7 @@ class TaskLoader(ABC):
     def folders(self, options: Mapping[str, Any]) -> Sequence[Path]:
         """Return the folders of the cache that the task is loaded from, whether they are there yet or not.
 
-        Each, once it is there, has a manifest with the hash of all that is in it. Folders of originals come after them,
-        those that are there. Empty: nothing is kept.
+        Each, once it is there, has a manifest with the hash of all that is in it. Folders of
+        originals come after them, those that are there. Empty: nothing is kept.
         """
         return ()

@@ -11,28 +11,20 @@ import signal
 import sys
 import tempfile
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any, NoReturn
 
-from benchbench.contracts.context import Context
 from benchbench.errors import BenchbenchError, ClusterError, DataMissingError
-from benchbench.protocols.base import Declined, PhaseClock, get_protocol
+from benchbench.execution.harness import TrialHarness
+from benchbench.protocols.base import Declined, PhaseClock, ProtocolResult, get_protocol
+from benchbench.provenance import package_versions
+from benchbench.records import TrialOutcome
 from benchbench.spec import TrialSpec
 
-__all__ = ["remember", "remember_versions", "run", "set_device", "set_threads"]
-
-_versions: dict[str, str] = {}
-
-# top-level modules whose distribution has another name
-DISTRIBUTIONS = {
-    "sklearn": "scikit-learn",
-    "PIL": "pillow",
-    "yaml": "pyyaml",
-    "dateutil": "python-dateutil",
-    "cv2": "opencv-python",
-}
+__all__ = ["run", "set_device", "set_threads"]
 
 
 def run(request: dict[str, Any], scratch: str, report_fd: int, log_fd: int, deadline: float) -> NoReturn:
@@ -53,7 +45,7 @@ def run(request: dict[str, Any], scratch: str, report_fd: int, log_fd: int, dead
         if request.get("visible_gpus") is not None:
             os.environ["CUDA_VISIBLE_DEVICES"] = request["visible_gpus"]
         emit = _emitter(report_fd)
-        emit({"result": _execute(request, Path(scratch), deadline, emit)})
+        emit({"result": _execute(request, Path(scratch), deadline, emit).to_wire()})
         sys.stdout.flush()
         sys.stderr.flush()
         code = 0
@@ -87,10 +79,9 @@ def _emitter(report_fd: int) -> Callable[[dict[str, Any]], None]:
 
 def _execute(
     request: dict[str, Any], scratch: Path, deadline: float, emit: Callable[[dict[str, Any]], None]
-) -> dict[str, Any]:
-    """Run the protocol and turn whatever happens into a result."""
+) -> TrialOutcome:
+    """Run the protocol and turn whatever happens into an outcome."""
     clock = PhaseClock()
-    outcome: dict[str, Any]
     timed: tuple[str, ...] = ()
     try:
         spec = TrialSpec.from_dict(request["spec"])
@@ -99,48 +90,56 @@ def _execute(
         # conformance probes come with a runner of their own
         protocol = import_module(request["runner"]) if "runner" in request else get_protocol(spec.track)
         timed = protocol.TIMED_PHASES
-        context = Context(
+        harness = TrialHarness(
             seed=spec.seed,
             device=spec.device,
             threads=spec.budget.threads,
             scratch=scratch,
             deadline=deadline,
-            sink=lambda step, seconds, metric, value: emit({"point": [step, seconds, metric, value]}),
-            teller=lambda *how_far: emit({"progress": how_far}),
-            limiter=lambda limit: emit({"limit": limit}),
+            send=emit,
             shares_training=request.get("shares_training", True),
-            names_checkpoint=lambda path: emit({"checkpoint": str(path)}),
         )
-        found = protocol.run(spec, request["fingerprint"], context, clock)
-        outcome = {"outcome": "ok", "metric": found.metric, "unit": found.unit, "metrics": found.metrics}
-        outcome |= _summary(found.unit_scores)
+        outcome = _scored(protocol.run(spec, request["fingerprint"], harness, clock))
     except Declined as reason:
-        outcome = {"outcome": "declined", "error_message": str(reason)}
+        outcome = TrialOutcome(outcome="declined", error_message=str(reason))
     except (ClusterError, DataMissingError) as error:
-        outcome = {"outcome": "infra", **_describe(error)}
+        outcome = _failed("infra", error)
     except BaseException as error:  # also KeyboardInterrupt and SystemExit that a method raises
         # some errors know what they are: the death of a process that the method lived in
         known = getattr(type(error), "outcome", "failed") if isinstance(error, BenchbenchError) else "failed"
-        outcome = {"outcome": "memory" if _is_out_of_memory(error) else known, **_describe(error)}
-    outcome["phases"] = clock.seconds
-    outcome["seconds"] = sum(clock.seconds.get(name, 0.0) for name in timed)
-    outcome["environment"] = versions()
-    return outcome
+        outcome = _failed("memory" if _is_out_of_memory(error) else known, error)
+    return replace(
+        outcome,
+        phases=clock.seconds,
+        seconds=sum(clock.seconds.get(name, 0.0) for name in timed),
+        environment=package_versions(),
+    )
 
 
-def _summary(scores: list[float]) -> dict[str, Any]:
+def _scored(found: ProtocolResult) -> TrialOutcome:
+    scores = tuple(float(score) for score in found.unit_scores)
     n = len(scores)
     mean = sum(scores) / n
-    deviation = (sum((s - mean) ** 2 for s in scores) / (n - 1)) ** 0.5 if n > 1 else None
-    return {"score": mean, "score_sd": deviation, "n_units": n, "unit_scores": scores}
+    return TrialOutcome(
+        outcome="ok",
+        metric=found.metric,
+        unit=found.unit,
+        score=mean,
+        score_sd=(sum((s - mean) ** 2 for s in scores) / (n - 1)) ** 0.5 if n > 1 else None,
+        n_units=n,
+        unit_scores=scores,
+        # a method's own figures may be numpy's
+        metrics={name: float(value) for name, value in found.metrics.items()},
+    )
 
 
-def _describe(error: BaseException) -> dict[str, str]:
-    return {
-        "error_type": type(error).__name__,
-        "error_message": str(error)[:4000],
-        "traceback": "".join(traceback.format_exception(error))[-20_000:],
-    }
+def _failed(outcome: str, error: BaseException) -> TrialOutcome:
+    return TrialOutcome(
+        outcome=outcome,
+        error_type=type(error).__name__,
+        error_message=str(error)[:4000],
+        traceback="".join(traceback.format_exception(error))[-20_000:],
+    )
 
 
 def _is_out_of_memory(error: BaseException) -> bool:
@@ -169,7 +168,8 @@ def set_threads(n_threads: int) -> None:
 def set_device(device: str) -> None:
     """Have a GPU compute the same each time, and in float32 where float32 is said; call it before CUDA starts.
 
-    Left to itself, cuDNN picks algorithms that add in any order, and rounds the inputs of float32 convolutions to 10 bits (TF32).
+    Left to itself, cuDNN picks algorithms that add in any order, and rounds the inputs of float32
+    convolutions to 10 bits (TF32).
     """
     if device != "cuda":
         return
@@ -182,33 +182,3 @@ def set_device(device: str) -> None:
         torch.backends.cudnn.benchmark = False
         torch.backends.cudnn.allow_tf32 = False
         torch.backends.cuda.matmul.allow_tf32 = False
-
-
-def remember_versions() -> None:
-    """Look the versions of all imported packages up once, in the zygote."""
-    versions()
-
-
-def remember(more: Mapping[str, str]) -> None:
-    """Add versions to this trial's record: those of another interpreter that it works with."""
-    _versions.update(more)
-
-
-def versions() -> dict[str, str]:
-    """Return the versions of the third-party packages that this process has imported, by distribution name."""
-    for name in {module.partition(".")[0] for module in list(sys.modules)}:
-        if name not in _versions and not name.startswith("_") and name not in sys.stdlib_module_names:
-            _versions[name] = _version(name)
-    found = {DISTRIBUTIONS.get(name, name): version for name, version in sorted(_versions.items()) if version}
-    found["python"] = ".".join(str(part) for part in sys.version_info[:3])
-    return found
-
-
-def _version(name: str) -> str:
-    from importlib.metadata import PackageNotFoundError, version
-
-    try:
-        return version(DISTRIBUTIONS.get(name, name))
-    except PackageNotFoundError:
-        found = getattr(sys.modules.get(name), "__version__", "")
-        return found if isinstance(found, str) else ""

@@ -114,8 +114,8 @@ def _distributions(folder: Path) -> list[Distribution]:
 def _named(found: Distribution) -> bool:
     """Whether a distribution has a name: what has lost its metadata has none.
 
-    Where the package ``importlib_metadata`` is loaded (dask brings it before Python 3.12), it finds the
-    distributions in place of the standard library, and says the same by an error.
+    Where the package ``importlib_metadata`` is loaded (dask brings it before Python 3.12), it finds
+    the distributions in place of the standard library, and says the same by an error.
     """
     try:
         return bool(found.metadata["Name"])
@@ -164,8 +164,9 @@ def install(name: str, requirements: Path, folder: Path, log: IO[bytes], lock_fd
     environment = _environment(settings)
     own = settings_file(requirements)
     if own.is_file():
-        # uv looks for a file of this name where it runs, and its settings come on top of the user's; but in the root of the
-        # workspace if there is one, so without a workspace here a cache inside of anybody's project would not have them
+        # uv looks for a file of this name where it runs, and its settings come on top of the
+        # user's; but in the root of the workspace if there is one, so without a workspace here a
+        # cache inside of anybody's project would not have them
         shutil.copyfile(own, folder.parent / "uv.toml")
         (folder.parent / "pyproject.toml").write_text("[tool.uv.workspace]\n")
     folder, requirements = folder.absolute(), requirements.absolute()
@@ -208,7 +209,8 @@ class _Job:
         ------
         BuildInterrupted
         """
-        # for the case that this process is killed: uv must not go on writing where the next build begins
+        # for the case that this process is killed: uv must not go on writing where the next build
+        # begins
         start = "import os, sys; from benchbench.execution import limits; limits.die_with_parent(int(sys.argv[1]))"
         start += "; os.execv(sys.argv[2], sys.argv[2:])"
         self.said = ""

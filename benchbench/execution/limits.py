@@ -24,7 +24,8 @@ __all__ = [
 PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
 MADV_COLLAPSE = 25
-# looks at /proc that find no marked process: so many in a row that leave no doubt, or so many in all where others come and go
+# looks at /proc that find no marked process: so many in a row that leave no doubt, or so many in
+# all where others come and go
 CALM_ROUNDS, QUIET_ROUNDS = 2, 60
 HUGE = 2 * 2**20
 
@@ -68,9 +69,10 @@ def descendants(root: int) -> list[int]:
 def tree_memory_mib(pids: list[int], limit_mib: float, exact: bool = False) -> float:
     """Return the memory of these processes in MiB: an upper bound if that is below the limit, else the exact figure.
 
-    The bound counts every anonymous and shared-memory page of each process, so pages that a forked child still shares with
-    its zygote count again; the exact figure is proportional (`Pss`), so they count once, and files that are merely
-    memory-mapped do not count. It walks page tables, which takes milliseconds for large processes.
+    The bound counts every anonymous and shared-memory page of each process, so pages that a forked
+    child still shares with its zygote count again; the exact figure is proportional (`Pss`), so
+    they count once, and files that are merely memory-mapped do not count. It walks page tables,
+    which takes milliseconds for large processes.
     """
     bound = sum(_resident_mib(pid) for pid in pids)
     return sum(_proportional_mib(pid) for pid in pids) if exact or bound > limit_mib else bound
@@ -96,8 +98,8 @@ def _sum_mib(path: str, fields: tuple[bytes, ...]) -> float:
 def reap(root: int, grace_seconds: float) -> int:
     """End every descendant of `root` (this process): SIGTERM, after the grace SIGKILL; return how many there were.
 
-    Orphans are children of `root` if it is a subreaper, so nothing escapes by `setsid` or by forking twice. It returns when
-    none is left.
+    Orphans are children of `root` if it is a subreaper, so nothing escapes by `setsid` or by
+    forking twice. It returns when none is left.
     """
     seen: set[int] = set()
     until = time.monotonic() + grace_seconds
@@ -139,22 +141,24 @@ def _kill(pid: int, sign: int) -> None:
 def kill_marked(mark: str) -> int:
     """SIGKILL every process whose initial environment holds `mark` ("NAME=value"); return how many.
 
-    This finds the descendants of a zygote that was killed itself: forked children show its environment, and so do the
-    programs they start, whoever has inherited them.
+    This finds the descendants of a zygote that was killed itself: forked children show its
+    environment, and so do the programs they start, whoever has inherited them.
     """
     needle = mark.encode()
     killed: set[int] = set()
     blank: set[int] = set()
     calm = quiet = 0
-    # a killed process may take long to go on a busy machine, and what it forked meanwhile shows in the next round only
+    # a killed process may take long to go on a busy machine, and what it forked meanwhile shows in
+    # the next round only
     for _ in range(600):
         environs = {pid: _environ(pid) for pid in _all_pids() if pid != os.getpid()}
         living = [pid for pid, environ in environs.items() if needle in environ.split(b"\x00")]
         killed.update(living)
         for pid in living:
             _kill(pid, signal.SIGKILL)
-        # one that shows nothing may be a zombie or the kernel's, but also one that just now starts a program, or that forked
-        # after /proc was listed and ended before it was read: whatever is blank for the first time calls for another look
+        # one that shows nothing may be a zombie or the kernel's, but also one that just now starts
+        # a program, or that forked after /proc was listed and ended before it was read: whatever is
+        # blank for the first time calls for another look
         before, blank = blank, {pid for pid, environ in environs.items() if not environ}
         quiet = 0 if living else quiet + 1
         calm = 0 if living or blank - before else calm + 1
@@ -178,7 +182,8 @@ def _environ(pid: int) -> bytes:
 def collapse_memory() -> None:
     """Ask the kernel to back this process's heap with huge pages, so that forking copies fewer page-table entries.
 
-    Linux 6.1 or later; elsewhere it changes nothing. Measured: about 5 ms less for each fork with torch loaded.
+    Linux 6.1 or later; elsewhere it changes nothing. Measured: about 5 ms less for each fork with
+    torch loaded.
     """
     _libc.madvise.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
     for line in Path("/proc/self/maps").read_text().splitlines():

@@ -17,6 +17,7 @@ from typing import Any
 from benchbench.errors import BenchbenchError, EnvironmentBuildError
 from benchbench.execution import environments, limits, wire
 from benchbench.execution.installing import BuildInterrupted
+from benchbench.records import TrialOutcome
 from benchbench.registry import get_method
 
 __all__ = ["Zygote", "abort_all", "execute"]
@@ -58,10 +59,11 @@ class Zygote:
         self._scratch = tempfile.mkdtemp(prefix="benchbench-")
         mine, its = socket.socketpair()
         self._socket = mine
-        # one thread, and no CUDA before the fork: a child hangs if its zygote ever ran a parallel region
+        # one thread, and no CUDA before the fork: a child hangs if its zygote ever ran a parallel
+        # region
         environment = {**os.environ, **dict.fromkeys(THREAD_VARIABLES, "1"), MARK: self.mark.partition("=")[2]}
-        # Dask's nanny sets this for its workers; the allocator then returns memory to the kernel at every turn, and MAML's
-        # training took 2.4 times as long (44 s against 18 s of CPU)
+        # Dask's nanny sets this for its workers; the allocator then returns memory to the kernel at
+        # every turn, and MAML's training took 2.4 times as long (44 s against 18 s of CPU)
         environment.pop("MALLOC_TRIM_THRESHOLD_", None)
         with its:
             # -P keeps the current folder off sys.path, where `methods` could be found a second time
@@ -86,13 +88,14 @@ class Zygote:
         mine.settimeout(START_SECONDS)
         self._expect(START_SECONDS)
 
-    def execute(self, request: dict[str, Any], on_progress: OnProgress | None = None) -> dict[str, Any]:
+    def execute(self, request: dict[str, Any], on_progress: OnProgress | None = None) -> TrialOutcome:
         """Run one trial and return its outcome; parameters as of the function `execute`.
 
         Raises
         ------
         ZygoteLostError
-            If the zygote dies or does not answer in time; everything it had started has then been ended.
+            If the zygote dies or does not answer in time; everything it had started has then been
+            ended.
         """
         budget = request["spec"]["budget"]
         try:
@@ -100,7 +103,8 @@ class Zygote:
         except OSError as error:
             self.close()
             raise ZygoteLostError(f"the trial's zygote is gone ({error})") from error
-        return self._expect(budget["time_limit_seconds"] + budget["grace_seconds"] + MARGIN_SECONDS, on_progress)
+        longest = budget["time_limit_seconds"] + budget["grace_seconds"] + MARGIN_SECONDS
+        return TrialOutcome.received(self._expect(longest, on_progress), "the trial's zygote")
 
     def _expect(self, seconds: float, on_progress: OnProgress | None = None) -> dict[str, Any]:
         """Return the next message that is no word of progress."""
@@ -159,21 +163,22 @@ _busy: set[Zygote] = set()
 _lock = threading.Lock()
 
 
-def execute(request: dict[str, Any], on_progress: OnProgress | None = None) -> dict[str, Any]:
+def execute(request: dict[str, Any], on_progress: OnProgress | None = None) -> TrialOutcome:
     """Run one trial in a child of a zygote of this process; never raises for what a trial does.
 
     Parameters
     ----------
     request : dict
-        `spec` (a trial specification as plain data), `fingerprint` (of the task), `preload` (modules), and optionally
-        `visible_gpus` (for CUDA_VISIBLE_DEVICES) and `shares_training` (false: the trial trains for itself).
+        `spec` (a trial specification as plain data), `fingerprint` (of the task), `preload`
+        (modules), and optionally `visible_gpus` (for CUDA_VISIBLE_DEVICES) and `shares_training`
+        (false: the trial trains for itself).
     on_progress : callable, optional
         Told now and then how much of the trial is done, and of how much.
 
     Returns
     -------
-    dict
-        At least `outcome`, one of `benchbench.records.OUTCOMES`.
+    TrialOutcome
+        Without host and hardware, which the worker adds.
     """
     started_at, started = time.time(), time.monotonic()
     zygote: Zygote | None = None
@@ -198,14 +203,14 @@ def execute(request: dict[str, Any], on_progress: OnProgress | None = None) -> d
         return _without_trial("infra", error, started_at, started)
 
 
-def _without_trial(outcome: str, error: Exception, started_at: float, started: float) -> dict[str, Any]:
-    return {
-        "outcome": outcome,
-        "error_type": type(error).__name__,
-        "error_message": str(error),
-        "started_at": started_at,
-        "wall_seconds": time.monotonic() - started,
-    }
+def _without_trial(outcome: str, error: Exception, started_at: float, started: float) -> TrialOutcome:
+    return TrialOutcome(
+        outcome=outcome,
+        error_type=type(error).__name__,
+        error_message=str(error),
+        started_at=started_at,
+        wall_seconds=time.monotonic() - started,
+    )
 
 
 def prepare_environment(method: str) -> None:
@@ -223,7 +228,8 @@ def prepare_environment(method: str) -> None:
     except EnvironmentBuildError:
         raise
     except BenchbenchError:
-        # an unknown method, or a card that names no usable file: the trial meets it as well, and says so with its traceback
+        # an unknown method, or a card that names no usable file: the trial meets it as well, and
+        # says so with its traceback
         return
 
 

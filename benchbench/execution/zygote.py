@@ -1,8 +1,8 @@
 """The zygote: a process that has imported everything, never computes, and forks one child a trial.
 
-It is started by the supervisor with one end of a socket pair. For each request it forks a child, watches the child's
-deadline and memory, collects what the child reports, ends whatever the child left behind, and answers. When the socket
-closes (the worker is gone) it ends everything and leaves.
+It is started by the supervisor with one end of a socket pair. For each request it forks a child,
+watches the child's deadline and memory, collects what the child reports, ends whatever the child
+left behind, and answers. When the socket closes (the worker is gone) it ends everything and leaves.
 """
 
 from __future__ import annotations
@@ -18,12 +18,15 @@ import socket
 import sys
 import tempfile
 import time
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from benchbench.checkpoints import CheckpointFile
 from benchbench.execution import child, limits, wire
+from benchbench.provenance import package_versions
+from benchbench.records import TrialOutcome
 
 __all__ = ["main"]
 
@@ -33,7 +36,8 @@ ALLOCATION_MIB_A_SECOND = 8000.0
 EXACT_MEMORY_SECONDS = 1.0
 LOG_TAIL_BYTES = 16 * 1024
 PIPE_BYTES = 2**20
-# results larger than this are refused, so that a method cannot fill the worker's memory through `report`
+# results larger than this are refused, so that a method cannot fill the worker's memory through
+# `report`
 MAX_REPORT_BYTES = 64 * 2**20
 
 
@@ -50,7 +54,7 @@ def main() -> None:
             # it costs the trials time, or fails those that need it, but not the others
             sys.stderr.write(f"{name} cannot be imported beforehand: {error}\n")
     _import_registry()
-    child.remember_versions()
+    package_versions()
     gc.collect()
     gc.freeze()
     gc.disable()
@@ -58,7 +62,7 @@ def main() -> None:
     wire.send(sock, {"ready": os.getpid()})
     try:
         while (request := wire.receive(sock)) is not None:
-            wire.send(sock, Trial(sock, request, folder).execute())
+            wire.send(sock, Trial(sock, request, folder).execute().to_wire())
     except OSError:
         pass  # the worker is gone: nobody is left to tell
     finally:
@@ -72,7 +76,8 @@ def _import_registry() -> None:
     registry.loaders()
     registry.harness_hash()
     for entry in registry.methods().values():
-        # here, where the code is read: by the time that a trial asks, its author may have changed the file
+        # here, where the code is read: by the time that a trial asks, its author may have changed
+        # the file
         try:
             entry.source_hash()
         except Exception as error:
@@ -92,12 +97,13 @@ class Trial:
         self.log = bytearray()
         self.log_bytes = 0
         self.peak_mib = 0.0
-        self.stopped: dict[str, str] | None = None
-        # a limit that the child set for a part of the trial: (what, seconds, deadline); it can only be an earlier one
+        self.stopped: TrialOutcome | None = None
+        # a limit that the child set for a part of the trial: (what, seconds, deadline); it can only
+        # be an earlier one
         self.part: tuple[str, float, float] | None = None
         self.looked_at = 0
 
-    def execute(self) -> dict[str, Any]:
+    def execute(self) -> TrialOutcome:
         """Run the trial to its end and return its outcome; raises `OSError` only if the worker is gone."""
         scratch = tempfile.mkdtemp(dir=self.folder)
         cpu_before = _children_cpu()
@@ -113,15 +119,14 @@ class Trial:
         self._drain()
         os.close(self.report_fd)
         os.close(self.log_fd)
-        outcome = self._outcome(status)
-        outcome.update(
+        return replace(
+            self._outcome(status),
             started_at=started_at,
             wall_seconds=time.monotonic() - started,
             cpu_seconds=_children_cpu() - cpu_before,
             peak_memory_mib=round(self.peak_mib, 1),
             log_tail=self._log_text(left_over if status is not None else 0),
         )
-        return outcome
 
     def _run(self, scratch: str, deadline: float) -> int | None:
         """Fork and watch; return the child's wait status, or None if it had to be stopped."""
@@ -162,14 +167,11 @@ class Trial:
                 raise ConnectionAbortedError("the worker is gone, or has given this trial up")
             now = time.monotonic()
             if now >= deadline:
-                self.stopped = {"outcome": "timeout", "error_message": f"stopped at its limit of {self.time_limit:g} s"}
+                self.stopped = _stopped("timeout", f"stopped at its limit of {self.time_limit:g} s")
                 return None
             if self.part is not None and now >= self.part[2]:
                 what, seconds, _ = self.part
-                self.stopped = {
-                    "outcome": "timeout",
-                    "error_message": f"{what} was stopped at its limit of {seconds:g} s",
-                }
+                self.stopped = _stopped("timeout", f"{what} was stopped at its limit of {seconds:g} s")
                 return None
             if now >= next_memory:
                 exact = now >= next_exact
@@ -187,10 +189,9 @@ class Trial:
             self.peak_mib = max(self.peak_mib, used)
         if used <= self.limit_mib:
             return used
-        self.stopped = {
-            "outcome": "memory",
-            "error_message": f"stopped at {used:.0f} MiB; its limit is {self.limit_mib:.0f} MiB for the whole process tree",
-        }
+        self.stopped = _stopped(
+            "memory", f"stopped at {used:.0f} MiB; its limit is {self.limit_mib:.0f} MiB for the whole process tree"
+        )
         return None
 
     def _read(self, fd: int) -> bool:
@@ -220,10 +221,13 @@ class Trial:
             progress = None
             for line in self.report[self.looked_at : end].split(b"\n"):
                 message = _parse(line) or {}
-                if "limit" in message:
-                    found = message["limit"]
-                    self.part = (str(found[0]), float(found[1]), float(found[2])) if found else None
-                progress = message.get("progress", progress)
+                # a method may have written there as well: what is neither is left alone
+                if "limit" in message and (
+                    message["limit"] is None or _is_made_of(message["limit"], str, float, float)
+                ):
+                    self.part = message["limit"] and tuple(message["limit"])
+                if _is_made_of(message.get("progress"), float, float, str):
+                    progress = message["progress"]
             # never waits for a worker that reads nothing, as limits would then not be kept
             if progress is not None and select.select([], [self.sock], [], 0)[1]:
                 wire.send(self.sock, {"progress": progress})
@@ -236,9 +240,9 @@ class Trial:
             if not self._read(self.log_fd) or self.log_bytes == before:
                 break
 
-    def _outcome(self, status: int | None) -> dict[str, Any]:
+    def _outcome(self, status: int | None) -> TrialOutcome:
         curve: list[Any] = []
-        result: dict[str, Any] | None = None
+        result: object = None
         for line in self.report.split(b"\n"):
             message = _parse(line)
             if message is not None and "point" in message:
@@ -246,27 +250,19 @@ class Trial:
             elif message is not None and "result" in message:
                 result = message["result"]
         if self.stopped is not None:
-            return {**self.stopped, "error_type": "", "curve": curve}
-        if result is not None and status == 0:
-            return {**result, "curve": curve}
-        assert status is not None
-        if os.WIFSIGNALED(status):
-            name = signal.Signals(os.WTERMSIG(status)).name
-            message_text = f"the process was killed by {name}"
-            if name == "SIGKILL":
-                message_text += " (not by the harness; perhaps by the kernel for want of memory)"
+            ended = self.stopped
+        elif isinstance(result, dict) and status == 0:
+            return TrialOutcome.received(result | {"curve": curve}, "the trial's process")
         else:
-            name, message_text = (
-                "exit",
-                f"the process left by exit code {os.waitstatus_to_exitcode(status)} without a result",
-            )
-        return {"outcome": "crashed", "error_type": name, "error_message": message_text, "curve": curve}
+            assert status is not None
+            ended = _died(status)
+        return TrialOutcome.received(ended.to_wire() | {"curve": curve}, "the trial's process")
 
     def _remove_checkpoint(self) -> None:
         """Remove the checkpoint that the child named, since it could not do so itself."""
         for line in self.report.split(b"\n"):
             message = _parse(line) if b'"checkpoint"' in line else None
-            if message is not None and "checkpoint" in message:
+            if message is not None and isinstance(message.get("checkpoint"), str):
                 CheckpointFile(Path(message["checkpoint"]), {}).remove()
 
     def _log_text(self, left_over: int) -> str:
@@ -276,6 +272,23 @@ class Trial:
         if left_over:
             text += f"\n[{left_over} processes were left running and were ended]"
         return text
+
+
+def _stopped(outcome: str, message: str) -> TrialOutcome:
+    return TrialOutcome(outcome=outcome, error_message=message)
+
+
+def _died(status: int) -> TrialOutcome:
+    """Return the outcome of a process that ended without a result."""
+    if os.WIFSIGNALED(status):
+        name = signal.Signals(os.WTERMSIG(status)).name
+        message = f"the process was killed by {name}"
+        if name == "SIGKILL":
+            message += " (not by the harness; perhaps by the kernel for want of memory)"
+    else:
+        name = "exit"
+        message = f"the process left by exit code {os.waitstatus_to_exitcode(status)} without a result"
+    return TrialOutcome(outcome="crashed", error_type=name, error_message=message)
 
 
 def _pipe() -> tuple[int, int]:
@@ -291,6 +304,15 @@ def _parse(line: bytes | bytearray) -> dict[str, Any] | None:
     except ValueError:
         return None
     return message if isinstance(message, dict) else None
+
+
+def _is_made_of(found: object, *types: type) -> bool:
+    """Tell whether a message is a list of values of these types; an int is a float, too."""
+    return (
+        isinstance(found, list)
+        and len(found) == len(types)
+        and all(isinstance(x, (int, float) if t is float else t) for x, t in zip(found, types, strict=True))
+    )
 
 
 def _children_cpu() -> float:

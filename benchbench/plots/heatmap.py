@@ -1,4 +1,4 @@
-"""Methods against tasks: every number of a board in one figure."""
+"""Methods against tasks: every number of a leaderboard in one figure."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ class Heatmap:
 def heatmap(
     imputed: ImputedTable, what: str | None, ends: Mapping[str, tuple[float, float]], order: Sequence[str]
 ) -> Heatmap:
-    """Return the cells of a board.
+    """Return the cells of a leaderboard.
 
     Parameters
     ----------

@@ -1,11 +1,13 @@
 """The protocol of AutoML on tables: AMLB's. One trial is one split of a task: fit on its training rows, predict its test rows.
 
-The trial's seed is the number of the split (repeat x folds + fold), and the adapter's randomness derives from it, as in AMLB.
-The score is the area under the ROC curve (two classes), minus the log loss (more), or minus the root mean squared error (regression).
+The trial's seed is the number of the split (repeat x folds + fold), and the adapter's randomness
+derives from it, as in AMLB. The score is the area under the ROC curve (two classes), minus the log
+loss (more), or minus the root mean squared error (regression).
 
-`fit` may take the seconds of the budget and is stopped at `fit_limit_seconds` of them; what it is given are rows and targets of
-the training part. Loading, importing and `setup` are not timed. Test rows are predicted twice: all at once, which is timed, and
-some of them one by one, for the latency of a single row.
+`fit` may take the seconds of the budget and is stopped at `fit_limit_seconds` of them; what it is
+given are rows and targets of the training part. Loading, importing and `setup` are not timed. Test
+rows are predicted twice: all at once, which is timed, and some of them one by one, for the latency
+of a single row.
 """
 
 from __future__ import annotations
@@ -17,30 +19,38 @@ from typing import TYPE_CHECKING, Any
 from benchbench.contracts.automl import AutoMLAdapter, AutoMLBudget, TableInfo, TableTask
 from benchbench.contracts.context import fit_limit_seconds
 from benchbench.errors import ProtocolViolation
-from benchbench.protocols.base import Declined, PhaseClock, ProtocolResult, checked_loader, make_adapter
-from benchbench.protocols.table_scores import classification_scores, regression_scores
+from benchbench.execution.adapters import make_adapter
+from benchbench.protocols.automl_scores import classification_scores, regression_scores
+from benchbench.protocols.base import Declined, PhaseClock, ProtocolResult, checked_loader
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from benchbench.contracts.context import Context
+    from benchbench.execution.harness import TrialHarness
     from benchbench.spec import TrialSpec
 
 __all__ = [
+    "CARDS_STATE_ITERATIONS",
+    "CURVES_OF_INCUMBENTS",
     "PRELOAD",
     "PROTOCOL_VERSION",
+    "RECORDS_EVALUATIONS",
     "TIMED_PHASES",
     "UNUSED_BUDGET",
     "budget_iterations",
     "budget_of",
     "predict",
     "run",
+    "task_facts",
 ]
 
 PROTOCOL_VERSION = "automl/1"
 TIMED_PHASES = ("fit", "predict")
 UNUSED_BUDGET = ("iterations", "test_units")
+CARDS_STATE_ITERATIONS = False
+CURVES_OF_INCUMBENTS = False
+RECORDS_EVALUATIONS = False
 PRELOAD = (
     "numpy",
     "pandas",
@@ -61,7 +71,8 @@ PRELOAD = (
     "importlib.resources.readers",
 )
 
-# single rows whose prediction is timed: as many as fit into these seconds, at most so many, at least one
+# single rows whose prediction is timed: as many as fit into these seconds, at most so many, at
+# least one
 LATENCY_ROWS = 20
 LATENCY_SECONDS = 1.0
 # beyond what float32 rounds away, rows that do not sum to 1 are no probabilities
@@ -73,7 +84,12 @@ def budget_iterations(cls: type[AutoMLAdapter], preset: str, task: str, loader: 
     return 0
 
 
-def run(spec: TrialSpec, fingerprint: str, context: Context, clock: PhaseClock) -> ProtocolResult:
+def task_facts(task: str, loader: str, options: dict[str, Any]) -> dict[str, Any]:
+    """Return nothing: the options say it."""
+    return {}
+
+
+def run(spec: TrialSpec, fingerprint: str, harness: TrialHarness, clock: PhaseClock) -> ProtocolResult:
     """Execute one trial in this process.
 
     Raises
@@ -89,7 +105,7 @@ def run(spec: TrialSpec, fingerprint: str, context: Context, clock: PhaseClock) 
         loader = checked_loader(spec, fingerprint)
         info: TableInfo = loader.info(spec.task, spec.options)
     with clock.phase("import"):
-        adapter: AutoMLAdapter = make_adapter(spec)
+        adapter: AutoMLAdapter = make_adapter(spec, harness)
     try:
         with clock.phase("import"):
             reason = adapter.supports(info)
@@ -100,8 +116,8 @@ def run(spec: TrialSpec, fingerprint: str, context: Context, clock: PhaseClock) 
             train, test = task.split(spec.seed)
             info = replace(info, n_rows=len(train))
         with clock.phase("setup"):
-            adapter.setup(info, budget=budget_of(spec), context=context)
-        fit(adapter, task, train, context, clock)
+            adapter.setup(info, budget=budget_of(spec), context=harness.context)
+        fit(adapter, task, train, harness, clock)
         return score(adapter, task, test, clock)
     finally:
         with clock.phase("close"):
@@ -118,13 +134,15 @@ def budget_of(spec: TrialSpec) -> AutoMLBudget:
     )
 
 
-def fit(adapter: AutoMLAdapter, task: TableTask, train: NDArray[np.int32], context: Context, clock: PhaseClock) -> None:
+def fit(
+    adapter: AutoMLAdapter, task: TableTask, train: NDArray[np.int32], harness: TrialHarness, clock: PhaseClock
+) -> None:
     """Fit the adapter to the training rows, within its limit."""
     with clock.phase("load"):
         target = task.target.iloc[train].reset_index(drop=True)
         rows = adapter.hand_over(task.table, train, target)
-    with context.limited("fit", fit_limit_seconds(adapter.budget.seconds)):
-        context.start_clock()
+    with harness.limited("fit", fit_limit_seconds(adapter.budget.seconds)):
+        harness.start_clock()
         with clock.phase("fit"):
             adapter.fit(rows, target)
 

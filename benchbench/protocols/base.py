@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib import import_module
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from benchbench.cards import TRACKS
-from benchbench.contracts.context import Context
 from benchbench.errors import ClusterError, UnknownNameError
-from benchbench.registry import create_method, get_loader, get_method
+from benchbench.registry import get_loader
 from benchbench.spec import TrialSpec
 
 if TYPE_CHECKING:
     from benchbench.contracts.loading import TaskLoader
+    from benchbench.execution.harness import TrialHarness
 
 __all__ = [
     "Declined",
@@ -24,8 +25,9 @@ __all__ = [
     "ProtocolModule",
     "ProtocolResult",
     "checked_loader",
+    "find_protocol",
     "get_protocol",
-    "make_adapter",
+    "tracks_where",
 ]
 
 
@@ -72,23 +74,42 @@ class PhaseClock:
 
 
 class ProtocolModule(Protocol):
-    """What a module `benchbench.protocols.<track>` offers.
+    """What a module `benchbench.protocols.<track>` offers: all in which tracks differ.
 
-    `UNUSED_BUDGET` names the fields of a budget that its trials have no use for: overridden, they would put results on a board of
-    their own for nothing.
+    Importing it is light.
     """
 
     PROTOCOL_VERSION: str
+    """Raised by hand when results can no longer be compared with earlier ones."""
     TIMED_PHASES: tuple[str, ...]
+    """Phases whose seconds count for the method."""
     UNUSED_BUDGET: tuple[str, ...]
-    PRELOAD: tuple[str, ...]
+    """Fields of a budget that trials have no use for.
 
-    def run(self, spec: TrialSpec, fingerprint: str, context: Context, clock: PhaseClock) -> ProtocolResult:
+    Overridden, they would put results on a board of their own for nothing.
+    """
+    PRELOAD: tuple[str, ...]
+    """Modules that are imported before the first trial."""
+    CARDS_STATE_ITERATIONS: bool
+    """Whether a method's budget of iterations stands on its card, for each preset."""
+    CURVES_OF_INCUMBENTS: bool
+    """Whether curves hold the incumbent's loss over the budget: any-time regret needs it."""
+    RECORDS_EVALUATIONS: bool
+    """Whether a method may record every evaluation, which tables are made of."""
+
+    def run(self, spec: TrialSpec, fingerprint: str, harness: TrialHarness, clock: PhaseClock) -> ProtocolResult:
         """Execute the trial in this process."""
         ...
 
     def budget_iterations(self, cls: type[Any], preset: str, task: str, loader: str, options: dict[str, Any]) -> int:
         """Return the training iterations of a method at a preset, for one task."""
+        ...
+
+    def task_facts(self, task: str, loader: str, options: dict[str, Any]) -> dict[str, Any]:
+        """Return what listings say of a task besides its options: plain data by name.
+
+        No data set is read for it.
+        """
         ...
 
 
@@ -100,12 +121,27 @@ def get_protocol(track: str) -> ProtocolModule:
     UnknownNameError
         If the track has no protocol here.
     """
-    try:
-        return cast(ProtocolModule, import_module(f"benchbench.protocols.{track}"))
-    except ModuleNotFoundError as error:
-        if error.name != f"benchbench.protocols.{track}":
-            raise
-        raise UnknownNameError("protocol for track", track, TRACKS) from error
+    found = find_protocol(track)
+    if found is None:
+        raise UnknownNameError("protocol for track", track, tracks_where(lambda protocol: True))
+    return found
+
+
+def find_protocol(track: str) -> ProtocolModule | None:
+    """Return the protocol module of a track, or None.
+
+    A track that has none here may still have published results.
+    """
+    name = f"benchbench.protocols.{track}"
+    if track not in TRACKS or find_spec(name) is None:
+        return None
+    return cast(ProtocolModule, import_module(name))
+
+
+def tracks_where(holds: Callable[[ProtocolModule], bool]) -> tuple[str, ...]:
+    """Return the tracks with a protocol here of which something holds."""
+    found = ((track, find_protocol(track)) for track in TRACKS)
+    return tuple(track for track, protocol in found if protocol is not None and holds(protocol))
 
 
 def checked_loader(spec: TrialSpec, fingerprint: str) -> TaskLoader:
@@ -124,13 +160,3 @@ def checked_loader(spec: TrialSpec, fingerprint: str) -> TaskLoader:
             " use the same benchbench version and data on every worker"
         )
     return loader
-
-
-def make_adapter(spec: TrialSpec) -> Any:
-    """Make the method's adapter; of methods with requirements of their own, one that speaks to another interpreter."""
-    entry = get_method(spec.method)
-    if entry.card.requirements:
-        from benchbench.execution.remote import remote_adapter
-
-        return remote_adapter(entry, spec.params)
-    return create_method(spec.method, spec.params)

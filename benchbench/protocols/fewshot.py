@@ -1,8 +1,9 @@
 """The few-shot protocol: meta-train once, then adapt to and predict fixed test episodes.
 
-Test episode `i` of a task depends on the task's seed and on `i` alone, so that every method, whatever its own seed, meets the
-same episodes in the same order, and a shorter test is a prefix of a longer one. Support and query rows are shuffled.
-Methods that embed each image alone embed each distinct test image once; that time counts as prediction.
+Test episode `i` of a task depends on the task's seed and on `i` alone, so that every method,
+whatever its own seed, meets the same episodes in the same order, and a shorter test is a prefix of
+a longer one. Support and query rows are shuffled. Methods that embed each image alone embed each
+distinct test image once; that time counts as prediction.
 """
 
 from __future__ import annotations
@@ -20,9 +21,10 @@ from benchbench.contracts.fewshot import (
     TaskInfo,
 )
 from benchbench.errors import ProtocolViolation
-from benchbench.protocols.base import Declined, PhaseClock, ProtocolResult, checked_loader, make_adapter
-from benchbench.protocols.embeddings import EmbeddingTable
-from benchbench.protocols.training import meta_train
+from benchbench.execution.adapters import make_adapter
+from benchbench.protocols.base import Declined, PhaseClock, ProtocolResult, checked_loader
+from benchbench.protocols.fewshot_embeddings import EmbeddingTable
+from benchbench.protocols.shared_training import train_or_share
 from benchbench.registry import get_loader
 from benchbench.seeding import generator
 
@@ -30,26 +32,35 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from benchbench.contracts.context import Context
+    from benchbench.contracts.loading import TaskLoader
+    from benchbench.execution.harness import TrialHarness
     from benchbench.spec import TrialSpec
 
 __all__ = [
+    "CARDS_STATE_ITERATIONS",
+    "CURVES_OF_INCUMBENTS",
     "PRELOAD",
     "PROTOCOL_VERSION",
+    "RECORDS_EVALUATIONS",
     "TIMED_PHASES",
     "UNUSED_BUDGET",
     "budget_iterations",
     "run",
     "stacked",
+    "task_facts",
     "test_episodes",
 ]
 
 PROTOCOL_VERSION = "fewshot/2"
 TIMED_PHASES = ("meta_fit", "adapt", "predict")
 UNUSED_BUDGET = ("fit_seconds",)
+CARDS_STATE_ITERATIONS = True
+CURVES_OF_INCUMBENTS = False
+RECORDS_EVALUATIONS = False
 PRELOAD = ("numpy", "torch", "torch._dynamo")
 
-# test episodes are handed to batched methods in chunks of at most this many bytes of input; a GPU is fast only with many at once
+# test episodes are handed to batched methods in chunks of at most this many bytes of input; a GPU
+# is fast only with many at once
 CHUNK_BYTES, CUDA_CHUNK_BYTES = 16 * 2**20, 128 * 2**20
 ROW_SUM_TOLERANCE = 1e-3
 
@@ -59,7 +70,14 @@ def budget_iterations(cls: type[FewShotAdapter], preset: str, task: str, loader:
     return int(cls.iterations(preset, get_loader(loader).info(task, options)))
 
 
-def run(spec: TrialSpec, fingerprint: str, context: Context, clock: PhaseClock) -> ProtocolResult:
+def task_facts(task: str, loader: str, options: dict[str, Any]) -> dict[str, Any]:
+    """Return the task's kind and the shape of its episodes; `n_query` is over all classes."""
+    info = get_loader(loader).info(task, options)
+    shapes = {name: getattr(info, name) for name in ("kind", "n_way", "k_shot", "n_query")}
+    return {**shapes, "input_shape": list(info.input_shape)}
+
+
+def run(spec: TrialSpec, fingerprint: str, harness: TrialHarness, clock: PhaseClock) -> ProtocolResult:
     """Execute one few-shot trial in this process.
 
     Raises
@@ -74,7 +92,7 @@ def run(spec: TrialSpec, fingerprint: str, context: Context, clock: PhaseClock) 
     with clock.phase("load"):
         loader = checked_loader(spec, fingerprint)
     with clock.phase("import"):
-        adapter: FewShotAdapter = make_adapter(spec)
+        adapter: FewShotAdapter = make_adapter(spec, harness)
         reason = adapter.supports(loader.info(spec.task, spec.options))
     if reason is not None:
         raise Declined(reason)
@@ -82,12 +100,43 @@ def run(spec: TrialSpec, fingerprint: str, context: Context, clock: PhaseClock) 
         task = loader.load(spec.task, spec.options)
     try:
         with clock.phase("import"):
-            adapter.setup(task.info, context)
-        adapter, metrics = meta_train(spec, PROTOCOL_VERSION, loader, adapter, task, context, clock)
-        return score_episodes(spec, task, adapter, metrics | adapter.metrics(), clock, context)
+            adapter.setup(task.info, harness.context)
+        adapter, metrics = _meta_train(spec, loader, adapter, task, harness, clock)
+        return score_episodes(spec, task, adapter, metrics | adapter.metrics(), clock, harness)
     finally:
         with clock.phase("close"):
             adapter.close()
+
+
+def _meta_train(
+    spec: TrialSpec,
+    loader: TaskLoader,
+    adapter: FewShotAdapter,
+    task: FewShotTask,
+    harness: TrialHarness,
+    clock: PhaseClock,
+) -> tuple[FewShotAdapter, dict[str, float]]:
+    """Return a trained adapter, and figures for the record; tasks may share the training."""
+
+    def train(trainee: FewShotAdapter) -> None:
+        trainee.meta_fit(task.train, validation=task.validation, budget=spec.budget, context=harness.context)
+
+    def renew() -> FewShotAdapter:
+        made: FewShotAdapter = make_adapter(spec, harness)
+        made.setup(task.info, harness.context)
+        return made
+
+    own, data = adapter.training_key(task.info), loader.training_fingerprint(spec.options)
+    key = None
+    if own is not None and data is not None:
+        key = {
+            "training_key": dict(own),
+            "training_data": data,
+            "kind": task.info.kind,
+            "input_shape": list(task.info.input_shape),
+            "n_outputs": task.info.n_outputs,
+        }
+    return train_or_share(spec, adapter, harness, clock, key=key, train=train, renew=renew)
 
 
 def score_episodes(
@@ -96,7 +145,7 @@ def score_episodes(
     adapter: FewShotAdapter,
     metrics: dict[str, float],
     clock: PhaseClock,
-    context: Context,
+    harness: TrialHarness,
 ) -> ProtocolResult:
     """Score a trained adapter on the task's test episodes; `metrics` are put beside the scores."""
     scores: list[float] = []
@@ -104,7 +153,7 @@ def score_episodes(
     predict = Predict(adapter, task.info, clock)
     chunk_bytes = CUDA_CHUNK_BYTES if spec.device == "cuda" else CHUNK_BYTES
     for batch in test_episodes(task, spec.budget.test_units, chunk_bytes):
-        context.progress(len(scores), spec.budget.test_units, "testing")
+        harness.progress(len(scores), spec.budget.test_units, "testing")
         predictions = predict(batch)
         with clock.phase("score"):
             batch_scores, batch_losses = score_batch(predictions, batch.query_y, task.info)
@@ -120,14 +169,14 @@ def test_episodes(task: FewShotTask, n_episodes: int, chunk_bytes: int | None = 
     import numpy as np
 
     info = task.info
-    queries_a_class = info.n_query // info.n_way
+    n_query_per_class = info.n_query // info.n_way
     size = 4 * int(np.prod(info.input_shape)) * (info.n_way * info.k_shot + info.n_query)
     chunk = max(1, min(n_episodes, (chunk_bytes or CHUNK_BYTES) // size))
     for first in range(0, n_episodes, chunk):
         episodes = []
         for index in range(first, min(first + chunk, n_episodes)):
             rng = generator(task.seed, "test", index)
-            one = task.test.sample(rng, n_way=info.n_way, k_shot=info.k_shot, n_query=queries_a_class)
+            one = task.test.sample(rng, n_way=info.n_way, k_shot=info.k_shot, n_query_per_class=n_query_per_class)
             episodes.append(_shuffled(one, rng))
         yield stacked(episodes)
 
@@ -234,8 +283,8 @@ def score_batch(
 ) -> tuple[list[float], list[float]]:
     """Return one score an episode (accuracy, or minus the mean squared error) and one log loss (classification only).
 
-    A true class that ties for the highest probability with `t - 1` others counts 1/t, so that constant predictions score
-    exactly chance.
+    A true class that ties for the highest probability with `t - 1` others counts 1/t, so that
+    constant predictions score exactly chance.
     """
     import numpy as np
 

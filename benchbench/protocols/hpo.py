@@ -1,11 +1,13 @@
 """The protocol of hyper-parameter optimisation: evaluate what the optimiser asks for, on a clock of the problem's own.
 
-Evaluations take the seconds that the problem says (recorded ones for tables, drawn ones for synthetic functions, measured ones for
-live problems), and `workers` of them go on at once: an optimiser is told of them in the order in which they end. The optimiser's own
-time is measured apart and does not move this clock, so that a trial repeats exactly.
+Evaluations take the seconds that the problem says (recorded ones for tables, drawn ones for
+synthetic functions, measured ones for live problems), and `workers` of them go on at once: an
+optimiser is told of them in the order in which they end. The optimiser's own time is measured apart
+and does not move this clock, so that a trial repeats exactly.
 
-The incumbent is the best configuration evaluated at full fidelity, by the losses that the optimiser was told. The score is minus its
-true loss at the end of the budget; the curve has a point wherever it changed.
+The incumbent is the best configuration evaluated at full fidelity, by the losses that the optimiser
+was told. The score is minus its true loss at the end of the budget; the curve has a point wherever
+it changed.
 """
 
 from __future__ import annotations
@@ -23,24 +25,32 @@ from benchbench.registry import create_method
 from benchbench.seeding import generator
 
 if TYPE_CHECKING:
-    from benchbench.contracts.context import Context
+    from benchbench.execution.harness import TrialHarness
     from benchbench.spec import TrialSpec
 
 __all__ = [
+    "CARDS_STATE_ITERATIONS",
+    "CURVES_OF_INCUMBENTS",
     "PRELOAD",
     "PROTOCOL_VERSION",
+    "RECORDS_EVALUATIONS",
     "TIMED_PHASES",
     "UNUSED_BUDGET",
     "Step",
     "budget_iterations",
     "optimise",
     "run",
+    "task_facts",
 ]
 
 PROTOCOL_VERSION = "hpo/1"
 TIMED_PHASES = ("suggest",)
 UNUSED_BUDGET = ("test_units", "fit_seconds")
-# what many optimisers, and tables of evaluations, import: a trial of a tenth of a second would wait for up to two seconds
+CARDS_STATE_ITERATIONS = False
+CURVES_OF_INCUMBENTS = True
+RECORDS_EVALUATIONS = True
+# what many optimisers, and tables of evaluations, import: a trial of a tenth of a second would wait
+# for up to two seconds
 PRELOAD = ("numpy", "scipy.stats", "ConfigSpace", "optuna", "torch", "torch._dynamo", "pandas", "pyarrow.parquet")
 
 # fidelities are shares like 1/27: sums of them are equal only up to rounding
@@ -52,7 +62,12 @@ def budget_iterations(cls: type[HPOAdapter], preset: str, task: str, loader: str
     return cls.card.iterations.get(preset, 100)
 
 
-def run(spec: TrialSpec, fingerprint: str, context: Context, clock: PhaseClock) -> ProtocolResult:
+def task_facts(task: str, loader: str, options: dict[str, Any]) -> dict[str, Any]:
+    """Return nothing: the options say it."""
+    return {}
+
+
+def run(spec: TrialSpec, fingerprint: str, harness: TrialHarness, clock: PhaseClock) -> ProtocolResult:
     """Execute one trial in this process.
 
     Raises
@@ -62,7 +77,8 @@ def run(spec: TrialSpec, fingerprint: str, context: Context, clock: PhaseClock) 
     ClusterError
         If the problem here is not the one that was planned for.
     ProtocolViolation
-        If the optimiser suggests what the problem does not have, or no evaluation at full fidelity ended well.
+        If the optimiser suggests what the problem does not have, or no evaluation at full fidelity
+        ended well.
     """
     with clock.phase("load"):
         problem: Problem = checked_loader(spec, fingerprint).load(spec.task, spec.options)
@@ -73,8 +89,8 @@ def run(spec: TrialSpec, fingerprint: str, context: Context, clock: PhaseClock) 
         raise Declined(reason)
     budget = HPOBudget(evaluations=spec.budget.iterations, seconds=problem.seconds, workers=problem.workers)
     with clock.phase("import"):
-        adapter.setup(problem.info, budget=budget, context=context)
-    found = optimise(adapter, problem, budget, context, clock)
+        adapter.setup(problem.info, budget=budget, context=harness.context)
+    found = optimise(adapter, problem, budget, harness, clock)
     if not found.steps:
         raise ProtocolViolation(
             f"none of {found.n_evaluations} evaluations gave a loss at full fidelity ({found.n_failed} failed); "
@@ -130,7 +146,7 @@ class Optimised:
 
 
 def optimise(
-    adapter: HPOAdapter, problem: Problem, budget: HPOBudget, context: Context, clock: PhaseClock
+    adapter: HPOAdapter, problem: Problem, budget: HPOBudget, harness: TrialHarness, clock: PhaseClock
 ) -> Optimised:
     """Let the optimiser spend the budget, and report each new incumbent."""
     found = Optimised([])
@@ -151,17 +167,17 @@ def optimise(
                     break
                 asked += suggestion.fidelity
                 with clock.phase("evaluate"):
-                    evaluation = _evaluate(problem, suggestion, context.seed, n_asked)
+                    evaluation = _evaluate(problem, suggestion, harness.context.seed, n_asked)
                 heapq.heappush(pending, (found.seconds + evaluation.seconds, n_asked, suggestion, evaluation))
                 n_asked += 1
             if not pending or (budget.seconds is not None and pending[0][0] > budget.seconds):
                 break
             found.seconds, number, suggestion, evaluation = heapq.heappop(pending)
-            _end(found, suggestion, evaluation, context)
+            _end(found, suggestion, evaluation, harness)
             by_clock = found.seconds / budget.seconds if budget.seconds else 0.0
-            context.progress(max(found.spent / budget.evaluations, by_clock), 1.0)
+            harness.progress(max(found.spent / budget.evaluations, by_clock), 1.0)
             if adapter.records_evaluations:
-                _record(number, suggestion, evaluation, context)
+                _record(number, suggestion, evaluation, harness)
             started = perf_counter()
             adapter.tell(Observation(suggestion, evaluation.loss, evaluation.seconds, evaluation.reason))
             suggest_seconds += perf_counter() - started
@@ -193,7 +209,7 @@ def _evaluate(problem: Problem, suggestion: Suggestion, seed: int, number: int) 
     return found
 
 
-def _end(found: Optimised, suggestion: Suggestion, evaluation: Evaluation, context: Context) -> None:
+def _end(found: Optimised, suggestion: Suggestion, evaluation: Evaluation, harness: TrialHarness) -> None:
     found.n_evaluations += 1
     found.spent += suggestion.fidelity
     if evaluation.loss is None:
@@ -206,10 +222,10 @@ def _end(found: Optimised, suggestion: Suggestion, evaluation: Evaluation, conte
     step = Step(found.n_evaluations, found.spent, found.seconds, evaluation.loss, true_loss, evaluation.test_loss)
     found.steps.append(step)
     points = [("incumbent_loss", true_loss), ("spent_evaluations", found.spent)]
-    context.replay((step.n_evaluations, found.seconds, name, value) for name, value in points)
+    harness.replay((step.n_evaluations, found.seconds, name, value) for name, value in points)
 
 
-def _record(number: int, suggestion: Suggestion, evaluation: Evaluation, context: Context) -> None:
+def _record(number: int, suggestion: Suggestion, evaluation: Evaluation, harness: TrialHarness) -> None:
     """Report an evaluation as points of one step: what was asked for, and what came of it (no loss: it failed)."""
     found = {"fidelity": suggestion.fidelity, "evaluation_seconds": evaluation.seconds}
     for name in ("loss", "true_loss", "test_loss"):
@@ -220,4 +236,4 @@ def _record(number: int, suggestion: Suggestion, evaluation: Evaluation, context
         # an inactive parameter has none
         if coordinate == coordinate:
             found[f"vector_{i}"] = float(coordinate)
-    context.replay((number, evaluation.seconds, name, value) for name, value in found.items())
+    harness.replay((number, evaluation.seconds, name, value) for name, value in found.items())

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from benchbench.stats.labels import params_of
+from benchbench.stats.labels import params_of, share_text
 from benchbench.stats.leaderboard import Leaderboard, Row
 
 __all__ = ["COMMON_TASKS", "CostPanel", "CostPoint", "cost_panels", "front"]
@@ -43,6 +43,14 @@ class CostPoint:
     def is_imputed(self) -> bool:
         """Whether a part of the score is imputed."""
         return self.imputed_share > 0
+
+    @property
+    def marked_label(self) -> str:
+        """The label with its marks: (t) transductive, (s) training shared, (i 33%) the share of its scores that is imputed."""
+        marks = ["t"] if self.is_transductive else []
+        marks += ["s"] if self.is_shared else []
+        marks += [f"i {share_text(self.imputed_share)}"] if self.is_imputed else []
+        return f"{self.label} ({', '.join(marks)})" if marks else self.label
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,7 +106,7 @@ def cost_panels(board: Leaderboard) -> list[CostPanel]:
             metric = board.metrics.get(name, "")
             panels.append(
                 _panel(
-                    [(r, r.score or 0.0, r.ci95, r.seconds or 0.0, True, 0) for r in timed],
+                    [(r, r.score or 0.0, r.ci95, r.seconds or 0.0, True, 0, r.imputed_share) for r in timed],
                     task=name,
                     metric=metric,
                     tasks=(name,),
@@ -108,7 +116,7 @@ def cost_panels(board: Leaderboard) -> list[CostPanel]:
     return [*_over_tasks(board), *panels]
 
 
-_Measured = tuple[Row, float, float | None, float, bool, int]
+_Measured = tuple[Row, float, float | None, float, bool, int, float]
 
 
 def _panel(
@@ -121,7 +129,7 @@ def _panel(
     is_common: bool = False,
 ) -> CostPanel:
     fair = [m for m in measured if m[4] and not m[5]]
-    best = {id(fair[i][0]) for i in front([(seconds, score) for _, score, _, seconds, _, _ in fair])}
+    best = {id(fair[i][0]) for i in front([(seconds, score) for _, score, _, seconds, *_ in fair])}
     points = [
         CostPoint(
             method=row.method,
@@ -135,11 +143,11 @@ def _panel(
             is_on_front=id(row) in best,
             is_comparable=is_comparable,
             n_failed_tasks=n_failed,
-            imputed_share=row.imputed_share,
+            imputed_share=imputed_share,
             is_transductive=row.transductive,
             is_shared=row.n_shared > 0,
         )
-        for row, score, ci95, seconds, is_comparable, n_failed in measured
+        for row, score, ci95, seconds, is_comparable, n_failed, imputed_share in measured
     ]
     return CostPanel(
         task=task,
@@ -211,7 +219,9 @@ def _whole(
         ci95 = math.hypot(*widths) / len(parts) if len(widths) == len(parts) else None
         score = math.fsum(s for s, _ in parts) / len(parts)
         n_failed = sum(not r.n_ok for r in own)
-        measured.append((row, score, ci95, math.fsum(seconds), len(own) == len(tasks), n_failed))
+        n_imputed, n_scores = sum(r.n_imputed for r in own), sum(r.n_ok + r.n_imputed for r in own)
+        is_whole = len(own) == len(tasks)
+        measured.append((row, score, ci95, math.fsum(seconds), is_whole, n_failed, n_imputed / max(n_scores, 1)))
     return _panel(measured, task=None, metric=metric, tasks=tuple(tasks), left_out=tuple(left_out), is_common=is_common)
 
 

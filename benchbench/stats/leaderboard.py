@@ -7,18 +7,17 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from benchbench.errors import InputError, UnknownNameError
+from benchbench.stats.cell_numbers import CellNumbers
 from benchbench.stats.comparability import Comparable, choose
 from benchbench.stats.facts import SuiteFacts
 from benchbench.stats.imputation import BASELINE_PREFIX, ImputedTable, check_policy, impute
-from benchbench.stats.intervals import t_quantiles
 from benchbench.stats.labels import method_label, params_of, plural
 from benchbench.stats.ranks import tied_ranks
 from benchbench.stats.scales import frozen_ends, normalise
@@ -29,7 +28,7 @@ from benchbench.stats.statistics import (
     StatisticValue,
     statistic_values,
 )
-from benchbench.stats.table import FloatArray, ScoreTable, TrialState, mean_over_units, rounded
+from benchbench.stats.table import ScoreTable, rounded
 from benchbench.stats.trials import FOLD, Cell, Conditions, CountedTrials
 
 __all__ = ["Leaderboard", "Row", "make_leaderboard", "rank_comparable"]
@@ -207,13 +206,18 @@ class Leaderboard:
         return self._values[key]
 
     def task_values(self, statistic: str, tasks: Sequence[str] | None = None) -> dict[str, list[StatisticValue]]:
-        """Return the same for each task alone, without intervals; all tasks if None are named."""
+        """Return the same for each task alone, of the methods that have trials on it, without intervals.
+
+        All tasks if `tasks` is None.
+        """
         self.check_tasks()
-        return {
-            task: statistic_values(self.imputed.select(tasks=[task]), statistic, self.options(), n_bootstrap=0)
-            for task in self.imputed.table.tasks
-            if tasks is None or task in tasks
-        }
+        found = {}
+        for task in self.imputed.table.tasks:
+            if tasks is None or task in tasks:
+                values = statistic_values(self.imputed.select(tasks=[task]), statistic, self.options(), n_bootstrap=0)
+                shown = {row.label for row in self.rows_of(task)}
+                found[task] = [v for v in values if v.method in shown]
+        return found
 
     def check_tasks(self) -> None:
         """Refuse a leaderboard without a task.
@@ -305,9 +309,9 @@ def rank_comparable(
             board.metrics.setdefault(task, cell.metric)
         if cell.unit == FOLD:
             board.trial_units[task] = FOLD
-    numbers = _Numbers.of(found, imputed)
-    task_rows = _task_rows(found, numbers)
-    board.notes += _all_failed(numbers)
+    numbers = CellNumbers.of(found.table if imputed.dropped_tasks else imputed.table)
+    task_rows = _task_rows(found, numbers, imputed.unranked)
+    board.notes += _all_failed(imputed)
     board.notes += _dropped(found, imputed.dropped_tasks)
     board.rows = [*_suite_rows(board, numbers, task_rows, n_bootstrap), *(r for own in task_rows.values() for r in own)]
     return board
@@ -342,102 +346,12 @@ def _baselines(found: Comparable, suite: SuiteFacts, imputation: str) -> list[st
     return named
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Numbers:
-    """Arrays (M, T) behind the rows; tasks that were dropped are as measured.
-
-    `means` and `ci95` are NaN where there is none; `is_over_trials` says whether the interval is over trials, else over the units
-    of one.
-    """
-
-    methods: tuple[str, ...]
-    tasks: tuple[str, ...]
-    means: FloatArray
-    ci95: FloatArray
-    n: NDArray[np.int64]
-    is_over_trials: NDArray[np.bool_]
-    agree: NDArray[np.bool_]
-    n_ok: NDArray[np.int64]
-    n_imputed: NDArray[np.int64]
-    n_units: NDArray[np.int64]
-    seconds: FloatArray
-
-    @classmethod
-    def of(cls, found: Comparable, imputed: ImputedTable) -> _Numbers:
-        table, shape = found.table, found.table.shape[:2]
-        scores, is_imputed = (table.scores, None) if imputed.dropped_tasks else (imputed.table.scores, imputed.imputed)
-        numbers = cls(
-            methods=table.methods,
-            tasks=table.tasks,
-            means=np.full(shape, np.nan),
-            ci95=np.full(shape, np.nan),
-            n=np.zeros(shape, dtype=np.int64),
-            is_over_trials=np.zeros(shape, dtype=np.bool_),
-            agree=np.zeros(shape, dtype=np.bool_),
-            n_ok=np.zeros(shape, dtype=np.int64),
-            n_imputed=np.zeros(shape, dtype=np.int64),
-            n_units=np.zeros(shape, dtype=np.int64),
-            seconds=np.full(shape, np.nan),
-        )
-        # some methods at a time: what is computed on the way is as large as the table
-        step = max(1, _CELLS_AT_ONCE // max(1, shape[1] * len(table.units)))
-        for start in range(0, shape[0], step):
-            part = slice(start, start + step)
-            numbers._sum_up(part, table, scores[part], None if is_imputed is None else is_imputed[part])
-        return numbers
-
-    def _sum_up(self, part: slice, table: ScoreTable, scores: FloatArray, is_imputed: NDArray[np.bool_] | None) -> None:
-        is_ok = table.states[part] == TrialState.OK
-        n_ok = is_ok.sum(axis=2)
-        n_imputed = np.zeros_like(n_ok) if is_imputed is None else is_imputed.sum(axis=2)
-        means = mean_over_units(scores)
-        least = np.where(is_ok, scores, np.inf).min(axis=2, initial=np.inf)
-        most = np.where(is_ok, scores, -np.inf).max(axis=2, initial=-np.inf)
-        with np.errstate(invalid="ignore"):
-            agree = (n_ok > 1) & (most - least <= 1e-12 * np.maximum(np.abs(most), np.abs(least)))
-        # of one trial, or of several that chance does not touch, what is sampled are the units within
-        first = np.argmax(is_ok, axis=2)[:, :, None]
-        deviation = _first(table.deviations, part, first, np.nan)
-        n_within = _first(table.n_units, part, first, 0).astype(np.int64)
-        within = _half_width(deviation, n_within)
-        is_over_trials = (n_ok > 1) & ~agree
-        squares = np.where(is_ok, (scores - np.where(np.isnan(means), 0.0, means)[:, :, None]) ** 2, 0.0).sum(axis=2)
-        between = _half_width(np.sqrt(squares / np.maximum(n_ok - 1, 1)), n_ok)
-        ci95 = np.where(is_over_trials, between, np.where(n_ok > 0, within, np.nan))
-        is_over_trials |= (agree & np.isnan(ci95)) | (n_imputed > 0)
-        self.means[part], self.agree[part], self.n_ok[part], self.n_imputed[part] = means, agree, n_ok, n_imputed
-        # an interval over seeds of which some are imputed would pretend to know
-        self.ci95[part] = np.where(n_imputed > 0, np.nan, ci95)
-        self.is_over_trials[part] = is_over_trials
-        self.n[part] = np.where(n_ok == 0, 0, np.where(is_over_trials, n_ok + n_imputed, n_within))
-        if table.n_units is not None:
-            self.n_units[part] = table.n_units[part].sum(axis=2, where=is_ok)
-        if table.seconds is not None:
-            self.seconds[part] = mean_over_units(table.seconds[part])
-
-
-# bounds what is computed on the way to some 10 MB
-_CELLS_AT_ONCE = 200_000
-
-
-def _first(values: NDArray[Any] | None, part: slice, first: NDArray[np.intp], nothing: float) -> NDArray[Any]:
-    if values is None or not values.shape[2]:
-        return np.full(first.shape[:2], nothing)
-    return np.take_along_axis(values[part], first, axis=2)[:, :, 0]
-
-
-def _half_width(deviation: FloatArray, n: NDArray[np.int64]) -> FloatArray:
-    """Return half-widths of 95 % Student-t intervals, NaN where they cannot be known."""
-    is_known = (n >= 2) & np.isfinite(deviation)
-    found = np.full(deviation.shape, np.nan)
-    found[is_known] = t_quantiles(n[is_known] - 1) * deviation[is_known] / np.sqrt(n[is_known])
-    return found
-
-
-def _task_rows(found: Comparable, numbers: _Numbers) -> dict[str, list[Row]]:
+def _task_rows(found: Comparable, numbers: CellNumbers, unranked: Collection[str]) -> dict[str, list[Row]]:
     """Return the rows of each task, by rank."""
     row_of = {m: i for i, m in enumerate(numbers.methods)}
     column_of = {t: i for i, t in enumerate(numbers.tasks)}
+    means = numbers.means.copy()
+    means[[row_of[m] for m in unranked]] = np.nan
     place = ([row_of[label] for label, _ in found.cells], [column_of[task] for _, task in found.cells])
     of_cells = [
         values[place].tolist()
@@ -450,7 +364,7 @@ def _task_rows(found: Comparable, numbers: _Numbers) -> dict[str, list[Row]]:
             numbers.n_imputed,
             numbers.n_units,
             numbers.seconds,
-            tied_ranks(rounded(numbers.means)),
+            tied_ranks(rounded(means)),
         )
     ]
     by_task: dict[str, list[Row]] = {task: [] for task in numbers.tasks}
@@ -520,7 +434,7 @@ def _known(value: float) -> float | None:
 
 
 def _suite_rows(
-    board: Leaderboard, numbers: _Numbers, task_rows: Mapping[str, Sequence[Row]], n_bootstrap: int
+    board: Leaderboard, numbers: CellNumbers, task_rows: Mapping[str, Sequence[Row]], n_bootstrap: int
 ) -> list[Row]:
     names = board.imputed.table.tasks
     columns = [numbers.tasks.index(t) for t in names]
@@ -585,11 +499,9 @@ def _suite_row(own: Sequence[Row], normalised: Mapping[str, tuple[float, float]]
     return row
 
 
-def _all_failed(numbers: _Numbers) -> list[str]:
-    """Name the methods that have no score but imputed ones."""
-    is_made_up = (numbers.n_ok.sum(axis=1) == 0) & (numbers.n_imputed.sum(axis=1) > 0)
-    names = [m for m, one in zip(numbers.methods, is_made_up.tolist(), strict=True) if one]
-    return [f"not ranked over tasks, since every trial failed: {', '.join(names)}"] if names else []
+def _all_failed(imputed: ImputedTable) -> list[str]:
+    names = sorted(imputed.unranked)
+    return [f"not ranked, since every trial failed: {', '.join(names)}"] if names else []
 
 
 def _dropped(found: Comparable, dropped: Sequence[str]) -> list[str]:

@@ -133,7 +133,7 @@ class Statistic:
 
     def bounds(self, n_methods: int) -> tuple[float, float]:
         """Return between which values it lies among so many methods."""
-        return self.lowest, float(n_methods) if self.name == "rank" else self.highest
+        return self.lowest, float(n_methods) if self.name in ("rank", "tierank") else self.highest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -275,12 +275,22 @@ def task_values(
 ) -> tuple[FloatArray, tuple[str, ...]]:
     """Return the values of the single tasks, (M, T), for heat maps and paired tests, and notes.
 
-    "elo" has no value of a single task; the points on a task ("winrate") stand for it.
+    "elo" has no value of a single task; the points on a task ("winrate") take its place. NaN for methods that are not ranked.
     """
+    import numpy as np
+
     from benchbench.stats.table import ScoreTable
 
-    table = imputed if isinstance(imputed, ScoreTable) else imputed.table
-    return find_statistic(statistic).per_task(table, options or Options())
+    kind, options = find_statistic(statistic), options or Options()
+    if isinstance(imputed, ScoreTable):
+        return kind.per_task(imputed, options)
+    ranked = imputed.ranked()
+    values, notes = kind.per_task(ranked, options)
+    if ranked is not imputed.table:
+        whole = np.full(imputed.table.shape[:2], np.nan)
+        whole[[imputed.table.methods.index(m) for m in ranked.methods]] = values
+        values = whole
+    return values, notes
 
 
 def _number(value: float) -> float | None:
@@ -317,6 +327,21 @@ def _ranks_on_tasks(table: ScoreTable, _: Options) -> tuple[FloatArray, tuple[st
     from benchbench.stats.ranks import tied_ranks
 
     return tied_ranks(table.task_scores()), ()
+
+
+def _tie_aware_ranks_on_tasks(table: ScoreTable, _: Options) -> tuple[FloatArray, tuple[str, ...]]:
+    """Compute Meta-Dataset's ranks: a score without an interval is taken as it is."""
+    import numpy as np
+
+    from benchbench.stats.cell_numbers import CellNumbers
+    from benchbench.stats.ranks import tie_aware_ranks
+
+    numbers = CellNumbers.of(table)
+    widths = np.where(np.isnan(numbers.ci95), 0.0, numbers.ci95)
+    columns = [tie_aware_ranks(s.tolist(), w.tolist()) for s, w in zip(numbers.means.T, widths.T, strict=True)]
+    bare = int((np.isnan(numbers.ci95) & ~np.isnan(numbers.means)).sum())
+    notes = (f"{bare} scores have no interval and are taken as they are",) if bare else ()
+    return np.array(columns, dtype=np.float64).reshape(numbers.means.T.shape).T, notes
 
 
 def _wins_on_tasks(table: ScoreTable, _: Options) -> tuple[FloatArray, tuple[str, ...]]:
@@ -540,6 +565,17 @@ _ALL = (
         highest=1.0,
         compute=_mean_of(_reciprocal_ranks),
         per_task=_reciprocal_ranks,
+    ),
+    Statistic(
+        name="tierank",
+        title="tie-aware mean rank",
+        help="Mean over tasks of Meta-Dataset's rank, which methods share whose 95 % intervals do not tell them from the"
+        " best of the rest",
+        higher_is_better=False,
+        lowest=1.0,
+        digits=2,
+        compute=_mean_of(_tie_aware_ranks_on_tasks),
+        per_task=_tie_aware_ranks_on_tasks,
     ),
 )
 STATISTICS: Mapping[str, Statistic] = {s.name: s for s in _ALL}

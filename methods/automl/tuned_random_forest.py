@@ -20,7 +20,7 @@ from benchbench.cards import MethodCard
 from benchbench.contracts.automl import KINDS
 from benchbench.methods.automl._forests import FIRST_TREES, ForestAdapter
 from benchbench.methods.automl._models import Stopwatch, all_classes
-from benchbench.protocols.table_scores import auc, log_loss
+from benchbench.protocols.automl_scores import auc, log_loss
 
 if TYPE_CHECKING:
     import numpy as np

@@ -24,7 +24,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from benchbench.methods.fewshot._convolution import Convolution
-from benchbench.methods.fewshot._episodic import SMALLEST_IMAGE, is_colour
+from benchbench.methods.fewshot._image_settings import SMALLEST_IMAGE, is_colour
 from benchbench.methods.fewshot._normalisation import NormaliseReLU
 from benchbench.methods.fewshot._pooling import MaxPool
 

@@ -5,13 +5,13 @@ Importing this is light; the networks are in `_embedding`.
 
 from __future__ import annotations
 
-import math
 from abc import abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from benchbench.contracts.fewshot import EmbeddingAdapter, EpisodeSource, TaskInfo
+from benchbench.methods.fewshot._image_settings import too_small, validation_queries
 from benchbench.methods.fewshot._network_state import NetworkState
 
 if TYPE_CHECKING:
@@ -21,78 +21,22 @@ if TYPE_CHECKING:
     from benchbench.contracts.context import Budget, Context
     from benchbench.methods.fewshot._embedding import EpisodicNetwork
 
-__all__ = [
-    "GREY_QUERIES",
-    "GREY_WAYS",
-    "SMALLEST_IMAGE",
-    "EpisodeShape",
-    "EpisodicAdapter",
-    "is_colour",
-    "quick_episodes",
-    "size_factor",
-    "too_small",
-    "validation_queries",
-]
+__all__ = ["EpisodeShape", "EpisodicAdapter"]
 
-# four poolings of 2 leave nothing of a smaller image
-SMALLEST_IMAGE = 16
 # images embedded at once at test: their activations stay in the cache (docs/tuning/kernels.md)
 CHUNK_IMAGES = 128
 # support and query rows classified at once
 CHUNK_ROWS = 4096
-MAX_VALIDATION_QUERIES = 5
-# three drawings of Omniglot
-FACTOR_PIXELS = 3 * 784
-# ways, and queries per class, of ProtoNet's training episodes on Omniglot (Snell et al. 2017), for
-# all who train as it does
-GREY_WAYS, GREY_QUERIES = 60, 5
-
-
-def validation_queries(task: TaskInfo) -> int:
-    """Return the queries per class of a validation episode."""
-    return min(task.n_query // task.n_way, MAX_VALIDATION_QUERIES)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EpisodeShape:
-    """Shape of the training episodes; `n_query` is per class, `n_tasks` per iteration."""
+    """Shape of the training episodes; `n_tasks` is per iteration."""
 
     n_way: int
     k_shot: int
-    n_query: int
+    n_query_per_class: int
     n_tasks: int = 1
-
-
-def is_colour(task: TaskInfo) -> bool:
-    """Tell whether the inputs are photographs, which get the papers' settings for miniImageNet."""
-    return len(task.input_shape) == 3 and task.input_shape[0] == 3
-
-
-def size_factor(preset: str, task: TaskInfo) -> int:
-    """Return the divisor of the gradient methods' budgets for the size of images.
-
-    It is 3 for 84x84 at the quick preset, else 1: training then takes about as long for any size.
-    """
-    if preset != "quick" or len(task.input_shape) != 3:
-        return 1
-    return max(1, round(math.prod(task.input_shape[1:]) / FACTOR_PIXELS))
-
-
-def quick_episodes(n: int, task: TaskInfo) -> int:
-    """Return how many episodes take as long as `n` of one shot with `GREY_QUERIES` queries.
-
-    Episodes of photographs may take some times as long.
-    """
-    # an episode costs as many times more as it has more images; photographs have more pixels as
-    # well
-    return max(1, n * (1 + GREY_QUERIES) // (GREY_QUERIES + task.k_shot) // (2 if is_colour(task) else 1))
-
-
-def too_small(task: TaskInfo) -> str | None:
-    """Return why the task's inputs are no images that four poolings leave something of, or None."""
-    if len(task.input_shape) != 3 or min(task.input_shape[1:]) < SMALLEST_IMAGE:
-        return f"needs images of at least {SMALLEST_IMAGE} pixels a side, got inputs of shape {task.input_shape}"
-    return None
 
 
 class EpisodicAdapter(NetworkState, EmbeddingAdapter):
@@ -162,7 +106,7 @@ class EpisodicAdapter(NetworkState, EmbeddingAdapter):
         )
         for iteration in training.iterations():
             support_x, support_y, query_x, query_y = supply.sample(
-                rng, n_way=n_way, k_shot=shape.k_shot, n_query=shape.n_query, n_tasks=shape.n_tasks
+                rng, n_way=n_way, k_shot=shape.k_shot, n_query_per_class=shape.n_query_per_class, n_tasks=shape.n_tasks
             )
             if self.shuffles:
                 support_x, support_y = shuffled(rng, support_x, support_y)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from benchbench.contracts.context import Budget, Context, base_preset
 from benchbench.contracts.fewshot import EpisodeSource, TaskInfo
-from benchbench.methods.fewshot._episodic import is_colour, size_factor
+from benchbench.methods.fewshot._image_settings import is_colour, size_factor
 from benchbench.methods.fewshot._side_by_side import InitialisationAdapter
 
 if TYPE_CHECKING:
@@ -184,7 +184,7 @@ class LearnedInitialisation(InitialisationAdapter):
         task, rng = self.task, context.rng(self.card.name, "episodes")
         self._settings = self.settings_at(budget.preset, task)
         inner = self._inner("train_rate", "train_steps", self.mode)
-        n_query = self.value("train_queries")
+        n_query_per_class = self.value("train_queries")
         n_tasks = self.value("meta_batch")
         supply = Supply(episodes, context.device)
         learnt = [*self._params, *self._rates]
@@ -193,7 +193,9 @@ class LearnedInitialisation(InitialisationAdapter):
             self, validation, budget=budget, rng=rng, parts=[*learnt, optimiser], n_reports=N_REPORTS
         )
         for iteration in training.iterations():
-            batch = supply.sample(rng, n_way=task.n_way, k_shot=task.k_shot, n_query=n_query, n_tasks=n_tasks)
+            batch = supply.sample(
+                rng, n_way=task.n_way, k_shot=task.k_shot, n_query_per_class=n_query_per_class, n_tasks=n_tasks
+            )
             grads, loss = meta_gradient(
                 self._network,
                 self._params,

@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from benchbench.contracts.fewshot import EmbeddingAdapter, EpisodeSource, TaskInfo
-from benchbench.methods.fewshot._episodic import CHUNK_IMAGES, too_small
+from benchbench.methods.fewshot._episodic import CHUNK_IMAGES
+from benchbench.methods.fewshot._image_settings import too_small
 from benchbench.methods.fewshot._network_state import NetworkState
 
 if TYPE_CHECKING:

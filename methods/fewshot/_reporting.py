@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from benchbench.methods.fewshot._episodic import MAX_VALIDATION_QUERIES, validation_queries
+from benchbench.methods.fewshot._image_settings import MAX_VALIDATION_QUERIES, validation_queries
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -60,14 +60,16 @@ class Reporter:
         self.losses: list[float] = []
         way, shot = n_way or info.n_way, k_shot or info.k_shot
         if info.kind == "regression":
-            n_query, n_tasks = info.n_query, 100
+            n_query_per_class, n_tasks = info.n_query, 100
         else:
-            n_query = validation_queries(info) if n_way is None else MAX_VALIDATION_QUERIES
-            n_tasks = max(5, VALIDATION_QUERIES // (way * n_query))
+            n_query_per_class = validation_queries(info) if n_way is None else MAX_VALIDATION_QUERIES
+            n_tasks = max(5, VALIDATION_QUERIES // (way * n_query_per_class))
         if max_episodes is not None:
             n_tasks = min(n_tasks, max_episodes)
         rng = adapter.context.rng("validation")
-        self._episodes = validation.sample(rng, n_way=way, k_shot=shot, n_query=n_query, n_tasks=n_tasks)
+        self._episodes = validation.sample(
+            rng, n_way=way, k_shot=shot, n_query_per_class=n_query_per_class, n_tasks=n_tasks
+        )
         # sources give class after class; test episodes come in random order
         if adapter.card.ordered:
             self._episodes = _in_random_order(self._episodes, rng)

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from benchbench.contracts.context import Budget, Context, base_preset
 from benchbench.contracts.fewshot import EpisodeSource, TaskInfo
-from benchbench.methods.fewshot._episodic import is_colour, size_factor
+from benchbench.methods.fewshot._image_settings import is_colour, size_factor
 from benchbench.methods.fewshot._side_by_side import MAX_FEW_WAYS, InitialisationAdapter
 
 if TYPE_CHECKING:
@@ -167,7 +167,7 @@ class Reptile(InitialisationAdapter):
         for iteration in training.iterations():
             # the contract wants a query: it is one of the shots
             support_x, support_y, query_x, query_y = supply.sample(
-                rng, n_way=task.n_way, k_shot=n_shots - 1, n_query=1, n_tasks=n_tasks
+                rng, n_way=task.n_way, k_shot=n_shots - 1, n_query_per_class=1, n_tasks=n_tasks
             )
             x, y = shuffled(rng, torch.cat([support_x, query_x], 1), torch.cat([support_y, query_y], 1))
             # mini-batches go through the images in order, round and round

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from benchbench.contracts.fewshot import FewShotAdapter, Predictor, Support, TaskInfo
-from benchbench.methods.fewshot._episodic import is_colour, validation_queries
+from benchbench.methods.fewshot._image_settings import is_colour, validation_queries
 
 if TYPE_CHECKING:
     import numpy as np

@@ -61,21 +61,25 @@ class Supply:
             if size <= MAX_RESIDENT_BYTES:
                 self._resident = source, torch.as_tensor(source.images[source.classes], device=device)
 
-    def sample(self, rng: np.random.Generator, *, n_way: int, k_shot: int, n_query: int, n_tasks: int = 1) -> Episodes:
+    def sample(
+        self, rng: np.random.Generator, *, n_way: int, k_shot: int, n_query_per_class: int, n_tasks: int = 1
+    ) -> Episodes:
         """Draw episodes; parameters as `EpisodeSource.sample`."""
         if self._resident is None:
-            batch = self._source.sample(rng, n_way=n_way, k_shot=k_shot, n_query=n_query, n_tasks=n_tasks)
+            batch = self._source.sample(
+                rng, n_way=n_way, k_shot=k_shot, n_query_per_class=n_query_per_class, n_tasks=n_tasks
+            )
             parts = (batch.support_x, batch.support_y, batch.query_x, batch.query_y)
             support_x, support_y, query_x, query_y = (torch.as_tensor(part, device=self._device) for part in parts)
             return support_x, support_y, query_x, query_y
         pool, images = self._resident
-        x = self._gather(images, pool.draw(rng, n_way=n_way, n_items=k_shot + n_query, n_tasks=n_tasks))
+        x = self._gather(images, pool.draw(rng, n_way=n_way, n_items=k_shot + n_query_per_class, n_tasks=n_tasks))
         labels = torch.arange(n_way, device=self._device)
         return (
             x[:, :, :k_shot].flatten(1, 2),
             labels.repeat_interleave(k_shot).repeat(n_tasks, 1),
             x[:, :, k_shot:].flatten(1, 2),
-            labels.repeat_interleave(n_query).repeat(n_tasks, 1),
+            labels.repeat_interleave(n_query_per_class).repeat(n_tasks, 1),
         )
 
     def sample_images(self, rng: np.random.Generator, n_images: int) -> tuple[Tensor, Tensor]:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from benchbench.cards import MethodCard
 from benchbench.contracts.context import Budget, Context
 from benchbench.contracts.fewshot import EpisodeSource, FewShotAdapter, Predictor, Support, TaskInfo
-from benchbench.methods.fewshot._episodic import too_small
+from benchbench.methods.fewshot._image_settings import too_small
 from benchbench.methods.fewshot._peers import skip_init
 from benchbench.methods.fewshot.protonet import ProtoNet, training_shape
 
@@ -101,7 +101,10 @@ class EasyFSLProtoNet(FewShotAdapter):
         )
         for iteration in training.iterations():
             support_x, support_y, query_x, query_y = supply.sample(
-                rng, n_way=min(shape.n_way, episodes.n_classes), k_shot=shape.k_shot, n_query=shape.n_query
+                rng,
+                n_way=min(shape.n_way, episodes.n_classes),
+                k_shot=shape.k_shot,
+                n_query_per_class=shape.n_query_per_class,
             )
             self.model.train()
             self.model.process_support_set(support_x[0], support_y[0])

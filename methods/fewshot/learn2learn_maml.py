@@ -60,7 +60,7 @@ class Learn2LearnMAML(FewShotAdapter):
         train_queries: int | None = None,
     ) -> None:
         self.meta_rate, self.meta_batch = meta_rate, meta_batch
-        self.inner_rate = self.train_rate = inner_rate
+        self.inner_rate = inner_rate
         self.train_steps, self.test_steps, self.train_queries = train_steps, test_steps, train_queries
 
     @classmethod
@@ -97,7 +97,11 @@ class Learn2LearnMAML(FewShotAdapter):
         training = MetaTraining(self, validation, budget=budget, rng=rng, parts=parts, n_reports=N_REPORTS)
         for iteration in training.iterations():
             batch = supply.sample(
-                rng, n_way=task.n_way, k_shot=task.k_shot, n_query=self._value("train_queries"), n_tasks=n_tasks
+                rng,
+                n_way=task.n_way,
+                k_shot=task.k_shot,
+                n_query_per_class=self._value("train_queries"),
+                n_tasks=n_tasks,
             )
             optimiser.zero_grad()
             total = 0.0
@@ -133,7 +137,8 @@ class Learn2LearnMAML(FewShotAdapter):
         return fast
 
     def _value(self, name: str) -> Any:
-        given = getattr(self, name)
+        # as in our own MAML, a rate that is given holds in training as well
+        given = getattr(self, "inner_rate" if name == "train_rate" else name)
         return self._settings[name] if given is None else given
 
 

@@ -129,4 +129,4 @@ class MANN(EpisodicAdapter):
     def episode_shape(self, task: TaskInfo) -> EpisodeShape:
         few = min(task.n_way, MAX_TRAIN_WAYS)
         n_tasks = self.meta_batch if few == task.n_way else max(1, self.meta_batch // 2)
-        return EpisodeShape(n_way=few, k_shot=task.k_shot, n_query=1, n_tasks=n_tasks)
+        return EpisodeShape(n_way=few, k_shot=task.k_shot, n_query_per_class=1, n_tasks=n_tasks)

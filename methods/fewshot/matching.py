@@ -24,14 +24,8 @@ from typing import TYPE_CHECKING, ClassVar
 
 from benchbench.cards import MethodCard
 from benchbench.contracts.fewshot import TaskInfo
-from benchbench.methods.fewshot._episodic import (
-    GREY_QUERIES,
-    GREY_WAYS,
-    EpisodeShape,
-    EpisodicAdapter,
-    is_colour,
-    quick_episodes,
-)
+from benchbench.methods.fewshot._episodic import EpisodeShape, EpisodicAdapter
+from benchbench.methods.fewshot._image_settings import GREY_QUERIES, GREY_WAYS, is_colour, quick_episodes
 
 if TYPE_CHECKING:
     from benchbench.methods.fewshot._embedding import EpisodicNetwork
@@ -111,5 +105,7 @@ class MatchingNet(EpisodicAdapter):
         return CosineAttention(task.input_shape[0], scale=self.scale, precision=precision)
 
     def episode_shape(self, task: TaskInfo) -> EpisodeShape:
-        way, n_query = (task.n_way, COLOUR_QUERIES) if is_colour(task) else (GREY_WAYS, GREY_QUERIES)
-        return EpisodeShape(n_way=self.train_way or way, k_shot=task.k_shot, n_query=self.train_queries or n_query)
+        way, n_query_per_class = (task.n_way, COLOUR_QUERIES) if is_colour(task) else (GREY_WAYS, GREY_QUERIES)
+        return EpisodeShape(
+            n_way=self.train_way or way, k_shot=task.k_shot, n_query_per_class=self.train_queries or n_query_per_class
+        )

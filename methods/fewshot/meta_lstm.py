@@ -35,7 +35,7 @@ from typing import TYPE_CHECKING, ClassVar
 from benchbench.cards import MethodCard
 from benchbench.contracts.context import Budget, Context, base_preset
 from benchbench.contracts.fewshot import EpisodeSource, TaskInfo
-from benchbench.methods.fewshot._episodic import is_colour, size_factor
+from benchbench.methods.fewshot._image_settings import is_colour, size_factor
 from benchbench.methods.fewshot._network_state import NetworkState
 from benchbench.methods.fewshot._side_by_side import SideBySideAdapter
 
@@ -150,7 +150,7 @@ class MetaLSTM(NetworkState, SideBySideAdapter):
         task, rng = self.task, context.rng("meta_lstm", "episodes")
         is_regression = task.kind == "regression"
         n_tasks = self.meta_batch or (VECTOR_TASKS if is_regression else IMAGE_TASKS)
-        n_query = task.k_shot if is_regression else max(1, TRAIN_QUERIES // task.n_way)
+        n_query_per_class = task.k_shot if is_regression else max(1, TRAIN_QUERIES // task.n_way)
         if base_preset(budget.preset) == "quick" and self.n_steps is None and not is_regression:
             self._network.n_steps.fill_(STEPS)
         clip_norm = REGRESSION_CLIP_NORM if is_regression else CLIP_NORM
@@ -166,7 +166,9 @@ class MetaLSTM(NetworkState, SideBySideAdapter):
             n_reports=N_REPORTS,
         )
         for iteration in training.iterations():
-            batch = supply.sample(rng, n_way=task.n_way, k_shot=task.k_shot, n_query=n_query, n_tasks=n_tasks)
+            batch = supply.sample(
+                rng, n_way=task.n_way, k_shot=task.k_shot, n_query_per_class=n_query_per_class, n_tasks=n_tasks
+            )
             optimiser.zero_grad()
             loss = 0.0
             for part in task_slices(n_tasks, len(self._network.start), context.device):

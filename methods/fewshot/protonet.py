@@ -21,14 +21,8 @@ from typing import TYPE_CHECKING, ClassVar
 
 from benchbench.cards import MethodCard
 from benchbench.contracts.fewshot import TaskInfo
-from benchbench.methods.fewshot._episodic import (
-    GREY_QUERIES,
-    GREY_WAYS,
-    EpisodeShape,
-    EpisodicAdapter,
-    is_colour,
-    quick_episodes,
-)
+from benchbench.methods.fewshot._episodic import EpisodeShape, EpisodicAdapter
+from benchbench.methods.fewshot._image_settings import GREY_QUERIES, GREY_WAYS, is_colour, quick_episodes
 
 if TYPE_CHECKING:
     from benchbench.methods.fewshot._embedding import EpisodicNetwork
@@ -101,7 +95,7 @@ class ProtoNet(EpisodicAdapter):
 def training_shape(task: TaskInfo, way: int | None, queries: int | None) -> EpisodeShape:
     """Return the shape of training episodes, the paper's except for what is given."""
     if is_colour(task):
-        ways, n_query = COLOUR_WAYS.get(task.k_shot, OTHER_COLOUR_WAYS), COLOUR_QUERIES
+        ways, n_query_per_class = COLOUR_WAYS.get(task.k_shot, OTHER_COLOUR_WAYS), COLOUR_QUERIES
     else:
-        ways, n_query = GREY_WAYS, GREY_QUERIES
-    return EpisodeShape(n_way=way or ways, k_shot=task.k_shot, n_query=queries or n_query)
+        ways, n_query_per_class = GREY_WAYS, GREY_QUERIES
+    return EpisodeShape(n_way=way or ways, k_shot=task.k_shot, n_query_per_class=queries or n_query_per_class)

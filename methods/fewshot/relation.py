@@ -24,7 +24,8 @@ from typing import TYPE_CHECKING, ClassVar
 
 from benchbench.cards import MethodCard
 from benchbench.contracts.fewshot import TaskInfo
-from benchbench.methods.fewshot._episodic import EpisodeShape, EpisodicAdapter, is_colour
+from benchbench.methods.fewshot._episodic import EpisodeShape, EpisodicAdapter
+from benchbench.methods.fewshot._image_settings import is_colour
 
 if TYPE_CHECKING:
     from benchbench.methods.fewshot._embedding import EpisodicNetwork
@@ -107,4 +108,6 @@ class RelationNet(EpisodicAdapter):
     def episode_shape(self, task: TaskInfo) -> EpisodeShape:
         way = self.train_way or task.n_way
         papers = COLOUR_QUERIES.get(task.k_shot) if is_colour(task) else GREY_QUERIES.get((way, task.k_shot))
-        return EpisodeShape(n_way=way, k_shot=task.k_shot, n_query=self.train_queries or papers or OTHER_QUERIES)
+        return EpisodeShape(
+            n_way=way, k_shot=task.k_shot, n_query_per_class=self.train_queries or papers or OTHER_QUERIES
+        )

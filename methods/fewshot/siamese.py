@@ -106,7 +106,7 @@ class Siamese(PretrainedAdapter):
         supply = Supply(episodes, self.context.device)
 
         def loss(rng: np.random.Generator) -> Tensor:
-            x, _, other, _ = supply.sample(rng, n_way=n_way, k_shot=1, n_query=1)
+            x, _, other, _ = supply.sample(rng, n_way=n_way, k_shot=1, n_query_per_class=1)
             z, w = self._network(torch.cat([x[0], other[0]])).split(n_way)
             losses = contrastive_loss(support_distances(z[None], w[None])[0], is_same, margin=self.margin)
             return (losses[is_same].mean() + losses[~is_same].mean()) / 2

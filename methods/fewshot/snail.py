@@ -98,7 +98,9 @@ class SNAIL(EpisodicAdapter):
         return Snail(channels, n_features, n_way=task.n_way, k_shot=task.k_shot, precision=precision)
 
     def episode_shape(self, task: TaskInfo) -> EpisodeShape:
-        return EpisodeShape(n_way=task.n_way, k_shot=task.k_shot, n_query=_queries(task), n_tasks=self.meta_batch)
+        return EpisodeShape(
+            n_way=task.n_way, k_shot=task.k_shot, n_query_per_class=_queries(task), n_tasks=self.meta_batch
+        )
 
 
 def _queries(task: TaskInfo) -> int:

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from benchbench.execution import supervisor
+from benchbench.records import TrialOutcome
 from benchbench.registry import get_method, methods
 
 pytestmark = pytest.mark.usefixtures("zygotes")
@@ -32,14 +33,14 @@ ELSEWHERE = [name for name in BUILT_IN if get_method(name).card.requirements]
 SECONDS = {"autogluon": 30.0, "autokeras": 30.0, "h2o": 20.0, "random_pipelines": 60.0, "tpot": 60.0}
 
 
-def harness_seconds(outcome: dict[str, Any]) -> dict[str, float]:
+def harness_seconds(outcome: TrialOutcome) -> dict[str, float]:
     """Return the seconds of a trial that are not the method's: all of them, and their parts."""
-    phases = dict(outcome["phases"])
+    phases = dict(outcome.phases)
     own = sum(phases.pop(name, 0.0) for name in METHODS_OWN)
     # the start and its imports are a part of these two phases
-    start = outcome["metrics"].get("environment_start_seconds", 0.0)
+    start = outcome.metrics.get("environment_start_seconds", 0.0)
     prepared = phases.pop("import", 0.0) + phases.pop("setup", 0.0) - start
-    total = outcome["wall_seconds"] - own - start
+    total = outcome.wall_seconds - own - start
     parts = {"import and setup": prepared, **phases}
     return {"harness": total, **parts, "fork, record, end": total - sum(parts.values())}
 
@@ -49,7 +50,7 @@ def measure(benchmark: Any, request: dict[str, Any], rounds: int) -> None:
 
     def trial() -> None:
         outcome = supervisor.execute(request)
-        assert outcome["outcome"] == "ok", outcome
+        assert outcome.outcome == "ok", outcome
         found.append(outcome)
 
     # the first one starts the zygote
@@ -57,7 +58,7 @@ def measure(benchmark: Any, request: dict[str, Any], rounds: int) -> None:
     all_parts = [harness_seconds(outcome) for outcome in found[-rounds:]]
     medians = {name: round(statistics.median(parts[name] for parts in all_parts), 4) for name in all_parts[0]}
     # on a busy machine it says more than wall time: of `constant_predictor` nearly all of it is the harness's
-    medians["CPU, method included"] = round(statistics.median(outcome["cpu_seconds"] for outcome in found[-rounds:]), 4)
+    medians["CPU, method included"] = round(statistics.median(outcome.cpu_seconds for outcome in found[-rounds:]), 4)
     benchmark.extra_info |= medians
     print(request["spec"]["method"], medians)
 

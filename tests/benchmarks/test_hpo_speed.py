@@ -40,14 +40,14 @@ def table() -> TabulatedProblem:
 
 @pytest.mark.benchmark(group="tabulated evaluations")
 @pytest.mark.parametrize("method", ["random_search", "regularised_evolution", "hyperband"])
-def test_evaluations_of_a_table(method: str, benchmark: Any, make_context: Any, tmp_path: Path) -> None:
+def test_evaluations_of_a_table(method: str, benchmark: Any, make_harness: Any, tmp_path: Path) -> None:
     problem, budget = table(), HPOBudget(evaluations=EVALUATIONS)
-    context = make_context()
+    harness = make_harness()
 
     def spend() -> int:
         adapter = create_method(method, {})
-        adapter.setup(problem.info, budget=budget, context=context)
-        return optimise(adapter, problem, budget, context, PhaseClock()).n_evaluations
+        adapter.setup(problem.info, budget=budget, context=harness.context)
+        return optimise(adapter, problem, budget, harness, PhaseClock()).n_evaluations
 
     n = benchmark.pedantic(spend, rounds=3, warmup_rounds=1)
     assert n >= EVALUATIONS

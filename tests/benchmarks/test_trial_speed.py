@@ -44,7 +44,7 @@ def test_one_trial_in_a_child(benchmark: Any, make_request: Any, zygotes: None) 
 
     request = make_request("noop", test_units=1)
     outcome = benchmark.pedantic(supervisor.execute, args=(request,), rounds=200, warmup_rounds=5)
-    assert outcome["outcome"] == "ok"
+    assert outcome.outcome == "ok"
 
 
 @pytest.mark.parametrize("n_trials", [1, 400])

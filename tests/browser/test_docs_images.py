@@ -44,7 +44,7 @@ def test_the_picture_is_taken_anew(
     from PIL import Image
 
     address, width, height, scheme = PICTURES[name]
-    monkeypatch.setenv("BENCHBENCH_METHODS", str(IMAGES.parents[1] / "benchbench" / "cli" / "sample_methods.py"))
+    monkeypatch.setenv("BENCHBENCH_METHODS", str(IMAGES.parents[1] / "benchbench" / "cli" / "automl_sample_methods.py"))
     if not _servers:
         _servers.append(serve(sample))
     (server,) = _servers

@@ -110,13 +110,13 @@ def test_the_samples_runs_can_be_run(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def sample_cards() -> dict[str, Any]:
-    from benchbench.cli.sample_methods import BestSubset, NewtonLogistic
+    from benchbench.cli.automl_sample_methods import BestSubset, NewtonLogistic
 
     return {cls.card.name: cls.card for cls in (BestSubset, NewtonLogistic)}
 
 
 def test_the_samples_methods_are_those_of_the_user_and_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    own = str(files("benchbench.cli") / "sample_methods.py")
+    own = str(files("benchbench.cli") / "automl_sample_methods.py")
     monkeypatch.setenv("BENCHBENCH_METHODS", "mine.py")
     assert sample._environment()["BENCHBENCH_METHODS"].split(os.pathsep) == ["mine.py", own]
     monkeypatch.setenv("BENCHBENCH_METHODS", own)

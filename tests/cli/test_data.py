@@ -47,6 +47,7 @@ class NumbersLoader(TaskLoader):
     """An array a task, and an original of the same content; what `broken` says happens instead."""
 
     name = "numbers"
+    track = "fewshot"
 
     def __init__(self) -> None:
         self.broken: dict[int, BaseException] = {}

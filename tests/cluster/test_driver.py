@@ -82,9 +82,9 @@ def test_every_trial_comes_back_once(two_workers: Any) -> None:
     trials = planned("noop", 60)
     done = finish(driver(two_workers), trials)
     assert sorted(f.trial.trial_id for f in done) == sorted(t.trial_id for t in trials)
-    assert {f.outcome["outcome"] for f in done} == {"ok"}
+    assert {f.outcome.outcome for f in done} == {"ok"}
     assert {f.try_number for f in done} == {1}
-    assert len({f.outcome["worker_pid"] for f in done}) == 2
+    assert len({f.worker for f in done}) == 2
 
 
 def test_how_far_trials_are_is_told_to_the_client_that_runs_them(two_workers: Any) -> None:
@@ -109,7 +109,7 @@ def test_hostile_trials_among_good_ones(two_workers: Any) -> None:
     for how in hows:
         trials += planned("misbehaving", 1, how=how)
     done = finish(driver(two_workers), trials)
-    by_how = {f.trial.spec.params["how"]: f.outcome["outcome"] for f in done if f.trial.spec.params}
+    by_how = {f.trial.spec.params["how"]: f.outcome.outcome for f in done if f.trial.spec.params}
     assert by_how == {
         "segfault": "crashed",
         "exit_hard": "crashed",
@@ -119,13 +119,13 @@ def test_hostile_trials_among_good_ones(two_workers: Any) -> None:
         "raise_system_exit": "failed",
         "print_flood": "ok",
     }
-    assert [f.outcome["outcome"] for f in done if f.trial.spec.method == "noop"] == ["ok"] * 12
+    assert [f.outcome.outcome for f in done if f.trial.spec.method == "noop"] == ["ok"] * 12
 
 
 def test_scores_do_not_depend_on_workers_or_order(two_workers: Any) -> None:
     trials = planned("noop", 8)
-    forward = {f.trial.trial_id: f.outcome["unit_scores"] for f in finish(driver(two_workers), trials)}
-    backward = {f.trial.trial_id: f.outcome["unit_scores"] for f in finish(driver(two_workers), trials[::-1])}
+    forward = {f.trial.trial_id: f.outcome.unit_scores for f in finish(driver(two_workers), trials)}
+    backward = {f.trial.trial_id: f.outcome.unit_scores for f in finish(driver(two_workers), trials[::-1])}
     assert forward == backward
 
 
@@ -141,12 +141,12 @@ def test_a_lost_workers_trial_is_infra_and_runs_again() -> None:
                 os.kill(victim, signal.SIGKILL)
                 killed = True
         assert killed
-        infra = [f for f in done if f.outcome["outcome"] == "infra"]
+        infra = [f for f in done if f.outcome.outcome == "infra"]
         assert len(infra) == 1
         assert not infra[0].is_final
         again = [f for f in done if f.trial.trial_id == infra[0].trial.trial_id and f.is_final]
-        assert [(f.try_number, f.outcome["outcome"]) for f in again] == [(2, "ok")]
-        assert len([f for f in done if f.outcome["outcome"] == "ok"]) == 6
+        assert [(f.try_number, f.outcome.outcome) for f in again] == [(2, "ok")]
+        assert len([f for f in done if f.outcome.outcome == "ok"]) == 6
 
 
 def test_workers_do_not_hear_the_clients_interrupts_but_their_trials_hear_their_own() -> None:
@@ -168,7 +168,7 @@ def test_workers_do_not_hear_the_clients_interrupts_but_their_trials_hear_their_
         assert second != first
         assert blocks_interrupts(second)  # also one that was started in place of another
         (done,) = finish(driver(client), planned("misbehaving", 1, how="interrupt_self"))
-    assert (done.outcome["outcome"], done.outcome["error_type"]) == ("failed", "KeyboardInterrupt")
+    assert (done.outcome.outcome, done.outcome.error_type) == ("failed", "KeyboardInterrupt")
 
 
 def test_a_trial_that_always_loses_its_zygote_ends_as_infra(two_workers: Any) -> None:
@@ -176,8 +176,8 @@ def test_a_trial_that_always_loses_its_zygote_ends_as_infra(two_workers: Any) ->
         driver(two_workers, max_tries=2), [*planned("misbehaving", 1, how="kill_zygote"), *planned("noop", 5)]
     )
     bad = [f for f in done if f.trial.spec.method == "misbehaving"]
-    assert [(f.try_number, f.outcome["outcome"], f.is_final) for f in bad] == [(1, "infra", False), (2, "infra", True)]
-    assert len([f for f in done if f.outcome["outcome"] == "ok"]) == 5
+    assert [(f.try_number, f.outcome.outcome, f.is_final) for f in bad] == [(1, "infra", False), (2, "infra", True)]
+    assert len([f for f in done if f.outcome.outcome == "ok"]) == 5
 
 
 def test_workers_with_other_sources_are_refused(two_workers: Any) -> None:
@@ -273,9 +273,9 @@ def test_gpu_workers_see_one_gpu_each(monkeypatch: pytest.MonkeyPatch, tmp_path:
             done = finish(driver(client, device="cuda"), planned("show_environment", 6, device="cuda"))
     finally:
         gpu_names.cache_clear()
-    seen = {f.outcome["log_tail"].partition("CUDA_VISIBLE_DEVICES=")[2].split()[0] for f in done}
+    seen = {f.outcome.log_tail.partition("CUDA_VISIBLE_DEVICES=")[2].split()[0] for f in done}
     assert seen == {"'0'", "'1'"}
-    assert {f.outcome["outcome"] for f in done} == {"ok"}
+    assert {f.outcome.outcome for f in done} == {"ok"}
 
 
 def start(log: Path, ready: str, *command: str) -> subprocess.Popen[bytes]:
@@ -315,7 +315,7 @@ def test_a_cluster_that_was_started_apart(tmp_path: Path) -> None:
     try:
         with connect(address) as client:
             done = finish(driver(client), planned("noop", 10))
-            assert [f.outcome["outcome"] for f in done] == ["ok"] * 10
+            assert [f.outcome.outcome for f in done] == ["ok"] * 10
         with connect(address) as client:  # the scheduler is left running, and can be used again
             assert len(client.nthreads()) == 2
     finally:

@@ -7,9 +7,12 @@ import os
 import subprocess
 import sys
 import zipfile
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import pytest
+
+from benchbench.cards import TRACKS
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDERS = {
@@ -75,6 +78,82 @@ def test_imports_run_one_way() -> None:
     assert wrong == []
 
 
+def modules() -> dict[str, Path]:
+    """Return every module by the name that it is imported by: folders are sub-packages (`package-dir` in pyproject.toml)."""
+    found = {}
+    for path in python_files():
+        parts = path.relative_to(ROOT).with_suffix("").parts
+        parts = parts if parts[0] == "benchbench" else ("benchbench", *parts)
+        found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    return found
+
+
+class Imports(ast.NodeVisitor):
+    """Collects what a module imports when it runs, inside functions as well: `if TYPE_CHECKING` is left out."""
+
+    def __init__(self, known: Collection[str]) -> None:
+        self.known, self.found = known, set[str]()
+
+    def visit_If(self, node: ast.If) -> None:
+        for child in node.orelse if ast.unparse(node.test).endswith("TYPE_CHECKING") else ast.iter_child_nodes(node):
+            self.visit(child)
+
+    def visit_Import(self, node: ast.Import) -> None:
+        self.found |= {alias.name for alias in node.names}
+
+    def visit_ImportFrom(self, node: ast.ImportFrom) -> None:
+        whole = {alias.name: f"{node.module}.{alias.name}" for alias in node.names}
+        self.found |= {name if name in self.known else node.module or "" for name in whole.values()}
+
+
+def import_graph(sources: Mapping[str, str]) -> dict[str, set[str]]:
+    """Return which of these modules imports which."""
+    graph = {}
+    for name, source in sources.items():
+        imports = Imports(sources.keys())
+        imports.visit(ast.parse(source))
+        graph[name] = imports.found & sources.keys() - {name}
+    return graph
+
+
+def circles(graph: Mapping[str, set[str]]) -> list[list[str]]:
+    """Return the groups of modules that each lead to one another."""
+    reached = {name: closure(graph, name) for name in graph}
+    groups = {frozenset(n for n in reached[name] if name in reached[n]) for name in graph}
+    return sorted(sorted(group) for group in groups if group)
+
+
+def closure(graph: Mapping[str, set[str]], start: str) -> set[str]:
+    """Return what can be reached from a module by one import or more."""
+    seen: set[str] = set()
+    waiting = [start]
+    while waiting:
+        waiting += (new := graph[waiting.pop()] - seen)
+        seen |= new
+    return seen
+
+
+def test_no_modules_import_each_other() -> None:
+    found = {name: path.read_text() for name, path in modules().items()}
+    graph = import_graph(found)
+    assert len(graph) > 300
+    assert sum(map(len, graph.values())) > 1000
+    assert circles(graph) == []
+
+
+def test_a_circle_is_found_wherever_the_import_stands() -> None:
+    sources = {
+        "p": "",
+        "p.a": "def f():\n    from p import b",
+        "p.b": "import p.c",
+        "p.c": "try:\n    from p.a import f\nexcept ImportError:\n    pass",
+        "p.d": "from p.a import f\nif TYPE_CHECKING:\n    from p.e import g\nelse:\n    import p.b",
+        "p.e": "import p.d",
+    }
+    assert circles(import_graph(sources)) == [["p.a", "p.b", "p.c"]]
+    assert import_graph(sources)["p.d"] == {"p.a", "p.b"}
+
+
 def test_the_core_names_no_method() -> None:
     from benchbench.registry import methods
 
@@ -86,6 +165,70 @@ def test_the_core_names_no_method() -> None:
             if isinstance(node, ast.Constant) and node.value in names:
                 wrong.append(f"{path.name}: {node.value}")
     assert wrong == []
+
+
+def track_of(module: str) -> str | None:
+    """Return the track that a module is of: its name, or the beginning of it, says so (`protocols.hpo`, `fewshot_embeddings`)."""
+    last = module.rpartition(".")[2]
+    return next((track for track in TRACKS if last == track or last.startswith(f"{track}_")), None)
+
+
+def names_of_tracks(module: str, source: str, known: Collection[str]) -> list[str]:
+    """Return where a module of the core names a track that it is not of: as text, in an identifier, or by importing what is its own."""
+    imports = Imports(known)
+    imports.visit(tree := ast.parse(source))
+    foreign = set(TRACKS) - {track_of(module)}
+    found = [f"imports {name}" for name in sorted(imports.found) if track_of(name) in foreign]
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and node.value in foreign:
+            found.append(f"line {node.lineno}: {node.value!r}")
+        for name in (getattr(node, field, None) for field in ("id", "attr", "arg", "name")):
+            # selection is also a word
+            if isinstance(name, str) and foreign.difference({"selection"}).intersection(name.lower().split("_")):
+                found.append(f"line {getattr(node, 'lineno', '?')}: {name}")
+    return found
+
+
+def test_what_is_of_one_track_says_so_in_its_name() -> None:
+    """All else in the core asks the track's protocol, which it finds by name; suites named like a track stand in help texts alone."""
+    known = modules()
+    core = {n: p for n, p in known.items() if p.is_relative_to(ROOT / "benchbench")}
+    # the list of tracks
+    del core["benchbench.cards"]
+    wrong = {name: names_of_tracks(name, path.read_text(), known) for name, path in core.items()}
+    assert {name: found for name, found in wrong.items() if found} == {}
+
+
+@pytest.mark.parametrize(
+    ("source", "found"),
+    [
+        ('x = track == "hpo"', ["line 1: 'hpo'"]),
+        ("def automl_only(): ...", ["line 1: automl_only"]),
+        ("x = protocols.hpo", ["line 1: hpo"]),
+        (
+            "def f():\n    from benchbench.protocols import fewshot",
+            ["imports benchbench.protocols.fewshot", "line 2: fewshot"],
+        ),
+        ("from benchbench.contracts.hpo import Problem", ["imports benchbench.contracts.hpo"]),
+        ('"""Try: bench run --suite hpo"""', []),
+        ("selection = 1", []),
+    ],
+)
+def test_names_of_tracks_are_found(source: str, found: list[str]) -> None:
+    assert names_of_tracks("benchbench.stats.board", source, modules()) == found
+    assert len(names_of_tracks("benchbench.protocols.hpo_tables", source, modules())) <= len(found)
+
+
+def test_every_protocol_is_of_a_known_track() -> None:
+    """And offers all that is asked of one; importing it is light."""
+    from benchbench.protocols.base import ProtocolModule, find_protocol, tracks_where
+
+    found = {path.stem for path in (ROOT / "benchbench" / "protocols").glob("*.py") if path.stem in TRACKS}
+    assert set(tracks_where(lambda protocol: True)) == found >= {"fewshot", "automl", "hpo"}
+    offered = set(vars(ProtocolModule)["__annotations__"]) | {"run", "budget_iterations", "task_facts"}
+    for track in found:
+        protocol = find_protocol(track)
+        assert [name for name in sorted(offered) if not hasattr(protocol, name)] == []
 
 
 @pytest.mark.parametrize(
@@ -101,6 +244,10 @@ def test_the_core_names_no_method() -> None:
             {"torch", "numpy", "pandas", "sklearn", "scipy"},
         ),
         ("from benchbench.suite_files import list_suites; list_suites()", {"torch", "numpy", "pandas", "duckdb"}),
+        (
+            "from benchbench.protocols.base import tracks_where; print(tracks_where(lambda protocol: True))",
+            {"torch", "numpy", "pandas", "sklearn", "scipy", "benchbench.execution.remote"},
+        ),
     ],
 )
 def test_nothing_heavy_is_imported_early(code: str, forbidden: set[str]) -> None:

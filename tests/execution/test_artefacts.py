@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import astuple
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from benchbench.errors import ClusterError, InputError, ProtocolViolation
 from benchbench.execution import limits, supervisor
 from benchbench.paths import cache_dir
 from benchbench.protocols.base import PhaseClock
+from benchbench.records import TrialOutcome
 from benchbench.registry import get_loader, get_method, harness_hash
 
 A, B = {"way": 5, "shot": 1, "query": 3}, {"way": 3, "shot": 2, "query": 2}
@@ -75,15 +77,15 @@ def n_trained(tmp_path: Path) -> int:
     return len(log.read_text().splitlines()) if log.exists() else 0
 
 
-def run(*requests: dict[str, Any], n_workers: int = 1) -> list[dict[str, Any]]:
+def run(*requests: dict[str, Any], n_workers: int = 1) -> list[TrialOutcome]:
     with ThreadPoolExecutor(n_workers) as pool:
         found = list(pool.map(supervisor.execute, requests))
-    assert [o["outcome"] for o in found] == ["ok"] * len(requests), found
+    assert [o.outcome for o in found] == ["ok"] * len(requests), found
     return found
 
 
-def curve(outcome: dict[str, Any]) -> list[list[Any]]:
-    return [[None if isinstance(v, float) and math.isnan(v) else v for v in point] for point in outcome["curve"]]
+def curve(outcome: TrialOutcome) -> list[list[Any]]:
+    return [[None if isinstance(v, float) and math.isnan(v) else v for v in astuple(point)] for point in outcome.curve]
 
 
 @pytest.mark.parametrize("n_workers", [1, 2])
@@ -102,20 +104,20 @@ def test_the_same_whichever_trial_trains(
     assert n_trained(tmp_path) == 1
     (entry,) = artefacts.entries()
     for name, outcome in shared.items():
-        assert outcome["unit_scores"] == alone[name]["unit_scores"]
+        assert outcome.unit_scores == alone[name].unit_scores
         # the full cost stands on every row, whoever paid it
-        assert outcome["phases"]["meta_fit"] == entry.seconds >= 0.5
-        timed = sum(outcome["phases"].get(phase, 0.0) for phase in ("meta_fit", "adapt", "predict"))
-        assert outcome["seconds"] == pytest.approx(timed)
-        assert [p[2] for p in outcome["curve"]] == ["val_accuracy", "train_loss"] * 2
+        assert outcome.phases["meta_fit"] == entry.seconds >= 0.5
+        timed = sum(outcome.phases.get(phase, 0.0) for phase in ("meta_fit", "adapt", "predict"))
+        assert outcome.seconds == pytest.approx(timed)
+        assert [p.metric for p in outcome.curve] == ["val_accuracy", "train_loss"] * 2
     assert curve(shared["A"]) == curve(shared["B"])
-    seconds = [o["metrics"].get("shared_seconds") for o in shared.values()]
+    seconds = [o.metrics.get("shared_seconds") for o in shared.values()]
     assert sorted(seconds, key=str) == [entry.seconds, None]
     if n_workers == 1:
         assert seconds == [None, entry.seconds]
     else:
-        assert sum("waiting for another trial" in o["log_tail"] for o in shared.values()) == 1
-        waited = [o["phases"].get("wait", 0.0) for o in shared.values() if "shared_seconds" in o["metrics"]]
+        assert sum("waiting for another trial" in o.log_tail for o in shared.values()) == 1
+        waited = [o.phases.get("wait", 0.0) for o in shared.values() if "shared_seconds" in o.metrics]
         assert waited[0] > 0.2
 
 
@@ -135,6 +137,10 @@ def test_what_the_name_is_made_of(cache: Path, request_of: Any) -> None:
     run(request_of(A))
     (entry,) = artefacts.entries()
     made_of = entry.made_of
+    # artefacts keep their names only as long as nothing is added or taken away
+    own = {"training_key", "training_data", "kind", "input_shape", "n_outputs"}
+    trial = {"protocol_version", "method", "params", "preset", "iterations", "threads", "seed", "device"}
+    assert made_of.keys() == own | trial | {"source", "harness", "hardware", "arithmetic", "versions"}
     assert entry.key == artefacts.key_of(made_of)
     # a change of the harness must not go unseen because adapters train no more
     assert made_of["harness"] == harness_hash()
@@ -167,17 +173,17 @@ def test_a_damaged_artefact_is_made_again(cache: Path, tmp_path: Path, request_o
     (entry,) = artefacts.entries()
     damage(entry.path)
     (second,) = run(request_of(A))
-    assert "training again" in second["log_tail"]
-    assert "shared_seconds" not in second["metrics"]
-    assert second["unit_scores"] == first["unit_scores"]
+    assert "training again" in second.log_tail
+    assert "shared_seconds" not in second.metrics
+    assert second.unit_scores == first.unit_scores
     (third,) = run(request_of(A))
-    assert third["metrics"]["shared_seconds"] == third["phases"]["meta_fit"]
+    assert third.metrics["shared_seconds"] == third.phases["meta_fit"]
     assert n_trained(tmp_path) == 2
     assert sorted(p.name for p in entry.path.parent.iterdir()) == [entry.key, f"{entry.key}.lock"]
 
 
-def start(request: dict[str, Any]) -> tuple[threading.Thread, list[dict[str, Any]]]:
-    found: list[dict[str, Any]] = []
+def start(request: dict[str, Any]) -> tuple[threading.Thread, list[TrialOutcome]]:
+    found: list[TrialOutcome] = []
     thread = threading.Thread(target=lambda: found.append(supervisor.execute(request)))
     thread.start()
     return thread, found
@@ -203,9 +209,9 @@ def test_if_the_trial_that_trains_is_killed_the_next_one_trains(cache: Path, tmp
         os.kill(pid, signal.SIGKILL)
     maker.join(20)
     waiter.join(20)
-    assert of_maker[0]["outcome"] == "crashed"
-    assert of_waiter[0]["outcome"] == "ok"
-    assert "shared_seconds" not in of_waiter[0]["metrics"]
+    assert of_maker[0].outcome == "crashed"
+    assert of_waiter[0].outcome == "ok"
+    assert "shared_seconds" not in of_waiter[0].metrics
     assert n_trained(tmp_path) == 2
     (entry,) = artefacts.entries()
     assert entry.problem == ""
@@ -223,26 +229,26 @@ def test_a_training_that_was_interrupted_is_continued_to_the_same_end(
     (zygote,) = supervisor._busy
     zygote.interrupt()
     first.join(20)
-    assert of_first[0]["outcome"] == "infra"
+    assert of_first[0].outcome == "infra"
     (unfinished,) = artefacts.entries()
     assert (unfinished.is_unfinished, unfinished.made_of["iterations"]) == (True, 20)
     assert 0.5 < unfinished.seconds < 2
     (second,) = run(slow)
     assert n_trained(tmp_path) == 2
-    assert f"interrupted after {unfinished.seconds:.1f} s and is continued" in second["log_tail"]
-    assert second["unit_scores"] == whole["unit_scores"]
+    assert f"interrupted after {unfinished.seconds:.1f} s and is continued" in second.log_tail
+    assert second.unit_scores == whole.unit_scores
     # what the first process spent stands on the row, and in the curve, once
-    assert second["metrics"]["continued_seconds"] == unfinished.seconds
-    assert 2 < second["phases"]["meta_fit"] < unfinished.seconds + second["wall_seconds"]
+    assert second.metrics["continued_seconds"] == unfinished.seconds
+    assert 2 < second.phases["meta_fit"] < unfinished.seconds + second.wall_seconds
     assert [p[0] for p in curve(second)] == [i for i in range(1, 21) for _ in range(2)]
     seconds = [p[1] for p in curve(second)]
     assert seconds == sorted(seconds)
     (entry,) = artefacts.entries()
-    assert (entry.is_unfinished, entry.seconds) == (False, second["phases"]["meta_fit"])
+    assert (entry.is_unfinished, entry.seconds) == (False, second.phases["meta_fit"])
     assert not list(entry.path.parent.glob("*unfinished*"))
     (third,) = run(slow)
-    assert third["metrics"]["shared_seconds"] == entry.seconds
-    assert "continued_seconds" not in third["metrics"]
+    assert third.metrics["shared_seconds"] == entry.seconds
+    assert "continued_seconds" not in third.metrics
 
 
 def test_a_process_that_was_killed_while_it_wrote_its_first_checkpoint_left_none(cache: Path) -> None:
@@ -268,12 +274,12 @@ def test_a_trial_that_ends_badly_leaves_no_checkpoint(
 ) -> None:
     request = request_of(A, iterations=5, params=change, **limits_)
     found = supervisor.execute(request)
-    assert found["outcome"] == outcome
+    assert found.outcome == outcome
     assert len(curve(found)) == 10
     assert list(artefacts.entries()) == []
     assert [p.name for p in (cache / "artefacts" / "sharing").iterdir() if "unfinished" in p.name] == []
     (again,) = run(request)
-    assert "continued_seconds" not in again["metrics"]
+    assert "continued_seconds" not in again.metrics
 
 
 def test_the_time_before_an_interruption_counts_against_the_limit(cache: Path, tmp_path: Path, request_of: Any) -> None:
@@ -284,12 +290,11 @@ def test_the_time_before_an_interruption_counts_against_the_limit(cache: Path, t
     zygote.interrupt()
     first.join(20)
     outcome = supervisor.execute(request)
-    assert outcome["outcome"] == "timeout"
+    assert outcome.outcome == "timeout"
     assert (
-        "the trial, with the time before it was interrupted, was stopped at its limit of 3 s"
-        in outcome["error_message"]
+        "the trial, with the time before it was interrupted, was stopped at its limit of 3 s" in outcome.error_message
     )
-    assert outcome["wall_seconds"] < 2.5
+    assert outcome.wall_seconds < 2.5
     # the limit is used up, so there is nothing to continue
     assert list(artefacts.entries()) == []
 
@@ -305,10 +310,10 @@ def test_what_a_trial_waited_for_is_not_charged_to_it_again(cache: Path, tmp_pat
     zygote.interrupt()
     maker.join(20)
     waiter.join(20)
-    assert of_maker[0]["outcome"] == "infra"
-    assert of_waiter[0]["outcome"] == "ok", of_waiter[0]["error_message"]
-    assert of_waiter[0]["metrics"]["continued_seconds"] > 2.4
-    assert of_waiter[0]["phases"]["wait"] > 2.1
+    assert of_maker[0].outcome == "infra"
+    assert of_waiter[0].outcome == "ok", of_waiter[0].error_message
+    assert of_waiter[0].metrics["continued_seconds"] > 2.4
+    assert of_waiter[0].phases["wait"] > 2.1
 
 
 def test_a_checkpoint_that_can_be_neither_written_nor_removed_costs_the_trial_nothing(
@@ -321,15 +326,15 @@ def test_a_checkpoint_that_can_be_neither_written_nor_removed_costs_the_trial_no
     in_the_way = entry.path.with_name(f"{entry.key}.unfinished")
     (in_the_way / "something").mkdir(parents=True)
     (found,) = run(request)
-    assert "how far training has come cannot be kept" in found["log_tail"]
-    assert "cannot be removed" in found["log_tail"]
+    assert "how far training has come cannot be kept" in found.log_tail
+    assert "cannot be removed" in found.log_tail
     request = request_of(A, params={"first_sleeps": 600}, time_limit_seconds=1)
     (tmp_path / "log").unlink()
     in_the_way = in_the_way.with_name(
         f"{artefacts.key_of(entry.made_of | {'params': dict(request['spec']['params'])})}.unfinished"
     )
     (in_the_way / "something").mkdir(parents=True)
-    assert supervisor.execute(request)["outcome"] == "timeout"
+    assert supervisor.execute(request).outcome == "timeout"
 
 
 def test_a_process_that_is_killed_while_it_writes_a_checkpoint_leaves_nothing_for_good(
@@ -386,8 +391,8 @@ def test_a_damaged_checkpoint_is_not_continued(
     (entry,) = artefacts.entries()
     assert "is not what was written" in entry.problem
     (found,) = run(request)
-    assert "is not what was written; training begins anew" in found["log_tail"]
-    assert "continued_seconds" not in found["metrics"]
+    assert "is not what was written; training begins anew" in found.log_tail
+    assert "continued_seconds" not in found.metrics
     assert [p[0] for p in curve(found)] == [i for i in range(1, 21) for _ in range(2)]
 
 
@@ -409,10 +414,10 @@ def test_a_trial_that_waits_ends_at_its_own_limit(cache: Path, tmp_path: Path, r
     maker, of_maker = start(request_of(A, params=params))
     wait_for(lambda: n_trained(tmp_path) == 1)
     outcome = supervisor.execute(request_of(B, params=params, time_limit_seconds=1))
-    assert outcome["outcome"] == "timeout"
-    assert "waiting for another trial" in outcome["log_tail"]
+    assert outcome.outcome == "timeout"
+    assert "waiting for another trial" in outcome.log_tail
     maker.join(20)
-    assert of_maker[0]["outcome"] == "ok"
+    assert of_maker[0].outcome == "ok"
 
 
 def test_killed_while_writing_leaves_no_half_artefact(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -443,8 +448,8 @@ artefacts.obtain("m", {"a": 1}, lambda _: trained, PhaseClock())
 )
 def test_states_that_are_no_plain_arrays_are_refused(cache: Path, request_of: Any, bad: str, words: str) -> None:
     outcome = supervisor.execute(request_of(A, params={"bad_state": bad}))
-    assert (outcome["outcome"], outcome["error_type"]) == ("failed", "ProtocolViolation")
-    assert words in outcome["error_message"]
+    assert (outcome.outcome, outcome.error_type) == ("failed", "ProtocolViolation")
+    assert words in outcome.error_message
     assert list(artefacts.entries()) == []
 
 
@@ -476,8 +481,8 @@ def test_a_cache_that_cannot_be_written_costs_sharing_and_nothing_else(
 ) -> None:
     (cache / "artefacts").write_text("no folder")
     first, second = run(request_of(A), request_of(A))
-    assert first["unit_scores"] == second["unit_scores"]
-    assert "training without it" in first["log_tail"]
+    assert first.unit_scores == second.unit_scores
+    assert "training without it" in first.log_tail
     assert n_trained(tmp_path) == 2
 
 

@@ -17,12 +17,15 @@ import pandas as pd
 import pytest
 
 from benchbench.contracts.automl import AutoMLBudget, TableInfo
-from benchbench.contracts.context import Context
 from benchbench.errors import ClusterError, UnknownNameError
 from benchbench.execution import limits, supervisor
 from benchbench.execution.environments import Environment
-from benchbench.execution.remote import InterpreterDiedError, Proxy, RemoteError, remote_adapter
+from benchbench.execution.harness import TrialHarness
+from benchbench.execution.remote.adapters import remote_adapter
+from benchbench.execution.remote.automl_proxy import Proxy
+from benchbench.execution.remote.interpreter import InterpreterDiedError, RemoteError
 from benchbench.frames import read_table, write_table
+from benchbench.records import TrialOutcome
 from benchbench.registry import MethodEntry, get_loader, get_method
 
 pytestmark = pytest.mark.usefixtures("zygotes", "wrapped")
@@ -58,17 +61,18 @@ def info(kind: str = "multiclass") -> TableInfo:
 
 
 @pytest.fixture
-def make(make_context: Callable[..., Context]) -> Iterator[Callable[..., Any]]:
+def make(make_harness: Callable[..., TrialHarness]) -> Iterator[Callable[..., Any]]:
     """Make a proxy that has been set up; all are closed after the test."""
     made = []
 
-    def start(how: str = "nothing", kind: str = "multiclass", **context: Any) -> Any:
-        proxy = remote_adapter(get_method("wrapped"), {"how": how})
+    def start(how: str = "nothing", kind: str = "multiclass") -> Any:
+        harness = make_harness()
+        proxy = remote_adapter(get_method("wrapped"), {"how": how}, harness)
         made.append(proxy)
         proxy.setup(
             info(kind),
             budget=AutoMLBudget(seconds=10, threads=1, memory_mib=1000),
-            context=make_context(**context),
+            context=harness.context,
         )
         return proxy
 
@@ -149,10 +153,11 @@ def test_it_is_another_interpreter_that_sees_little_of_ours(
 
 
 def test_points_are_passed_on(make: Callable[..., Any], rows: pd.DataFrame, target: pd.Series[Any]) -> None:
-    points = []
-    proxy = make(sink=lambda *point: points.append(point))
-    proxy.context.start_clock(100.0)
-    proxy.fit(rows, target)
+    proxy = make()
+    harness = proxy.remote.harness
+    harness.start_clock(100.0)
+    with harness.recorded() as points:
+        proxy.fit(rows, target)
     (point,) = points
     assert (point[0], point[2], point[3]) == (1, "loss", 0.5)
     assert 100 <= point[1] < 110
@@ -196,19 +201,19 @@ def test_its_death_is_told(
                 os.kill(pid, 9)
 
 
-def test_declining_ends_it(wrapped: Environment) -> None:
-    proxy = remote_adapter(get_method("wrapped"), {"how": "decline"})
+def test_declining_ends_it(make_harness: Callable[..., TrialHarness]) -> None:
+    proxy = remote_adapter(get_method("wrapped"), {"how": "decline"}, make_harness())
     assert isinstance(proxy, Proxy)
     assert proxy.supports(info()) == "not today"
     assert not proxy.remote.is_running
 
 
-def test_unknown_parameters_are_refused() -> None:
+def test_unknown_parameters_are_refused(make_harness: Callable[..., TrialHarness]) -> None:
     with pytest.raises(UnknownNameError, match="hwo"):
-        remote_adapter(get_method("wrapped"), {"hwo": "x"})
+        remote_adapter(get_method("wrapped"), {"hwo": "x"}, make_harness())
 
 
-def test_a_changed_file_is_noticed(tmp_path: Path) -> None:
+def test_a_changed_file_is_noticed(tmp_path: Path, make_harness: Callable[..., TrialHarness]) -> None:
     entry = get_method("wrapped")
     copy = tmp_path / "wrapped_table.py"
     copy.write_bytes(entry.path.read_bytes())
@@ -216,10 +221,10 @@ def test_a_changed_file_is_noticed(tmp_path: Path) -> None:
     moved.source_hash()
     copy.write_text(copy.read_text() + "\n# changed\n")
     with pytest.raises(ClusterError, match="has changed since"):
-        remote_adapter(moved, {})
+        remote_adapter(moved, {}, make_harness())
 
 
-def execute(make_request: Any, how: str, **budget: Any) -> dict[str, Any]:
+def execute(make_request: Any, how: str, **budget: Any) -> TrialOutcome:
     options = {"table": "iris"}
     limits_ = {"time_limit_seconds": 60.0, "memory_limit_mib": 2000, "fit_seconds": 5.0, **budget}
     return supervisor.execute(
@@ -229,13 +234,13 @@ def execute(make_request: Any, how: str, **budget: Any) -> dict[str, Any]:
 
 def test_a_trial(make_request: Any) -> None:
     outcome = execute(make_request, "nothing")
-    assert outcome["outcome"] == "ok", outcome
-    assert outcome["score"] == pytest.approx(np.log(1 / 3), abs=0.01)
-    assert [(p[0], p[2]) for p in outcome["curve"]] == [(1, "loss")]
-    assert outcome["environment"]["environment/toy"] == "1.5"
-    assert "closed" in outcome["log_tail"]
-    assert "left running" not in outcome["log_tail"]
-    assert 0 < outcome["metrics"]["environment_start_seconds"] < outcome["wall_seconds"]
+    assert outcome.outcome == "ok", outcome
+    assert outcome.score == pytest.approx(np.log(1 / 3), abs=0.01)
+    assert [(p.step, p.metric) for p in outcome.curve] == [(1, "loss")]
+    assert outcome.environment["environment/toy"] == "1.5"
+    assert "closed" in outcome.log_tail
+    assert "left running" not in outcome.log_tail
+    assert 0 < outcome.metrics["environment_start_seconds"] < outcome.wall_seconds
 
 
 def test_trials_share_one_table_without_a_target(make_request: Any) -> None:
@@ -253,8 +258,8 @@ def test_trials_share_one_table_without_a_target(make_request: Any) -> None:
     with ThreadPoolExecutor(2) as pool:
         requests = [{**request, "spec": {**request["spec"], "seed": seed}} for seed in (0, 0, 1)]
         outcomes = list(pool.map(supervisor.execute, requests))
-    assert [outcome["outcome"] for outcome in outcomes] == ["ok"] * 3
-    assert outcomes[0]["unit_scores"] == outcomes[1]["unit_scores"]
+    assert [outcome.outcome for outcome in outcomes] == ["ok"] * 3
+    assert outcomes[0].unit_scores == outcomes[1].unit_scores
     assert state() == before
     assert list(read_table(task.table).columns) == list(task.info.columns)
     assert task.info.target not in task.info.columns
@@ -262,6 +267,7 @@ def test_trials_share_one_table_without_a_target(make_request: Any) -> None:
 
 PREPARE = """
 import sys
+from benchbench.records import TrialOutcome
 from benchbench.registry import get_loader
 get_loader("sklearn").prepare({"table": "digits"}, print)
 print(get_loader("sklearn").load("t", {"table": "digits"}).table.stat().st_mtime_ns)
@@ -297,14 +303,14 @@ def test_two_processes_make_the_table_once(tmp_path: Path) -> None:
 )
 def test_hostile_methods(make_request: Any, how: str, status: str, words: str) -> None:
     outcome = execute(make_request, how)
-    assert outcome["outcome"] == status, outcome
-    assert words in outcome.get("error_message", "")
+    assert outcome.outcome == status, outcome
+    assert words in outcome.error_message
 
 
 def test_its_budget_holds(make_request: Any) -> None:
     started = time.monotonic()
     outcome = execute(make_request, "sleep", time_limit_seconds=8.0, fit_seconds=None)
-    assert outcome["outcome"] == "timeout"
+    assert outcome.outcome == "timeout"
     assert 8 <= time.monotonic() - started < 30
 
 
@@ -312,8 +318,8 @@ def test_its_training_is_stopped(make_request: Any) -> None:
     """A method that ignores the seconds of `fit`, and SIGTERM, is stopped 10 s and a tenth of them later."""
     started = time.monotonic()
     outcome = execute(make_request, "sleep", fit_seconds=0.5)
-    assert outcome["outcome"] == "timeout"
-    assert "fit" in outcome["error_message"]
+    assert outcome.outcome == "timeout"
+    assert "fit" in outcome.error_message
     assert 10.5 <= time.monotonic() - started < 30
 
 
@@ -331,8 +337,8 @@ def test_its_training_is_stopped(make_request: Any) -> None:
 def test_twice_its_memory_is_too_much(make_request: Any, how: str) -> None:
     """Whoever of the tree takes it: the method, a process that it has started, a Java program of its own session."""
     outcome = execute(make_request, how, memory_limit_mib=700)
-    assert outcome["outcome"] == "memory", outcome
-    assert 700 < outcome["peak_memory_mib"] < 2000
+    assert outcome.outcome == "memory", outcome
+    assert 700 < outcome.peak_memory_mib < 2000
     assert running("Filler.java") == []
 
 
@@ -351,15 +357,15 @@ def running(words: str) -> list[str]:
 
 def test_what_it_leaves_is_ended(make_request: Any) -> None:
     outcome = execute(make_request, "leave_grandchild")
-    assert outcome["outcome"] == "ok"
-    assert "1 processes were left running" in outcome["log_tail"]
+    assert outcome.outcome == "ok"
+    assert "1 processes were left running" in outcome.log_tail
 
 
 @pytest.mark.slow
 def test_a_close_that_hangs_costs_no_result(make_request: Any) -> None:
     outcome = execute(make_request, "close_hangs")
-    assert outcome["outcome"] == "ok"
-    assert "did not end within" in outcome["log_tail"]
+    assert outcome.outcome == "ok"
+    assert "did not end within" in outcome.log_tail
 
 
 def test_a_failed_build_is_a_failed_trial(make_request: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -367,11 +373,11 @@ def test_a_failed_build_is_a_failed_trial(make_request: Any, tmp_path: Path, mon
     monkeypatch.setenv("BENCHBENCH_CACHE", str(tmp_path))
     monkeypatch.setenv("UV_OFFLINE", "1")
     outcome = supervisor.execute(request)
-    assert (outcome["outcome"], outcome["error_type"]) == ("failed", "EnvironmentBuildError")
-    assert "benchbench-toy" in outcome["error_message"]
+    assert (outcome.outcome, outcome.error_type) == ("failed", "EnvironmentBuildError")
+    assert "benchbench-toy" in outcome.error_message
     # not tried again for the next fold: what uv said is that of the first try
     (log,) = tmp_path.glob("environments/*/*.log")
     written = log.stat().st_mtime_ns
     again = supervisor.execute(request)
-    assert "`bench env build` tries again at once" in again["error_message"]
+    assert "`bench env build` tries again at once" in again.error_message
     assert log.stat().st_mtime_ns == written

@@ -8,10 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchbench.contracts.context import Budget, Context
+from benchbench.contracts.context import Budget
 from benchbench.contracts.fewshot import FewShotTask, Support
 from benchbench.execution import supervisor
-from benchbench.execution.remote import InterpreterDiedError, RemoteError, remote_adapter
+from benchbench.execution.harness import TrialHarness
+from benchbench.execution.remote.adapters import remote_adapter
+from benchbench.execution.remote.interpreter import InterpreterDiedError, RemoteError
 from benchbench.protocols import fewshot as protocol
 from benchbench.registry import create_method, get_loader, get_method
 
@@ -29,25 +31,27 @@ def task() -> FewShotTask:
     return found
 
 
-def train(adapter: Any, task: FewShotTask, make_context: Callable[..., Context], **more: Any) -> list[Any]:
+def train(adapter: Any, task: FewShotTask, harness: TrialHarness) -> list[Any]:
     """Train it and return the points that it reports, without their seconds."""
-    points: list[Any] = []
-    context = make_context(sink=lambda step, _, name, value: points.append((step, name, value)), **more)
     assert adapter.supports(task.info) is None
-    adapter.setup(task.info, context)
-    context.start_clock()
-    adapter.meta_fit(task.train, validation=task.validation, budget=BUDGET, context=context)
-    return points
+    adapter.setup(task.info, harness.context)
+    harness.start_clock()
+    with harness.recorded() as points:
+        adapter.meta_fit(task.train, validation=task.validation, budget=BUDGET, context=harness.context)
+    return [(step, name, value) for step, _, name, value in points]
 
 
 @pytest.mark.parametrize("how", ["nothing", "images"])
 def test_episodes_are_those_that_it_would_draw_itself(
-    task: FewShotTask, make_context: Callable[..., Context], how: str, capfd: pytest.CaptureFixture[str]
+    task: FewShotTask, make_harness: Callable[..., TrialHarness], how: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    remote = remote_adapter(get_method("wrapped_episodes"), {"how": how})
+    told: list[tuple[float, float, str]] = []
+    harness = make_harness(
+        seed=3, send=lambda message: told.append(message["progress"]) if "progress" in message else None
+    )
+    remote = remote_adapter(get_method("wrapped_episodes"), {"how": how}, harness)
     try:
-        told: list[tuple[float, float, str]] = []
-        found = train(remote, task, make_context, seed=3, teller=lambda *what: told.append(what))
+        found = train(remote, task, harness)
         # how far it is is said at once, then every two seconds: twice if this machine is slow
         assert told[0] == (1.0, 2.0, "")
         assert told[1:] in ([], [(2.0, 2.0, "")])
@@ -57,15 +61,16 @@ def test_episodes_are_those_that_it_would_draw_itself(
     finally:
         remote.close()
     here = create_method("wrapped_episodes", {"how": how})
-    expected = train(here, task, make_context, seed=3)
+    expected = train(here, task, make_harness(seed=3))
     assert found == expected
     assert len(found) == (17 if how == "images" else 14)
 
 
-def test_predictions_are_those_of_the_adapter(task: FewShotTask, make_context: Callable[..., Context]) -> None:
-    remote, here = remote_adapter(get_method("wrapped_episodes"), {}), create_method("wrapped_episodes", {})
-    here.setup(task.info, make_context())
-    remote.setup(task.info, make_context())
+def test_predictions_are_those_of_the_adapter(task: FewShotTask, make_harness: Callable[..., TrialHarness]) -> None:
+    harness = make_harness()
+    remote, here = remote_adapter(get_method("wrapped_episodes"), {}, harness), create_method("wrapped_episodes", {})
+    here.setup(task.info, harness.context)
+    remote.setup(task.info, harness.context)
     (batch,) = protocol.test_episodes(task, 4)
     asked: list[dict[str, Any]] = []
     ask = remote.remote.ask
@@ -84,36 +89,38 @@ def test_predictions_are_those_of_the_adapter(task: FewShotTask, make_context: C
 
 
 def test_what_cannot_be_drawn_is_an_error_of_the_adapter(
-    task: FewShotTask, make_context: Callable[..., Context]
+    task: FewShotTask, make_harness: Callable[..., TrialHarness]
 ) -> None:
-    remote = remote_adapter(get_method("wrapped_episodes"), {"how": "too_many"})
+    harness = make_harness()
+    remote = remote_adapter(get_method("wrapped_episodes"), {"how": "too_many"}, harness)
     try:
         with pytest.raises(RemoteError, match="1000000"):
-            train(remote, task, make_context)
+            train(remote, task, harness)
     finally:
         remote.close()
 
 
-def test_its_death_is_told(task: FewShotTask, make_context: Callable[..., Context]) -> None:
-    remote = remote_adapter(get_method("wrapped_episodes"), {"how": "exit_hard"})
+def test_its_death_is_told(task: FewShotTask, make_harness: Callable[..., TrialHarness]) -> None:
+    harness = make_harness()
+    remote = remote_adapter(get_method("wrapped_episodes"), {"how": "exit_hard"}, harness)
     try:
         with pytest.raises(InterpreterDiedError, match="left by exit code 7 in meta_fit; it said: a last word"):
-            train(remote, task, make_context)
+            train(remote, task, harness)
     finally:
         remote.close()
 
 
 def test_kinds_of_tasks_that_it_has_no_form_for(make_request: Any) -> None:
     outcome = supervisor.execute(make_request("wrapped_episodes"))
-    assert (outcome["outcome"], outcome["error_message"]) == ("declined", "wrapped_episodes has no regression form")
+    assert (outcome.outcome, outcome.error_message) == ("declined", "wrapped_episodes has no regression form")
 
 
 def test_a_trial(make_request: Any) -> None:
     request = make_request("wrapped_episodes", loader="glyphs", options=OPTIONS, iterations=2, test_units=30)
     outcome = supervisor.execute(request)
-    assert outcome["outcome"] == "ok", outcome
-    assert outcome["score"] > 0.3
-    assert outcome["environment"]["environment/toy"] == "1.5"
-    assert {p[2] for p in outcome["curve"]} >= {"sum0", "next"}
-    assert 0 < outcome["metrics"]["environment_start_seconds"] < outcome["wall_seconds"]
-    assert "left running" not in outcome["log_tail"]
+    assert outcome.outcome == "ok", outcome
+    assert outcome.score > 0.3
+    assert outcome.environment["environment/toy"] == "1.5"
+    assert {p.metric for p in outcome.curve} >= {"sum0", "next"}
+    assert 0 < outcome.metrics["environment_start_seconds"] < outcome.wall_seconds
+    assert "left running" not in outcome.log_tail

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from benchbench.execution import limits, supervisor
+from benchbench.records import TrialOutcome
 
 pytestmark = pytest.mark.usefixtures("zygotes")
 
@@ -32,7 +33,7 @@ def leftovers() -> list[int]:
     return [pid for pid in marked if any(m in limits._environ(pid) for m in mine)]
 
 
-def run(request: dict[str, Any]) -> dict[str, Any]:
+def run(request: dict[str, Any]) -> TrialOutcome:
     outcome = supervisor.execute(request)
     assert leftovers() == []
     return outcome
@@ -40,11 +41,11 @@ def run(request: dict[str, Any]) -> dict[str, Any]:
 
 def test_a_trial_that_does_nothing_is_ok(make_request: Any) -> None:
     outcome = run(make_request("noop"))
-    assert outcome["outcome"] == "ok"
-    assert outcome["n_units"] == len(outcome["unit_scores"]) == 3
-    assert outcome["score"] == pytest.approx(sum(outcome["unit_scores"]) / 3)
-    assert outcome["environment"]["torch"].startswith("2.")
-    assert set(outcome["phases"]) >= {"load", "import", "meta_fit", "adapt", "predict", "score"}
+    assert outcome.outcome == "ok"
+    assert outcome.n_units == len(outcome.unit_scores) == 3
+    assert outcome.score == pytest.approx(sum(outcome.unit_scores) / 3)
+    assert outcome.environment["torch"].startswith("2.")
+    assert set(outcome.phases) >= {"load", "import", "meta_fit", "adapt", "predict", "score"}
 
 
 @pytest.mark.parametrize("device", ["cpu", "cuda"])
@@ -52,7 +53,7 @@ def test_a_trial_for_a_gpu_is_set_to_repeat(make_request: Any, device: str) -> N
     """In its own process, and in none that comes after it; no GPU is needed to be asked for one."""
     request = make_request("mirror")
     request["spec"]["device"] = device
-    metrics = run(request)["metrics"]
+    metrics = run(request).metrics
     assert metrics["deterministic"] == (device == "cuda")
     assert metrics["tf32"] == (device == "cpu")
 
@@ -68,10 +69,17 @@ def test_a_trial_for_a_gpu_is_set_to_repeat(make_request: Any, device: str) -> N
         ("exit_hard", "crashed", "exit code 7"),
         ("exit_zero", "crashed", "exit code 0 without a result"),
         ("kill_self", "crashed", "SIGKILL"),
+        ("forge_result", "crashed", "the trial's process sent an outcome that cannot be read: missing fields: "),
+        (
+            "forge_point",
+            "crashed",
+            "curve is [['first', 0.1, 'loss', 1.0]], expected a list of [step, seconds, metric, value]",
+        ),
         ("raise_error", "failed", "the loss is NaN"),
         ("raise_keyboard_interrupt", "failed", ""),
         ("raise_system_exit", "failed", "0"),
         ("allocate_at_once", "memory", "Unable to allocate"),
+        ("forge_notices", "ok", ""),
         ("escape", "ok", ""),
         ("read_stdin", "ok", ""),
     ],
@@ -79,35 +87,35 @@ def test_a_trial_for_a_gpu_is_set_to_repeat(make_request: Any, device: str) -> N
 def test_hostile_methods(make_request: Any, how: str, status: str, words: str) -> None:
     limit = 0.5 if status == "timeout" else 60
     outcome = run(make_request("misbehaving", params={"how": how}, time_limit_seconds=limit))
-    assert outcome["outcome"] == status
-    assert words in outcome.get("error_message", "")
+    assert outcome.outcome == status
+    assert words in outcome.error_message
     if status == "timeout":
-        assert outcome["wall_seconds"] >= limit
+        assert outcome.wall_seconds >= limit
 
 
 @pytest.mark.parametrize("how", ["allocate", "allocate_in_grandchild"])
 def test_memory_limit_holds_for_the_whole_tree(make_request: Any, how: str) -> None:
     outcome = run(make_request("misbehaving", params={"how": how}, memory_limit_mib=400, time_limit_seconds=60))
-    assert outcome["outcome"] == "memory"
-    assert 400 < outcome["peak_memory_mib"] < 1200
+    assert outcome.outcome == "memory"
+    assert 400 < outcome.peak_memory_mib < 1200
 
 
 def test_shared_pages_of_the_zygote_are_not_counted(make_request: Any) -> None:
     # torch alone is some 250 MiB of anonymous memory that the child shares with its zygote
     request = make_request("sleeper", params={"seconds": 0.3}, memory_limit_mib=200)
-    assert run(request)["outcome"] == "ok"
+    assert run(request).outcome == "ok"
 
 
 def test_a_flood_of_output_is_cut_and_harms_nobody(make_request: Any) -> None:
     outcome = run(make_request("misbehaving", params={"how": "print_flood"}, time_limit_seconds=60))
-    assert outcome["outcome"] == "ok"
-    assert "104857600 bytes were printed" in outcome["log_tail"]
-    assert len(outcome["log_tail"]) < 20_000
+    assert outcome.outcome == "ok"
+    assert "104857600 bytes were printed" in outcome.log_tail
+    assert len(outcome.log_tail) < 20_000
 
 
 def test_an_escaped_grandchild_is_ended_and_reported(make_request: Any) -> None:
     outcome = run(make_request("misbehaving", params={"how": "escape"}))
-    assert "1 processes were left running and were ended" in outcome["log_tail"]
+    assert "1 processes were left running and were ended" in outcome.log_tail
 
 
 @pytest.mark.parametrize("how", ["kill_zygote", "escape_and_kill_zygote"])
@@ -120,12 +128,12 @@ def test_death_of_the_zygote_is_infra_and_leaves_nothing(
     run(make_request("noop"))
     (zygote,) = supervisor._idle
     outcome = supervisor.execute(request)
-    assert outcome["outcome"] == "infra"
-    assert "killed by signal 9" in outcome["error_message"]
+    assert outcome.outcome == "infra"
+    assert "killed by signal 9" in outcome.error_message
     assert not [pid for pid in limits._all_pids() if zygote.mark.encode() in limits._environ(pid)]
     # the kernel's out-of-memory killer does this, and a method's files may be large
     assert list(tmp_path.iterdir()) == []
-    assert run(make_request("noop"))["outcome"] == "ok"
+    assert run(make_request("noop")).outcome == "ok"
 
 
 @pytest.mark.parametrize(
@@ -142,38 +150,38 @@ def test_death_of_the_zygote_is_infra_and_leaves_nothing(
 def test_predictions_that_break_the_contract_fail(make_request: Any, how: str, words: str) -> None:
     request = make_request("bad_predictions", params={"how": how}, loader="glyphs", options={"way": 3, "shot": 1})
     outcome = run(request)
-    assert outcome["outcome"] == "failed"
-    assert outcome["error_type"] == "ProtocolViolation"
-    assert words in outcome["error_message"]
+    assert outcome.outcome == "failed"
+    assert outcome.error_type == "ProtocolViolation"
+    assert words in outcome.error_message
 
 
 def test_declining_is_no_failure(make_request: Any) -> None:
     outcome = run(make_request("declining"))
-    assert (outcome["outcome"], outcome["error_message"]) == ("declined", "not today")
+    assert (outcome.outcome, outcome.error_message) == ("declined", "not today")
 
 
 def test_a_broken_constructor_has_its_traceback(make_request: Any) -> None:
     outcome = run(make_request("broken_constructor"))
-    assert outcome["outcome"] == "failed"
-    assert "hostile.py" in outcome["traceback"]
+    assert outcome.outcome == "failed"
+    assert "hostile.py" in outcome.traceback
 
 
 def test_points_reported_before_a_timeout_survive_it(make_request: Any) -> None:
     outcome = run(make_request("reporter", time_limit_seconds=0.5))
-    assert outcome["outcome"] == "timeout"
-    assert [(p[0], p[2], p[3]) for p in outcome["curve"]] == [(1, "accuracy", 0.5), (2, "accuracy", 0.75)]
+    assert outcome.outcome == "timeout"
+    assert [(p.step, p.metric, p.value) for p in outcome.curve] == [(1, "accuracy", 0.5), (2, "accuracy", 0.75)]
 
 
 def test_other_data_than_planned_are_refused(make_request: Any) -> None:
     request = make_request("noop") | {"fingerprint": "of something else"}
     outcome = run(request)
-    assert outcome["outcome"] == "infra"
-    assert "fingerprint" in outcome["error_message"]
+    assert outcome.outcome == "infra"
+    assert "fingerprint" in outcome.error_message
 
 
 def test_environment_of_a_trial(make_request: Any) -> None:
     outcome = run(make_request("show_environment", threads=2))
-    log = outcome["log_tail"]
+    log = outcome.log_tail
     assert "threads=2" in log
     assert "CUDA_VISIBLE_DEVICES=''" in log
     assert "device=cpu" in log
@@ -183,7 +191,7 @@ def test_environment_of_a_trial(make_request: Any) -> None:
 
 
 def test_aborting_ends_the_running_trial(make_request: Any) -> None:
-    found: list[dict[str, Any]] = []
+    found: list[TrialOutcome] = []
     request = make_request("sleeper", params={"seconds": 600})
     thread = threading.Thread(target=lambda: found.append(supervisor.execute(request)))
     thread.start()
@@ -192,12 +200,12 @@ def test_aborting_ends_the_running_trial(make_request: Any) -> None:
     supervisor.abort_all()
     thread.join(timeout=20)
     assert not thread.is_alive()
-    assert found[0]["outcome"] == "infra"
+    assert found[0].outcome == "infra"
     assert leftovers() == []
 
 
 def test_kill_of_the_zygote_from_outside(make_request: Any) -> None:
-    found: list[dict[str, Any]] = []
+    found: list[TrialOutcome] = []
     request = make_request("misbehaving", params={"how": "escape_and_hang"})
     thread = threading.Thread(target=lambda: found.append(supervisor.execute(request)))
     thread.start()
@@ -206,7 +214,7 @@ def test_kill_of_the_zygote_from_outside(make_request: Any) -> None:
     (zygote,) = supervisor._busy
     os.kill(zygote.pid, signal.SIGKILL)
     thread.join(timeout=20)
-    assert found[0]["outcome"] == "infra"
+    assert found[0].outcome == "infra"
     assert not [pid for pid in limits._all_pids() if zygote.mark.encode() in limits._environ(pid)]
     assert not Path(zygote._scratch).exists()
 

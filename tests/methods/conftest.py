@@ -23,12 +23,12 @@ class Blobs(EpisodeSource):
         self.patterns = np.random.default_rng(7).random((n_classes, *input_shape), dtype=np.float32)
 
     def sample(
-        self, rng: np.random.Generator, *, n_way: int, k_shot: int, n_query: int, n_tasks: int = 1
+        self, rng: np.random.Generator, *, n_way: int, k_shot: int, n_query_per_class: int, n_tasks: int = 1
     ) -> EpisodeBatch:
         parts: list[list[Any]] = [[], [], [], []]
         for _ in range(n_tasks):
             classes = rng.choice(self.n_classes, n_way, replace=False)
-            for n, (x, y) in ((k_shot, (0, 1)), (n_query, (2, 3))):
+            for n, (x, y) in ((k_shot, (0, 1)), (n_query_per_class, (2, 3))):
                 clean = np.repeat(self.patterns[classes], n, axis=0)
                 parts[x].append(clean + self.noise * rng.standard_normal(clean.shape, dtype=np.float32))
                 parts[y].append(np.repeat(np.arange(n_way), n))

@@ -166,7 +166,7 @@ def _predictions(name: str, source: Any, task: TaskInfo, context: Context) -> li
     """Return what is predicted after an iteration of training, and by another adapter that takes the training over."""
     params = {key: value for key, value in FEW.items() if key in vars(create_method(name, {}))}
     rng = np.random.default_rng(5)
-    batch = source.sample(rng, n_way=task.n_way, k_shot=task.k_shot, n_query=2, n_tasks=2)
+    batch = source.sample(rng, n_way=task.n_way, k_shot=task.k_shot, n_query_per_class=2, n_tasks=2)
     found = []
     with PretendedDevice() if context.device == NAME else contextlib.nullcontext():
         adapter = create_method(name, params)

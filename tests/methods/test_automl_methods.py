@@ -97,8 +97,8 @@ def test_the_forest_loses_nothing_on_the_way(
         fit_seconds=100.0,
     )
     outcome = supervisor.execute(request)
-    assert outcome["metric"] == "auc"
-    assert outcome["score"] == pytest.approx(by_hand(data_folder, dataset, task, fold, target, 50), abs=1e-12)
+    assert outcome.metric == "auc"
+    assert outcome.score == pytest.approx(by_hand(data_folder, dataset, task, fold, target, 50), abs=1e-12)
 
 
 COLUMNS = {"size": "numeric", "gap": "numeric", "colour": "nominal", "note": "string"}
@@ -125,7 +125,7 @@ def table(kind: str, n: int = 90, seed: int = 0) -> tuple[pd.DataFrame, pd.Serie
 
 
 @pytest.fixture
-def fitted(make_context: Any) -> Callable[..., Any]:
+def fitted(make_harness: Any) -> Callable[..., Any]:
     """Fit a method to a made-up table, or to given rows."""
 
     def fit(method: str, kind: str, rows: Any = None, target: Any = None, **more: Any) -> Any:
@@ -142,8 +142,12 @@ def fitted(make_context: Any) -> Callable[..., Any]:
             n_rows=len(rows),
         )
         budget = AutoMLBudget(seconds=more.pop("seconds", 60.0), threads=more.pop("threads", 1), memory_mib=4096)
-        adapter.setup(info, budget=budget, context=make_context(**more))
-        adapter.fit(rows, target)
+        points: list[Any] = more.pop("points", [])
+        harness = make_harness(**more)
+        adapter.setup(info, budget=budget, context=harness.context)
+        with harness.recorded() as reported:
+            adapter.fit(rows, target)
+        points += reported
         return adapter
 
     return fit
@@ -267,7 +271,7 @@ def test_a_tuned_forest_within_a_short_budget(fitted: Callable[..., Any]) -> Non
         "binary",
         params={"n_trees": 400, "n_tuning_trees": 5},
         seconds=0.05,
-        sink=lambda *point: points.append(point),
+        points=points,
     )
     tried = [value for _, _, name, value in points if name == "max_features"]
     assert len(tried) < len(candidates(4))
@@ -285,7 +289,7 @@ def test_the_tuned_forest_tunes_by_the_tasks_metric(fitted: Callable[..., Any]) 
     points: dict[str, list[tuple[float, float]]] = {}
     for kind in CLASSES:
         seen: list[Any] = []
-        adapter = fitted("tuned_random_forest", kind, sink=lambda *point, seen=seen: seen.append(point))
+        adapter = fitted("tuned_random_forest", kind, points=seen)
         values = [v for _, _, name, v in seen if name == "max_features"]
         points[kind] = list(zip((v for _, _, name, v in seen if name == "validation_score"), values, strict=True))
         assert values == [2, 1, 3, 4]

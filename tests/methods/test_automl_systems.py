@@ -12,6 +12,7 @@ import pytest
 
 from benchbench.contracts.context import fit_limit_seconds
 from benchbench.execution import supervisor
+from benchbench.records import TrialOutcome
 from benchbench.registry import get_method, methods
 
 pytestmark = [pytest.mark.slow, pytest.mark.network, pytest.mark.usefixtures("zygotes"), pytest.mark.timeout(1500)]
@@ -36,7 +37,7 @@ SECONDS = {"autokeras": 30.0, "autogluon": 60.0, "h2o": 30.0, "random_pipelines"
 ENOUGH = {"auc": 0.9, "neg_log_loss": -0.7, "neg_rmse": -70.0}
 
 
-def execute(make_request: Any, name: str, table: str) -> dict[str, Any]:
+def execute(make_request: Any, name: str, table: str) -> TrialOutcome:
     seconds = SECONDS.get(name, 15.0)
     request = make_request(
         name,
@@ -49,9 +50,9 @@ def execute(make_request: Any, name: str, table: str) -> dict[str, Any]:
     return supervisor.execute(request)
 
 
-def seconds(outcome: dict[str, Any]) -> str:
+def seconds(outcome: TrialOutcome) -> str:
     """Return where a trial's time went, for whoever reads the log."""
-    parts = ", ".join(f"{name} {value:.1f}" for name, value in outcome["phases"].items())
+    parts = ", ".join(f"{name} {value:.1f}" for name, value in outcome.phases.items())
     return f"{outcome['wall_seconds']:.1f} s ({parts}), {outcome['peak_memory_mib']:.0f} MiB at most"
 
 
@@ -62,15 +63,15 @@ def test_there_are_some() -> None:
 @pytest.mark.parametrize(("name", "table"), CASES)
 def test_system(make_request: Any, name: str, table: str) -> None:
     outcome = execute(make_request, name, table)
-    assert outcome["outcome"] == "ok", (outcome.get("error_message"), outcome.get("traceback"), outcome.get("log_tail"))
-    assert outcome["score"] > ENOUGH[outcome["metric"]]
+    assert outcome.outcome == "ok", (outcome.error_message, outcome.traceback, outcome.log_tail)
+    assert outcome.score > ENOUGH[outcome.metric]
     # it ends by itself, which leaves the harness nothing to stop
-    assert outcome["phases"]["fit"] < fit_limit_seconds(SECONDS.get(name, 15.0))
+    assert outcome.phases["fit"] < fit_limit_seconds(SECONDS.get(name, 15.0))
     print(f"{name} on {table}: {seconds(outcome)}")
     # nothing outlives its trial, and its own environment is on record
-    assert "left running" not in outcome["log_tail"]
-    assert [n for n in outcome["environment"] if n.startswith("environment/")]
-    assert outcome["metrics"]["environment_start_seconds"] > 0
+    assert "left running" not in outcome.log_tail
+    assert [n for n in outcome.environment if n.startswith("environment/")]
+    assert outcome.metrics["environment_start_seconds"] > 0
 
 
 def test_random_search_over_tpot_repeats_if_its_number_is_given(make_request: Any) -> None:
@@ -87,8 +88,8 @@ def test_random_search_over_tpot_repeats_if_its_number_is_given(make_request: An
             memory_limit_mib=4096,
         )
         outcome = supervisor.execute(request)
-        assert outcome["outcome"] == "ok", (outcome.get("error_message"), outcome.get("log_tail"))
-        curves.append([(step, value) for step, _, name, value in outcome["curve"] if name == "validation_score"])
+        assert outcome.outcome == "ok", (outcome.error_message, outcome.log_tail)
+        curves.append([(p.step, p.value) for p in outcome.curve if p.metric == "validation_score"])
     assert curves[0] == curves[1] == curves[2][:1]
     assert [step for step, _ in curves[2]] == [4, 8]
     assert curves[2][1][1] >= curves[2][0][1]

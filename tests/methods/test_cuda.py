@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 import torch
 
-from benchbench.contracts.context import Budget, Context
+from benchbench.contracts.context import Budget
 from benchbench.contracts.fewshot import TaskInfo
 from benchbench.execution.child import set_device
+from benchbench.execution.harness import TrialHarness
 from benchbench.registry import create_method, get_method, methods
 from benchbench.suites._pools import ImagePool
 
@@ -36,8 +37,8 @@ pytestmark = [
 def _adapter(name: str, device: str, task: TaskInfo) -> Any:
     params = {"precision": "float32"} if "precision" in vars(create_method(name, {})) else {}
     adapter = create_method(name, params)
-    context = Context(seed=0, device=device, threads=1, scratch=Path(), deadline=time.monotonic() + 600)
-    adapter.setup(task, context)
+    harness = TrialHarness(seed=0, device=device, threads=1, scratch=Path(), deadline=time.monotonic() + 600)
+    adapter.setup(task, harness.context)
     return adapter
 
 
@@ -49,7 +50,7 @@ def _train(name: str, device: str, pool: ImagePool, task: TaskInfo, iterations: 
 
 
 def _predict(adapter: Any, pool: ImagePool, task: TaskInfo) -> Any:
-    batch = pool.sample(np.random.default_rng(5), n_way=task.n_way, k_shot=task.k_shot, n_query=3, n_tasks=4)
+    batch = pool.sample(np.random.default_rng(5), n_way=task.n_way, k_shot=task.k_shot, n_query_per_class=3, n_tasks=4)
     return adapter.predict_episodes(batch.support_x, batch.support_y, batch.query_x)
 
 

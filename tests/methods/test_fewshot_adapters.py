@@ -13,6 +13,7 @@ import torch
 
 from benchbench.contracts.context import Context
 from benchbench.contracts.fewshot import EpisodeSource, Support, TaskInfo
+from benchbench.execution.harness import TrialHarness
 from benchbench.registry import create_method, get_method, methods
 
 # every method of the track that runs in this environment: what holds for all is not to be forgotten for the next one
@@ -58,7 +59,7 @@ def fitted(
 def episodes(source: EpisodeSource, task: TaskInfo, n_tasks: int = 4) -> tuple[Any, Any, Any]:
     """Support and queries with their rows shuffled, as the protocol does."""
     rng = np.random.default_rng(5)
-    batch = source.sample(rng, n_way=task.n_way, k_shot=task.k_shot, n_query=3, n_tasks=n_tasks)
+    batch = source.sample(rng, n_way=task.n_way, k_shot=task.k_shot, n_query_per_class=3, n_tasks=n_tasks)
     s, q = rng.permutation(batch.support_x.shape[1]), rng.permutation(batch.query_x.shape[1])
     return batch.support_x[:, s], batch.support_y[:, s], batch.query_x[:, q]
 
@@ -199,7 +200,7 @@ def test_training_that_goes_on_from_a_checkpoint_is_the_same_to_the_bit(
     name: str,
     blobs: Any,
     blob_task: TaskInfo,
-    make_context: Callable[..., Context],
+    make_harness: Callable[..., TrialHarness],
     fit: Any,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -207,13 +208,13 @@ def test_training_that_goes_on_from_a_checkpoint_is_the_same_to_the_bit(
         # of validation, which is most of the time
         monkeypatch.setitem(PARAMS, name, PARAMS[name] | {"test_steps": 2})
     kept, keep = interrupted_at(2)
-    whole = fitted(name, blob_task, blobs, make_context(), fit)
-    with pytest.raises(Interrupted):
-        fitted(name, blob_task, blobs, make_context(keeper=keep), fit)
-    steps: list[int] = []
-    context = make_context(earlier=kept[-1], sink=lambda step, *_: steps.append(step))
-    continued = fitted(name, blob_task, blobs, context, fit)
-    assert set(steps) == {3}
+    whole = fitted(name, blob_task, blobs, make_harness().context, fit)
+    harness = make_harness()
+    with pytest.raises(Interrupted), harness.checkpoints(keep):
+        fitted(name, blob_task, blobs, harness.context, fit)
+    with harness.checkpoints(earlier=kept[-1]), harness.recorded() as points:
+        continued = fitted(name, blob_task, blobs, harness.context, fit)
+    assert {step for step, *_ in points} == {3}
     expected, found = whole.state(), continued.state()
     assert expected.keys() == found.keys()
     for part, values in expected.items():
@@ -221,37 +222,41 @@ def test_training_that_goes_on_from_a_checkpoint_is_the_same_to_the_bit(
 
 
 def test_names_that_labels_are_given_in_training_go_on_too(
-    make_blobs: Any, make_context: Callable[..., Context], fit: Any
+    make_blobs: Any, make_harness: Callable[..., TrialHarness], fit: Any
 ) -> None:
     """Beyond five ways MANN draws them from torch's generator."""
     task = TaskInfo(name="ten", kind="classification", n_way=10, k_shot=1, n_query=10, input_shape=(1, 16, 16))
     blobs = make_blobs(n_classes=20)
     kept, keep = interrupted_at(2)
-    whole = fitted("mann", task, blobs, make_context(), fit, iterations=4)
-    with pytest.raises(Interrupted):
-        fitted("mann", task, blobs, make_context(keeper=keep), fit, iterations=4)
-    continued = fitted("mann", task, blobs, make_context(earlier=kept[-1]), fit, iterations=4)
+    harness = make_harness()
+    whole = fitted("mann", task, blobs, harness.context, fit, iterations=4)
+    with pytest.raises(Interrupted), harness.checkpoints(keep):
+        fitted("mann", task, blobs, harness.context, fit, iterations=4)
+    with harness.checkpoints(earlier=kept[-1]):
+        continued = fitted("mann", task, blobs, harness.context, fit, iterations=4)
     for part, values in whole.state().items():
         np.testing.assert_array_equal(continued.state()[part], values, err_msg=part)
 
 
 def test_the_curve_of_continued_training_averages_the_losses_before_the_interruption_too(
-    blobs: Any, blob_task: TaskInfo, make_context: Callable[..., Context], fit: Any
+    blobs: Any, blob_task: TaskInfo, make_harness: Callable[..., TrialHarness], fit: Any
 ) -> None:
     """Ten iterations are reported in pairs; the interruption falls between the two of a pair."""
-    curves: dict[str, list[Any]] = {"whole": [], "continued": []}
     kept, keep = interrupted_at(3)
+    harness = make_harness()
+    with harness.recorded() as whole:
+        fitted("relation", blob_task, blobs, harness.context, fit, iterations=10)
+    with harness.recorded() as continued:
+        with pytest.raises(Interrupted), harness.checkpoints(keep):
+            fitted("relation", blob_task, blobs, harness.context, fit, iterations=10)
+        with harness.checkpoints(earlier=kept[-1]):
+            fitted("relation", blob_task, blobs, harness.context, fit, iterations=10)
 
-    def sink(name: str) -> Callable[..., None]:
-        return lambda step, _, metric, value: curves[name].append((step, metric, value))
+    def without_seconds(points: list[Any]) -> list[Any]:
+        return [(step, metric, value) for step, _, metric, value in points]
 
-    fitted("relation", blob_task, blobs, make_context(sink=sink("whole")), fit, iterations=10)
-    with pytest.raises(Interrupted):
-        context = make_context(sink=sink("continued"), keeper=keep)
-        fitted("relation", blob_task, blobs, context, fit, iterations=10)
-    context = make_context(sink=sink("continued"), earlier=kept[-1])
-    fitted("relation", blob_task, blobs, context, fit, iterations=10)
-    assert curves["continued"] == curves["whole"]
+    assert whole
+    assert without_seconds(continued) == without_seconds(whole)
 
 
 @pytest.mark.parametrize("name", BUILT_IN)
@@ -263,11 +268,12 @@ def test_iterations_for_every_preset(name: str, blob_task: TaskInfo) -> None:
 
 @pytest.mark.parametrize("name", LEARNING)
 def test_curves_are_reported(
-    name: str, blobs: Any, blob_task: TaskInfo, make_context: Any, fit: Callable[..., None]
+    name: str, blobs: Any, blob_task: TaskInfo, make_harness: Any, fit: Callable[..., None]
 ) -> None:
-    points: list[tuple[int, str]] = []
-    context = make_context(sink=lambda step, seconds, metric, value: points.append((step, metric)))
-    fitted(name, blob_task, blobs, context, fit, iterations=25)
+    harness = make_harness()
+    with harness.recorded() as reported:
+        fitted(name, blob_task, blobs, harness.context, fit, iterations=25)
+    points = [(step, metric) for step, _, metric, _ in reported]
     steps = [step for step, metric in points if metric == "val_accuracy"]
     assert steps == sorted(set(steps)) and steps[-1] == 25 and 5 <= len(steps) <= 20
     assert [step for step, metric in points if metric == "val_accuracy_ci95"] == steps

@@ -16,7 +16,8 @@ import pytest
 from benchbench.contracts.context import Budget, Context
 from benchbench.contracts.fewshot import FewShotTask
 from benchbench.execution import supervisor
-from benchbench.execution.remote import remote_adapter
+from benchbench.execution.harness import TrialHarness
+from benchbench.execution.remote.adapters import remote_adapter
 from benchbench.protocols import fewshot as protocol
 from benchbench.registry import create_method, get_loader, get_method, methods
 from benchbench.suites._pools import ImagePool
@@ -43,12 +44,12 @@ def test_system(make_request: Any, name: str) -> None:
         name, loader="glyphs", options=OPTIONS, params=PARAMS.get(name, {}), iterations=40, test_units=60
     )
     outcome = supervisor.execute(request)
-    assert outcome["outcome"] == "ok", (outcome.get("error_message"), outcome.get("traceback"), outcome.get("log_tail"))
+    assert outcome.outcome == "ok", (outcome.error_message, outcome.traceback, outcome.log_tail)
     # chance is 0.2
-    assert outcome["score"] > 0.3
-    assert [point for point in outcome["curve"] if point[2] == "val_accuracy"]
-    assert "left running" not in outcome["log_tail"]
-    assert [n for n in outcome["environment"] if n.startswith("environment/")]
+    assert outcome.score > 0.3
+    assert [point for point in outcome.curve if point.metric == "val_accuracy"]
+    assert "left running" not in outcome.log_tail
+    assert [n for n in outcome.environment if n.startswith("environment/")]
 
 
 @pytest.fixture(scope="module")
@@ -83,26 +84,32 @@ def photographs(task: FewShotTask) -> FewShotTask:
 
 @pytest.mark.parametrize("kind", ["task", "photographs"])
 def test_learn2learn_takes_the_steps_of_our_own_maml(
-    kind: str, request: pytest.FixtureRequest, make_context: Callable[..., Context]
+    kind: str, request: pytest.FixtureRequest, make_harness: Callable[..., TrialHarness]
 ) -> None:
     """Independent make, the same episodes: predictions agree as far as float32 goes through second derivatives and Adam."""
     task: FewShotTask = request.getfixturevalue(kind)
     params = {"meta_batch": 4}
+    harness = make_harness(seed=7)
     theirs = predictions(
-        remote_adapter(get_method("learn2learn_maml"), params), task, make_context(seed=7), iterations=5
+        remote_adapter(get_method("learn2learn_maml"), params, harness), task, harness.context, iterations=5
     )
-    ours = predictions(create_method("maml", params), task, make_context(seed=7), iterations=5)
-    fresh = predictions(create_method("maml", params), task, make_context(seed=7), iterations=0)
+    ours = predictions(create_method("maml", params), task, harness.context, iterations=5)
+    fresh = predictions(create_method("maml", params), task, harness.context, iterations=0)
     assert np.abs(theirs - ours).max() < 1e-3
     # and training has moved them by far more than that
     assert np.abs(ours - fresh).max() > 0.05
 
 
-def test_easyfsl_starts_where_our_own_prototypes_start(task: FewShotTask, make_context: Callable[..., Context]) -> None:
+def test_easyfsl_starts_where_our_own_prototypes_start(
+    task: FewShotTask, make_harness: Callable[..., TrialHarness]
+) -> None:
     """Untrained, both measure the same distances d to prototypes: one predicts softmax(-d), the other softmax(-d ** 2)."""
     params = {"precision": "float32"}
-    theirs = predictions(remote_adapter(get_method("easyfsl_protonet"), params), task, make_context(), iterations=0)
-    ours = predictions(create_method("protonet", params), task, make_context(), iterations=0)
+    harness = make_harness()
+    theirs = predictions(
+        remote_adapter(get_method("easyfsl_protonet"), params, harness), task, harness.context, iterations=0
+    )
+    ours = predictions(create_method("protonet", params), task, harness.context, iterations=0)
     assert (theirs.argmax(-1) == ours.argmax(-1)).mean() > 0.98
     # of three classes: d1 - d0 and d2 - d0; the same of squares; and the sums d1 + d0, d2 + d0 between them
     plain, squared = (np.log(p[..., :1].astype(float)) - np.log(p[..., 1:3].astype(float)) for p in (theirs, ours))

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchbench.contracts.context import Context
 from benchbench.contracts.fewshot import EpisodeBatch, FewShotTask, Support
+from benchbench.execution.harness import TrialHarness
 from benchbench.methods.fewshot.from_scratch import FromScratch
 from benchbench.protocols import fewshot as protocol
 from benchbench.registry import get_loader
@@ -29,7 +29,7 @@ def _load(name: str) -> FewShotTask:
 def _adapter(task: FewShotTask, *, seed: int = 0, **params: Any) -> FromScratch:
     adapter = FromScratch(**params)
     assert adapter.supports(task.info) is None
-    adapter.setup(task.info, Context(seed=seed, device="cpu", threads=1, scratch=Path(), deadline=1e12))
+    adapter.setup(task.info, TrialHarness(seed=seed, device="cpu", threads=1, scratch=Path(), deadline=1e12).context)
     return adapter
 
 

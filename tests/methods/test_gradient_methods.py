@@ -23,9 +23,9 @@ class Waves(EpisodeSource):
     n_classes = 0
 
     def sample(
-        self, rng: np.random.Generator, *, n_way: int, k_shot: int, n_query: int, n_tasks: int = 1
+        self, rng: np.random.Generator, *, n_way: int, k_shot: int, n_query_per_class: int, n_tasks: int = 1
     ) -> EpisodeBatch:
-        x = rng.uniform(-5, 5, (n_tasks, k_shot + n_query, 1)).astype(np.float32)
+        x = rng.uniform(-5, 5, (n_tasks, k_shot + n_query_per_class, 1)).astype(np.float32)
         amplitude, phase = rng.uniform(0.1, 5, (n_tasks, 1, 1)), rng.uniform(0, np.pi, (n_tasks, 1, 1))
         y = (amplitude * np.sin(x - phase)).astype(np.float32)
         return EpisodeBatch(x[:, :k_shot], y[:, :k_shot], x[:, k_shot:], y[:, k_shot:])
@@ -49,7 +49,7 @@ def test_meta_batch(
     sample = type(source).sample
 
     def spy(self: Any, rng: Any, **shape: int) -> Any:
-        asked.append((shape["n_tasks"], shape["n_query"]))
+        asked.append((shape["n_tasks"], shape["n_query_per_class"]))
         return sample(self, rng, **shape)
 
     monkeypatch.setattr(type(source), "sample", spy)
@@ -73,7 +73,7 @@ def test_from_scratch_equals_a_plain_network(wave_task: TaskInfo, make_context: 
     """Two episodes side by side give what torch.nn trained on each alone gives."""
     adapter = FromScratch(n_steps=50, learning_rate=0.01)
     adapter.setup(wave_task, make_context())
-    batch = Waves().sample(np.random.default_rng(0), n_way=1, k_shot=10, n_query=30, n_tasks=2)
+    batch = Waves().sample(np.random.default_rng(0), n_way=1, k_shot=10, n_query_per_class=30, n_tasks=2)
     found = adapter.predict_episodes(batch.support_x, batch.support_y, batch.query_x)
     for i in range(2):
         net = torch.nn.Sequential(

@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike
 
 from benchbench.contracts.context import Context
 from benchbench.contracts.hpo import History, HPOBudget, Observation, ProblemInfo
+from benchbench.execution.harness import TrialHarness
 from benchbench.methods.hpo._histories import by_similarity, greedy_portfolio, in_turns, shared_regrets
 from benchbench.registry import create_method, get_loader
 
@@ -32,7 +33,8 @@ def problem(histories: Sequence[History], **meta_features: float) -> ProblemInfo
 
 
 def context(tmp_path: Path, seed: int = 0) -> Context:
-    return Context(seed=seed, device="cpu", threads=1, scratch=tmp_path, deadline=time.monotonic() + 600)
+    deadline = time.monotonic() + 600
+    return TrialHarness(seed=seed, device="cpu", threads=1, scratch=tmp_path, deadline=deadline).context
 
 
 def test_similarity_is_the_sum_of_differences_over_each_features_range() -> None:

@@ -29,6 +29,7 @@ from scipy import stats
 
 from benchbench.contracts.context import Context
 from benchbench.contracts.hpo import Evaluation, HPOAdapter, HPOBudget, Observation, Problem, ProblemInfo, Suggestion
+from benchbench.execution.harness import TrialHarness
 from benchbench.methods.hpo._controller import Controller
 from benchbench.methods.hpo._discrete import INACTIVE, Grid, Ranks
 from benchbench.methods.hpo.ppo_controller import PPOController, clipped_objective
@@ -40,6 +41,7 @@ from benchbench.protocols.hpo import optimise
 
 METHODS = (QLearning, Reinforce, PPOController)
 MakeContext = Callable[..., Context]
+MakeHarness = Callable[..., TrialHarness]
 
 
 def numbers() -> ConfigurationSpace:
@@ -89,11 +91,11 @@ class Called(Problem):
 
 
 @pytest.fixture
-def solve(make_context: MakeContext) -> Callable[..., float]:
+def solve(make_harness: MakeHarness) -> Callable[..., float]:
     def run(adapter: HPOAdapter, problem: Problem, evaluations: int, seed: int = 0) -> float:
-        budget, context = HPOBudget(evaluations=evaluations, workers=problem.workers), make_context(seed)
-        adapter.setup(problem.info, budget=budget, context=context)
-        found = optimise(adapter, problem, budget, context, PhaseClock())
+        budget, harness = HPOBudget(evaluations=evaluations, workers=problem.workers), make_harness(seed)
+        adapter.setup(problem.info, budget=budget, context=harness.context)
+        found = optimise(adapter, problem, budget, harness, PhaseClock())
         assert found.n_evaluations == evaluations
         return found.steps[-1].true_loss if found.steps else math.inf
 

@@ -22,9 +22,9 @@ from ConfigSpace import (
     OrdinalHyperparameter,
 )
 
-from benchbench.contracts.context import Context
 from benchbench.contracts.hpo import Evaluation, HPOAdapter, HPOBudget, Observation, Problem, ProblemInfo, Suggestion
 from benchbench.errors import InputError
+from benchbench.execution.harness import TrialHarness
 from benchbench.methods.hpo._brackets import Bracket, ladder, rung_sizes
 from benchbench.methods.hpo._density import Density
 from benchbench.methods.hpo._differential import Population, trial_vector
@@ -38,7 +38,7 @@ from benchbench.registry import create_method
 THIRDS = (1 / 27, 1 / 9, 1 / 3, 1.0)
 FULL = ("sobol", "grid", "learning_rate_search", "regularised_evolution", "differential_evolution")
 CHEAP = ("successive_halving", "hyperband", "asha", "bohb", "dehb")
-Make = Callable[..., Context]
+Make = Callable[..., TrialHarness]
 
 
 def mixed_space() -> ConfigurationSpace:
@@ -95,16 +95,18 @@ class Bowl(Problem):
         return [(tuple(-1.0 if v != v else float(v) for v in c.get_array()), f) for c, f in self.seen]
 
 
-def start(name: str, problem: Problem, context: Context, *, evaluations: float = 30, workers: int = 1) -> HPOAdapter:
+def start(
+    name: str, problem: Problem, harness: TrialHarness, *, evaluations: float = 30, workers: int = 1
+) -> HPOAdapter:
     adapter: HPOAdapter = create_method(name, {})
     assert adapter.supports(problem.info) is None
-    adapter.setup(problem.info, budget=HPOBudget(evaluations=evaluations, workers=workers), context=context)
+    adapter.setup(problem.info, budget=HPOBudget(evaluations=evaluations, workers=workers), context=harness.context)
     return adapter
 
 
-def spend(name: str, problem: Problem, context: Context, *, evaluations: float = 30, workers: int = 1) -> Any:
-    adapter = start(name, problem, context, evaluations=evaluations, workers=workers)
-    return optimise(adapter, problem, HPOBudget(evaluations=evaluations, workers=workers), context, PhaseClock())
+def spend(name: str, problem: Problem, harness: TrialHarness, *, evaluations: float = 30, workers: int = 1) -> Any:
+    adapter = start(name, problem, harness, evaluations=evaluations, workers=workers)
+    return optimise(adapter, problem, HPOBudget(evaluations=evaluations, workers=workers), harness, PhaseClock())
 
 
 def say(adapter: HPOAdapter, suggestion: Suggestion, loss: float | None) -> None:
@@ -122,37 +124,37 @@ def ask(adapter: HPOAdapter) -> Suggestion:
 
 @pytest.mark.parametrize("name", FULL + CHEAP)
 @pytest.mark.parametrize("workers", [1, 5])
-def test_failures_and_late_results_are_borne_in_a_mixed_space(make_context: Make, name: str, workers: int) -> None:
+def test_failures_and_late_results_are_borne_in_a_mixed_space(make_harness: Make, name: str, workers: int) -> None:
     def seconds(number: int) -> float:
         return 1.0 + (7 * number) % 5
 
     problem = Bowl(mixed_space(), fails=lambda number: number < 6 or number % 5 == 0, seconds=seconds)
-    found = spend(name, problem, make_context(), workers=workers)
+    found = spend(name, problem, make_harness(), workers=workers)
     assert found.spent > 27
     assert found.n_failed >= 6
     assert found.steps
 
 
 @pytest.mark.parametrize("name", FULL + CHEAP)
-def test_nothing_but_failures_ends(make_context: Make, name: str) -> None:
-    found = spend(name, Bowl(mixed_space(), fails=lambda number: True), make_context(), evaluations=8, workers=3)
+def test_nothing_but_failures_ends(make_harness: Make, name: str) -> None:
+    found = spend(name, Bowl(mixed_space(), fails=lambda number: True), make_harness(), evaluations=8, workers=3)
     assert found.n_failed == found.n_evaluations > 7
 
 
 @pytest.mark.parametrize("name", FULL + CHEAP)
-def test_the_seed_and_nothing_else_decides(make_context: Make, name: str) -> None:
+def test_the_seed_and_nothing_else_decides(make_harness: Make, name: str) -> None:
     runs = []
     for seed in (3, 3, 4):
         np.random.seed(seed * 7 + len(runs))
         problem = Bowl(mixed_space())
-        spend(name, problem, make_context(seed), workers=3)
+        spend(name, problem, make_harness(seed), workers=3)
         runs.append(problem.keys)
     assert runs[0] == runs[1] != runs[2]
 
 
 @pytest.mark.parametrize("name", FULL + CHEAP)
-def test_many_may_be_pending_and_told_in_any_order(make_context: Make, name: str) -> None:
-    adapter = start(name, Bowl(mixed_space()), make_context(), evaluations=600)
+def test_many_may_be_pending_and_told_in_any_order(make_harness: Make, name: str) -> None:
+    adapter = start(name, Bowl(mixed_space()), make_harness(), evaluations=600)
     rng = np.random.default_rng(0)
     pending: list[Suggestion] = []
     for number in range(120):
@@ -186,17 +188,17 @@ def test_all_integers_are_parts_of_the_same_width() -> None:
 # Sobol, grid, learning rate
 
 
-def test_sobol_fills_the_cube_evenly(make_context: Make) -> None:
+def test_sobol_fills_the_cube_evenly(make_harness: Make) -> None:
     problem = Bowl(plain_space(2))
-    spend("sobol", problem, make_context(), evaluations=64)
+    spend("sobol", problem, make_harness(), evaluations=64)
     points = np.array([key for key, _ in problem.keys])
     # a net in base 2: of 64 scrambled points every cell of an 8 by 8 grid has one
     assert len({tuple(cell) for cell in (points * 8).astype(int).tolist()}) == 64
 
 
-def test_grid_visits_every_point_once(make_context: Make) -> None:
+def test_grid_visits_every_point_once(make_harness: Make) -> None:
     problem = Bowl(plain_space(2))
-    found = spend("grid", problem, make_context(), evaluations=26)
+    found = spend("grid", problem, make_harness(), evaluations=26)
     fifths = [i / 4 for i in range(5)]
     assert sorted(key for key, _ in problem.keys) == sorted((a, b) for a in fifths for b in fifths)
     assert found.n_evaluations == 25
@@ -214,9 +216,9 @@ def test_grid_knows_conditions_and_what_is_forbidden() -> None:
         config.check_valid_configuration()
 
 
-def test_grid_is_cut_off_where_two_points_are_too_many(make_context: Make) -> None:
+def test_grid_is_cut_off_where_two_points_are_too_many(make_harness: Make) -> None:
     problem = Bowl(plain_space(6))
-    assert spend("grid", problem, make_context(), evaluations=20).n_evaluations == 20
+    assert spend("grid", problem, make_harness(), evaluations=20).n_evaluations == 20
     assert len(set(problem.keys)) == 20
 
 
@@ -225,18 +227,18 @@ def test_grid_declines_where_there_is_no_hope() -> None:
     assert "more than 1000 points" in (create_method("grid", {}).supports(info) or "")
 
 
-def test_grid_takes_integers_once(make_context: Make) -> None:
+def test_grid_takes_integers_once(make_harness: Make) -> None:
     space = ConfigurationSpace()
     space.add(Integer("layers", (1, 4)), Categorical("kind", ["a", "b"]))
     problem = Bowl(space)
-    spend("grid", problem, make_context(), evaluations=1000)
+    spend("grid", problem, make_harness(), evaluations=1000)
     assert len(problem.keys) == len(set(problem.keys)) == 8
 
 
-def test_learning_rate_search_moves_nothing_else(make_context: Make) -> None:
+def test_learning_rate_search_moves_nothing_else(make_harness: Make) -> None:
     space = mixed_space()
     problem = Bowl(space)
-    spend("learning_rate_search", problem, make_context(), evaluations=40)
+    spend("learning_rate_search", problem, make_harness(), evaluations=40)
     default = dict(space.get_default_configuration())
     assert all({**config, "lr": 0} == {**default, "lr": 0} for config, _ in problem.seen)
     rates = [config["lr"] for config, _ in problem.seen]
@@ -265,9 +267,9 @@ def test_learning_rate_has_to_be_a_number_in_use() -> None:
 # evolution
 
 
-def test_regularised_evolution_drops_the_oldest_however_good(make_context: Make) -> None:
+def test_regularised_evolution_drops_the_oldest_however_good(make_harness: Make) -> None:
     adapter: Any = create_method("regularised_evolution", {"population_size": 3, "sample_size": 50})
-    adapter.setup(Bowl(plain_space(2)).info, budget=HPOBudget(evaluations=9), context=make_context())
+    adapter.setup(Bowl(plain_space(2)).info, budget=HPOBudget(evaluations=9), context=make_harness().context)
     founders = [ask(adapter) for _ in range(3)]
     for founder, loss in zip(founders, (0.0, 1.0, 2.0), strict=True):
         say(adapter, founder, loss)
@@ -281,9 +283,9 @@ def test_regularised_evolution_drops_the_oldest_however_good(make_context: Make)
     assert [loss for loss, _ in adapter._population] == [1.0, 2.0, 5.0]
 
 
-def test_regularised_evolution_replaces_founders_that_fail(make_context: Make) -> None:
+def test_regularised_evolution_replaces_founders_that_fail(make_harness: Make) -> None:
     adapter: Any = create_method("regularised_evolution", {"population_size": 3})
-    adapter.setup(Bowl(plain_space(2)).info, budget=HPOBudget(evaluations=9), context=make_context())
+    adapter.setup(Bowl(plain_space(2)).info, budget=HPOBudget(evaluations=9), context=make_harness().context)
     for loss in (None, 1.0, None, 2.0):
         say(adapter, ask(adapter), loss)
     last = ask(adapter)
@@ -330,10 +332,10 @@ def test_selection_does_not_mind_the_order() -> None:
     assert (population.units[1] == own).all()
 
 
-def test_differential_evolution_wants_three_others(make_context: Make) -> None:
+def test_differential_evolution_wants_three_others(make_harness: Make) -> None:
     adapter = create_method("differential_evolution", {"population_size": 3})
     with pytest.raises(InputError, match="expected 4 at least"):
-        adapter.setup(Bowl(plain_space(2)).info, budget=HPOBudget(evaluations=9), context=make_context())
+        adapter.setup(Bowl(plain_space(2)).info, budget=HPOBudget(evaluations=9), context=make_harness().context)
 
 
 # successive halving
@@ -368,10 +370,10 @@ def test_nothing_to_halve_is_declined(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["hyperband", "bohb", "dehb"])
-def test_hyperband_runs_its_brackets_in_order(make_context: Make, name: str) -> None:
+def test_hyperband_runs_its_brackets_in_order(make_harness: Make, name: str) -> None:
     problem = Bowl(plain_space(2))
     # four evaluations for the first bracket, 10/3 + 1 for the others of two rungs and more, and four at full fidelity
-    spend(name, problem, make_context(), evaluations=4 + (12 / 9 + 4 / 3 + 1) + (6 / 3 + 2) + 4)
+    spend(name, problem, make_harness(), evaluations=4 + (12 / 9 + 4 / 3 + 1) + (6 / 3 + 2) + 4)
     runs: list[list[float]] = []
     for _, fidelity in problem.seen:
         if not runs or runs[-1][0] != fidelity:
@@ -382,8 +384,8 @@ def test_hyperband_runs_its_brackets_in_order(make_context: Make, name: str) -> 
     assert runs == [[a, 27], [b, 9], [c, 3], [d, 1], [b, 12], [c, 4], [d, 1], [c, 6], [d, 2 + 4]]
 
 
-def test_successive_halving_promotes_the_best(make_context: Make) -> None:
-    adapter = start("successive_halving", Bowl(plain_space(2)), make_context())
+def test_successive_halving_promotes_the_best(make_harness: Make) -> None:
+    adapter = start("successive_halving", Bowl(plain_space(2)), make_harness())
     losses = np.random.default_rng(0).permutation(27).astype(float)
     asked = [ask(adapter) for _ in range(27)]
     for i in reversed(range(27)):
@@ -412,9 +414,9 @@ def test_a_rung_shrinks_where_too_few_ended_well() -> None:
     assert bracket.is_done
 
 
-def test_asha_promotes_as_in_algorithm_2(make_context: Make) -> None:
+def test_asha_promotes_as_in_algorithm_2(make_harness: Make) -> None:
     problem = Bowl(plain_space(2), fidelities=(1 / 9, 1 / 3, 1.0))
-    adapter = start("asha", problem, make_context())
+    adapter = start("asha", problem, make_harness())
 
     def new(loss: float | None) -> Suggestion:
         suggestion = ask(adapter)
@@ -452,8 +454,8 @@ def test_asha_promotes_as_in_algorithm_2(make_context: Make) -> None:
     assert len({id(s.config) for s in (a, b, c, d, e, f, g, h, i)}) == 9
 
 
-def test_asha_never_promotes_a_failure(make_context: Make) -> None:
-    adapter = start("asha", Bowl(plain_space(2)), make_context())
+def test_asha_never_promotes_a_failure(make_harness: Make) -> None:
+    adapter = start("asha", Bowl(plain_space(2)), make_harness())
     for _ in range(9):
         suggestion = ask(adapter)
         assert suggestion.fidelity == 1 / 27
@@ -476,9 +478,9 @@ def test_density_is_one_and_draws_as_it_says() -> None:
     assert drawn[:, 0].std() == pytest.approx(math.hypot(points[:, 0].std(), density._widths[0]), rel=0.1)
 
 
-def test_bohb_samples_where_the_good_ones_are(make_context: Make) -> None:
+def test_bohb_samples_where_the_good_ones_are(make_harness: Make) -> None:
     adapter: Any = create_method("bohb", {"random_share": 0.0})
-    adapter.setup(Bowl(plain_space(2)).info, budget=HPOBudget(evaluations=99), context=make_context())
+    adapter.setup(Bowl(plain_space(2)).info, budget=HPOBudget(evaluations=99), context=make_harness().context)
     asked = [ask(adapter) for _ in range(27)]
     for suggestion in asked:
         x = suggestion.config["x1"]
@@ -489,14 +491,14 @@ def test_bohb_samples_where_the_good_ones_are(make_context: Make) -> None:
     assert np.abs(uniform - 0.8).mean() > 0.25
 
 
-def test_dehb_has_populations_as_large_as_the_largest_rungs(make_context: Make) -> None:
-    adapter: Any = start("dehb", Bowl(plain_space(2)), make_context())
+def test_dehb_has_populations_as_large_as_the_largest_rungs(make_harness: Make) -> None:
+    adapter: Any = start("dehb", Bowl(plain_space(2)), make_harness())
     assert [len(p.units) for p in adapter._populations.values()] == [27, 12, 6, 4]
 
 
-def test_dehb_promotes_first_and_evolves_later(make_context: Make) -> None:
+def test_dehb_promotes_first_and_evolves_later(make_harness: Make) -> None:
     problem = Bowl(plain_space(3), error=0.0)
-    spend("dehb", problem, make_context(), evaluations=4 + (12 / 9 + 4 / 3 + 1) + (6 / 3 + 2) + 4 + 4)
+    spend("dehb", problem, make_harness(), evaluations=4 + (12 / 9 + 4 / 3 + 1) + (6 / 3 + 2) + 4 + 4)
     configs = [key for key, _ in problem.keys]
     first, second = configs[:40], configs[40 + 17 + 8 + 4 :]
     assert len(set(first)) == 27
@@ -509,28 +511,28 @@ def test_dehb_promotes_first_and_evolves_later(make_context: Make) -> None:
 # what they are for
 
 
-def best_losses(name: str, make_context: Make, n_seeds: int) -> Any:
+def best_losses(name: str, make_harness: Make, n_seeds: int) -> Any:
     """Return the best loss at full fidelity of each seed, for 24 evaluations."""
     found = []
     for seed in range(n_seeds):
         problem = Bowl(plain_space(4), error=0.03)
-        found.append(spend(name, problem, make_context(seed), evaluations=24).steps[-1].loss)
+        found.append(spend(name, problem, make_harness(seed), evaluations=24).steps[-1].loss)
     return np.array(found)
 
 
-def test_small_fidelities_beat_random_search_at_equal_cost(make_context: Make) -> None:
-    random = best_losses("random_search", make_context, 10)
+def test_small_fidelities_beat_random_search_at_equal_cost(make_harness: Make) -> None:
+    random = best_losses("random_search", make_harness, 10)
     for name in CHEAP:
-        found = best_losses(name, make_context, 10)
+        found = best_losses(name, make_harness, 10)
         assert (found < random).sum() >= 7, name
         assert np.median(found) < np.median(random), name
 
 
-def test_evolution_beats_random_search(make_context: Make) -> None:
+def test_evolution_beats_random_search(make_harness: Make) -> None:
     def best(name: str) -> float:
         bowls = [Bowl(plain_space(4), fidelities=(1.0,)) for _ in range(5)]
         return float(
-            np.median([spend(name, b, make_context(s), evaluations=150).steps[-1].loss for s, b in enumerate(bowls)])
+            np.median([spend(name, b, make_harness(s), evaluations=150).steps[-1].loss for s, b in enumerate(bowls)])
         )
 
     random = best("random_search")

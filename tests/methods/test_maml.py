@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 import torch
 
-from benchbench.contracts.context import Budget, Context
+from benchbench.contracts.context import Budget
 from benchbench.contracts.fewshot import EpisodeBatch, EpisodeSource, FewShotTask, Support, TaskInfo
+from benchbench.execution.harness import TrialHarness
 from benchbench.methods.fewshot import _reporting
 from benchbench.methods.fewshot._learned_init import LearnedInitialisation
 from benchbench.methods.fewshot.anil import ANIL
@@ -43,18 +44,22 @@ def tasks() -> dict[str, FewShotTask]:
     return {name: get_loader(loader).load(name, options) for name, (loader, options) in TASKS.items()}
 
 
+def _harness(seed: int = 0) -> TrialHarness:
+    return TrialHarness(seed=seed, device="cpu", threads=1, scratch=Path(), deadline=1e12)
+
+
 def _trained(
     task: FewShotTask,
     iterations: int,
     *,
     seed: int = 0,
-    sink: Any = None,
+    harness: TrialHarness | None = None,
     cls: type[LearnedInitialisation] = MAML,
     **params: Any,
 ) -> LearnedInitialisation:
     adapter = cls(**params)
     assert adapter.supports(task.info) is None
-    context = Context(seed=seed, device="cpu", threads=1, scratch=Path(), deadline=1e12, sink=sink)
+    context = (harness or _harness(seed)).context
     adapter.setup(task.info, context)
     budget = Budget(preset="tests", iterations=iterations)
     adapter.meta_fit(task.train, validation=task.validation, budget=budget, context=context)
@@ -139,11 +144,11 @@ def test_the_paper_decides_by_default(tasks: dict[str, FewShotTask]) -> None:
     task = tasks["images"]
     recorder = _Recorder(task.train)
     adapter = MAML()
-    context = Context(seed=0, device="cpu", threads=1, scratch=Path(), deadline=1e12)
+    context = _harness().context
     adapter.setup(task.info, context)
     budget = Budget(preset="tests", iterations=1)
     adapter.meta_fit(recorder, validation=task.validation, budget=budget, context=context)
-    assert recorder.asked == [{"n_way": 5, "k_shot": 1, "n_query": 1, "n_tasks": 32}]
+    assert recorder.asked == [{"n_way": 5, "k_shot": 1, "n_query_per_class": 1, "n_tasks": 32}]
     names = ("inner_rate", "train_steps", "test_steps", "meta_batch")
     assert [adapter.value(n) for n in names] == [0.4, 1, 3, 32]
     many = TaskInfo(name="t", kind="classification", n_way=20, k_shot=1, n_query=20, input_shape=(1, 28, 28))
@@ -161,8 +166,10 @@ def test_the_paper_decides_by_default(tasks: dict[str, FewShotTask]) -> None:
 
 
 def test_reports_a_curve_that_ends_at_the_last_iteration(tasks: dict[str, FewShotTask]) -> None:
-    points: list[tuple[int, str, float]] = []
-    _trained(tasks["waves"], 25, sink=lambda step, seconds, metric, value: points.append((step, metric, value)))
+    harness = _harness()
+    with harness.recorded() as reported:
+        _trained(tasks["waves"], 25, harness=harness)
+    points = [(step, metric, value) for step, _, metric, value in reported]
     steps = sorted({step for step, _, _ in points})
     assert 6 <= len(steps) <= 20
     assert steps[-1] == 25
@@ -174,7 +181,7 @@ def test_reports_a_curve_that_ends_at_the_last_iteration(tasks: dict[str, FewSho
 def test_other_images(shape: tuple[int, int, int]) -> None:
     info = TaskInfo(name="t", kind="classification", n_way=3, k_shot=2, n_query=6, input_shape=shape)
     adapter = MAML()
-    adapter.setup(info, Context(seed=0, device="cpu", threads=1, scratch=Path(), deadline=1e12))
+    adapter.setup(info, _harness().context)
     rng = np.random.default_rng(0)
     x, q = rng.random((2, 6, *shape), dtype=np.float32), rng.random((2, 6, *shape), dtype=np.float32)
     found = adapter.predict_episodes(x, np.tile(np.arange(3).repeat(2), (2, 1)), q)

@@ -125,6 +125,6 @@ def test_learns(blobs: EpisodeSource, blob_task: TaskInfo, make_context: Any, fi
     adapter = MANN(precision="float32", meta_batch=8)
     adapter.setup(blob_task, make_context())
     fit(adapter, blobs, 80)
-    batch = blobs.sample(np.random.default_rng(0), n_way=5, k_shot=2, n_query=5, n_tasks=20)
+    batch = blobs.sample(np.random.default_rng(0), n_way=5, k_shot=2, n_query_per_class=5, n_tasks=20)
     found = adapter.predict_episodes(batch.support_x, batch.support_y, batch.query_x)
     assert float((found.argmax(-1) == batch.query_y).mean()) > 0.35

@@ -42,7 +42,7 @@ def test_predictions_follow_from_the_embeddings(blobs: Any, make_context: Any) -
     task = TaskInfo(name="t", kind="classification", n_way=4, k_shot=2, n_query=12, input_shape=(1, 16, 16))
     adapter = MatchingNet(precision="float32")
     adapter.setup(task, make_context())
-    batch = blobs.sample(np.random.default_rng(0), n_way=4, k_shot=2, n_query=3, n_tasks=2)
+    batch = blobs.sample(np.random.default_rng(0), n_way=4, k_shot=2, n_query_per_class=3, n_tasks=2)
     z, q = (adapter.embed(x.reshape(-1, 1, 16, 16)).reshape(2, -1, 64) for x in (batch.support_x, batch.query_x))
     for e in range(2):
         unit = [a / np.linalg.norm(a, axis=1, keepdims=True) for a in (q[e], z[e])]

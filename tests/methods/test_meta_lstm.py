@@ -134,7 +134,7 @@ def test_learns_to_train_on_images(
         adapter = MetaLSTM(n_steps=3, n_hidden=4)
         adapter.setup(blob_task, make_context())
         fit(adapter, blobs, iterations)
-        batch = blobs.sample(np.random.default_rng(0), n_way=5, k_shot=2, n_query=5, n_tasks=20)
+        batch = blobs.sample(np.random.default_rng(0), n_way=5, k_shot=2, n_query_per_class=5, n_tasks=20)
         found = adapter.predict_episodes(batch.support_x, batch.support_y, batch.query_x)
         return float((found.argmax(-1) == batch.query_y).mean())
 
@@ -146,7 +146,7 @@ def test_learns_to_fit_waves(wave_task: TaskInfo, make_context: Any, fit: Callab
         adapter = MetaLSTM()
         adapter.setup(wave_task, make_context())
         fit(adapter, SinePool(), iterations)
-        batch = SinePool().sample(np.random.default_rng(0), n_way=1, k_shot=10, n_query=20, n_tasks=50)
+        batch = SinePool().sample(np.random.default_rng(0), n_way=1, k_shot=10, n_query_per_class=20, n_tasks=50)
         found = adapter.predict_episodes(batch.support_x, batch.support_y, batch.query_x)
         return float(np.mean((found - batch.query_y) ** 2))
 

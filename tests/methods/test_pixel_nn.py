@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
 
-from benchbench.contracts.context import Context
 from benchbench.contracts.fewshot import Support, TaskInfo
+from benchbench.execution.harness import TrialHarness
 from benchbench.methods.fewshot.pixel_nn import PixelNearestNeighbour
 
 
@@ -18,7 +18,7 @@ def _adapter(**info: Any) -> PixelNearestNeighbour:
     adapter = PixelNearestNeighbour()
     task = TaskInfo(**{"name": "t", "kind": "classification", "n_way": 5, "k_shot": 2, "n_query": 30, **info})
     assert adapter.supports(task) is None
-    adapter.setup(task, Context(seed=0, device="cpu", threads=1, scratch=Path(), deadline=1e12))
+    adapter.setup(task, TrialHarness(seed=0, device="cpu", threads=1, scratch=Path(), deadline=1e12).context)
     return adapter
 
 

@@ -69,7 +69,7 @@ def test_features_are_centred_and_of_unit_length(blobs: Any, blob_task: TaskInfo
     adapter.calibrate(blobs)
     x, _ = blobs.sample_images(adapter.context.rng("simpleshot", "mean"), 2000)
     mean = adapter.embed(x).mean(0)
-    batch = blobs.sample(np.random.default_rng(0), n_way=5, k_shot=2, n_query=3, n_tasks=2)
+    batch = blobs.sample(np.random.default_rng(0), n_way=5, k_shot=2, n_query_per_class=3, n_tasks=2)
     for e in range(2):
         s, q = (adapter.embed(a[e]) - mean for a in (batch.support_x, batch.query_x))
         s, q = (a / np.linalg.norm(a, axis=1, keepdims=True) for a in (s, q))
@@ -98,7 +98,7 @@ def test_training_is_the_same_for_every_shape(name: str, blobs: Any, make_contex
     fresh: Any = create_method(name, {"precision": "float32"})
     fresh.setup(task, make_context())
     fresh.load_state({key: value.copy() for key, value in states[0].items()})
-    batch = blobs.sample(np.random.default_rng(1), n_way=7, k_shot=1, n_query=2, n_tasks=3)
+    batch = blobs.sample(np.random.default_rng(1), n_way=7, k_shot=1, n_query_per_class=2, n_tasks=3)
     data = (batch.support_x, batch.support_y, batch.query_x)
     np.testing.assert_array_equal(fresh.predict_episodes(*data), second.predict_episodes(*data))
 

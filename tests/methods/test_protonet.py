@@ -11,6 +11,7 @@ import torch
 
 from benchbench.contracts.context import Budget, Context
 from benchbench.contracts.fewshot import EpisodeBatch, EpisodeSource, FewShotTask, Support, TaskInfo
+from benchbench.execution.harness import TrialHarness
 from benchbench.methods.fewshot import _reporting
 from benchbench.methods.fewshot._embedding import Conv4, distance_logits, prototypes
 from benchbench.methods.fewshot.protonet import ProtoNet
@@ -33,13 +34,13 @@ def _few_validation_episodes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_reporting, "VALIDATION_QUERIES", 100)
 
 
-def _context(seed: int = 0, sink: Any = None) -> Context:
-    return Context(seed=seed, device="cpu", threads=1, scratch=Path(), deadline=1e12, sink=sink)
+def _context(seed: int = 0, send: Any = None) -> Context:
+    return TrialHarness(seed=seed, device="cpu", threads=1, scratch=Path(), deadline=1e12, send=send).context
 
 
-def _trained(task: FewShotTask, iterations: int, *, seed: int = 0, sink: Any = None, **params: Any) -> ProtoNet:
+def _trained(task: FewShotTask, iterations: int, *, seed: int = 0, send: Any = None, **params: Any) -> ProtoNet:
     adapter = ProtoNet(**params)
-    context = _context(seed, sink)
+    context = _context(seed, send)
     adapter.setup(task.info, context)
     budget = Budget(preset="tests", iterations=iterations)
     adapter.meta_fit(task.train, validation=task.validation, budget=budget, context=context)
@@ -110,7 +111,7 @@ def test_same_seed_same_network(task: FewShotTask, precision: str) -> None:
 
 
 def test_bfloat16_gradients_are_close(task: FewShotTask) -> None:
-    batch = task.train.sample(np.random.default_rng(0), n_way=10, k_shot=1, n_query=3)
+    batch = task.train.sample(np.random.default_rng(0), n_way=10, k_shot=1, n_query_per_class=3)
     y = torch.tensor(batch.query_y[0])
     grads = []
     for precision in PRECISIONS:
@@ -131,20 +132,21 @@ def test_bfloat16_gradients_are_close(task: FewShotTask) -> None:
 def test_the_best_checkpoint_is_kept(task: FewShotTask) -> None:
     points: list[tuple[int, float]] = []
 
-    def sink(step: int, seconds: float, metric: str, value: float) -> None:
+    def send(message: dict[str, Any]) -> None:
+        step, _, metric, value = message.get("point", (0, 0.0, "", 0.0))
         if metric == "val_accuracy":
             points.append((step, value))
 
     # a rate that is far too high, so that later checkpoints are worse
-    adapter = _trained(task, 6, sink=sink, **_small(learning_rate=0.5))
+    adapter = _trained(task, 6, send=send, **_small(learning_rate=0.5))
     best = max(value for _, value in points)
     best_step = max(step for step, value in points if value == best)
     assert len(points) >= 5
     shorter: list[torch.Tensor] = []
     again = ProtoNet(**_small(learning_rate=0.5))
     context = _context(
-        sink=lambda step, seconds, metric, value: shorter.append(
-            again._network.embedding.blocks[0].weight.detach().clone()
+        send=lambda message: (
+            shorter.append(again._network.embedding.blocks[0].weight.detach().clone()) if "point" in message else None
         )
     )
     again.setup(task.info, context)

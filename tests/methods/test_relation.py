@@ -94,7 +94,7 @@ def test_probabilities_are_normalised_scores(make_context: object) -> None:
 @pytest.mark.parametrize(("way", "shot", "queries"), [(5, 1, 19), (5, 5, 15), (20, 1, 10), (20, 5, 5)])
 def test_training_episodes_are_the_papers(way: int, shot: int, queries: int) -> None:
     found = RelationNet().episode_shape(_task(n_way=way, k_shot=shot))
-    assert found == EpisodeShape(n_way=way, k_shot=shot, n_query=queries)
+    assert found == EpisodeShape(n_way=way, k_shot=shot, n_query_per_class=queries)
 
 
 @pytest.mark.parametrize("shape", [(3, 84, 84), (2, 21, 40), (1, 16, 16)])

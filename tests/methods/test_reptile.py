@@ -100,7 +100,7 @@ def test_an_iteration_moves_towards_the_mean_of_the_tasks(blobs: Any, make_conte
     budget = Budget(preset="tests", iterations=1)
     adapter.meta_fit(blobs, validation=blobs, budget=budget, context=context)
     rng = context.rng("reptile", "episodes")
-    batch = blobs.sample(rng, n_way=3, k_shot=3, n_query=1, n_tasks=2)
+    batch = blobs.sample(rng, n_way=3, k_shot=3, n_query_per_class=1, n_tasks=2)
     x = torch.cat([torch.as_tensor(batch.support_x), torch.as_tensor(batch.query_x)], 1)
     y = torch.cat([torch.as_tensor(batch.support_y), torch.as_tensor(batch.query_y)], 1)
     x, y = shuffled(rng, x, y)
@@ -122,7 +122,7 @@ def test_meta_training_hands_its_moments_on(blobs: Any, make_context: Any) -> No
     adapter.meta_fit(blobs, validation=blobs, budget=Budget(preset="tests", iterations=2), context=context)
     rng = context.rng("reptile", "episodes")
     for epsilon in (1.0, 0.5):
-        batch = blobs.sample(rng, n_way=3, k_shot=3, n_query=1, n_tasks=2)
+        batch = blobs.sample(rng, n_way=3, k_shot=3, n_query_per_class=1, n_tasks=2)
         x = torch.cat([torch.as_tensor(batch.support_x), torch.as_tensor(batch.query_x)], 1)
         y = torch.cat([torch.as_tensor(batch.support_y), torch.as_tensor(batch.query_y)], 1)
         x, y = shuffled(rng, x, y)
@@ -135,7 +135,7 @@ def test_meta_training_hands_its_moments_on(blobs: Any, make_context: Any) -> No
         torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-9)
     for found, expected in zip(adapter._params, params, strict=True):
         torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-6)
-    test = blobs.sample(np.random.default_rng(1), n_way=3, k_shot=1, n_query=3)
+    test = blobs.sample(np.random.default_rng(1), n_way=3, k_shot=1, n_query_per_class=3)
     x, y = _in_one_order(torch.as_tensor(test.support_x), torch.as_tensor(test.support_y))
     fast, _, _ = inner_adam(adapter._network, expand(adapter._params, 1), [(x, y)] * 3, 1e-3, adapter._adam)
     by_hand = adapter._network.forward(fast, torch.as_tensor(test.query_x))[0].softmax(-1).detach()
@@ -151,7 +151,7 @@ def test_without_transduction_the_support_set_alone_normalises(blobs: Any, make_
     task = TaskInfo(name="t", kind="classification", n_way=3, k_shot=2, n_query=9, input_shape=(1, 16, 16))
     adapter = InductiveReptile()
     adapter.setup(task, make_context())
-    batch = blobs.sample(np.random.default_rng(0), n_way=3, k_shot=2, n_query=3)
+    batch = blobs.sample(np.random.default_rng(0), n_way=3, k_shot=2, n_query_per_class=3)
     support, labels = _in_one_order(torch.as_tensor(batch.support_x), torch.as_tensor(batch.support_y))
     batches = [(support, labels)] * 50
     fast, _, _ = inner_adam(adapter._network, expand(adapter._params, 1), batches, 1e-3, fresh(adapter._params))

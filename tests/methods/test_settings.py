@@ -57,7 +57,7 @@ def steps(method: Any, preset: str, info: TaskInfo) -> list[float]:
 def test_training_episodes(method: Any, way: int, shot: int, colour: bool, expected: tuple[int, int, int]) -> None:
     n_way, k_shot, n_query = expected
     found = method().episode_shape(task(way, shot, colour))
-    assert found == EpisodeShape(n_way=n_way, k_shot=k_shot, n_query=n_query)
+    assert found == EpisodeShape(n_way=n_way, k_shot=k_shot, n_query_per_class=n_query)
 
 
 def test_networks_of_photographs_pool() -> None:
@@ -134,7 +134,7 @@ def test_steps_at_test_go_with_what_was_learnt(
         each.load_state(adapter.state())
     assert [loaded.value(name) for name in MAML.at_test] == [n_steps, rate]
     assert [given.value(name) for name in MAML.at_test] == [7, 0.2]
-    batch = source.sample(np.random.default_rng(0), n_way=5, k_shot=2, n_query=3)
+    batch = source.sample(np.random.default_rng(0), n_way=5, k_shot=2, n_query_per_class=3)
     found, again = (
         each.predict_episodes(batch.support_x, batch.support_y, batch.query_x) for each in (adapter, loaded)
     )
@@ -175,7 +175,7 @@ def test_a_given_inner_rate_holds_for_training_as_well(
     adapter.setup(info, make_context())
     source = make_blobs(n_classes=20, input_shape=info.input_shape)
     adapter.meta_fit(source, validation=source, budget=Budget(preset="quick", iterations=1), context=adapter.context)
-    batch = source.sample(np.random.default_rng(0), n_way=20, k_shot=1, n_query=1)
+    batch = source.sample(np.random.default_rng(0), n_way=20, k_shot=1, n_query_per_class=1)
     adapter.predict_episodes(batch.support_x, batch.support_y, batch.query_x)
     assert (used["meta_gradient"], used["adapt"]) == rates
 
@@ -195,7 +195,7 @@ def test_short_of_its_budget_meta_sgd_takes_its_step_at_test_in_parts(
     # as many steps of a part of the rates
     whole.load_state({**state, "parts": np.array(1)})
     whole._rates = [rate / n_parts for rate in whole._rates]
-    batch = source.sample(np.random.default_rng(0), n_way=5, k_shot=2, n_query=3)
+    batch = source.sample(np.random.default_rng(0), n_way=5, k_shot=2, n_query_per_class=3)
     found, *others = (
         each.predict_episodes(batch.support_x, batch.support_y, batch.query_x) for each in (adapter, loaded, whole)
     )

@@ -46,7 +46,7 @@ def test_same_and_different_pairs_weigh_the_same(blobs: Any, blob_task: TaskInfo
 
     class Recorder(type(blobs)):  # type: ignore[misc]
         def sample(self, rng: np.random.Generator, **shape: int) -> EpisodeBatch:
-            assert shape == {"n_way": 4, "k_shot": 1, "n_query": 1, "n_tasks": 1}
+            assert shape == {"n_way": 4, "k_shot": 1, "n_query_per_class": 1, "n_tasks": 1}
             drawn.append(super().sample(rng, **shape))
             return drawn[-1]
 

@@ -114,7 +114,7 @@ def test_depends_on_the_order_of_the_support(
     adapter = SNAIL(precision="float32", meta_batch=2)
     adapter.setup(blob_task, make_context())
     fit(adapter, blobs, 3)
-    batch = blobs.sample(np.random.default_rng(0), n_way=5, k_shot=2, n_query=2)
+    batch = blobs.sample(np.random.default_rng(0), n_way=5, k_shot=2, n_query_per_class=2)
     x, y, q = batch.support_x[0], batch.support_y[0], batch.query_x[0]
     turned = adapter.adapt(Support(x[::-1].copy(), y[::-1].copy(), 5)).predict(q)
     assert np.abs(adapter.adapt(Support(x, y, 5)).predict(q) - turned).max() > 1e-5
@@ -140,7 +140,7 @@ def test_learns(blobs: EpisodeSource, blob_task: TaskInfo, make_context: Any, fi
         adapter = SNAIL(precision="float32", meta_batch=4)
         adapter.setup(blob_task, make_context())
         fit(adapter, blobs, iterations)
-        batch = blobs.sample(np.random.default_rng(0), n_way=5, k_shot=2, n_query=5, n_tasks=20)
+        batch = blobs.sample(np.random.default_rng(0), n_way=5, k_shot=2, n_query_per_class=5, n_tasks=20)
         found = adapter.predict_episodes(batch.support_x, batch.support_y, batch.query_x)
         return float((found.argmax(-1) == batch.query_y).mean())
 

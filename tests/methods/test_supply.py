@@ -23,7 +23,7 @@ def pool(request: pytest.FixtureRequest, images: NDArray[np.uint8]) -> ImagePool
 
 
 def test_resident_episodes_are_the_sampled_ones(pool: ImagePool) -> None:
-    asked = {"n_way": 4, "k_shot": 2, "n_query": 3, "n_tasks": 5}
+    asked = {"n_way": 4, "k_shot": 2, "n_query_per_class": 3, "n_tasks": 5}
     plain = Supply(pool, "cpu").sample(np.random.default_rng(1), **asked)
     resident = Supply(pool, "cpu", resident=True).sample(np.random.default_rng(1), **asked)
     for one, other in zip(plain, resident, strict=True):
@@ -34,7 +34,9 @@ def test_resident_episodes_are_the_sampled_ones(pool: ImagePool) -> None:
 def test_resident_images_need_not_be_square() -> None:
     pool = ImagePool(np.random.default_rng(0).integers(0, 256, (9, 6, 10, 7), dtype=np.uint8))
     plain, resident = (
-        Supply(pool, "cpu", resident=where).sample(np.random.default_rng(1), n_way=4, k_shot=2, n_query=3, n_tasks=5)
+        Supply(pool, "cpu", resident=where).sample(
+            np.random.default_rng(1), n_way=4, k_shot=2, n_query_per_class=3, n_tasks=5
+        )
         for where in (False, True)
     )
     torch.testing.assert_close(plain[0], resident[0], rtol=1e-6, atol=1e-7)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import ctypes
+import json
 import os
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 from typing import Any, ClassVar
 
 from benchbench.cards import MethodCard
@@ -155,6 +157,35 @@ class Misbehaving(Noop):
 
     def do_kill_self(self) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
+
+    def do_forge_result(self) -> None:
+        self._forge({"result": {"outcome": "ok", "score": 1.0}})
+        os._exit(0)
+
+    def do_forge_point(self) -> None:
+        from benchbench.records import TrialOutcome
+
+        self._forge({"point": ["first", 0.1, "loss", 1.0]}, {"result": TrialOutcome(outcome="ok", score=1.0).to_wire()})
+        os._exit(0)
+
+    def do_forge_notices(self) -> None:
+        self._forge(
+            {"limit": ["fit", "soon", None]},
+            {"limit": 3},
+            {"progress": ["half", 1]},
+            {"progress": "abc"},
+            {"limit": {}},
+        )
+
+    def _forge(self, *messages: Any) -> None:
+        """Speak for the harness, on every pipe of the process but its output."""
+        for fd in map(int, os.listdir("/proc/self/fd")):
+            try:
+                is_pipe = fd > 2 and str(Path(f"/proc/self/fd/{fd}").readlink()).startswith("pipe:")
+            except OSError:
+                continue  # the folder's own
+            if is_pipe:
+                os.write(fd, b"".join(json.dumps(message).encode() + b"\n" for message in messages))
 
     def do_raise_error(self) -> None:
         raise RuntimeError("the loss is NaN")

@@ -58,7 +58,7 @@ class Sharing(FewShotAdapter):
             place = json.loads(earlier)
             total, done, rng.bit_generator.state = np.array(place["total"]), place["done"], place["rng"]
         for iteration in range(done + 1, budget.iterations + 1):
-            total = total + episodes.sample(rng, n_way=5, k_shot=1, n_query=1).support_x[0].mean(0)
+            total = total + episodes.sample(rng, n_way=5, k_shot=1, n_query_per_class=1).support_x[0].mean(0)
             context.report(iteration, val_accuracy=0.1 * iteration, train_loss=float("nan"))
             time.sleep(self.iteration_sleeps)
             place = {"done": iteration, "total": total.tolist(), "rng": rng.bit_generator.state}

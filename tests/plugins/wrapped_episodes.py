@@ -37,7 +37,7 @@ class WrappedEpisodes(FewShotAdapter):
         rng = context.rng("episodes")
         for i in range(budget.iterations):
             source = validation if i else episodes
-            batch = source.sample(rng, n_way=3, k_shot=2, n_query=1, n_tasks=2)
+            batch = source.sample(rng, n_way=3, k_shot=2, n_query_per_class=1, n_tasks=2)
             parts = (batch.support_x, batch.support_y, batch.query_x, batch.query_y)
             context.report(i, **{f"sum{j}": float(part.sum(dtype=np.float64)) for j, part in enumerate(parts)})
             # what is drawn afterwards shows where the generator stands
@@ -47,7 +47,7 @@ class WrappedEpisodes(FewShotAdapter):
             x, y = episodes.sample_images(rng, 5)
             context.report(9, image=float(x.sum(dtype=np.float64)), label=float(y.sum()), next=float(rng.random()))
         if self.how == "too_many":
-            episodes.sample(rng, n_way=10**6, k_shot=1, n_query=1)
+            episodes.sample(rng, n_way=10**6, k_shot=1, n_query_per_class=1)
         if self.how == "exit_hard":
             print("a last word", file=sys.stderr, flush=True)
             os._exit(7)

@@ -160,7 +160,7 @@ class HonestSharing(Honest):
         return {}
 
     def meta_fit(self, episodes: Any, *, context: Any, **kwargs: Any) -> None:
-        batch = episodes.sample(context.rng("mean"), n_way=20, k_shot=1, n_query=1)
+        batch = episodes.sample(context.rng("mean"), n_way=20, k_shot=1, n_query_per_class=1)
         self.mean = batch.support_x[0].mean(0)
 
     def state(self) -> Any:
@@ -198,7 +198,7 @@ class HonestCheckpoints(HonestSharing):
             if "rng" in self.place:
                 rng.bit_generator.state = known["rng"]
         for iteration in range(found["done"] + 1, budget.iterations + 1):
-            batch = episodes.sample(rng, n_way=2, k_shot=1, n_query=1)
+            batch = episodes.sample(rng, n_way=2, k_shot=1, n_query_per_class=1)
             found = {"done": iteration, "sum": found["sum"] + batch.support_x[0].mean(0)}
             context.report(iteration, train_loss=1.0)
             place = {"done": iteration, "sum": found["sum"].tolist(), "rng": rng.bit_generator.state}

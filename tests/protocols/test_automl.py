@@ -13,7 +13,8 @@ from benchbench.contracts.context import Budget, fit_limit_seconds
 from benchbench.errors import InputError, ProtocolViolation, SuiteFileError
 from benchbench.execution import supervisor
 from benchbench.protocols import automl
-from benchbench.protocols.table_scores import auc, classification_scores, log_loss, regression_scores
+from benchbench.protocols.automl_scores import auc, classification_scores, log_loss, regression_scores
+from benchbench.records import TrialOutcome
 from benchbench.spec import TrialSpec, content_hash
 from benchbench.suite_files import read_suite
 
@@ -22,7 +23,7 @@ from benchbench.suite_files import read_suite
 def trial(make_request: Any, zygotes: None) -> Any:
     """Run a trial on a bundled table."""
 
-    def run(how: str = "honest", table: str = "wine", method: str = "odd_tables", **budget: Any) -> dict[str, Any]:
+    def run(how: str = "honest", table: str = "wine", method: str = "odd_tables", **budget: Any) -> TrialOutcome:
         params = {"how": how, **budget.pop("more", {})}
         values = {"time_limit_seconds": 60, "fit_seconds": 20.0, **budget}
         request = make_request(method, loader="sklearn", options={"table": table}, params=params, **values)
@@ -79,21 +80,21 @@ def test_what_is_no_prediction_fails(trial: Any, how: str, says: str) -> None:
     import re
 
     outcome = trial(how)
-    assert outcome["outcome"] == "failed"
-    assert re.search(says, outcome["error_message"])
-    assert outcome["error_type"] == ("RuntimeError" if how == "raise" else ProtocolViolation.__name__)
-    assert outcome["log_tail"].rstrip().endswith("closed")
+    assert outcome.outcome == "failed"
+    assert re.search(says, outcome.error_message)
+    assert outcome.error_type == ("RuntimeError" if how == "raise" else ProtocolViolation.__name__)
+    assert outcome.log_tail.rstrip().endswith("closed")
 
 
 def test_a_trial_of_three_classes(trial: Any) -> None:
     outcome = trial(threads=1, memory_limit_mib=1500)
-    assert (outcome["outcome"], outcome["metric"], outcome["unit"], outcome["n_units"]) == (
+    assert (outcome.outcome, outcome.metric, outcome.unit, outcome.n_units) == (
         "ok",
         "neg_log_loss",
         "fold",
         1,
     )
-    assert outcome["score"] == pytest.approx(-np.log(3))
+    assert outcome.score == pytest.approx(-np.log(3))
     names = {
         "accuracy",
         "balanced_accuracy",
@@ -103,53 +104,53 @@ def test_a_trial_of_three_classes(trial: Any) -> None:
         "predict_rows",
         "row_latency_seconds",
     }
-    assert set(outcome["metrics"]) == names
-    assert outcome["metrics"]["auc"] == 0.5
-    assert outcome["metrics"]["predict_rows"] == 18
-    phases = outcome["phases"]
+    assert set(outcome.metrics) == names
+    assert outcome.metrics["auc"] == 0.5
+    assert outcome.metrics["predict_rows"] == 18
+    phases = outcome.phases
     assert {"load", "import", "setup", "fit", "predict", "latency", "labels", "score", "close"} == set(phases)
-    assert outcome["seconds"] == pytest.approx(phases["fit"] + phases["predict"])
+    assert outcome.seconds == pytest.approx(phases["fit"] + phases["predict"])
     # rows numbered anew, 160 of 178 of them; the limit of the fit, not of the trial
-    assert f"index=0..159 left={fit_limit_seconds(20):.0f} rows=160" in outcome["log_tail"]
-    assert "budget=20 1 1500" in outcome["log_tail"]
+    assert f"index=0..159 left={fit_limit_seconds(20):.0f} rows=160" in outcome.log_tail
+    assert "budget=20 1 1500" in outcome.log_tail
 
 
 def test_rounding_is_forgiven_and_labels_may_stand_alone(trial: Any) -> None:
-    assert trial("rounded")["score"] == pytest.approx(-np.log(3), abs=1e-6)
+    assert trial("rounded").score == pytest.approx(-np.log(3), abs=1e-6)
     alone = trial("labels_only", table="breast_cancer")
-    assert alone["metric"] == "auc"
-    assert alone["score"] == 0.5
-    assert 0.3 < alone["metrics"]["accuracy"] < 0.5
-    assert alone["metrics"]["log_loss"] > 15
+    assert alone.metric == "auc"
+    assert alone.score == 0.5
+    assert 0.3 < alone.metrics["accuracy"] < 0.5
+    assert alone.metrics["log_loss"] > 15
 
 
 def test_regression(trial: Any) -> None:
     outcome = trial(table="diabetes")
-    assert outcome["metric"] == "neg_rmse"
-    assert outcome["score"] == -outcome["metrics"]["rmse"] < -100
-    assert outcome["metrics"]["r2"] < -2
-    assert "accuracy" not in outcome["metrics"]
+    assert outcome.metric == "neg_rmse"
+    assert outcome.score == -outcome.metrics["rmse"] < -100
+    assert outcome.metrics["r2"] < -2
+    assert "accuracy" not in outcome.metrics
 
 
 def test_what_the_card_does_not_name_is_declined(trial: Any) -> None:
     outcome = trial(method="only_binary")
-    assert outcome["outcome"] == "declined"
-    assert outcome["error_message"] == "only_binary has no form for multiclass tasks"
-    assert trial(method="only_binary", table="breast_cancer")["outcome"] == "ok"
+    assert outcome.outcome == "declined"
+    assert outcome.error_message == "only_binary has no form for multiclass tasks"
+    assert trial(method="only_binary", table="breast_cancer").outcome == "ok"
 
 
 def test_a_fit_that_overruns_is_stopped_at_its_own_limit(trial: Any) -> None:
     outcome = trial("sleep", fit_seconds=0.1, more={"seconds": 60}, time_limit_seconds=100)
     limit = fit_limit_seconds(0.1)
-    assert outcome["outcome"] == "timeout"
-    assert outcome["error_message"] == f"fit was stopped at its limit of {limit:g} s"
-    assert limit <= outcome["wall_seconds"] < limit + 20
+    assert outcome.outcome == "timeout"
+    assert outcome.error_message == f"fit was stopped at its limit of {limit:g} s"
+    assert limit <= outcome.wall_seconds < limit + 20
 
 
 def test_the_limit_of_the_fit_is_lifted_when_it_has_ended(trial: Any) -> None:
     outcome = trial("slow_predict", table="diabetes", fit_seconds=0.1, more={"seconds": 11.0}, time_limit_seconds=100)
-    assert outcome["outcome"] == "ok"
-    assert outcome["metrics"]["predict_seconds"] > fit_limit_seconds(0.1)
+    assert outcome.outcome == "ok"
+    assert outcome.metrics["predict_seconds"] > fit_limit_seconds(0.1)
 
 
 def test_without_a_budget_of_its_own_the_fit_has_that_of_the_trial(make_request: Any) -> None:

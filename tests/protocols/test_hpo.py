@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from ConfigSpace import Configuration, ConfigurationSpace, Float
 
-from benchbench.contracts.context import Context
 from benchbench.contracts.hpo import Evaluation, HPOAdapter, HPOBudget, Observation, Problem, ProblemInfo, Suggestion
 from benchbench.errors import ProtocolViolation
+from benchbench.execution.harness import TrialHarness
 from benchbench.execution.supervisor import execute
 from benchbench.protocols.base import PhaseClock
 from benchbench.protocols.hpo import Optimised, optimise
@@ -60,19 +60,21 @@ class Script(HPOAdapter):
 
 
 def spend(
-    problem: Scripted, script: Script, make_context: Any, points: list[Any] | None = None, **budget: Any
+    problem: Scripted, script: Script, make_harness: Any, points: list[Any] | None = None, **budget: Any
 ) -> Optimised:
-    context: Context = make_context()
+    harness: TrialHarness = make_harness()
+    with harness.recorded() as reported:
+        found = optimise(script, problem, HPOBudget(**budget), harness, PhaseClock())
     if points is not None:
-        context.sink = lambda *point: points.append(point)
-    return optimise(script, problem, HPOBudget(**budget), context, PhaseClock())
+        points += reported
+    return found
 
 
-def test_incumbents_and_their_curve(make_context: Any) -> None:
+def test_incumbents_and_their_curve(make_harness: Any) -> None:
     losses = [3.0, 5.0, 2.0, 2.0, 1.0]
     points: list[Any] = []
     found = spend(
-        Scripted(lambda n, z: Evaluation(losses[n], 0.5)), Script([1.0] * 9), make_context, points, evaluations=5
+        Scripted(lambda n, z: Evaluation(losses[n], 0.5)), Script([1.0] * 9), make_harness, points, evaluations=5
     )
     assert [(s.n_evaluations, s.seconds, s.true_loss) for s in found.steps] == [
         (1, 0.5, 3.0),
@@ -87,14 +89,14 @@ def test_incumbents_and_their_curve(make_context: Any) -> None:
     assert (found.n_evaluations, found.spent, found.seconds) == (5, 5.0, 2.5)
 
 
-def test_failures_are_told_as_such_and_are_no_incumbents(make_context: Any) -> None:
+def test_failures_are_told_as_such_and_are_no_incumbents(make_harness: Any) -> None:
     def answer(n: int, z: float) -> Evaluation:
         if n == 0:
             raise ValueError("singular")
         return Evaluation([math.nan, math.inf, None, 4.0][n - 1], 1.0, reason="")
 
     script = Script([1.0] * 5)
-    found = spend(Scripted(answer), script, make_context, evaluations=5)
+    found = spend(Scripted(answer), script, make_harness, evaluations=5)
     assert [o.loss for o in script.told] == [None, None, None, None, 4.0]
     assert [o.failed for o in script.told] == [True] * 4 + [False]
     assert script.told[0].reason == "ValueError: singular"
@@ -103,65 +105,65 @@ def test_failures_are_told_as_such_and_are_no_incumbents(make_context: Any) -> N
     assert [s.true_loss for s in found.steps] == [4.0]
 
 
-def test_workers_are_told_in_the_order_in_which_evaluations_end(make_context: Any) -> None:
+def test_workers_are_told_in_the_order_in_which_evaluations_end(make_harness: Any) -> None:
     seconds = [5.0, 1.0, 3.0, 1.0]
     script = Script([1.0] * 4)
     found = spend(
-        Scripted(lambda n, z: Evaluation(float(n), seconds[n])), script, make_context, evaluations=4, workers=2
+        Scripted(lambda n, z: Evaluation(float(n), seconds[n])), script, make_harness, evaluations=4, workers=2
     )
     # 0 ends at 5; 1 at 1, then 2 runs from 1 to 4, then 3 from 4 to 5, behind 0 which was asked for earlier
     assert [o.suggestion.tag for o in script.told] == [1, 2, 0, 3]
     assert found.seconds == 5.0
 
 
-def test_an_optimiser_that_waits_is_asked_again_when_something_ended(make_context: Any) -> None:
+def test_an_optimiser_that_waits_is_asked_again_when_something_ended(make_harness: Any) -> None:
     script = Script([1.0, 1.0, None, 1.0])
-    found = spend(Scripted(lambda n, z: Evaluation(0.0, 1.0 + n)), script, make_context, evaluations=9, workers=3)
+    found = spend(Scripted(lambda n, z: Evaluation(0.0, 1.0 + n)), script, make_harness, evaluations=9, workers=3)
     assert [o.suggestion.tag for o in script.told] == [0, 1, 3]
     assert found.seconds == 2.0 + 3.0
 
 
-def test_the_budget_counts_fidelities_and_is_never_exceeded(make_context: Any) -> None:
+def test_the_budget_counts_fidelities_and_is_never_exceeded(make_harness: Any) -> None:
     third = 1 / 3
     script = Script([third, third, third, 1.0, third, third, 1.0])
-    found = spend(Scripted(lambda n, z: Evaluation(-z, z), (third, 1.0)), script, make_context, evaluations=2.5)
+    found = spend(Scripted(lambda n, z: Evaluation(-z, z), (third, 1.0)), script, make_harness, evaluations=2.5)
     # the second full evaluation finds only 2.5 - 2 - 2/3 < 0 left: two thirds are asked for, of which one fits
     assert found.spent == pytest.approx(2 + third)
     assert found.spent <= 2.5
     assert [s.n_evaluations for s in found.steps] == [4]
 
 
-def test_low_fidelities_are_no_incumbents(make_context: Any) -> None:
+def test_low_fidelities_are_no_incumbents(make_harness: Any) -> None:
     found = spend(
         Scripted(lambda n, z: Evaluation(-10.0 if z < 1 else 1.0, z), (0.5, 1.0)),
         Script([0.5, 1.0]),
-        make_context,
+        make_harness,
         evaluations=2,
     )
     assert [s.true_loss for s in found.steps] == [1.0]
 
 
-def test_what_ends_after_the_problems_last_second_does_not_count(make_context: Any) -> None:
+def test_what_ends_after_the_problems_last_second_does_not_count(make_harness: Any) -> None:
     script = Script([1.0] * 9)
-    found = spend(Scripted(lambda n, z: Evaluation(-float(n), 1.0)), script, make_context, evaluations=9, seconds=3.5)
+    found = spend(Scripted(lambda n, z: Evaluation(-float(n), 1.0)), script, make_harness, evaluations=9, seconds=3.5)
     assert found.n_evaluations == 3
     assert found.steps[-1].true_loss == -2.0
 
 
-def test_noise_depends_on_the_seed_and_the_number_of_the_evaluation_alone(make_context: Any) -> None:
+def test_noise_depends_on_the_seed_and_the_number_of_the_evaluation_alone(make_harness: Any) -> None:
     problems = [Scripted(lambda n, z: Evaluation(0.0, 1.0)) for _ in range(3)]
     for problem, workers in zip(problems, (1, 3, 1), strict=True):
-        spend(problem, Script([1.0] * 4), make_context, evaluations=4, workers=workers)
+        spend(problem, Script([1.0] * 4), make_harness, evaluations=4, workers=workers)
     assert problems[0].noise == problems[1].noise == problems[2].noise
     assert len(set(problems[0].noise)) == 4
 
 
-def test_the_score_is_without_noise_and_the_incumbent_is_chosen_with_it(make_context: Any) -> None:
+def test_the_score_is_without_noise_and_the_incumbent_is_chosen_with_it(make_harness: Any) -> None:
     true, seen = [1.0, 0.0], [-5.0, 0.5]
     found = spend(
         Scripted(lambda n, z: Evaluation(seen[n], 1.0, true_loss=true[n])),
         Script([1.0] * 2),
-        make_context,
+        make_harness,
         evaluations=2,
     )
     assert [s.true_loss for s in found.steps] == [1.0]
@@ -175,29 +177,29 @@ def test_the_score_is_without_noise_and_the_incumbent_is_chosen_with_it(make_con
         (Suggestion(ConfigurationSpace({"x": (0.0, 1.0)}).get_default_configuration()), "another space"),
     ],
 )
-def test_what_is_no_suggestion_of_this_problem_is_refused(suggestion: Any, message: str, make_context: Any) -> None:
+def test_what_is_no_suggestion_of_this_problem_is_refused(suggestion: Any, message: str, make_harness: Any) -> None:
     script = Script([1.0])
     script.ask = lambda: suggestion  # type: ignore[method-assign]
     with pytest.raises(ProtocolViolation, match=message):
-        spend(Scripted(lambda n, z: Evaluation(0.0, 1.0)), script, make_context, evaluations=1)
+        spend(Scripted(lambda n, z: Evaluation(0.0, 1.0)), script, make_harness, evaluations=1)
 
 
 @pytest.mark.usefixtures("zygotes")
 def test_a_trial_in_its_child(make_request: Any) -> None:
     request = make_request("random_search", loader="synthetic", options={"function": "branin"}, iterations=6)
     first, second = execute(request), execute(request)
-    assert first["outcome"] == "ok", first
-    assert first["unit_scores"] == second["unit_scores"]
-    assert first["metric"] == "neg_loss"
-    assert first["unit"] == "seed"
-    assert first["score"] < -0.397
-    assert first["metrics"]["evaluations"] == 6
-    assert first["metrics"]["problem_seconds"] == 6.0
+    assert first.outcome == "ok", first
+    assert first.unit_scores == second.unit_scores
+    assert first.metric == "neg_loss"
+    assert first.unit == "seed"
+    assert first.score < -0.397
+    assert first.metrics["evaluations"] == 6
+    assert first.metrics["problem_seconds"] == 6.0
 
 
 @pytest.mark.usefixtures("zygotes")
 def test_a_trial_without_an_incumbent_says_why(make_request: Any) -> None:
     options = {"function": "branin", "fidelity_levels": 3}
     found = execute(make_request("low_fidelity_only", loader="synthetic", options=options, iterations=6))
-    assert found["outcome"] == "failed"
-    assert "none of 54 evaluations gave a loss at full fidelity" in found["error_message"]
+    assert found.outcome == "failed"
+    assert "none of 54 evaluations gave a loss at full fidelity" in found.error_message

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from benchbench.contracts.context import Context
 from benchbench.contracts.hpo import HPOBudget
+from benchbench.execution.harness import TrialHarness
 from benchbench.protocols.base import PhaseClock
 from benchbench.protocols.hpo import optimise
 from benchbench.registry import create_method, get_loader
@@ -23,11 +23,11 @@ def spend(suite: str, task: str, method: str, seed: int, evaluations: float, scr
     """Let a method spend a budget on a task of a suite, without the harness around it."""
     spec = find_suite(suite).task(task)
     problem = get_loader(spec.loader).load(task, spec.options)
-    context = Context(seed=seed, device="cpu", threads=1, scratch=scratch, deadline=time.monotonic() + 600)
+    harness = TrialHarness(seed=seed, device="cpu", threads=1, scratch=scratch, deadline=time.monotonic() + 600)
     budget = HPOBudget(evaluations=evaluations, workers=problem.workers)
     adapter = create_method(method, {})
-    adapter.setup(problem.info, budget=budget, context=context)
-    steps = optimise(adapter, problem, budget, context, PhaseClock()).steps
+    adapter.setup(problem.info, budget=budget, context=harness.context)
+    steps = optimise(adapter, problem, budget, harness, PhaseClock()).steps
     return Incumbents(
         task=task,
         label=method,

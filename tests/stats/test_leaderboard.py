@@ -174,7 +174,7 @@ def test_what_stands_for_a_failure_where_no_baseline_is_frozen(
     cells = [cell("m", "a", n_failed=1), *(cell(name, "a", value) for name, value in others)]
     board = make_board(cells, UNFROZEN)
     assert rows(board, "a")["m"].score == score
-    made_up = "not ranked over tasks, since every trial failed: m"
+    made_up = "not ranked, since every trial failed: m"
     assert board.notes == [note, made_up]
     assert make_board(cells[1:], UNFROZEN).notes == []
     assert rows(board, None)["m"].score is None
@@ -374,7 +374,7 @@ def test_the_rank_of_a_row_is_the_statistics_own(make_board: Any) -> None:
     assert (lost.rank, lost.mean_rank, lost.imputed_share) == (None, None, 1.0)
     assert NOT_RANKED in lost.notes
     assert board.methods[-1] == "lost"
-    assert "not ranked over tasks, since every trial failed: lost" in board.notes
+    assert "not ranked, since every trial failed: lost" in board.notes
     # as if it were not there
     without = make_board(cells[:-2], SUITE)
     assert {r.label: (r.rank, r.mean_rank) for r in without.overall} == {

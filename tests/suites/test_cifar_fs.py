@@ -138,7 +138,7 @@ def test_images_and_classes(world: World, loader: TaskLoader) -> None:
     assert task.info == loader.info("t", OPTIONS)
     assert task.info.input_shape == (3, 32, 32)
     assert [p.n_classes for p in (task.train, task.validation, task.test)] == [64, 16, 20]
-    batch = task.train.sample(np.random.default_rng(0), n_way=2, k_shot=1, n_query=2)
+    batch = task.train.sample(np.random.default_rng(0), n_way=2, k_shot=1, n_query_per_class=2)
     assert batch.query_x.shape == (1, 4, 3, 32, 32)
     assert {loader.training_fingerprint(o) for o in (OPTIONS, {**OPTIONS, "way": 5, "seed": 1})} == {
         loader.training_fingerprint(OPTIONS)

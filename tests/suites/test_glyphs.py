@@ -291,7 +291,7 @@ def test_load_gives_the_task_that_info_describes(world: World) -> None:
     task = loader.load("glyphs-5w1s", {**OPTIONS, "query": 3, "seed": 7})
     assert task.info == loader.info("glyphs-5w1s", {**OPTIONS, "query": 3, "seed": 7})
     assert (task.info.n_query, task.info.input_shape, task.seed, task.metric) == (15, (1, 28, 28), 7, "accuracy")
-    batch = task.train.sample(np.random.default_rng(0), n_way=5, k_shot=1, n_query=3, n_tasks=2)
+    batch = task.train.sample(np.random.default_rng(0), n_way=5, k_shot=1, n_query_per_class=3, n_tasks=2)
     assert batch.support_x.shape == (2, 5, 1, 28, 28)
     assert batch.query_x.shape == (2, 15, 1, 28, 28)
     assert batch.query_x.dtype == np.float32
@@ -315,7 +315,7 @@ def test_without_prepare_the_fingerprint_is_refused(tmp_path: Path, monkeypatch:
 def test_pixels_alone_solve_a_third(world: World) -> None:
     """The task is as hard as intended: far above chance (20 %) for nearest neighbour on pixels, far from solved."""
     task = get_loader("glyphs").load("x", OPTIONS)
-    batch = task.test.sample(np.random.default_rng(5), n_way=5, k_shot=1, n_query=15, n_tasks=600)
+    batch = task.test.sample(np.random.default_rng(5), n_way=5, k_shot=1, n_query_per_class=15, n_tasks=600)
     support, query = (x.reshape(600, -1, 784) for x in (batch.support_x, batch.query_x))
     distance = (support**2).sum(-1)[:, None, :] - 2 * query @ support.transpose(0, 2, 1)
     accuracy = float((distance.argmin(-1) == batch.query_y).mean())

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchbench.contracts.context import Context
 from benchbench.contracts.hpo import HPOBudget
+from benchbench.execution.harness import TrialHarness
 from benchbench.protocols.base import PhaseClock
 from benchbench.protocols.hpo import optimise
 from benchbench.registry import create_method, get_loader, get_method
@@ -88,10 +88,10 @@ def test_the_median_of_random_search_is_the_one_frozen(task: TaskSpec, tmp_path:
     budget = HPOBudget(evaluations=100)
     ends = []
     for seed in range(100):
-        context = Context(seed=seed, device="cpu", threads=1, scratch=tmp_path, deadline=time.monotonic() + 60)
+        harness = TrialHarness(seed=seed, device="cpu", threads=1, scratch=tmp_path, deadline=time.monotonic() + 60)
         adapter = create_method("random_search", {})
-        adapter.setup(problem.info, budget=budget, context=context)
-        ends.append(-optimise(adapter, problem, budget, context, PhaseClock()).steps[-1].loss)
+        adapter.setup(problem.info, budget=budget, context=harness.context)
+        ends.append(-optimise(adapter, problem, budget, harness, PhaseClock()).steps[-1].loss)
     # the order statistics that hold the median with a probability of over 99.9 %
     low, high = np.sort(ends)[[33, 66]]
     assert task.baseline_score is not None

@@ -135,7 +135,7 @@ def test_task(folder: Path, split: Split, loader: TaskLoader) -> None:
     assert task.info == loader.info("t", OPTIONS)
     assert (task.info.input_shape, task.info.n_query, task.seed, task.metric) == ((3, 84, 84), 6, 3, "accuracy")
     assert [p.n_classes for p in (task.train, task.validation, task.test)] == list(N_CLASSES.values())
-    batch = task.test.sample(np.random.default_rng(0), n_way=2, k_shot=1, n_query=3, n_tasks=2)
+    batch = task.test.sample(np.random.default_rng(0), n_way=2, k_shot=1, n_query_per_class=3, n_tasks=2)
     assert batch.query_x.shape == (2, 6, 3, 84, 84)
     first = np.rint(batch.support_x[0, 0] * 255).transpose(1, 2, 0)
     assert any((first == image).all() for images in split["test"].values() for image in images)

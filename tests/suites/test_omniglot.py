@@ -105,7 +105,7 @@ def test_pools_have_the_classes_of_the_split(cache: Path, options: dict[str, Any
     assert counts == list(N_CLASSES[options["split"]].values())
     assert task.info == get_loader("omniglot").info("task", options)
     assert task.train.rotates == (options["split"] == "maml")  # type: ignore[attr-defined]
-    batch = task.test.sample(np.random.default_rng(0), n_way=5, k_shot=1, n_query=5, n_tasks=4)
+    batch = task.test.sample(np.random.default_rng(0), n_way=5, k_shot=1, n_query_per_class=5, n_tasks=4)
     assert batch.query_x.shape == (4, 25, 1, 28, 28)
     # strokes are thin: little ink on much paper, and ink is 1
     assert 0.05 < batch.query_x.mean() < 0.25

@@ -22,7 +22,9 @@ def corner(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def test_shapes_types_and_order_of_labels() -> None:
-    batch = ImagePool(labelled_images()).sample(np.random.default_rng(0), n_way=3, k_shot=2, n_query=4, n_tasks=5)
+    batch = ImagePool(labelled_images()).sample(
+        np.random.default_rng(0), n_way=3, k_shot=2, n_query_per_class=4, n_tasks=5
+    )
     assert batch.support_x.shape == (5, 6, 1, SIZE, SIZE)
     assert batch.query_x.shape == (5, 12, 1, SIZE, SIZE)
     assert batch.support_x.dtype == batch.query_x.dtype == np.float32
@@ -34,7 +36,9 @@ def test_shapes_types_and_order_of_labels() -> None:
 
 
 def test_an_episode_holds_distinct_classes_and_no_image_twice() -> None:
-    batch = ImagePool(labelled_images()).sample(np.random.default_rng(1), n_way=4, k_shot=3, n_query=5, n_tasks=200)
+    batch = ImagePool(labelled_images()).sample(
+        np.random.default_rng(1), n_way=4, k_shot=3, n_query_per_class=5, n_tasks=200
+    )
     support_class, support_item = corner(batch.support_x)
     query_class, query_item = corner(batch.query_x)
     for task in range(200):
@@ -56,7 +60,7 @@ def test_an_episode_holds_distinct_classes_and_no_image_twice() -> None:
 def test_only_the_classes_of_the_pool_are_drawn_and_all_of_them() -> None:
     pool = ImagePool(labelled_images(), np.array([7, 2, 5]))
     assert pool.n_classes == 3
-    batch = pool.sample(np.random.default_rng(0), n_way=2, k_shot=1, n_query=1, n_tasks=100)
+    batch = pool.sample(np.random.default_rng(0), n_way=2, k_shot=1, n_query_per_class=1, n_tasks=100)
     classes, _ = corner(batch.support_x)
     assert set(classes.ravel()) == {2, 5, 7}
 
@@ -75,7 +79,7 @@ def test_every_class_and_image_is_equally_likely(n_way: int) -> None:
 
 def test_same_state_same_episodes() -> None:
     pool = ImagePool(labelled_images(), rotates=True)
-    kwargs = {"n_way": 4, "k_shot": 1, "n_query": 2, "n_tasks": 3}
+    kwargs = {"n_way": 4, "k_shot": 1, "n_query_per_class": 2, "n_tasks": 3}
     first, second = (pool.sample(np.random.Generator(np.random.PCG64(5)), **kwargs) for _ in range(2))
     assert np.array_equal(first.support_x, second.support_x)
     assert np.array_equal(first.query_x, second.query_x)
@@ -85,7 +89,9 @@ def test_same_state_same_episodes() -> None:
 
 def test_rotation_turns_all_images_of_a_class_alike() -> None:
     images = labelled_images()
-    batch = ImagePool(images, rotates=True).sample(np.random.default_rng(0), n_way=3, k_shot=2, n_query=2, n_tasks=60)
+    batch = ImagePool(images, rotates=True).sample(
+        np.random.default_rng(0), n_way=3, k_shot=2, n_query_per_class=2, n_tasks=60
+    )
     rng = np.random.default_rng(0)
     drawn = ImagePool(images, rotates=True).draw(rng, n_way=3, n_items=4, n_tasks=60)
     assert set(drawn.turns.ravel()) == {0, 1, 2, 3}
@@ -105,22 +111,24 @@ def test_nothing_is_turned_unless_asked() -> None:
 def test_the_images_are_left_as_they_were() -> None:
     images = labelled_images()
     images.setflags(write=False)
-    ImagePool(images, rotates=True).sample(np.random.default_rng(0), n_way=3, k_shot=1, n_query=1, n_tasks=20)
+    ImagePool(images, rotates=True).sample(np.random.default_rng(0), n_way=3, k_shot=1, n_query_per_class=1, n_tasks=20)
     assert np.array_equal(images, labelled_images())
 
 
 @pytest.mark.parametrize(
-    ("n_way", "k_shot", "n_query", "says"),
+    ("n_way", "k_shot", "n_query_per_class", "says"),
     [(13, 1, 1, "13 classes of 12"), (0, 1, 1, "0 classes"), (2, 5, 4, "9 images"), (2, 0, 0, "0 images")],
 )
-def test_impossible_episodes_are_refused(n_way: int, k_shot: int, n_query: int, says: str) -> None:
+def test_impossible_episodes_are_refused(n_way: int, k_shot: int, n_query_per_class: int, says: str) -> None:
     with pytest.raises(ValueError, match=says):
-        ImagePool(labelled_images()).sample(np.random.default_rng(0), n_way=n_way, k_shot=k_shot, n_query=n_query)
+        ImagePool(labelled_images()).sample(
+            np.random.default_rng(0), n_way=n_way, k_shot=k_shot, n_query_per_class=n_query_per_class
+        )
 
 
 def test_sines_have_the_distribution_of_maml() -> None:
     rng = np.random.default_rng(0)
-    batch = SinePool().sample(rng, n_way=1, k_shot=10, n_query=90, n_tasks=4000)
+    batch = SinePool().sample(rng, n_way=1, k_shot=10, n_query_per_class=90, n_tasks=4000)
     assert batch.support_x.shape == batch.support_y.shape == (4000, 10, 1)
     assert batch.query_x.shape == batch.query_y.shape == (4000, 90, 1)
     assert batch.support_x.dtype == batch.query_y.dtype == np.float32
@@ -145,15 +153,15 @@ def test_sines_have_the_distribution_of_maml() -> None:
 
 def test_sines_repeat_and_refuse_classes() -> None:
     pool = SinePool()
-    first, second = (pool.sample(np.random.default_rng(4), n_way=1, k_shot=5, n_query=5) for _ in range(2))
+    first, second = (pool.sample(np.random.default_rng(4), n_way=1, k_shot=5, n_query_per_class=5) for _ in range(2))
     assert np.array_equal(first.query_y, second.query_y)
     with pytest.raises(ValueError, match="n_way=1"):
-        pool.sample(np.random.default_rng(0), n_way=2, k_shot=1, n_query=1)
+        pool.sample(np.random.default_rng(0), n_way=2, k_shot=1, n_query_per_class=1)
 
 
 def test_equal_ids_are_equal_images_and_other_ids_are_not() -> None:
     pool = ImagePool(np.random.default_rng(0).integers(0, 256, (4, 3, 8, 8), dtype=np.uint8), rotates=True)
-    batch = pool.sample(np.random.default_rng(1), n_way=3, k_shot=1, n_query=1, n_tasks=200)
+    batch = pool.sample(np.random.default_rng(1), n_way=3, k_shot=1, n_query_per_class=1, n_tasks=200)
     assert batch.support_id is not None
     assert batch.query_id is not None
     by_id: dict[int, bytes] = {}
@@ -191,7 +199,7 @@ def coloured_images() -> np.ndarray:
 def test_colour_comes_first_in_episodes_and_last_in_store() -> None:
     pool = ImagePool(coloured_images())
     assert pool.input_shape == (3, SIZE, SIZE)
-    batch = pool.sample(np.random.default_rng(0), n_way=3, k_shot=2, n_query=4, n_tasks=5)
+    batch = pool.sample(np.random.default_rng(0), n_way=3, k_shot=2, n_query_per_class=4, n_tasks=5)
     assert batch.support_x.shape == (5, 6, 3, SIZE, SIZE)
     assert batch.query_x.shape == (5, 12, 3, SIZE, SIZE)
     assert batch.query_x.dtype == np.float32
@@ -204,7 +212,7 @@ def test_colour_comes_first_in_episodes_and_last_in_store() -> None:
 
 @pytest.mark.parametrize("rotates", [False, True])
 def test_coloured_episodes_hold_what_grey_ones_do(rotates: bool) -> None:
-    kwargs = {"n_way": 4, "k_shot": 1, "n_query": 2, "n_tasks": 30}
+    kwargs = {"n_way": 4, "k_shot": 1, "n_query_per_class": 2, "n_tasks": 30}
     grey = coloured_images()[..., 1]
     pools = (ImagePool(images, rotates=rotates) for images in (coloured_images(), grey))
     coloured, plain = (pool.sample(np.random.default_rng(5), **kwargs) for pool in pools)

@@ -16,7 +16,7 @@ def test_description_and_task_agree() -> None:
     assert (task.info.kind, task.info.n_way, task.info.k_shot, task.info.n_query) == ("regression", 1, 5, 7)
     assert (task.info.input_shape, task.info.n_outputs) == ((1,), 1)
     assert (task.metric, task.seed) == ("neg_mse", 3)
-    batch = task.test.sample(np.random.default_rng(0), n_way=1, k_shot=5, n_query=7)
+    batch = task.test.sample(np.random.default_rng(0), n_way=1, k_shot=5, n_query_per_class=7)
     assert batch.query_x.shape == (1, 7, 1)
 
 

@@ -10,10 +10,10 @@ import pytest
 from benchbench.cards import MethodCard
 from benchbench.contracts.fewshot import EmbeddingAdapter, EpisodeBatch, FewShotTask, TaskInfo
 from benchbench.errors import ProtocolViolation
-from benchbench.protocols import embeddings
 from benchbench.protocols import fewshot as protocol
+from benchbench.protocols import fewshot_embeddings
 from benchbench.protocols.base import PhaseClock
-from benchbench.protocols.embeddings import EmbeddingTable
+from benchbench.protocols.fewshot_embeddings import EmbeddingTable
 from benchbench.suites._pools import ImagePool, SinePool
 
 INFO = TaskInfo(name="tiny", kind="classification", n_way=4, k_shot=2, n_query=12, input_shape=(1, 6, 6))
@@ -78,7 +78,7 @@ def test_every_image_is_embedded_once_and_predictions_stay(
     task: FewShotTask, monkeypatch: pytest.MonkeyPatch, chunk_bytes: int, chunk_images: int
 ) -> None:
     monkeypatch.setattr(protocol, "CHUNK_BYTES", chunk_bytes)
-    monkeypatch.setattr(embeddings, "CHUNK_IMAGES", chunk_images)
+    monkeypatch.setattr(fewshot_embeddings, "CHUNK_IMAGES", chunk_images)
     adapter = Centroids()
     found, clock = predictions(task, adapter, 40)
     np.testing.assert_allclose(found, one_by_one(task, 40), rtol=1e-5, atol=1e-7)
@@ -147,6 +147,6 @@ def test_episodes_without_ids_are_stacked_without(task: FewShotTask) -> None:
 def test_embeddings_that_break_the_contract(
     task: FewShotTask, monkeypatch: pytest.MonkeyPatch, how: str, words: str
 ) -> None:
-    monkeypatch.setattr(embeddings, "CHUNK_IMAGES", 16)
+    monkeypatch.setattr(fewshot_embeddings, "CHUNK_IMAGES", 16)
     with pytest.raises(ProtocolViolation, match=words):
         predictions(task, Centroids(how), 10)

@@ -25,8 +25,8 @@ class EmbeddingTable:
     ----------
     adapter : EmbeddingAdapter
     limit_bytes : int
-        Memory for embeddings. When the images of one batch no longer fit, all are forgotten and embedded again as they
-        come; the images of one batch are held always.
+        Memory for embeddings. When the images of one batch no longer fit, all are forgotten and
+        embedded again as they come; the images of one batch are held always.
     """
 
     def __init__(self, adapter: EmbeddingAdapter, limit_bytes: int = LIMIT_BYTES) -> None:

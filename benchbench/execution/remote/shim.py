@@ -1,7 +1,8 @@
-"""The other end of `benchbench.execution.remote`: runs in the interpreter of a method's own environment, by its path.
+"""The other end of `benchbench.execution.remote.interpreter`: runs in the interpreter of a method's own environment, by its path.
 
-Of this package it makes importable what adapters need at import (contracts, cards, seeds, and the adapters themselves), not
-what else is installed beside it; of the environment it needs numpy, for tables pyarrow and pandas too, and what the adapter imports.
+Of this package it makes importable what adapters need at import (contracts, cards, seeds, and the
+adapters themselves), not what else is installed beside it; of the environment it needs numpy, for
+tables pyarrow and pandas too, and what the adapter imports.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-PROTOCOL = 4
+PROTOCOL = 5
 """Version of the messages; both ends must have the same."""
 
 
@@ -48,7 +49,7 @@ def main() -> None:
 
 
 class Server:
-    """Holds the adapter, and does what it is told: each `do_*` is a command, here or of its track's contract (`served_*`)."""
+    """Holds the adapter, and does what it is told: each `do_*` is a command, here or of its track's contract (`<track>_served`)."""
 
     def __init__(self, sock: socket.socket, wire: Any) -> None:
         self.sock, self.wire = sock, wire
@@ -66,7 +67,7 @@ class Server:
         for part in adapter["name"].split("."):
             cls = getattr(cls, part)
         self.adapter = cls(**adapter["params"])
-        served = import_module(f"benchbench.execution.served_{adapter['track']}")
+        served = import_module(f"benchbench.execution.remote.{adapter['track']}_served")
         self.served: Any = served.Served(self.adapter, self)
         return {"protocol": PROTOCOL, "python": ".".join(map(str, sys.version_info[:3]))}
 
@@ -79,10 +80,12 @@ class Server:
         """Let the adapter end what it has started."""
         self.adapter.close()
 
-    def context(self, plain: dict[str, Any]) -> Any:
-        """Return the adapter's context; the deadline is of the clock that all processes of a host share."""
+    def harness(self, plain: dict[str, Any]) -> Any:
+        """Return the trial's harness here; all processes of a host share the deadline's clock."""
         plain["scratch"] = Path(plain["scratch"])
-        return import_module("benchbench.contracts.context").Context(**plain, sink=self._point, teller=self._progress)
+        # no limits or checkpoints are set here, so that points and progress are all that it sends
+        harness = import_module("benchbench.execution.harness").TrialHarness
+        return harness(**plain, send=lambda message: self.wire.send(self.sock, message))
 
     def request(self, asked: dict[str, Any]) -> Any:
         """Ask the harness for something in the middle of a command, and return its answer."""
@@ -92,12 +95,6 @@ class Server:
             # the harness has hung up: the trial is over
             os._exit(0)
         return answer
-
-    def _point(self, step: int, seconds: float, metric: str, value: float) -> None:
-        self.wire.send(self.sock, {"point": [step, seconds, metric, value]})
-
-    def _progress(self, *how_far: float | str) -> None:
-        self.wire.send(self.sock, {"progress": how_far})
 
 
 def _add_package(name: str, folder: Path) -> None:

@@ -1,7 +1,8 @@
 """The commands of few-shot methods in their own interpreter; see `shim`.
 
-Training episodes are drawn by the harness when the adapter asks for them, with the state of the adapter's generator, so that they are
-those that it would draw itself. Of test episodes only support sets and unlabelled queries come here.
+Training episodes are drawn by the harness when the adapter asks for them, with the state of the
+adapter's generator, so that they are those that it would draw itself. Of test episodes only support
+sets and unlabelled queries come here.
 """
 
 from __future__ import annotations
@@ -28,20 +29,20 @@ class Served:
     def __init__(self, adapter: FewShotAdapter, server: Any) -> None:
         self.adapter, self.server = adapter, server
 
-    def do_setup(self, task: dict[str, Any], context: dict[str, Any]) -> None:
-        """Hand the task over; both are plain fields."""
-        self.context = self.server.context(context)
+    def do_setup(self, task: dict[str, Any], trial: dict[str, Any]) -> None:
+        """Hand the task over; `trial` is what its harness is made of."""
+        self.harness = self.server.harness(trial)
         self.task = TaskInfo(**task | {"input_shape": tuple(task["input_shape"])})
-        self.adapter.setup(self.task, self.context)
+        self.adapter.setup(self.task, self.harness.context)
 
     def do_meta_fit(
         self, sources: dict[str, dict[str, Any]], budget: dict[str, Any], elapsed: float, deadline: float
     ) -> None:
         """Train; `sources` holds what is known of the supplies of episodes, seconds of curves go on from `elapsed`."""
-        self.context.deadline = deadline
-        self.context.start_clock(elapsed)
+        self.harness.deadline = deadline
+        self.harness.start_clock(elapsed)
         train, validation = (Source(name, self.server, **sources[name]) for name in ("train", "validation"))
-        self.adapter.meta_fit(train, validation=validation, budget=Budget(**budget), context=self.context)
+        self.adapter.meta_fit(train, validation=validation, budget=Budget(**budget), context=self.harness.context)
 
     def do_predict_episodes(self, support_x: str, support_y: str, query_x: str, answer: str) -> None:
         """Predict the queries of a batch of episodes; all are .npy files."""
@@ -66,10 +67,10 @@ class Source(EpisodeSource):
         self._n_labels = n_labels
 
     def sample(
-        self, rng: np.random.Generator, *, n_way: int, k_shot: int, n_query: int, n_tasks: int = 1
+        self, rng: np.random.Generator, *, n_way: int, k_shot: int, n_query_per_class: int, n_tasks: int = 1
     ) -> EpisodeBatch:
         """See the base class."""
-        shape = {"n_way": n_way, "k_shot": k_shot, "n_query": n_query, "n_tasks": n_tasks}
+        shape = {"n_way": n_way, "k_shot": k_shot, "n_query_per_class": n_query_per_class, "n_tasks": n_tasks}
         return EpisodeBatch(*self._drawn("sample", rng, shape))
 
     @property

@@ -1,6 +1,7 @@
 """A few-shot adapter in another interpreter: the harness draws its training episodes, and keeps the labels of test queries.
 
-Arrays travel as .npy files in the trial's scratch folder, which the reader maps into memory and removes.
+Arrays travel as .npy files in the trial's scratch folder, which the reader maps into memory and
+removes.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchbench.contracts.context import Budget, Context
 from benchbench.contracts.fewshot import EpisodeBatch, EpisodeSource, FewShotAdapter, Predictor, Support, TaskInfo
-from benchbench.execution.remote import Remote
+from benchbench.execution.remote.interpreter import Remote
 from benchbench.frames import read_array, write_array
 from benchbench.registry import create_method
 
@@ -19,14 +20,14 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-__all__ = ["FewShotProxy"]
+__all__ = ["Proxy"]
 
 
-class FewShotProxy(FewShotAdapter):
+class Proxy(FewShotAdapter):
     """Passes each call on to the adapter in its own interpreter, and takes the answer from there.
 
-    It takes whole batches of episodes, whether the adapter does or adapts to them one by one: so all of that counts as predicting.
-    Training is not shared between tasks.
+    It takes whole batches of episodes, whether the adapter does or adapts to them one by one: so
+    all of that counts as predicting. Training is not shared between tasks.
 
     Parameters
     ----------
@@ -49,7 +50,7 @@ class FewShotProxy(FewShotAdapter):
     def setup(self, task: TaskInfo, context: Context) -> None:
         """See the base class."""
         super().setup(task, context)
-        self.remote.setup(context, task=asdict(task))
+        self.remote.setup(task=asdict(task))
 
     def metrics(self) -> dict[str, float]:
         """Return what the harness records besides scores."""
@@ -67,8 +68,7 @@ class FewShotProxy(FewShotAdapter):
             drawn,
             sources={name: _described(source) for name, source in sources.items()},
             budget=asdict(budget),
-            elapsed=context.elapsed(),
-            deadline=context.deadline,
+            **self.remote.clock(),
         )
 
     def adapt(self, support: Support) -> Predictor:
@@ -117,7 +117,7 @@ class FewShotProxy(FewShotAdapter):
 class _Adapted(Predictor):
     """One episode, handed over with its queries: a batch of one."""
 
-    def __init__(self, proxy: FewShotProxy, support: Support) -> None:
+    def __init__(self, proxy: Proxy, support: Support) -> None:
         self.proxy, self.support = proxy, support
 
     def predict(self, query_x: NDArray[np.float32]) -> NDArray[np.floating[Any]]:

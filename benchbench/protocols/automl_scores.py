@@ -44,8 +44,8 @@ def classification_scores(
 def log_loss(truth: NDArray[np.int64], probabilities: NDArray[np.float64]) -> float:
     """Return the mean of -log of the true class's probability.
 
-    What rounding took from the sum of a row is given back, then probabilities are clipped to [eps, 1 - eps] with the eps of
-    float64, 2.2e-16: `sklearn.metrics.log_loss`, which AMLB calls.
+    What rounding took from the sum of a row is given back, then probabilities are clipped to [eps,
+    1 - eps] with the eps of float64, 2.2e-16: `sklearn.metrics.log_loss`, which AMLB calls.
     """
     import numpy as np
 
@@ -58,7 +58,8 @@ def log_loss(truth: NDArray[np.int64], probabilities: NDArray[np.float64]) -> fl
 def auc(truth: NDArray[np.int64], probabilities: NDArray[np.float64]) -> float:
     """Return the area under the ROC curve; the second class is the positive one.
 
-    For more than two classes: the mean over those that occur in the test rows, each against the rest.
+    For more than two classes: the mean over those that occur in the test rows, each against the
+    rest.
 
     Raises
     ------

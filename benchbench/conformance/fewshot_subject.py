@@ -1,4 +1,4 @@
-"""What probes of few-shot adapters are given: a trained adapter, its task, and the means to train more of them."""
+"""What probes of few-shot adapters are given: a trained adapter, and means to train more."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from benchbench.contracts.fewshot import EpisodeBatch, FewShotAdapter, FewShotTask, Support
+from benchbench.execution.adapters import make_adapter
 from benchbench.protocols import fewshot as protocol
-from benchbench.protocols.base import make_adapter
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from benchbench.contracts.context import Context
+    from benchbench.execution.harness import TrialHarness
     from benchbench.spec import TrialSpec
 
 __all__ = ["TOLERANCE", "Subject", "difference"]
@@ -29,21 +29,21 @@ class Subject:
     adapter: FewShotAdapter
     task: FewShotTask
     spec: TrialSpec
-    context: Context
+    harness: TrialHarness
 
     @classmethod
-    def new(cls, spec: TrialSpec, task: FewShotTask, context: Context) -> Subject:
+    def new(cls, spec: TrialSpec, task: FewShotTask, harness: TrialHarness) -> Subject:
         """Make an adapter for the task; it still has to be trained, or to load a state."""
-        adapter: FewShotAdapter = make_adapter(spec)
-        adapter.setup(task.info, context)
-        return cls(adapter, task, spec, context)
+        adapter: FewShotAdapter = make_adapter(spec, harness)
+        adapter.setup(task.info, harness.context)
+        return cls(adapter, task, spec, harness)
 
     @classmethod
-    def trained(cls, spec: TrialSpec, task: FewShotTask, context: Context) -> Subject:
+    def trained(cls, spec: TrialSpec, task: FewShotTask, harness: TrialHarness) -> Subject:
         """Make an adapter for the task and train it for the trial's few iterations."""
-        made = cls.new(spec, task, context)
-        context.start_clock()
-        made.adapter.meta_fit(task.train, validation=task.validation, budget=spec.budget, context=context)
+        made = cls.new(spec, task, harness)
+        harness.start_clock()
+        made.adapter.meta_fit(task.train, validation=task.validation, budget=spec.budget, context=harness.context)
         return made
 
     def episodes(self, n: int) -> EpisodeBatch:

@@ -1,10 +1,7 @@
-"""An adapter in another interpreter: that of its own environment, as a child process of the trial.
+"""The interpreter of a method's own environment, as a child process of the trial.
 
-Commands and answers are JSON over a socket (`wire`), one at a time. A task's table is the Arrow file in the cache, of which the
-interpreter reads what rows it is told; targets are Arrow files in the trial's scratch folder, numbers of rows, predictions and
-episodes .npy files. The child stands under the trial's limits like any other process of its tree.
-
-What is common to all contracts, and that of tables; few-shot methods are in `remote_fewshot`.
+Commands and answers are JSON over a socket (`wire`), one at a time. The child stands under the
+trial's limits like any other process of its tree.
 """
 
 from __future__ import annotations
@@ -18,25 +15,19 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchbench.contracts.automl import AutoMLAdapter, AutoMLBudget, TableInfo
-from benchbench.errors import BenchbenchError, ClusterError, InputError
-from benchbench.execution import child, environments, shim, wire
-from benchbench.frames import read_array, write_array, write_table
-from benchbench.registry import MethodEntry, check_params
+from benchbench.errors import BenchbenchError
+from benchbench.execution import wire
+from benchbench.execution.remote import shim
+from benchbench.registry import MethodEntry
 
 if TYPE_CHECKING:
-    import numpy as np
-    import pandas as pd
-    from numpy.typing import NDArray
+    from benchbench.execution.harness import TrialHarness
 
-    from benchbench.contracts.context import Context
-
-__all__ = ["InterpreterDiedError", "Proxy", "Remote", "RemoteError", "probe", "remote_adapter"]
+__all__ = ["InterpreterDiedError", "Remote", "RemoteError"]
 
 # what an adapter may take to end what it has started; after that it is ended
 CLOSE_SECONDS = 15.0
@@ -79,57 +70,6 @@ class InterpreterDiedError(BenchbenchError):
     outcome = "crashed"
 
 
-def remote_adapter(entry: MethodEntry, params: Mapping[str, Any]) -> Any:
-    """Return an adapter that runs in its method's own environment, which is built if need be.
-
-    Raises
-    ------
-    EnvironmentBuildError
-        If the environment cannot be built.
-    ClusterError
-        If the adapter's file is no longer what this process has read.
-    UnknownNameError
-        If the adapter's constructor has no such parameter.
-    InputError
-        If methods of the track cannot have environments of their own.
-    """
-    check_params(entry, params)
-    if entry.source_hash() != entry.source_hash_now():
-        raise ClusterError(f"{entry.path} has changed since this worker read it; run the same command again")
-    found = environments.ensure(entry, _say)
-    child.remember({f"environment/{name}": version for name, version in found.versions.items()})
-    return _proxy(entry, params, found.python)
-
-
-def probe(entry: MethodEntry, python: Path) -> None:
-    """Import an adapter, and what its contract needs, in an interpreter.
-
-    Raises
-    ------
-    RemoteError
-        If that raises anything there.
-    InterpreterDiedError
-    """
-    proxy = _proxy(entry, {}, python)
-    try:
-        proxy.remote.ask("probe")
-    finally:
-        proxy.close()
-
-
-def _proxy(entry: MethodEntry, params: Mapping[str, Any], python: Path) -> Any:
-    remote = Remote(entry, params, python)
-    if entry.card.track == "automl":
-        return Proxy(remote)
-    if entry.card.track == "fewshot":
-        from benchbench.execution.remote_fewshot import FewShotProxy
-
-        return FewShotProxy(remote)
-    raise InputError(
-        f"method {entry.name!r} names requirements, but methods of track {entry.card.track!r} cannot have an environment of their own"
-    )
-
-
 def _say(line: str) -> None:
     sys.stderr.write(line + "\n")
     sys.stderr.flush()
@@ -145,12 +85,16 @@ class Remote:
         For the adapter's constructor.
     python : Path
         The interpreter.
+    harness : TrialHarness, optional
+        Of the trial, where the adapter's reports go; without it the interpreter can only be probed.
     """
 
-    def __init__(self, entry: MethodEntry, params: Mapping[str, Any], python: Path) -> None:
+    def __init__(
+        self, entry: MethodEntry, params: Mapping[str, Any], python: Path, harness: TrialHarness | None = None
+    ) -> None:
         self.entry, self.params, self.python = entry, dict(params), python
         self.start_seconds = 0.0
-        self.context: Context | None = None
+        self._harness = harness
         self._interpreter: _Interpreter | None = None
         self._n_files = 0
 
@@ -159,24 +103,32 @@ class Remote:
         """Whether the interpreter has been started."""
         return self._interpreter is not None
 
-    def setup(self, context: Context, **arguments: Any) -> None:
+    def setup(self, **arguments: Any) -> None:
         """Hand the task over; takes note of how long start and imports took.
 
         Parameters
         ----------
-        context : Context
         **arguments
-            What else the contract's `setup` gets, as plain data.
+            What the contract's `setup` gets besides the context, as plain data.
         """
-        if self._interpreter is not None and self._interpreter.threads != context.threads:
-            self.stop()
-        self.context = context
+        context = self.harness.context
         self._folder = Path(tempfile.mkdtemp(prefix="exchange-", dir=context.scratch))
         plain = {name: getattr(context, name) for name in ("seed", "device", "threads", "deadline")}
         started, before = time.perf_counter(), self.start_seconds
-        self.ask("setup", context=plain | {"scratch": str(context.scratch)}, **arguments)
+        self.ask("setup", trial=plain | {"scratch": str(context.scratch)}, **arguments)
         # the start itself, if it was now, is part of it
         self.start_seconds = before + time.perf_counter() - started
+
+    @property
+    def harness(self) -> TrialHarness:
+        """The trial's harness."""
+        if self._harness is None:
+            raise RuntimeError("an interpreter that is probed has no trial")
+        return self._harness
+
+    def clock(self) -> dict[str, float]:
+        """Return what training must know of the time: seconds of the curves so far, and deadline."""
+        return {"elapsed": self.harness.elapsed(), "deadline": self.harness.deadline}
 
     def file(self, ending: str) -> Path:
         """Return a file name in the trial's scratch folder that is not used yet."""
@@ -229,19 +181,16 @@ class Remote:
 
     def _hear(self, message: dict[str, Any]) -> None:
         """Pass on what the adapter reports, or how far it is."""
-        assert self.context is not None
         if "point" in message:
             step, seconds, metric, value = message["point"]
-            self.context.replay([(int(step), float(seconds), str(metric), float(value))])
+            self.harness.point(int(step), float(seconds), str(metric), float(value))
         else:
             done, total, part = message["progress"]
-            self.context.progress(float(done), float(total), str(part))
+            self.harness.progress(float(done), float(total), str(part))
 
     def _start(self) -> None:
-        # the harness has set the trial's threads here already
-        threads = self.context.threads if self.context is not None else int(os.environ.get("OMP_NUM_THREADS", "1"))
         started = time.perf_counter()
-        self._interpreter = _Interpreter(self.python, threads)
+        self._interpreter = _Interpreter(self.python, 1 if self._harness is None else self._harness.context.threads)
         adapter = {
             "track": self.entry.card.track,
             "module": self.entry.module,
@@ -253,118 +202,10 @@ class Remote:
         self.start_seconds += time.perf_counter() - started
 
 
-class Proxy(AutoMLAdapter):
-    """Passes each call on to the adapter in its own interpreter, and takes the answer from there.
-
-    Parameters
-    ----------
-    remote : Remote
-
-    Notes
-    -----
-    Any call may raise `RemoteError` (what the method raised), `InterpreterDiedError` or `MemoryError`.
-    """
-
-    def __init__(self, remote: Remote) -> None:
-        self.remote = remote
-        self.card = remote.entry.card  # type: ignore[misc]
-        self._written: dict[str, Any] = {}
-
-    def supports(self, info: TableInfo) -> str | None:
-        """See the base class."""
-        reason: str | None = self.remote.ask("supports", info=_plain(info))
-        if reason is not None:
-            self.close()
-        return reason
-
-    def setup(self, info: TableInfo, *, budget: AutoMLBudget, context: Context) -> None:
-        """See the base class."""
-        super().setup(info, budget=budget, context=context)
-        self.remote.setup(context, info=_plain(info), budget=asdict(budget))
-
-    def metrics(self) -> dict[str, float]:
-        """Return what the harness records besides scores."""
-        return {"environment_start_seconds": self.remote.start_seconds}
-
-    def hand_over(self, table: Path, numbers: NDArray[np.int32], target: pd.Series[Any] | None = None) -> _Rows:
-        """See the base class; the interpreter reads the table itself."""
-        path = self.remote.file("npy")
-        write_array(numbers, path)
-        self.remote.ask("load", name=str(path), table=str(table), numbers=str(path))
-        if target is not None:
-            self._name(target)
-        return _Rows(str(path), len(numbers))
-
-    def row(self, rows: Any, number: int) -> _Rows:
-        """See the base class."""
-        name = self._name(rows)
-        one = _Rows(f"{name}:{number}", 1)
-        self.remote.ask("row", name=one.name, rows=name, number=number)
-        return one
-
-    def fit(self, rows: Any, target: pd.Series[Any]) -> None:
-        """See the base class; rows that were not handed over go over now."""
-        context = self.context
-        self.remote.ask(
-            "fit",
-            rows=self._name(rows),
-            target=self._name(target),
-            elapsed=context.elapsed(),
-            deadline=context.deadline,
-        )
-        # the interpreter has forgotten them
-        for name in self._written:
-            Path(name).unlink()
-        self._written.clear()
-
-    def predict(self, rows: Any) -> NDArray[Any]:
-        """See the base class."""
-        return self._predictions("predict", rows)
-
-    def predict_proba(self, rows: Any) -> NDArray[Any]:
-        """See the base class."""
-        return self._predictions("predict_proba", rows)
-
-    def close(self) -> None:
-        """See the base class."""
-        self.remote.close()
-
-    def _predictions(self, what: str, rows: Any) -> NDArray[Any]:
-        answer = self.remote.file("npy")
-        self.remote.ask(what, rows=self._name(rows), answer=str(answer))
-        return read_array(answer)
-
-    def _name(self, rows: Any) -> str:
-        """Return the interpreter's name for rows or a target; what is in no file yet is written to one, once."""
-        if isinstance(rows, _Rows):
-            return rows.name
-        for name, known in self._written.items():
-            if known is rows:
-                return name
-        path = str(self.remote.file("arrow"))
-        write_table(rows if hasattr(rows, "columns") else rows.to_frame("target"), Path(path))
-        self.remote.ask("load", name=path, table=path, numbers=None)
-        # holds the rows, so that no others can have their identity
-        self._written[path] = rows
-        return path
-
-
-@dataclass(frozen=True, slots=True)
-class _Rows:
-    """Rows that the interpreter has, under this name."""
-
-    name: str
-    n_rows: int
-
-    def __len__(self) -> int:
-        return self.n_rows
-
-
 class _Interpreter:
     """The child process and its socket."""
 
     def __init__(self, python: Path, threads: int) -> None:
-        self.threads = threads
         self.patience: float | None = None
         self._said = ""
         mine, its = socket.socketpair()
@@ -464,11 +305,6 @@ class _Interpreter:
 def _packages() -> list[str]:
     """Return what of ours can be imported there: the core, whose adapters' part may lie in another folder."""
     return [f"{name}={import_module(name).__path__[0]}" for name in ("benchbench", "benchbench.methods")]
-
-
-def _plain(info: TableInfo) -> dict[str, Any]:
-    plain = {name: getattr(info, name) for name in ("name", "kind", "metric", "target", "n_rows")}
-    return plain | {"classes": list(info.classes), "columns": [list(pair) for pair in info.columns.items()]}
 
 
 def _raise(error: dict[str, Any]) -> None:

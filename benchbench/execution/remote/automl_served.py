@@ -24,12 +24,12 @@ class Served:
         """Return why the task is declined, or None."""
         return self.adapter.supports(_info(info))
 
-    def do_setup(self, info: dict[str, Any], budget: dict[str, Any], context: dict[str, Any]) -> None:
-        """Hand the task over; `context` holds its plain fields."""
+    def do_setup(self, info: dict[str, Any], budget: dict[str, Any], trial: dict[str, Any]) -> None:
+        """Hand the task over; `trial` is what its harness is made of."""
         # what tables need counts as the interpreter's start, like all imports
         self.server.do_probe()
-        self.context = self.server.context(context)
-        self.adapter.setup(_info(info), budget=AutoMLBudget(**budget), context=self.context)
+        self.harness = self.server.harness(trial)
+        self.adapter.setup(_info(info), budget=AutoMLBudget(**budget), context=self.harness.context)
 
     def do_load(self, name: str, table: str, numbers: str | None) -> None:
         """Read a table, or some of its rows, beforehand, so that its reading does not count as fitting or predicting."""
@@ -41,8 +41,8 @@ class Served:
 
     def do_fit(self, rows: str, target: str, elapsed: float, deadline: float) -> None:
         """Fit, and forget the tables; seconds of curves go on from `elapsed`."""
-        self.context.deadline = deadline
-        self.context.start_clock(elapsed)
+        self.harness.deadline = deadline
+        self.harness.start_clock(elapsed)
         self.adapter.fit(self.frames.pop(rows), self.frames.pop(target).iloc[:, 0])
 
     def do_predict(self, rows: str, answer: str) -> None:
