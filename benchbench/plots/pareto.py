@@ -66,7 +66,9 @@ def pareto_figure(panels: Sequence[CostPanel], *, title: str, caption: Sequence[
 
 
 def _seconds_label(panel: CostPanel) -> str:
-    return f"timed seconds, {plural(len(panel.tasks), 'common task')}" if panel.is_common else "timed seconds, all tasks"
+    return (
+        f"timed seconds, {plural(len(panel.tasks), 'common task')}" if panel.is_common else "timed seconds, all tasks"
+    )
 
 
 def _draw_costs(ax: Axes, points: Sequence[CostPoint]) -> None:
