@@ -47,7 +47,7 @@ class MethodCard:
         Meta-training iterations at each preset (`quick`, `standard`, `paper`); 0 for methods that are not meta-trained.
     published : mapping
         What the paper reports, by task name: accuracy in [0, 1], ``{"omniglot-maml-5w1s": 0.987}``. It holds for the default
-        parameters. Only tasks with the paper's splits; `bench published` sets it beside what was measured here.
+        parameters. Only tasks with the paper's splits; `bench reproduction` compares it with measured ones.
     requirements : str
         File of pinned requirements beside the adapter, for an environment of its own; empty: this one.
     known_failures : mapping

@@ -1,20 +1,20 @@
-"""The errors that benchbench raises on purpose.
+"""The errors that benchbench raises deliberately.
 
 ::
 
-    BenchbenchError                    exit code 1: the platform could not do what it promised
+    BenchbenchError                    exit code 1: the platform failed
     |-- ProtocolViolation              a method broke its contract (recorded as `failed`)
     |-- StoreError                     the results database cannot be read or written
-    |-- ClusterError                   the Dask cluster went away or answers nonsense
+    |-- ClusterError                   the Dask cluster was lost or answers wrongly
     |-- EnvironmentBuildError          a method's own environment cannot be built (recorded as `failed`)
-    |-- InputError                     exit code 2: what the user gave cannot be used
-    |   |-- UnknownNameError           no suite, task, method or preset of that name; carries suggestions
+    |-- InputError                     exit code 2: the input is invalid
+    |   |-- UnknownNameError           no suite, task, method or preset has that name; has suggestions
     |   |-- SuiteFileError             a suite TOML is malformed
-    |   |-- DataMissingError           a data set is neither on disk nor to be had
-    |   `-- UnmeetableRequestError     no worker can ever meet this request (GPU, version)
+    |   |-- DataMissingError           a data set is missing and cannot be downloaded
+    |   `-- UnmeetableRequestError     no worker can meet this request (GPU, version)
     `-- GateFailed                     exit code 3: a check or a comparison failed
 
-A user sees the message, never a traceback; everything else that escapes is a bug.
+Users see the message, never a traceback. Any other exception that escapes is a bug.
 """
 
 from __future__ import annotations
@@ -40,13 +40,13 @@ __all__ = [
 
 
 class BenchbenchError(Exception):
-    """Base of every error raised on purpose."""
+    """Base class of all errors raised deliberately."""
 
     exit_code = 1
 
 
 class ProtocolViolation(BenchbenchError):
-    """A method returned something its contract forbids (shape, NaN, not probabilities)."""
+    """A method returned something that its contract forbids (wrong shape, NaN, not probabilities)."""
 
 
 class StoreError(BenchbenchError):
@@ -54,30 +54,30 @@ class StoreError(BenchbenchError):
 
 
 class ClusterError(BenchbenchError):
-    """The Dask cluster cannot be reached or was lost for good."""
+    """The Dask cluster cannot be reached or was lost."""
 
 
 class EnvironmentBuildError(BenchbenchError):
-    """A method's own environment cannot be built; the message ends with what the installer said."""
+    """A method's own environment cannot be built; the message ends with the installer's output."""
 
 
 class InputError(BenchbenchError):
-    """What the user gave cannot be used; the message says what was expected and where to mend it."""
+    """The user's input is invalid; the message says what was expected, what was given and what to do."""
 
     exit_code = 2
 
 
 class UnknownNameError(InputError):
-    """No thing of that kind has that name.
+    """Nothing of that kind has that name.
 
     Parameters
     ----------
     kind : str
-        What was looked for, in the singular ("suite", "method", ...).
+        Kind of thing, in the singular ("suite", "method", ...).
     name : str
-        What was asked for.
+        The unknown name.
     known : iterable of str
-        The names that exist; the nearest are suggested.
+        Existing names; similar ones are suggested.
     """
 
     def __init__(self, kind: str, name: str, known: Iterable[str], hint: str = "") -> None:
@@ -89,29 +89,29 @@ class UnknownNameError(InputError):
 
 
 class SuiteFileError(InputError):
-    """A suite TOML cannot be read or holds keys or values that mean nothing."""
+    """A suite's TOML file cannot be read or has invalid keys or values."""
 
 
 class DataMissingError(InputError):
-    """A data set is neither on disk nor to be had from the network."""
+    """A data set is missing and cannot be downloaded."""
 
 
 class UnmeetableRequestError(InputError):
-    """No worker can ever meet this request, so waiting for one would last for ever."""
+    """No worker can meet this request, so waiting for one would never end."""
 
 
 class GateFailed(BenchbenchError):
-    """A conformance check or a comparison failed."""
+    """A conformance check or another gate failed."""
 
     exit_code = 3
 
 
 class BrokenPluginWarning(UserWarning):
-    """A plug-in cannot be imported; the others can be used."""
+    """A plug-in cannot be imported; other plug-ins still work."""
 
 
 def suggest(name: str, known: Iterable[str]) -> str:
-    """Return a clause that names the nearest known names, or lists them all where few exist."""
+    """Return a clause with similar known names, or with up to 12 known names if none is similar."""
     known = sorted(known)
     near = difflib.get_close_matches(name, known, n=3, cutoff=0.55)
     if near:
