@@ -6,7 +6,7 @@ Layout under `benchbench.paths.cache_dir()`::
     artefacts/<method>/<key>/manifest.json    seconds and curve, hash of the state, parts of the key
     artefacts/<method>/<key>.lock             locked by the trial that trains
     artefacts/<method>/<key>.unfinished       a checkpoint, see `checkpoints`
-    artefacts/<method>/.tmp-<key>-*           being written, or left by a killed trial; the next removes it
+    artefacts/<method>/.tmp-<key>-*           being written, or left by a killed trial
 
 The key is a hash of everything that determines the state, so an artefact is never out of date: a
 change gives another key. A folder appears under its name complete or not at all.

@@ -6,9 +6,9 @@
     |-- ProtocolViolation              a method broke its contract (recorded as `failed`)
     |-- StoreError                     the results database cannot be read or written
     |-- ClusterError                   the Dask cluster was lost or sends invalid answers
-    |-- EnvironmentBuildError          a method's environment cannot be built (recorded as `failed`)
+    |-- EnvironmentBuildError          an environment cannot be built (recorded as `failed`)
     |-- InputError                     exit code 2: the user's input is invalid
-    |   |-- UnknownNameError           no suite, task, method or preset has that name; has suggestions
+    |   |-- UnknownNameError           nothing of that kind has that name; has suggestions
     |   |-- SuiteFileError             a suite TOML is malformed
     |   |-- DataMissingError           a data set is not on disk and cannot be fetched
     |   `-- UnmeetableRequestError     no worker can meet this request (GPU, version)

@@ -7,7 +7,7 @@ Shape glossary, used by everything that touches episodes::
     k_shot      labelled examples per class (support)
     n_query     examples to predict, over all classes: n_way * n_query_per_class
     n_support   n_way * k_shot
-    *input      shape of one example: (channels, height, width) of images in [0, 1], or (n_features,)
+    *input      shape of one example: (channels, height, width) in [0, 1], or (n_features,)
     n_outputs   targets of a regression task
 """
 
