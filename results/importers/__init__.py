@@ -6,7 +6,7 @@ them.
 
 from __future__ import annotations
 
-from benchbench.results.importers.records import PublishedResult, PublishedSuite
+from benchbench.results.importers.published_rows import PublishedResult, PublishedSuite
 from benchbench.results.importers.storing import FORMATS, PublishedReport, import_published, published_suites
 
 __all__ = [

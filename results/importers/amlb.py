@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from benchbench.errors import InputError, suggest
-from benchbench.results.importers.records import (
+from benchbench.results.importers.published_rows import (
     PublishedResult,
     PublishedSuite,
     csv_rows,

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from benchbench.errors import InputError
-from benchbench.results.importers.records import (
+from benchbench.results.importers.published_rows import (
     PublishedResult,
     PublishedSuite,
     check_columns,

@@ -9,7 +9,7 @@ from typing import Any
 
 from benchbench.cards import TRACKS
 from benchbench.errors import InputError, suggest
-from benchbench.results.importers.records import (
+from benchbench.results.importers.published_rows import (
     PublishedResult,
     PublishedSuite,
     check_columns,

@@ -10,7 +10,7 @@ import re
 from pathlib import Path
 
 from benchbench.errors import InputError
-from benchbench.results.importers.records import PublishedResult, PublishedSuite, number, text_of
+from benchbench.results.importers.published_rows import PublishedResult, PublishedSuite, number, text_of
 from benchbench.stats.intervals import t_quantile
 
 __all__ = ["N_EPISODES", "read_metadataset"]

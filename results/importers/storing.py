@@ -18,7 +18,7 @@ from benchbench.results.importers.amlb import read_amlb
 from benchbench.results.importers.aslib import read_aslib
 from benchbench.results.importers.long import read_long
 from benchbench.results.importers.metadataset import read_metadataset
-from benchbench.results.importers.records import PublishedResult, PublishedSuite
+from benchbench.results.importers.published_rows import PublishedResult, PublishedSuite
 from benchbench.spec import content_hash
 from benchbench.stats.labels import PUBLISHED, published_source
 from benchbench.suite_files import list_suites
