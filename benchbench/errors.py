@@ -1,20 +1,20 @@
-"""The errors that benchbench raises deliberately.
+"""The errors that benchbench raises on purpose.
 
 ::
 
     BenchbenchError                    exit code 1: the platform failed
     |-- ProtocolViolation              a method broke its contract (recorded as `failed`)
     |-- StoreError                     the results database cannot be read or written
-    |-- ClusterError                   the Dask cluster was lost or answers wrongly
-    |-- EnvironmentBuildError          a method's own environment cannot be built (recorded as `failed`)
-    |-- InputError                     exit code 2: the input is invalid
-    |   |-- UnknownNameError           no suite, task, method or preset has that name; has suggestions
+    |-- ClusterError                   the Dask cluster was lost or sends invalid answers
+    |-- EnvironmentBuildError          an environment cannot be built (recorded as `failed`)
+    |-- InputError                     exit code 2: the user's input is invalid
+    |   |-- UnknownNameError           nothing of that kind has that name; has suggestions
     |   |-- SuiteFileError             a suite TOML is malformed
-    |   |-- DataMissingError           a data set is missing and cannot be downloaded
+    |   |-- DataMissingError           a data set is not on disk and cannot be fetched
     |   `-- UnmeetableRequestError     no worker can meet this request (GPU, version)
     `-- GateFailed                     exit code 3: a check or a comparison failed
 
-Users see the message, never a traceback. Any other exception that escapes is a bug.
+A user sees the message, never a traceback. Any other exception that escapes is a bug.
 """
 
 from __future__ import annotations
@@ -40,13 +40,13 @@ __all__ = [
 
 
 class BenchbenchError(Exception):
-    """Base class of all errors raised deliberately."""
+    """Base of all errors that benchbench raises on purpose."""
 
     exit_code = 1
 
 
 class ProtocolViolation(BenchbenchError):
-    """A method returned something that its contract forbids (wrong shape, NaN, not probabilities)."""
+    """A method returned something its contract forbids (shape, NaN, not probabilities)."""
 
 
 class StoreError(BenchbenchError):
@@ -54,7 +54,7 @@ class StoreError(BenchbenchError):
 
 
 class ClusterError(BenchbenchError):
-    """The Dask cluster cannot be reached or was lost."""
+    """The Dask cluster cannot be reached or was lost for good."""
 
 
 class EnvironmentBuildError(BenchbenchError):
@@ -62,7 +62,7 @@ class EnvironmentBuildError(BenchbenchError):
 
 
 class InputError(BenchbenchError):
-    """The user's input is invalid; the message says what was expected, what was given and what to do."""
+    """The user's input is invalid; the message says what was expected and where to fix it."""
 
     exit_code = 2
 
@@ -73,11 +73,11 @@ class UnknownNameError(InputError):
     Parameters
     ----------
     kind : str
-        Kind of thing, in the singular ("suite", "method", ...).
+        What was looked up, in the singular ("suite", "method", ...).
     name : str
         The unknown name.
     known : iterable of str
-        Existing names; similar ones are suggested.
+        The names that exist; the nearest are suggested.
     """
 
     def __init__(self, kind: str, name: str, known: Iterable[str], hint: str = "") -> None:
@@ -89,11 +89,11 @@ class UnknownNameError(InputError):
 
 
 class SuiteFileError(InputError):
-    """A suite's TOML file cannot be read or has invalid keys or values."""
+    """A suite TOML cannot be read or has unknown keys or invalid values."""
 
 
 class DataMissingError(InputError):
-    """A data set is missing and cannot be downloaded."""
+    """A data set is not on disk and cannot be downloaded."""
 
 
 class UnmeetableRequestError(InputError):
@@ -101,17 +101,17 @@ class UnmeetableRequestError(InputError):
 
 
 class GateFailed(BenchbenchError):
-    """A conformance check or another gate failed."""
+    """A conformance check or a comparison failed."""
 
     exit_code = 3
 
 
 class BrokenPluginWarning(UserWarning):
-    """A plug-in cannot be imported; other plug-ins still work."""
+    """A plug-in cannot be imported; the others can be used."""
 
 
 def suggest(name: str, known: Iterable[str]) -> str:
-    """Return a clause with similar known names, or with up to 12 known names if none is similar."""
+    """Return a clause with the nearest known names, or with all names where few exist."""
     known = sorted(known)
     near = difflib.get_close_matches(name, known, n=3, cutoff=0.55)
     if near:
