@@ -217,7 +217,7 @@ def test_imputed_pairs_have_no_interval_and_alone_decide_nothing(board_of: Any) 
     assert [(p.n, p.n_imputed, p.ci95 is None, p.better) for p in found.tasks] == [(2, 1, True, ""), (2, 0, False, "a")]
     assert found.tasks[0].note == "1 of 2 pairs imputed"
     assert (found.n_pairs, found.n_imputed) == (4, 1)
-    assert "1 of 4 pairs are imputed and taken as if they had been measured." in found.sentence()
+    assert "1 of 4 pairs are imputed and treated as measured." in found.sentence()
     everything = compare_methods(
         board_of({"a": [[None], [None]], "b": [[0.5], [0.6]], "c": [[0.1], [0.1]]}, imputation="worst"), "a", "b"
     )
