@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -14,7 +14,8 @@ from benchbench.errors import UnknownNameError
 from benchbench.reports.filters import card_tags
 from benchbench.results.importers.suites import find_any_suite
 from benchbench.results.load import counted_trials, suite_facts
-from benchbench.stats.leaderboard import Leaderboard, make_leaderboard
+from benchbench.stats.comparability import Comparable, choose
+from benchbench.stats.leaderboard import Leaderboard, rank_comparable
 from benchbench.suite_files import ScoreSpec, SuiteSpec, TaskSpec
 
 if TYPE_CHECKING:
@@ -36,6 +37,8 @@ __all__ = [
 
 # a page waits so long for a writer before it says that the database is in use; runs hold it for milliseconds
 WAIT_SECONDS = 2.0
+# restricted leaderboards that are kept of one leaderboard
+MOST_PARTS = 4
 
 
 def open_store(path: str | os.PathLike[str]) -> Store:
@@ -59,7 +62,7 @@ def cards() -> Mapping[str, MethodCard]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Choice:
-    """Which of the results of a suite: the conditions of a board."""
+    """Which of the results of a suite: the conditions of a leaderboard."""
 
     preset: str = ""
     device: str = ""
@@ -69,7 +72,7 @@ class Choice:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Filters:
-    """Which methods and tasks of a board are shown; empty means all.
+    """Which methods and tasks of a leaderboard are shown; empty means all.
 
     Parameters
     ----------
@@ -113,11 +116,13 @@ class SuiteData:
 
 @dataclass(frozen=True, kw_only=True)
 class BoardData:
-    """A leaderboard with all its methods, and where its trials come from."""
+    """A leaderboard with all its methods, where its trials come from, and the parts of it that were asked for last."""
 
     suite: SuiteData
+    comparable: Comparable
     board: Leaderboard
     sources: Mapping[tuple[str, str], queries.Provenance]
+    parts: dict[tuple[tuple[str, ...], tuple[str, ...]], Leaderboard] = field(default_factory=dict)
 
     @property
     def table(self) -> ScoreTable:
@@ -150,7 +155,7 @@ class BoardData:
         return self.board.metrics
 
     def labels(self, filters: Filters, known: Mapping[str, MethodCard]) -> list[str]:
-        """Return the labels of the methods that pass, in the board's order."""
+        """Return the labels of the methods that pass, in the leaderboard's order."""
         found = []
         for label in self.methods:
             key = self.keys[label]
@@ -172,17 +177,17 @@ class BoardData:
 
         Failures count as on the whole leaderboard: what is imputed does not depend on who is shown.
         """
-        board, shown = self.board, set(labels)
-        if shown >= set(self.methods) and not set(self.tasks) - set(tasks or self.tasks):
-            return board
-        return make_leaderboard(
-            self.suite.trials,
-            board.suite,
-            conditions=board.conditions,
-            tasks=tasks,
-            imputation=board.imputation,
-            keep=lambda cell: cell.label in shown and board.fingerprints.get(cell.task) == cell.fingerprint,
-        )
+        wanted = tuple(tasks) or tuple(self.tasks)
+        if set(labels) >= set(self.methods) and set(wanted) >= set(self.tasks):
+            return self.board
+        key = tuple(labels), wanted
+        if key not in self.parts:
+            # readers of one leaderboard share it: a few of their choices are kept
+            for oldest in list(self.parts)[: 1 - MOST_PARTS]:
+                self.parts.pop(oldest, None)
+            found = self.comparable.select(labels, wanted)
+            self.parts[key] = rank_comparable(found, self.board.suite, imputation=self.board.imputation)
+        return self.parts[key]
 
 
 def load_suite(store: Store, name: str) -> SuiteData:
@@ -216,21 +221,22 @@ def spec_of(store: Store, name: str, cells: Sequence[Cell]) -> tuple[SuiteSpec, 
 
 
 def load_board(store: Store, suite: SuiteData, choice: Choice) -> BoardData:
-    """Read and compute the board of a suite that the choice names, or of the newest results.
+    """Read and compute the leaderboard of a suite that the choice names, or of the newest results.
 
     Raises
     ------
     BenchbenchError
     """
-    board = make_leaderboard(
+    facts = suite_facts(suite.spec)
+    found = choose(
         suite.trials,
-        suite_facts(suite.spec),
+        facts,
         preset=choice.preset or None,
         device=choice.device or None,
         threads=choice.threads or None,
-        imputation=choice.imputation,
     )
+    board = rank_comparable(found, facts, imputation=choice.imputation)
     sources = {}
     if board.conditions is not None:
         sources = queries.provenance(store, suite.spec.name, board.conditions)
-    return BoardData(suite=suite, board=board, sources=sources)
+    return BoardData(suite=suite, comparable=found, board=board, sources=sources)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from html import escape
 from urllib.parse import urlencode
 
-__all__ = ["CSS", "Cell", "Column", "Table", "badge", "interval_bar", "link", "render", "strip"]
+__all__ = ["CSS", "HtmlCell", "HtmlColumn", "HtmlTable", "badge", "interval_bar", "link", "render", "strip"]
 
 CSS = """<style>
 .stMainBlockContainer{padding-top:4.2rem;padding-bottom:3rem}
@@ -51,7 +51,7 @@ table.bb a,.bb-text a{color:inherit;text-decoration:underline;text-decoration-th
 
 
 @dataclass(frozen=True, slots=True)
-class Column:
+class HtmlColumn:
     """A column: its title, whether it holds numbers (flushed right), whether a phone goes without it, and what it means."""
 
     title: str
@@ -61,7 +61,7 @@ class Column:
 
 
 @dataclass(frozen=True, slots=True)
-class Cell:
+class HtmlCell:
     """A cell: text, and markup of our own in its place if text does not do."""
 
     text: str
@@ -69,12 +69,12 @@ class Cell:
 
 
 @dataclass(slots=True)
-class Table:
+class HtmlTable:
     """A table with one heading a row (its first column, or the one given)."""
 
     caption: str
-    columns: Sequence[Column]
-    rows: list[list[Cell]] = field(default_factory=list)
+    columns: Sequence[HtmlColumn]
+    rows: list[list[HtmlCell]] = field(default_factory=list)
     heading: int = 0
 
     def records(self) -> list[dict[str, str]]:
@@ -82,7 +82,7 @@ class Table:
         return [{c.title: cell.text for c, cell in zip(self.columns, row, strict=True)} for row in self.rows]
 
 
-def render(table: Table) -> str:
+def render(table: HtmlTable) -> str:
     """Return the table as HTML; every text in it is escaped."""
     head = "".join(
         f'<th scope="col" class="{_classes(c)}"{_title(c.help)}>{escape(c.title)}</th>' for c in table.columns
@@ -95,13 +95,13 @@ def render(table: Table) -> str:
     )
 
 
-def _cell(table: Table, place: int, cell: Cell) -> str:
+def _cell(table: HtmlTable, place: int, cell: HtmlCell) -> str:
     inner = cell.html or escape(cell.text)
     tag, scope = ("th", ' scope="row"') if place == table.heading else ("td", "")
     return f'<{tag}{scope} class="{_classes(table.columns[place])}">{inner}</{tag}>'
 
 
-def _classes(column: Column) -> str:
+def _classes(column: HtmlColumn) -> str:
     return " ".join(name for name, is_so in (("r", column.is_number), ("wide", column.is_wide)) if is_so)
 
 
@@ -109,11 +109,11 @@ def _title(text: str) -> str:
     return f' title="{escape(text, quote=True)}"' if text else ""
 
 
-def link(text: str, page: str, **params: str) -> Cell:
+def link(text: str, page: str, **params: str) -> HtmlCell:
     """Return a cell that leads to a page of the dashboard; `page` "" is the first one."""
     query = urlencode({k: v for k, v in params.items() if v})
     address = f"./{page}{f'?{query}' if query else ''}"
-    return Cell(text, f'<a href="{escape(address, quote=True)}" target="_self">{_breakable(text)}</a>')
+    return HtmlCell(text, f'<a href="{escape(address, quote=True)}" target="_self">{_breakable(text)}</a>')
 
 
 def _breakable(text: str) -> str:

@@ -1,4 +1,4 @@
-"""What people who browse results ask beyond boards: which suites there are, what became of a method, where a row comes from."""
+"""What people who browse results ask beyond leaderboards: which suites there are, what became of a method, where a row comes from."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class SuiteOverview:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Provenance:
-    """Where the counted trials of one row of a board come from.
+    """Where the counted trials of one row of a leaderboard come from.
 
     `n_clean` of `n_trials` ran code without uncommitted changes, of a known commit.
     """

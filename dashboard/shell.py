@@ -44,7 +44,7 @@ __all__ = [
 ]
 
 REFRESH_SECONDS = 4.0
-# suites and boards that are kept in memory, of all readers together
+# suites and leaderboards that are kept in memory, of all readers together
 KEPT = 8
 
 
@@ -75,7 +75,7 @@ def _suite(_store: Store, state_: queries.State, name: str) -> SuiteData:
     return data.load_suite(_store, name)
 
 
-@st.cache_resource(max_entries=KEPT, show_spinner="Computing the board …")
+@st.cache_resource(max_entries=KEPT, show_spinner="Computing the leaderboard …")
 def _board(_store: Store, state_: queries.State, name: str, choice: Choice) -> BoardData:
     return data.load_board(_store, _suite(_store, state_, name), choice)
 
@@ -105,7 +105,7 @@ def overviews(source: Source) -> list[SuiteOverview]:
 
 
 def board_of(source: Source, name: str, choice: Choice) -> BoardData:
-    """Return the board of a suite."""
+    """Return the leaderboard of a suite."""
     return _board(source.store, source.state, name, choice)
 
 
@@ -113,7 +113,7 @@ def choose_suite(page: str, source: Source) -> SuiteData | None:
     """Let the reader choose a track and one of its suites; None if there is no attempt at all yet."""
     found = overviews(source)
     if not found:
-        st.info("A run has begun, but no trial has ended yet. This page fills by itself.")
+        st.info("A run has started, but no trial has finished yet. This page updates by itself.")
         return None
     tracks = sorted({o.track for o in found if o.track})
     by_name = {o.suite: o for o in found}
@@ -140,7 +140,7 @@ def choose_suite(page: str, source: Source) -> SuiteData | None:
 
 
 def choose_board(page: str, source: Source, suite: SuiteData, *, imputation: bool = True) -> BoardData:
-    """Let the reader choose the conditions, where there are several, and what stands for failures."""
+    """Let the reader choose the conditions, where there are several, and the imputation of failures."""
     conditions = suite.conditions
     preset = device = ""
     threads, policy = 0, "baseline"
@@ -151,7 +151,7 @@ def choose_board(page: str, source: Source, suite: SuiteData, *, imputation: boo
     if len(presets) > 1:
         with next(columns):
             preset = state.choice(
-                page, "preset", "Preset (budget)", presets, help="Only equal budgets stand on one board"
+                page, "preset", "Preset (budget)", presets, help="A leaderboard holds results of one preset"
             )
     own = [c for c in conditions if not preset or c[0] == preset]
     devices = list(dict.fromkeys(c[1] for c in own))
@@ -161,17 +161,17 @@ def choose_board(page: str, source: Source, suite: SuiteData, *, imputation: boo
     counts = list(dict.fromkeys(str(c[2]) for c in own if not device or c[1] == device))
     if len(counts) > 1:
         with next(columns):
-            threads = int(state.choice(page, "threads", "Threads a trial", counts))
+            threads = int(state.choice(page, "threads", "Threads per trial", counts))
     if imputation:
         with next(columns):
             policy = state.choice(
                 page,
                 "impute",
-                "What stands for failures",
+                "Imputation of failures",
                 list(POLICIES),
                 labels=common.IMPUTATION_LABELS,
                 kind="buttons",
-                help="What a trial that failed, crashed or hit a limit counts as. Declined trials are never imputed.",
+                help="The score of a trial that failed, crashed or hit a limit. Declined trials are never imputed.",
             )
     return board_of(source, suite.spec.name, Choice(preset=preset, device=device, threads=threads, imputation=policy))
 
@@ -187,7 +187,7 @@ def choose_filters(page: str, board: BoardData) -> Filters:
         one, two, three = st.columns(3)
         with one:
             chosen = state.several(
-                page, "tag", "Tags of methods", tags, help="Family, kind of task, track or a property on the card"
+                page, "tag", "Tags of methods", tags, help="Family, kind of task, track or a property of the card"
             )
         with two:
             kind = state.choice(
@@ -205,14 +205,14 @@ def choose_filters(page: str, board: BoardData) -> Filters:
                 "Hardware",
                 ["", *machines],
                 labels={"": "any"},
-                help="Methods of which every counted trial ran on it",
+                help="Methods whose every counted trial ran on it",
             )
         methods = state.several(page, "method", "Methods", board.methods)
         tasks = state.several(page, "task", "Tasks", board.tasks)
     return Filters(methods=methods, tasks=tasks, tags=chosen, kind=kind, hardware=hardware)
 
 
-def show(table: markup.Table) -> None:
+def show(table: markup.HtmlTable) -> None:
     """Put a table on the page."""
     st.html(markup.render(table))
 
@@ -235,20 +235,20 @@ def alt(what: str, n_methods: int) -> str:
 
 
 def notices(board: BoardData) -> None:
-    """Say under what conditions the numbers were made, and what makes them less than they look."""
+    """Say under what conditions the numbers were measured, and what limits them."""
     spec = board.suite.spec
     st.caption(common.conditions_line(board.board, spec))
     generated = common.generated_line(board)
     if generated:
         st.warning(generated, icon=":material/info:")
     if not board.suite.is_known:
-        st.info(f"The suite {spec.name!r} is not installed here: its title, baseline and reference are not known.")
+        st.info(f"The suite {spec.name!r} is not installed here: its title, baseline and reference are unknown.")
     for note in board.board.notes:
-        st.caption(f"Note: {note}.")
+        st.caption(f"Note: {escaped(note)}{'' if note.endswith('.') else '.'}")
 
 
 def left_out(board: BoardData) -> None:
-    """List what is not on the board, and why."""
+    """List what is not on the leaderboard, and why."""
     lines = board.board.left_out
     if not lines:
         return
@@ -288,10 +288,10 @@ _TITLES = {
     "unreadable": "The results cannot be read",
 }
 _ADVICE = {
-    "absent": "Make some, and this page fills by itself:",
-    "empty": "Make some, and this page fills by itself:",
-    "in use": "Runs of `bench` keep the file for milliseconds only; something else holds it open. This page tries again by itself.",
-    "foreign": "Start the dashboard with the path of a database that `bench run` made:",
+    "absent": "Make some, and this page updates by itself:",
+    "empty": "Make some, and this page updates by itself:",
+    "in use": "Another program holds the file open; runs of `bench` hold it for milliseconds only. This page tries again by itself.",
+    "foreign": "Start the dashboard with a database that `bench run` made:",
     "unreadable": "This page tries again by itself.",
 }
 

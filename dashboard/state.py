@@ -8,14 +8,12 @@ browser has not yet heard. So an address that differs from what was written coun
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
-from typing import Any, TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import streamlit as st
 
-__all__ = ["begin_run", "choice", "forget_others", "number", "pick", "rerun", "several", "switch", "text_of"]
-
-V = TypeVar("V")
+__all__ = ["begin_run", "choice", "number", "rerun", "several", "switch", "text_of"]
 
 # in the session's state: whether the reader used a widget or we made the page anew, and whether the address may therefore be an old one
 _NOT_MOVED, _OLD_ADDRESS = "state:not moved", "state:old address"
@@ -157,19 +155,6 @@ def number(
     return value
 
 
-def pick(name: str, options: Sequence[V], to_text: Callable[[V], Hashable], default: V) -> V:
-    """Return the option that the address names, without a widget."""
-    asked = st.query_params.get(name)
-    return next((o for o in options if to_text(o) == asked), default)
-
-
 def text_of(name: str) -> str:
     """Return a value of the address as it stands, or ""."""
     return st.query_params.get(name, "")
-
-
-def forget_others(known: Sequence[str]) -> None:
-    """Take out of the address what this page does not know, so that a link says only what it means."""
-    for name in list(st.query_params.keys()):
-        if name not in known:
-            st.query_params.pop(name, None)

@@ -45,11 +45,13 @@ def rgba(colour: str, alpha: float) -> str:
 
 
 def log_axis(low: float, high: float, suffix: str = "") -> dict[str, Any]:
-    """Return a logarithmic axis whose ticks are written out in full: at 1, 2, 5 or, over more than three decades, at 1 alone."""
+    """Return a logarithmic axis whose ticks are written out in full, the more of them the fewer decades it has."""
     low = max(low, 1e-12)
     high = max(high, low)
     first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
-    steps = (1,) if last - first > 3 else (1, 2, 5)
+    steps: tuple[float, ...] = (1,) if last - first > 3 else (1, 2, 5)
+    if high < 4 * low:
+        steps = (1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 7, 8, 9)
     ticks = [step * 10.0**power for power in range(first, last + 1) for step in steps]
     return {"type": "log", "tickvals": ticks, "ticktext": [f"{tick:g}{suffix}" for tick in ticks]}
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from benchbench.reports.leaderboard import generated_tasks, imputation_facts
-from benchbench.reports.report import Column, Sheet
-from benchbench.results.load_units import unit_scores
+from benchbench.reports.report import Column, Sheet, number
+from benchbench.results.load_units import UnitScores, unit_scores
 from benchbench.stats.labels import plural
 from benchbench.stats.pairwise import MethodComparison, TaskPair, compare_methods
 
@@ -16,7 +17,18 @@ if TYPE_CHECKING:
     from benchbench.stats.leaderboard import Leaderboard, Row
     from benchbench.suite_files import SuiteSpec
 
-__all__ = ["comparison_lines", "comparison_record", "comparison_sheet", "load_comparison", "scale_words"]
+__all__ = [
+    "comparison_lines",
+    "comparison_record",
+    "comparison_sheet",
+    "first_against_others",
+    "load_comparison",
+    "others_sheet",
+    "scale_words",
+]
+
+MOST_OTHERS = 10
+"""Methods, by rank, that the first one is compared with."""
 
 COLUMNS = (
     Column("task", "task"),
@@ -43,19 +55,38 @@ def load_comparison(
     InputError
         If both are the same, or `rope` is below 0.
     """
-    rows = {label: _row(board, label) for label in (a, b)}
-    within = [
-        unit_scores(results, suite, board.conditions, board.fingerprints, row.method, row.params)
-        for row in rows.values()
+    return _compared(board, (a, b), (_units(results, suite, board, a), _units(results, suite, board, b)), rope)
+
+
+def first_against_others(results: Readable, suite: str, board: Leaderboard) -> list[MethodComparison]:
+    """Return the comparisons of the first method by mean rank with each of the next ones, at most `MOST_OTHERS`."""
+    ranked = [r.label for r in board.overall if r.rank is not None]
+    if len(ranked) < 2:
+        return []
+    first = _units(results, suite, board, ranked[0])
+    return [
+        _compared(board, (ranked[0], other), (first, _units(results, suite, board, other)), None)
+        for other in ranked[1 : MOST_OTHERS + 1]
     ]
-    while len(within) < 2:  # the same method twice: refused below
-        within.append({})
+
+
+_Units = dict[tuple[str, int], UnitScores]
+
+
+def _units(results: Readable, suite: str, board: Leaderboard, label: str) -> _Units:
+    row = _row(board, label)
+    return unit_scores(results, suite, board.conditions, board.fingerprints, row.method, row.params)
+
+
+def _compared(
+    board: Leaderboard, labels: tuple[str, str], units: tuple[_Units, _Units], rope: float | None
+) -> MethodComparison:
+    first, second = ({k: u.scores for k, u in side.items()} for side in units)
     return compare_methods(
         board,
-        a,
-        b,
-        units=({k: u.scores for k, u in within[0].items()}, {k: u.scores for k, u in within[1].items()}),
-        unit_names={task: u.unit for side in within for (task, _), u in side.items() if u.unit},
+        *labels,
+        units=(first, second),
+        unit_names={task: u.unit for side in units for (task, _), u in side.items() if u.unit},
         rope=rope,
     )
 
@@ -76,6 +107,46 @@ def comparison_sheet(found: MethodComparison) -> Sheet:
         for pair in found.tasks
     ]
     return Sheet(title=f"A = {found.a}, B = {found.b}; above 0: A is better", task=None, columns=COLUMNS, rows=rows)
+
+
+OTHERS_COLUMNS = (
+    Column("name", "against"),
+    Column("difference", "mean difference", "number", 3),
+    Column("span", "95 %"),
+    Column("scale", "scale"),
+    Column("wins", "won / tied / lost"),
+    Column("p", "Wilcoxon p", "count"),
+    Column("chance", "P(first better)", "number", 3),
+    Column("decided", "decided"),
+    Column("imputed", "imputed pairs", "count"),
+)
+
+
+def others_sheet(found: Sequence[MethodComparison]) -> Sheet:
+    """Return one row per comparison of the first method with another one; above 0: the first is better."""
+    rows = []
+    for one in found:
+        overall, bayes = one.overall, one.bayes
+        row: dict[str, Any] = {
+            "name": one.b,
+            "label": one.b,
+            "scale": one.scale,
+            "decided": {one.a: "first is better", one.b: f"{one.b} is better"}.get(one.better, one.better or "no"),
+            "imputed": f"{one.n_imputed}/{one.n_pairs}" if one.n_imputed else "",
+            "chance": None if bayes is None else bayes.p_right,
+        }
+        if overall is not None:
+            row |= {
+                "difference": overall.mean_difference,
+                "span": ""
+                if overall.low is None or overall.high is None
+                else f"{number(overall.low, 3)} to {number(overall.high, 3)}",
+                "wins": f"{overall.wins} / {overall.ties} / {overall.losses}",
+                "p": "" if overall.p is None else f"{overall.p:.4g}",
+            }
+        rows.append(row)
+    title = f"{found[0].a} against the others" if found else "first against the others"
+    return Sheet(title=title, task=None, columns=OTHERS_COLUMNS, rows=rows)
 
 
 def _better(found: MethodComparison, pair: TaskPair) -> str:

@@ -1,4 +1,4 @@
-"""Figures of boards: what is drawn of a board's trials, with the sentences that must stand below it."""
+"""Figures of leaderboards: what is drawn of their trials, with the sentences that must stand below."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchbench.errors import InputError
 from benchbench.reports.leaderboard import imputation_facts, splits_line, too_few_methods
+from benchbench.reports.text import sentence
 from benchbench.stats.statistics import N_BOOTSTRAP, STATISTICS
 
 if TYPE_CHECKING:
@@ -121,7 +122,7 @@ def _by_statistic(suite: SuiteSpec, board: Leaderboard, statistic: str) -> Drawi
     title = f"{suite.title}: {kind.title}"
     data: dict[str, Any] = {"values": [v.to_dict() for v in found]}
     if statistic == "winrate":
-        matrix = win_matrix(board.imputed.ranked())
+        matrix = win_matrix(board.imputed.ranked().select(methods=list(shown)))
         data |= {"methods": list(matrix.methods)}
         data |= {name: getattr(matrix, name).tolist() for name in ("wins", "ties", "losses")}
         return Drawing(
@@ -160,7 +161,7 @@ def _pareto(suite: SuiteSpec, board: Leaderboard, _: str | None) -> Drawing:
         if not panels:
             raise InputError("too many tasks for a panel each, and they share no scale: name some with --task")
         caption.append("Too many tasks for a panel each: `bench plot pareto --task` draws those that are named.")
-    caption = [*caption, *(f"{note[:1].upper()}{note[1:]}." for note in board.notes)]
+    caption = [*caption, *map(sentence, board.notes)]
     title = f"{suite.title}: score against cost"
     return Drawing(
         kind="pareto",
@@ -198,7 +199,7 @@ def _head(suite: SuiteSpec, board: Leaderboard) -> list[str]:
 
 
 def _tail(suite: SuiteSpec, board: Leaderboard) -> list[str]:
-    return [*splits_of(suite, board), *(f"{note[:1].upper()}{note[1:]}." for note in board.notes)]
+    return [*splits_of(suite, board), *map(sentence, board.notes)]
 
 
 def cost_panels_of(suite: SuiteSpec, board: Leaderboard) -> tuple[Sequence[CostPanel], list[str]]:
@@ -208,11 +209,16 @@ def cost_panels_of(suite: SuiteSpec, board: Leaderboard) -> tuple[Sequence[CostP
     if board.conditions is None:
         return [], []
     panels = cost_panels(board)
-    points = [p for panel in panels if panel.task is not None for p in panel.points]
+    points = [p for panel in panels for p in panel.points]
+    of_tasks = {(p.unit, p.n) for panel in panels if panel.task is not None for p in panel.points}
     caption = [
         facts_of(suite, board.conditions),
-        f"Bars: 95 % intervals over {over({(p.unit, p.n) for p in points})}."
-        + (" Points without a bar: no interval is known." if any(p.ci95 is None for p in points) else ""),
+        f"Bars: 95 % intervals over {over(of_tasks)}."
+        + (
+            " Points without a bar: a part of the score is imputed, or no interval is known."
+            if any(p.ci95 is None for p in points)
+            else ""
+        ),
     ]
     whole = next((p for p in panels if p.task is None), None)
     if whole is not None:
@@ -222,9 +228,25 @@ def cost_panels_of(suite: SuiteSpec, board: Leaderboard) -> tuple[Sequence[CostP
         caption.append(
             f"Whole suite: {whole.metric.replace('_', ' ')} over tasks{scale}, against the tasks' seconds together."
         )
+        common = next((p for p in panels if p.is_common), None)
+        if common is not None:
+            caption.append(
+                f"Common tasks: the {len(common.tasks)} of {len(whole.tasks)} tasks on which every method has a score."
+            )
     elif len(panels) > 1:
         caption.append("No panel of the whole suite: its tasks have different metrics and no frozen ends.")
-    return panels, [*caption, *marks_of(points, in_labels=True), *splits_of(suite, board)]
+    caption += marks_of(points, in_labels=True)
+    if any(p.n_failed_tasks for p in points):
+        caption.append(
+            "A method with a task on which every trial failed is never on the front: what those trials would have cost is not"
+            " known."
+        )
+    without = dict.fromkeys(
+        line for panel in panels if panel.task is None or len(panels) == 1 for line in panel.left_out
+    )
+    if without:
+        caption.append(f"Not drawn: {'; '.join(without)}.")
+    return panels, [*caption, *splits_of(suite, board)]
 
 
 def over(counts: set[tuple[str, int]]) -> str:
@@ -238,7 +260,7 @@ def over(counts: set[tuple[str, int]]) -> str:
 
 
 def facts_of(suite: SuiteSpec, group: Conditions) -> str:
-    """Return what all results of a board have in common, as a sentence."""
+    """Return what all results of a leaderboard have in common, as a sentence."""
     return f"Suite {suite.name} {group.suite_version}, {group.in_words()}."
 
 
@@ -247,7 +269,12 @@ def marks_of(shown: Sequence[Any], *, in_labels: bool) -> list[str]:
     texts = {
         "is_transductive": ("t", "transductive"),
         "is_shared": ("s", "seconds hold training that was done once, in another trial"),
-        "is_imputed": ("i", "some seeds failed, and their scores are imputed"),
+        "is_imputed": (
+            "i",
+            "share of the score that is imputed, since trials failed"
+            if in_labels
+            else "some seeds failed, and their scores are imputed",
+        ),
     }
     found = []
     for name, (mark, text) in texts.items():
@@ -258,6 +285,6 @@ def marks_of(shown: Sequence[Any], *, in_labels: bool) -> list[str]:
 
 
 def splits_of(suite: SuiteSpec, board: Leaderboard) -> list[str]:
-    """Say as a sentence which splits were made here."""
+    """Say as a sentence which splits were generated by this project."""
     line = splits_line(suite, board)
     return [f"{line[0].upper()}{line[1:]}."] if line else []

@@ -27,6 +27,7 @@ __all__ = [
     "leaderboard_records",
     "machine_facts",
     "method_name",
+    "span_text",
     "splits_line",
     "statistic_report",
     "statistic_sheet",
@@ -251,6 +252,11 @@ def _lead(label: str, verdict: Verdict | None) -> str:
     return "≈" if verdict is not None and verdict.alike and label in verdict.group else ""
 
 
+def span_text(statistic: str, low: float | None, high: float | None) -> str:
+    """Return an interval with the statistic's digits, "1.20 to 2.41"; empty where there is none."""
+    return _span(STATISTICS[statistic], low, high)
+
+
 def _span(kind: Statistic, low: float | None, high: float | None) -> str:
     return "" if low is None or high is None else f"{kind.text(low)} to {kind.text(high)}"
 
@@ -342,7 +348,7 @@ def _marks(board: Leaderboard) -> list[str]:
     if n_failed:
         is_imputed = any(r.n_imputed for r in task_rows)
         lines.append(
-            f"{plural(n_failed, 'trial')} failed (see why: bench runs, bench show ID); "
+            f"{plural(n_failed, 'trial')} failed (see why: bench history, bench attempt ID); "
             + ("imputed" if is_imputed else "not imputed")
             + f" by policy `{board.imputation}` (--impute)"
         )

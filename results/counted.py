@@ -77,7 +77,7 @@ def count_attempts(con: duckdb.DuckDBPyConnection, suite: str | None) -> Countin
     is_lost = columns.coded("outcome").codes == columns.coded("outcome").code("infra")
     is_old = _older_source(columns, codes, sizes, is_lost)
     counts = ~is_old
-    trial, n_trials = _trials(cell, len(cell_rows), seed)
+    trial, _ = _trials(cell, len(cell_rows), seed)
     if np.bincount(trial[counts], minlength=1).max(initial=0) > 1:
         counts &= ~_repeated(columns, trial, counts, is_lost)
     return Counting(
@@ -88,7 +88,7 @@ def count_attempts(con: duckdb.DuckDBPyConnection, suite: str | None) -> Countin
         test_units=test_units,
         iterations={text: int(budget.get("iterations") or 0) for text, budget in budgets.items()},
         seed=seed,
-        superseded=_superseded(columns, trial, n_trials, counts, is_old & ~is_lost) if is_old.any() else (),
+        superseded=_superseded(columns, codes, sizes, seed, counts, is_old & ~is_lost) if is_old.any() else (),
     )
 
 
@@ -157,11 +157,16 @@ def _repeated(
 
 def _superseded(
     columns: AttemptColumns,
-    trial: NDArray[np.int32],
-    n_trials: int,
+    codes: dict[str, NDArray[np.integer]],
+    sizes: dict[str, int],
+    seed: NDArray[np.integer],
     counts: NDArray[np.bool_],
     is_old: NDArray[np.bool_],
 ) -> tuple[tuple[str, int], ...]:
+    # which data and which protocol an attempt met is no part of what a trial is
+    names = [name for name in CELL if name not in ("protocol_version", "task_fingerprint")]
+    place, rows = grouped([codes[name] for name in names], [sizes[name] for name in names])
+    trial, n_trials = _trials(place, len(rows), seed)
     counted = np.zeros(n_trials, dtype=np.bool_)
     counted[trial[counts]] = True
     left = np.flatnonzero(is_old & ~counted[trial])

@@ -127,7 +127,7 @@ class Readable(ABC):
             If no attempt or more than one has such an id.
         """
         if not prefix:
-            raise InputError("give the id of an attempt, or the beginning of one; `bench runs RUN` lists them")
+            raise InputError("give the id of an attempt, or the beginning of one; `bench history RUN` lists them")
         with self.reading() as con:
             ids = con.execute(
                 "SELECT attempt_id, task, method, outcome FROM attempts WHERE starts_with(attempt_id, $1)"
@@ -135,7 +135,7 @@ class Readable(ABC):
                 [prefix],
             ).fetchall()
             if not ids:
-                raise InputError(f"no attempt has an id that begins with {prefix!r}; `bench runs RUN` lists them")
+                raise InputError(f"no attempt has an id that begins with {prefix!r}; `bench history RUN` lists them")
             if len(ids) > 1 and ids[0][0] != prefix:
                 raise InputError(_ambiguous(prefix, ids))
             return _whole_attempt(con, ids[0][0])

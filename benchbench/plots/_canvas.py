@@ -137,7 +137,7 @@ def write_figure(figure: Figure, path: Path) -> None:
 
 
 def looks_of(labels: Sequence[str]) -> dict[str, Look]:
-    """Give each label a look; by name, so that a method looks the same whatever its place on the board."""
+    """Give each label a look; by name, so that a method looks the same whatever its place on the leaderboard."""
     return {
         label: Look(COLOURS[i % len(COLOURS)], MARKERS[i % len(MARKERS)], DASHES[i // len(COLOURS) % len(DASHES)])
         for i, label in enumerate(sorted(labels))

@@ -65,21 +65,21 @@ class CriticalDifference:
             f"Mean ranks of {len(self.mean_ranks)} methods over {self.n_tasks} tasks, 1 = best. "
             f"Friedman's test: p {p_text(self.friedman_p)} "
             f"(Iman and Davenport's correction: p {p_text(self.iman_davenport_p)}). Nemenyi's critical difference at {self.alpha:g}: "
-            f"{self.cd:.2f}; methods that a bar joins are not told apart."
+            f"{self.cd:.2f}; methods that a bar joins are not distinguishable."
         ]
         if self.friedman_p >= self.alpha:
             found.append("Friedman's test finds no difference between any of them: do not read the bars' gaps as one.")
         if self.incomplete:
             names = ", ".join(f"{name} ({n}/{self.n_tasks})" for name, n in self.incomplete.items())
             found.append(
-                f"Left out, since the test needs every method on every task: {names}. The board compares these on the tasks that"
+                f"Left out, since the test needs every method on every task: {names}. The leaderboard compares these on the tasks that"
                 " they share with each other method."
             )
         return found
 
 
 def critical_difference(table: ScoreTable, *, alpha: float = ALPHA) -> CriticalDifference:
-    """Return the diagram of a board's trials.
+    """Return the diagram of a leaderboard's trials.
 
     Raises
     ------

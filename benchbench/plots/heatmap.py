@@ -1,4 +1,4 @@
-"""Methods against tasks: every number of a board in one figure."""
+"""Methods against tasks: every number of a leaderboard in one figure."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ class Heatmap:
 def heatmap(
     imputed: ImputedTable, what: str | None, ends: Mapping[str, tuple[float, float]], order: Sequence[str]
 ) -> Heatmap:
-    """Return the cells of a board.
+    """Return the cells of a leaderboard.
 
     Parameters
     ----------
@@ -100,7 +100,7 @@ def heatmap(
     if what == "norm":
         if not any(has_ends):
             raise InputError("no task has frozen ends, which normalised scores need; try --stat rank")
-        values, _ = task_values(imputed, "norm", Options(ends=ends))
+        values, _ = task_values(table, "norm", Options(ends=ends))
     else:
         values, _ = task_values(imputed, "rank")
     failed, declined = table.count(TrialState.FAILED), table.count(TrialState.DECLINED)

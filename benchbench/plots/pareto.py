@@ -26,6 +26,7 @@ from benchbench.plots._canvas import (
     shown,
 )
 from benchbench.plots.label_placement import Box, place_labels
+from benchbench.stats.labels import plural
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -50,8 +51,8 @@ def pareto_figure(panels: Sequence[CostPanel], *, title: str, caption: Sequence[
         for ax, panel in zip(axes, panels, strict=True):
             scale_scores(ax, panel.metric, [p.score for p in panel.points])
             _draw_costs(ax, panel.points)
-            label = "timed seconds, all tasks" if panel.task is None else "timed seconds (meta-training and test)"
-            finish(ax, panel.task or "whole suite", readable(panel.metric), label, mixes_hardware)
+            label = _seconds_label(panel) if panel.task is None else "timed seconds (meta-training and test)"
+            finish(ax, panel.name, readable(panel.metric), label, mixes_hardware)
             _make_room(ax)
         points = [p for panel in panels for p in panel.points]
         below.legend(
@@ -62,6 +63,12 @@ def pareto_figure(panels: Sequence[CostPanel], *, title: str, caption: Sequence[
         for ax, panel in zip(axes, panels, strict=True):
             _label_points(figure, ax, panel.points)
     return figure
+
+
+def _seconds_label(panel: CostPanel) -> str:
+    return (
+        f"timed seconds, {plural(len(panel.tasks), 'common task')}" if panel.is_common else "timed seconds, all tasks"
+    )
 
 
 def _draw_costs(ax: Axes, points: Sequence[CostPoint]) -> None:
@@ -84,7 +91,7 @@ def _draw_costs(ax: Axes, points: Sequence[CostPoint]) -> None:
             (p.seconds, p.score),
             p.ci95,
             colour,
-            is_hollow=not p.is_comparable,
+            is_hollow=not p.is_comparable or p.n_failed_tasks > 0,
             marker="o",
             markersize=size,
             label=p.label,
@@ -104,10 +111,17 @@ def _cost_handles(points: Sequence[CostPoint]) -> list[Line2D]:
             **dot,
         ),
     ]
-    if not all(p.is_comparable for p in points):
+    if not all(p.is_comparable and not p.n_failed_tasks for p in points):
         hollow = dot | {"markeredgecolor": DOMINATED, "markerfacecolor": "white"}
         handles.append(
-            Line2D([], [], color=DOMINATED, linestyle="none", label="lacks tasks: outside the front", **hollow)
+            Line2D(
+                [],
+                [],
+                color=DOMINATED,
+                linestyle="none",
+                label="lacks tasks, or failed on some: outside the front",
+                **hollow,
+            )
         )
     return handles
 
@@ -129,7 +143,7 @@ def _label_points(figure: Figure, ax: Axes, points: Sequence[CostPoint]) -> None
         ax.text(
             p.seconds,
             shown(ax, p.score),
-            _marked(p),
+            p.marked_label,
             fontsize=8.4,
             fontweight="bold" if p.is_on_front else "normal",
             color=FRONT if p.is_on_front else DOMINATED,
@@ -178,9 +192,3 @@ def _obstacles(ax: Axes, points: Sequence[CostPoint], unit: float) -> list[Box]:
         (x0, y0), (x1, y1) = (_pixel(ax, p.seconds, p.score) for p in (one, other))
         found += [Box(x0, y0 - unit, x1, y0 + unit), Box(x1 - unit, y0, x1 + unit, y1)]
     return found
-
-
-def _marked(point: CostPoint) -> str:
-    marks = [("t", point.is_transductive), ("s", point.is_shared), ("i", point.is_imputed)]
-    shown = ", ".join(mark for mark, is_set in marks if is_set)
-    return f"{point.label} ({shown})" if shown else point.label

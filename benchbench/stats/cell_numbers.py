@@ -62,7 +62,7 @@ class CellNumbers:
         )
         # in blocks of methods, since intermediate arrays are as large as the table
         step = max(1, _CELLS_AT_ONCE // max(1, shape[1] * len(table.units)))
-        for start in range(0, shape[0], step):
+        for start in range(0, shape[0] if table.units else 0, step):
             numbers._sum_up(slice(start, start + step), table)
         return numbers
 

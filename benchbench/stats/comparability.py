@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from benchbench.stats.facts import SuiteFacts
 from benchbench.stats.labels import plural, published_source
@@ -57,6 +57,22 @@ class Comparable:
     notes: tuple[str, ...] = ()
     left_out: tuple[str, ...] = ()
     n_left_out: int = 0
+
+    def select(self, methods: Iterable[str], tasks: Iterable[str]) -> Comparable:
+        """Return the part of some methods (by label) and tasks; what is imputed and what is left out stays that of all."""
+        shown, wanted = set(methods), set(tasks)
+        cells = {key: c for key, c in self.cells.items() if key[0] in shown and key[1] in wanted}
+        labels, met = {label for label, _ in cells}, {task for _, task in cells}
+        return replace(
+            self,
+            table=self.table.select(
+                [m for m in self.table.methods if m in labels], [t for t in self.table.tasks if t in met]
+            ),
+            cells=cells,
+            tasks=tuple(t for t in self.tasks if t in wanted),
+            fingerprints={t: f for t, f in self.fingerprints.items() if t in met},
+            hardware=tuple(sorted({h for c in cells.values() for h in c.hardware if h})),
+        )
 
 
 def choose(

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from benchbench.stats.labels import params_of
+from benchbench.stats.labels import params_of, share_text
 from benchbench.stats.leaderboard import Leaderboard, Row
 
 __all__ = ["COMMON_TASKS", "CostPanel", "CostPoint", "cost_panels", "front"]
@@ -44,6 +44,14 @@ class CostPoint:
     def is_imputed(self) -> bool:
         """Whether part of the score is imputed."""
         return self.imputed_share > 0
+
+    @property
+    def marked_label(self) -> str:
+        """The label with its marks: (t) transductive, (s) training shared, (i 33%) the share of its scores that is imputed."""
+        marks = ["t"] if self.is_transductive else []
+        marks += ["s"] if self.is_shared else []
+        marks += [f"i {share_text(self.imputed_share)}"] if self.is_imputed else []
+        return f"{self.label} ({', '.join(marks)})" if marks else self.label
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,7 +109,7 @@ def cost_panels(board: Leaderboard) -> list[CostPanel]:
             metric = board.metrics.get(name, "")
             panels.append(
                 _panel(
-                    [(r, r.score or 0.0, r.ci95, r.seconds or 0.0, True, 0) for r in timed],
+                    [(r, r.score or 0.0, r.ci95, r.seconds or 0.0, True, 0, r.imputed_share) for r in timed],
                     task=name,
                     metric=metric,
                     tasks=(name,),
@@ -111,7 +119,7 @@ def cost_panels(board: Leaderboard) -> list[CostPanel]:
     return [*_over_tasks(board), *panels]
 
 
-_Measured = tuple[Row, float, float | None, float, bool, int]
+_Measured = tuple[Row, float, float | None, float, bool, int, float]
 
 
 def _panel(
@@ -124,7 +132,7 @@ def _panel(
     is_common: bool = False,
 ) -> CostPanel:
     fair = [m for m in measured if m[4] and not m[5]]
-    best = {id(fair[i][0]) for i in front([(seconds, score) for _, score, _, seconds, _, _ in fair])}
+    best = {id(fair[i][0]) for i in front([(seconds, score) for _, score, _, seconds, *_ in fair])}
     points = [
         CostPoint(
             method=row.method,
@@ -138,11 +146,11 @@ def _panel(
             is_on_front=id(row) in best,
             is_comparable=is_comparable,
             n_failed_tasks=n_failed,
-            imputed_share=row.imputed_share,
+            imputed_share=imputed_share,
             is_transductive=row.transductive,
             is_shared=row.n_shared > 0,
         )
-        for row, score, ci95, seconds, is_comparable, n_failed in measured
+        for row, score, ci95, seconds, is_comparable, n_failed, imputed_share in measured
     ]
     return CostPanel(
         task=task,
@@ -155,9 +163,14 @@ def _panel(
 
 
 def _without_seconds(rows: Sequence[Row]) -> tuple[str, ...]:
-    return tuple(
-        f"{r.label}: every trial failed, its cost is unknown" for r in rows if r.seconds is None and not r.n_ok
-    )
+    return tuple(f"{r.label}: {_why_no_cost([r])}" for r in rows if r.seconds is None)
+
+
+def _why_no_cost(rows: Sequence[Row]) -> str:
+    """Return why a method with these rows that have a score has no seconds."""
+    if any(r.n_ok for r in rows):
+        return "no seconds were recorded"
+    return f"{'every trial failed' if rows else 'no score'}, its cost is not known"
 
 
 def _over_tasks(board: Leaderboard) -> list[CostPanel]:
@@ -201,7 +214,7 @@ def _whole(
         own = [rows[row.label, t] for t in tasks if (row.label, t) in rows]
         seconds = [r.seconds for r in own if r.seconds is not None]
         if not seconds:
-            left_out.append(f"{row.label}: {'every trial failed' if own else 'no score'}, its cost is unknown")
+            left_out.append(f"{row.label}: {_why_no_cost(own)}")
             continue
         parts = [_scaled(r, ends.get(r.task or "")) for r in own]
         widths = [w for _, w in parts if w is not None]
@@ -209,7 +222,9 @@ def _whole(
         ci95 = math.hypot(*widths) / len(parts) if len(widths) == len(parts) else None
         score = math.fsum(s for s, _ in parts) / len(parts)
         n_failed = sum(not r.n_ok for r in own)
-        measured.append((row, score, ci95, math.fsum(seconds), len(own) == len(tasks), n_failed))
+        n_imputed, n_scores = sum(r.n_imputed for r in own), sum(r.n_ok + r.n_imputed for r in own)
+        is_whole = len(own) == len(tasks)
+        measured.append((row, score, ci95, math.fsum(seconds), is_whole, n_failed, n_imputed / max(n_scores, 1)))
     return _panel(measured, task=None, metric=metric, tasks=tuple(tasks), left_out=tuple(left_out), is_common=is_common)
 
 

@@ -33,7 +33,10 @@ class ImputedTable:
         Tasks that the policy removed from the table.
     policy : str
     fills : mapping of task to float or None
-        Score imputed for a failed trial of the task; None: nothing is imputed.
+        Score that stands for a failed trial of the task; None: nothing does.
+    unranked : frozenset of str
+        Labels of the methods whose every trial failed: with nothing but imputed scores they are not
+        ranked, neither over tasks nor on one, and the others are ranked without them.
     notes : tuple of str
         Where the imputation differs from what the policy's name says.
     """
@@ -43,6 +46,7 @@ class ImputedTable:
     dropped_tasks: tuple[str, ...] = ()
     policy: str = "none"
     fills: Mapping[str, float | None] = field(default_factory=dict)
+    unranked: frozenset[str] = frozenset()
     notes: tuple[str, ...] = ()
 
     def shares(self) -> FloatArray:
@@ -51,13 +55,10 @@ class ImputedTable:
         return np.asarray(self.imputed.sum(axis=(1, 2)) / np.maximum(n_scores, 1), dtype=np.float64)
 
     def ranked(self) -> ScoreTable:
-        """Return the table without the methods that have only imputed scores.
-
-        A method that failed everywhere is not ranked.
-        """
-        shares = self.shares().tolist()
-        kept = [m for m, share in zip(self.table.methods, shares, strict=True) if share < 1]
-        return self.table if len(kept) == len(shares) else self.table.select(methods=kept)
+        """Return the table of the methods that are ranked."""
+        if self.unranked.isdisjoint(self.table.methods):
+            return self.table
+        return self.table.select(methods=[m for m in self.table.methods if m not in self.unranked])
 
     def select(self, methods: Sequence[str] | None = None, tasks: Sequence[str] | None = None) -> ImputedTable:
         """Return the table of these methods and tasks, in that order; None: all.
@@ -176,9 +177,12 @@ def impute(
     for task, is_hit in zip(table.tasks, _on_tasks(gaps), strict=True):
         if is_hit and task in reasons:
             told[reasons[task]].append(task)
+    has_own = (~np.isnan(table.scores) & ~is_filled).any(axis=(1, 2))
+    unranked = is_filled.any(axis=(1, 2)) & ~has_own
     return ImputedTable(
         table=table,
         imputed=is_filled,
+        unranked=frozenset(m for m, one in zip(table.methods, unranked.tolist(), strict=True) if one),
         policy=policy,
         fills={t: None if np.isnan(fill) else float(fill) for t, fill in zip(table.tasks, of_tasks, strict=True)},
         notes=tuple(f"{reason} on {', '.join(tasks)}" for reason, tasks in told.items()),

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+
+import numpy as np
 
 from benchbench.errors import InputError, UnknownNameError
 from benchbench.stats.cell_numbers import CellNumbers
@@ -206,13 +208,18 @@ class Leaderboard:
         return self._values[key]
 
     def task_values(self, statistic: str, tasks: Sequence[str] | None = None) -> dict[str, list[StatisticValue]]:
-        """Return the methods by a statistic per task, without intervals; None: all tasks."""
+        """Return the same for each task alone, of the methods that have trials on it, without intervals.
+
+        All tasks if `tasks` is None.
+        """
         self.check_tasks()
-        return {
-            task: statistic_values(self.imputed.select(tasks=[task]), statistic, self.options(), n_bootstrap=0)
-            for task in self.imputed.table.tasks
-            if tasks is None or task in tasks
-        }
+        found = {}
+        for task in self.imputed.table.tasks:
+            if tasks is None or task in tasks:
+                values = statistic_values(self.imputed.select(tasks=[task]), statistic, self.options(), n_bootstrap=0)
+                shown = {row.label for row in self.rows_of(task)}
+                found[task] = [v for v in values if v.method in shown]
+        return found
 
     def check_tasks(self) -> None:
         """Raise if no task is left.
@@ -305,8 +312,8 @@ def rank_comparable(
         if cell.unit == FOLD:
             board.trial_units[task] = FOLD
     numbers = CellNumbers.of(found.table if imputed.dropped_tasks else imputed.table)
-    task_rows = _task_rows(found, numbers)
-    board.notes += _all_failed(numbers)
+    task_rows = _task_rows(found, numbers, imputed.unranked)
+    board.notes += _all_failed(imputed)
     board.notes += _dropped(found, imputed.dropped_tasks)
     board.rows = [*_suite_rows(board, numbers, task_rows, n_bootstrap), *(r for own in task_rows.values() for r in own)]
     return board
@@ -341,10 +348,12 @@ def _baselines(found: Comparable, suite: SuiteFacts, imputation: str) -> list[st
     return named
 
 
-def _task_rows(found: Comparable, numbers: CellNumbers) -> dict[str, list[Row]]:
+def _task_rows(found: Comparable, numbers: CellNumbers, unranked: Collection[str]) -> dict[str, list[Row]]:
     """Return the rows of each task, by rank."""
     row_of = {m: i for i, m in enumerate(numbers.methods)}
     column_of = {t: i for i, t in enumerate(numbers.tasks)}
+    means = numbers.means.copy()
+    means[[row_of[m] for m in unranked]] = np.nan
     place = ([row_of[label] for label, _ in found.cells], [column_of[task] for _, task in found.cells])
     of_cells = [
         values[place].tolist()
@@ -357,7 +366,7 @@ def _task_rows(found: Comparable, numbers: CellNumbers) -> dict[str, list[Row]]:
             numbers.n_imputed,
             numbers.n_units,
             numbers.seconds,
-            tied_ranks(rounded(numbers.means)),
+            tied_ranks(rounded(means)),
         )
     ]
     by_task: dict[str, list[Row]] = {task: [] for task in numbers.tasks}
@@ -492,11 +501,9 @@ def _suite_row(own: Sequence[Row], normalised: Mapping[str, tuple[float, float]]
     return row
 
 
-def _all_failed(numbers: CellNumbers) -> list[str]:
-    """Return a note on the methods that have only imputed scores, if any."""
-    is_made_up = (numbers.n_ok.sum(axis=1) == 0) & (numbers.n_imputed.sum(axis=1) > 0)
-    names = [m for m, one in zip(numbers.methods, is_made_up.tolist(), strict=True) if one]
-    return [f"not ranked over tasks, since every trial failed: {', '.join(names)}"] if names else []
+def _all_failed(imputed: ImputedTable) -> list[str]:
+    names = sorted(imputed.unranked)
+    return [f"not ranked, since every trial failed: {', '.join(names)}"] if names else []
 
 
 def _dropped(found: Comparable, dropped: Sequence[str]) -> list[str]:

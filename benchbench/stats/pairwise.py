@@ -240,12 +240,20 @@ def compare_methods(
     return replace(
         nothing,
         overall=compare_scores(first, second),
-        # a single task does not show how much tasks differ
-        bayes=bayesian_signed_rank(first - second, rope=rope) if has_several else None,
+        # of one task nobody knows how much tasks differ
+        bayes=_posterior(first - second, rope, is_turned=a > b) if has_several else None,
         separation=tasks_to_separate(_scaled(board, paired.table, paired.rows, paired.common)[1], a, b)
         if has_several
         else None,
     )
+
+
+def _posterior(differences: FloatArray, rope: float, *, is_turned: bool) -> PosteriorProbabilities:
+    """Return the posterior of a against b; it is drawn in one order of the two, so that b against a is its mirror image."""
+    if not is_turned:
+        return bayesian_signed_rank(differences, rope=rope)
+    found = bayesian_signed_rank(-differences, rope=rope)
+    return replace(found, p_left=found.p_right, p_right=found.p_left)
 
 
 def default_rope(board: Leaderboard, a: str, b: str) -> float:

@@ -278,12 +278,23 @@ def task_values(
 ) -> tuple[FloatArray, tuple[str, ...]]:
     """Return (M, T) values per task, for heat maps and paired tests, and notes.
 
-    "elo" has no values per task; those of "winrate" are used instead.
+    "elo" has no value of a single task; the points on a task ("winrate") take its place.
+    NaN for methods that are not ranked.
     """
+    import numpy as np
+
     from benchbench.stats.table import ScoreTable
 
-    table = imputed if isinstance(imputed, ScoreTable) else imputed.table
-    return find_statistic(statistic).per_task(table, options or Options())
+    kind, options = find_statistic(statistic), options or Options()
+    if isinstance(imputed, ScoreTable):
+        return kind.per_task(imputed, options)
+    ranked = imputed.ranked()
+    values, notes = kind.per_task(ranked, options)
+    if ranked is not imputed.table:
+        whole = np.full(imputed.table.shape[:2], np.nan)
+        whole[[imputed.table.methods.index(m) for m in ranked.methods]] = values
+        values = whole
+    return values, notes
 
 
 def _number(value: float) -> float | None:

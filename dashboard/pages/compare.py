@@ -61,7 +61,8 @@ def page() -> None:
         p = found.bayes
         shell.figure(
             view.probability_figure(found),
-            f"Posterior probabilities: {a} better {percent(p.p_right, 1)}, alike {percent(p.p_rope, 1)}, {b} better {percent(p.p_left, 1)}",
+            f"Posterior probabilities: {a} better {percent(p.p_right, 1)}, equivalent {percent(p.p_rope, 1)}, "
+            f"{b} better {percent(p.p_left, 1)}",
             "probability",
         )
         st.caption(
@@ -69,13 +70,17 @@ def page() -> None:
             f" the difference is practically in favour of one of them, or within ± {found.rope:g} ({found.scale})."
         )
     shell.figure(view.difference_figure(found), shell.alt(f"Differences of {a} and {b} by task", 2), "differences")
+    st.caption(
+        "Bars: 95 % intervals over the pairs of a task. Hollow: neither is better, since the interval contains 0 or the difference"
+        f" lies within ± {found.rope:g} ({found.scale})."
+    )
     shell.show(view.pair_table(found))
     shell.notices(board)
     shell.downloads(PAGE, [p.to_dict() for p in found.tasks], f"{suite.spec.name}-{a}-{b}")
 
 
 def _usual_rope(board: BoardData, a: str, b: str) -> float:
-    """Return the half-width of the region of practical equivalence that the command line takes for these two."""
+    """Return the region of practical equivalence that the command line takes for these two."""
     return 0.01 if a == b else default_rope(board.board, a, b)
 
 

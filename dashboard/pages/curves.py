@@ -60,7 +60,7 @@ def _anytime(source: shell.Source, board: BoardData, chosen: tuple[str, ...]) ->
     )
     st.caption(
         f"Means over {len(found.tasks)} problems; bands: 95 % Student-t intervals over {len(found.seeds)} paired seeds. Regret: "
-        "0 = best loss known, 1 = what the baseline ends with (median); more than 1 counts as 1. Click a name to hide it."
+        "0 = best known loss, 1 = the baseline's median at the end; more than 1 counts as 1. Click a name to hide it."
     )
     shell.show(view.anytime_rows(found))
     if found.left_out:
@@ -76,8 +76,7 @@ def _training(source: shell.Source, board: BoardData, chosen: tuple[str, ...]) -
     panels = [p for p in panels if view.has_curves([p])]
     if not panels:
         st.info(
-            "No method of this suite reported anything while it learnt: its track has no any-time curves. "
-            "The trade-off page shows score against time."
+            "No method of this suite reported scores while it trained. The trade-off page shows score against time."
         )
         return
     one, two = st.columns([3, 1])
@@ -92,7 +91,7 @@ def _training(source: shell.Source, board: BoardData, chosen: tuple[str, ...]) -
         "training",
     )
     st.caption(
-        "Curves: score on few validation episodes, of other classes than the test's. Large markers: final test score with its "
+        "Curves: score on a few validation episodes, of other classes than the test's. Large markers: final test score with its "
         "95 % interval. Bands: 95 % intervals over seeds, or over validation episodes where there is one seed. Long dashes: "
         "methods without training. Click a name to hide it."
     )

@@ -1,4 +1,4 @@
-"""Leaderboard: who is better, how sure that is, what it rests on."""
+"""Leaderboard: who is better, how sure that is, and what it rests on."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ import streamlit as st
 from benchbench.dashboard import shell, state
 from benchbench.dashboard.views import board as view
 from benchbench.errors import InputError
-from benchbench.stats.statistics import STATISTICS
+from benchbench.stats.statistics import NOT_RANKED, STATISTICS
 
 PAGE = "leaderboard"
 
 
 def page() -> None:
-    """Show the board of a suite."""
+    """Show the leaderboard of a suite."""
     st.title("Leaderboard")
     source = shell.open_source()
     suite = shell.choose_suite(PAGE, source)
@@ -51,7 +51,7 @@ def page() -> None:
     try:
         found = view.make_view(board, statistic, filters, shell.installed())
     except InputError as error:
-        st.info(f"This statistic cannot be had of suite {suite.spec.name!r}: {error}")
+        st.info(f"Suite {suite.spec.name!r} has no values of this statistic: {error}")
         return
     st.subheader(suite.spec.title)
     if not found.values:
@@ -85,13 +85,13 @@ def page() -> None:
 def _legend(found: view.View) -> None:
     n_tasks = len(found.board.imputed.table.tasks)
     lines = [
-        f"Dot: the value. Line: its 95 % interval from a bootstrap over the {n_tasks} tasks, that is, how far it would move had "
-        "other tasks of the same kind been chosen."
+        f"Dot: the value. Line: its 95 % interval from a bootstrap over the {n_tasks} tasks. It says how far the value would move "
+        "with other tasks of the same kind."
         if n_tasks > 1
         else "No interval: there is only one task.",
-        "Ranks are among the methods shown.",
+        "Ranks are among the methods shown. ≈ first: not distinguishable from the first.",
     ]
-    lines += list(dict.fromkeys(note for s in found.values for note in s.notes if "/" not in note))
+    lines += list(dict.fromkeys(n for s in found.values for n in s.notes if "/" not in n and n != NOT_RANKED))
     if found.board.imputed.dropped_tasks:
         lines.append(f"Dropped for all, since a trial failed there: {', '.join(found.board.imputed.dropped_tasks)}.")
     st.caption(" ".join(line if line.endswith(".") else f"{line}." for line in lines))

@@ -35,7 +35,7 @@ def page() -> None:
     card = cards.get(name)
     st.subheader(card.title if card is not None else name)
     if card is None:
-        st.info("This method is not installed here, so that its card is not known. Its results are.")
+        st.info("This method is not installed here: its results are known, its card is not.")
     else:
         st.markdown(shell.escaped(card.summary))
         st.markdown(f"{shell.escaped(card.paper)}. [{shell.escaped(card.url)}]({card.url})")

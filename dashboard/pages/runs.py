@@ -1,4 +1,4 @@
-"""Runs: what is going on, what was run, and everything of one attempt."""
+"""Runs: what is running, what was run, and everything about one attempt."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def page() -> None:
         return
     shell.show(view.runs_table(rows, now))
     if len(rows) == MOST_RUNS:
-        st.caption(f"The newest {MOST_RUNS}; `bench runs --limit N` lists more.")
+        st.caption(f"The newest {MOST_RUNS}; `bench history --limit N` lists more.")
     shell.downloads(PAGE, rows, "runs")
 
 
@@ -50,13 +50,13 @@ def _run(source: shell.Source, run: dict[str, Any] | None, wanted: str) -> None:
     st.title(f"Run {wanted}")
     now = time.time()
     if run is None:
-        st.info("No record of this run; its attempts, if there are any, stand below.")
+        st.info("There is no record of this run; its attempts, if any, are listed below.")
     else:
         st.caption(f"{state_text(run, now)}; {view.progress_text(run, now)}")
         if is_quiet(run, now):
             st.warning(
-                "Nothing was heard of this run for long. If it was killed, nothing that had ended is lost: the same command "
-                "runs the rest.",
+                "Nothing was heard of this run for long. If it was killed, the trials that had finished are not lost: the same "
+                "command runs the rest.",
                 icon=":material/info:",
             )
         share = min(run["n_attempts"] / run["n_trials"], 1.0) if run["n_trials"] else 1.0

@@ -6,6 +6,7 @@ import streamlit as st
 
 from benchbench.dashboard import shell, state
 from benchbench.dashboard.views import tradeoff as view
+from benchbench.reports.costs import cost_records
 from benchbench.stats.frontier import cost_panels
 
 PAGE = "tradeoff"
@@ -38,13 +39,14 @@ def page() -> None:
         "tradeoff",
     )
     st.caption(
-        "Blue, joined by steps: the front. No other method costs no more and scores no less. The front takes the scores as they "
-        "are; bars are 95 % intervals. A method with a task on which every trial failed is never on it: what those trials would have "
-        "cost is not known. (t) transductive, (s) seconds hold training done once for several tasks, (i) imputed in part."
+        "Blue, joined by steps: the front, where no other method costs no more and scores no less. The front ignores the intervals; "
+        "bars are 95 % intervals. Scores include imputed ones. A method with a task on which every trial failed is never on the "
+        "front: what those trials would have cost is not known. (t) transductive, (s) seconds include training that was done once "
+        "for several tasks, (i) share of the score that is imputed."
     )
     for line in panel.left_out:
         st.caption(f"Not drawn: {shell.escaped(line)}.")
     shell.show(view.cost_table(panel, labels))
     shell.notices(board)
-    shell.downloads(PAGE, view.cost_records([panel]), f"{suite.spec.name}-tradeoff")
+    shell.downloads(PAGE, cost_records([panel]), f"{suite.spec.name}-tradeoff")
     shell.left_out(board)

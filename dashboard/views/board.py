@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from benchbench.dashboard.markup import Cell, Column, Table, badge, interval_bar, link, strip
+from benchbench.dashboard.markup import HtmlCell, HtmlColumn, HtmlTable, badge, interval_bar, link, strip
 from benchbench.dashboard.theme import styled
-from benchbench.dashboard.views.common import duration, first_up, metric_label, number, percent
+from benchbench.dashboard.views.common import duration, first_up, imputed_text, metric_label, number, percent
 from benchbench.reports.leaderboard import value_records
 from benchbench.stats.labels import plural
 from benchbench.stats.pairwise import verdict_on
@@ -37,7 +37,7 @@ __all__ = [
     "win_heatmap",
 ]
 
-# bars a task are too thin to see beyond
+# with more tasks than these, one bar per task is too thin to see
 MOST_STRIP_TASKS = 40
 
 
@@ -83,7 +83,7 @@ def verified(source: Provenance | None, current: str | None, is_current_suite: b
     uncommitted changes, with the adapter's source as it is installed here now, on the suite's present version.
     """
     if source is None or not source.n_trials:
-        return False, "no trial that counts"
+        return False, "no counted trial"
     reasons = []
     if source.n_clean < source.n_trials:
         reasons.append(
@@ -100,34 +100,34 @@ def verified(source: Provenance | None, current: str | None, is_current_suite: b
     return True, "verified: committed code, the adapter's present source, the suite's present version"
 
 
-def leaderboard_table(view: View, current_sources: Mapping[str, str]) -> Table:
-    """Return the board; `current_sources` are the source hashes of the installed adapters, by method."""
+def leaderboard_table(view: View, current_sources: Mapping[str, str]) -> HtmlTable:
+    """Return the leaderboard; `current_sources` are the source hashes of the installed adapters, by method."""
     data, kind = view.data, STATISTICS[view.statistic]
     name = kind.heading
     known = [v for s in view.values for v in (s.value, s.low, s.high) if v is not None]
     ends = (min(known), max(known)) if known else (0.0, 1.0)
     pad = (ends[1] - ends[0]) * 0.04 or 0.5
     ends = (ends[0] - pad, ends[1] + pad)
-    heights, titles = _strips(view)
+    heights = _strips(view)
     rows = {r.label: r for r in view.board.overall}
     n_tasks = len(view.board.imputed.table.tasks)
-    table = Table(
+    table = HtmlTable(
         caption=f"{plural(len(view.values), 'method')} by {kind.title}, best first",
         columns=[
-            Column("#", is_number=True, help="Rank; equal values share their mean rank"),
-            Column("Method"),
-            Column(name, is_number=True, help=f"{kind.help}. {first_up(kind.direction)}."),
-            Column(
+            HtmlColumn("#", is_number=True, help="Rank; equal values share their mean rank"),
+            HtmlColumn("Method"),
+            HtmlColumn(name, is_number=True, help=f"{kind.help}. {first_up(kind.direction)}."),
+            HtmlColumn(
                 "95 % interval", help=f"Bootstrap over {plural(n_tasks, 'task')}: how far it would move on other tasks"
             ),
-            Column("Low to high", is_number=True, is_wide=True),
-            Column("Tasks", is_number=True, help="Tasks with a score, of those shown"),
-            Column(
+            HtmlColumn("Low to high", is_number=True, is_wide=True),
+            HtmlColumn("Tasks", is_number=True, help="Tasks with a score, of those shown"),
+            HtmlColumn(
                 "Rank by task", is_wide=True, help="One bar per task, the higher the better; a dotted line: no score"
             ),
-            Column("Failed", is_number=True, is_wide=True, help="Trials that failed, crashed or hit a limit"),
-            Column("Imputed", is_number=True, help="Share of the scores behind the number that stand for failures"),
-            Column("Time", is_number=True, is_wide=True, help="Timed seconds, mean over seeds, summed over tasks"),
+            HtmlColumn("Failed", is_number=True, is_wide=True, help="Trials that failed, crashed or hit a limit"),
+            HtmlColumn("Imputed", is_number=True, help="Share of the scores behind the number that stand for failures"),
+            HtmlColumn("Time", is_number=True, is_wide=True, help="Timed seconds, mean over seeds, summed over tasks"),
         ],
         heading=1,
     )
@@ -141,22 +141,22 @@ def leaderboard_table(view: View, current_sources: Mapping[str, str]) -> Table:
             text += f", 95 % interval {span}"
         table.rows.append(
             [
-                Cell("—" if s.rank is None else f"{s.rank:g}"),
+                HtmlCell("—" if s.rank is None else f"{s.rank:g}"),
                 _method_cell(view, s.method, method, params, current_sources),
-                Cell(statistic_text(view.statistic, s.value)),
-                Cell("", interval_bar(s.value, s.low, s.high, ends, text)),
-                Cell(span),
-                Cell(f"{s.n_tasks}/{n_tasks}"),
-                Cell("", strip(heights[s.method], titles, _strip_text(heights[s.method])) if titles else ""),
-                Cell(str(own.n_failed)),
-                Cell(percent(s.imputed_share) if s.imputed_share else "0 %"),
-                Cell(duration(own.seconds)),
+                HtmlCell(statistic_text(view.statistic, s.value)),
+                HtmlCell("", interval_bar(s.value, s.low, s.high, ends, text)),
+                HtmlCell(span),
+                HtmlCell(f"{s.n_tasks}/{n_tasks}"),
+                HtmlCell("", strip(*heights[s.method]) if s.method in heights else ""),
+                HtmlCell(str(own.n_failed)),
+                HtmlCell(imputed_text(s.imputed_share)),
+                HtmlCell(duration(own.seconds)),
             ]
         )
     return table
 
 
-def _method_cell(view: View, label: str, method: str, params: str, current_sources: Mapping[str, str]) -> Cell:
+def _method_cell(view: View, label: str, method: str, params: str, current_sources: Mapping[str, str]) -> HtmlCell:
     data, group = view.data, view.data.board.conditions
     is_ok, why = verified(
         data.sources.get((method, params)),
@@ -171,27 +171,37 @@ def _method_cell(view: View, label: str, method: str, params: str, current_sourc
         extra += badge("not ranked", "bad", "Every trial failed: there is nothing to rank but imputed scores")
     if label in data.transductive:
         extra += badge("transductive", "", "A query's prediction uses the episode's other queries")
-    return Cell(label, base.html + extra)
+    return HtmlCell(label, base.html + extra)
 
 
-def _strips(view: View) -> tuple[dict[str, list[float | None]], list[str]]:
-    """Return, by method, the height of each task's bar (1 = first place), and the tasks' names; nothing of very many tasks."""
+_Strip = tuple[list[float | None], list[str], str]
+
+
+def _strips(view: View) -> dict[str, _Strip]:
+    """Return, by method, the height of each task's bar (1 = first rank), the bars' titles and all of it in words.
+
+    Nothing for very many tasks.
+    """
     table = view.board.imputed.table
     if not 2 <= len(table.tasks) <= MOST_STRIP_TASKS:
-        return {method: [] for method in table.methods}, []
+        return {}
     ranks = task_values(view.board.imputed, "rank")[0]
+    is_imputed = np.asarray(view.board.imputed.imputed.any(axis=2))
     most = np.nanmax(ranks, axis=0, initial=1.0)
-    heights: dict[str, list[float | None]] = {}
+    found: dict[str, _Strip] = {}
     for i, method in enumerate(table.methods):
-        heights[method] = [
-            None if np.isnan(r) else float(1.0 - (r - 1.0) / m) for r, m in zip(ranks[i], most, strict=True)
+        heights = [None if np.isnan(r) else float(1.0 - (r - 1.0) / m) for r, m in zip(ranks[i], most, strict=True)]
+        titles = [
+            f"{task}: {'no score' if np.isnan(r) else f'rank {r:g}'}{', imputed' if made_up else ''}"
+            for task, r, made_up in zip(table.tasks, ranks[i], is_imputed[i], strict=True)
         ]
-    return heights, list(table.tasks)
+        found[method] = (heights, titles, _strip_text(heights))
+    return found
 
 
 def _strip_text(heights: Sequence[float | None]) -> str:
     first = sum(h is not None and h > 0.999 for h in heights)
-    return f"first place on {first} of {plural(len(heights), 'task')}"
+    return f"ranks first on {first} of {plural(len(heights), 'task')}"
 
 
 def board_records(view: View) -> list[dict[str, Any]]:
@@ -199,25 +209,25 @@ def board_records(view: View) -> list[dict[str, Any]]:
     return value_records(view.data.suite.spec, view.board, view.statistic, view.values, verdict=view.verdict)
 
 
-def task_table(board: Leaderboard, task: str) -> Table:
+def task_table(board: Leaderboard, task: str) -> HtmlTable:
     """Return all methods on one task, best first, as the command line shows them."""
     rows = board.rows_of(task)
     known = [v for r in rows if r.score is not None for v in (r.score - (r.ci95 or 0.0), r.score + (r.ci95 or 0.0))]
     ends = (min(known), max(known)) if known else (0.0, 1.0)
     pad = (ends[1] - ends[0]) * 0.04 or 0.5
     metric = metric_label(board.metrics.get(task, ""))
-    table = Table(
+    table = HtmlTable(
         caption=f"{task}: {metric} (higher is better)",
         columns=[
-            Column("#", is_number=True),
-            Column("Method"),
-            Column("Score", is_number=True, help=metric),
-            Column("± 95 %", is_number=True, help="Half-width of Student's t interval"),
-            Column("95 % interval"),
-            Column("n", is_number=True, is_wide=True, help="What the interval was taken over"),
-            Column("Failed", is_number=True, is_wide=True),
-            Column("Imputed", is_number=True),
-            Column("Time", is_number=True, is_wide=True, help="Timed seconds per trial"),
+            HtmlColumn("#", is_number=True),
+            HtmlColumn("Method"),
+            HtmlColumn("Score", is_number=True, help=metric),
+            HtmlColumn("± 95 %", is_number=True, help="Half-width of Student's t interval"),
+            HtmlColumn("95 % interval"),
+            HtmlColumn("n", is_number=True, is_wide=True, help="What the interval was taken over"),
+            HtmlColumn("Failed", is_number=True, is_wide=True),
+            HtmlColumn("Imputed", is_number=True),
+            HtmlColumn("Time", is_number=True, is_wide=True, help="Timed seconds per trial"),
         ],
         heading=1,
     )
@@ -225,7 +235,7 @@ def task_table(board: Leaderboard, task: str) -> Table:
     return table
 
 
-def _task_row(row: Row, ends: tuple[float, float]) -> list[Cell]:
+def _task_row(row: Row, ends: tuple[float, float]) -> list[HtmlCell]:
     low = None if row.ci95 is None or row.score is None else row.score - row.ci95
     high = None if row.ci95 is None or row.score is None else row.score + row.ci95
     name = link(row.label, "method", method=row.method)
@@ -237,15 +247,15 @@ def _task_row(row: Row, ends: tuple[float, float]) -> list[Cell]:
     if row.n_shared:
         marks += badge("training shared", "", "The seconds hold meta-training that was done once, in another trial")
     return [
-        Cell("—" if row.rank is None else f"{row.rank:g}"),
-        Cell(row.label, name.html + marks),
-        Cell(number(row.score, 4)),
-        Cell(number(row.ci95, 4)),
-        Cell("", interval_bar(row.score, low, high, ends, f"score {number(row.score, 4)} ± {number(row.ci95, 4)}")),
-        Cell(row.n_in_words),
-        Cell(str(row.n_failed)),
-        Cell(percent(row.imputed_share) if row.n_imputed else "0 %"),
-        Cell(duration(row.seconds)),
+        HtmlCell("—" if row.rank is None else f"{row.rank:g}"),
+        HtmlCell(row.label, name.html + marks),
+        HtmlCell(number(row.score, 4)),
+        HtmlCell(number(row.ci95, 4)),
+        HtmlCell("", interval_bar(row.score, low, high, ends, f"score {number(row.score, 4)} ± {number(row.ci95, 4)}")),
+        HtmlCell(row.n_in_words),
+        HtmlCell(str(row.n_failed)),
+        HtmlCell(imputed_text(row.imputed_share)),
+        HtmlCell(duration(row.seconds)),
     ]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from benchbench.dashboard.markup import Cell, Column, Table, interval_bar, link
+from benchbench.dashboard.markup import HtmlCell, HtmlColumn, HtmlTable, interval_bar, link
 from benchbench.dashboard.theme import GREY, marks, rgba, styled
 from benchbench.dashboard.views.common import metric_label, number, percent
 from benchbench.stats.labels import plural
@@ -15,55 +15,68 @@ if TYPE_CHECKING:
 __all__ = ["difference_figure", "pair_table", "probability_figure"]
 
 
-def pair_table(found: MethodComparison) -> Table:
+def pair_table(found: MethodComparison) -> HtmlTable:
     """Return both scores and their difference, task by task, the largest difference first."""
     pairs = sorted(found.tasks, key=lambda p: (p.difference is None, -(p.difference or 0.0)))
     ends = [p.difference + side * (p.ci95 or 0.0) for p in pairs if p.difference is not None for side in (-1, 1)]
     most = max(map(abs, ends), default=1.0) * 1.05 or 1.0
-    table = Table(
+    table = HtmlTable(
         caption=f"{found.a} minus {found.b} by task",
         columns=[
-            Column("Task"),
-            Column("Metric", is_wide=True),
-            Column(found.a, is_number=True, help="Mean score over the seeds (folds) that both have"),
-            Column(found.b, is_number=True, help="Mean score over the seeds (folds) that both have"),
-            Column("Difference", is_number=True, help=f"Above 0: {found.a} scores higher"),
-            Column("± 95 %", is_number=True, help="Half-width of Student's t interval over the pairs"),
-            Column("Interval", is_wide=True),
-            Column(
+            HtmlColumn("Task"),
+            HtmlColumn("Metric", is_wide=True),
+            HtmlColumn(found.a, is_number=True, help="Mean score over the seeds (folds) that both have"),
+            HtmlColumn(found.b, is_number=True, help="Mean score over the seeds (folds) that both have"),
+            HtmlColumn(
+                "Difference",
+                is_number=True,
+                help=f"Above 0: {found.a} scores higher; ± is the half-width of the 95 % Student-t interval over the pairs",
+            ),
+            HtmlColumn("Interval", is_wide=True),
+            HtmlColumn(
                 "Pairs", is_number=True, is_wide=True, help="Seeds or folds that both have, or units of a single one"
             ),
-            Column(
+            HtmlColumn(
                 "Better",
                 help=f"Where the interval excludes 0 and the difference exceeds ± {found.rope:g} ({found.scale}); else a dash",
             ),
-            Column("Notes", is_wide=True),
+            HtmlColumn("Notes", is_wide=True),
         ],
     )
     table.rows = [_row(p, most) for p in pairs]
     return table
 
 
-def _row(pair: TaskPair, most: float) -> list[Cell]:
+def _row(pair: TaskPair, most: float) -> list[HtmlCell]:
     d, half = pair.difference, pair.ci95
     low, high = (None, None) if d is None or half is None else (d - half, d + half)
-    imputed = " (imputed)" if pair.n_imputed else ""
     return [
         link(pair.task, "task", task=pair.task),
-        Cell(metric_label(pair.metric)),
-        Cell(number(pair.a, 4)),
-        Cell(number(pair.b, 4)),
-        Cell(f"{number(d, 4)}{imputed}"),
-        Cell(number(half, 4)),
-        Cell("", interval_bar(d, low, high, (-most, most), f"difference {number(d, 4)}")),
-        Cell(plural(pair.n, pair.unit) if pair.n else "—"),
-        Cell(pair.better or "—"),
-        Cell(pair.note),
+        HtmlCell(metric_label(pair.metric)),
+        HtmlCell(number(pair.a, 4)),
+        HtmlCell(number(pair.b, 4)),
+        HtmlCell(_with_interval(pair)),
+        HtmlCell("", interval_bar(d, low, high, (-most, most), f"difference {number(d, 4)}")),
+        HtmlCell(plural(pair.n, pair.unit) if pair.n else "—"),
+        HtmlCell(pair.better or "—"),
+        HtmlCell(pair.note),
     ]
 
 
+def _with_interval(pair: TaskPair) -> str:
+    """Return the difference with its interval, or with why there is none: the two must never be read apart."""
+    if pair.difference is None:
+        return "—"
+    text = number(pair.difference, 4)
+    if pair.ci95 is not None:
+        return f"{text} ± {number(pair.ci95, 4)}"
+    if pair.n_imputed:
+        return f"{text} ({pair.n_imputed} of {plural(pair.n, 'pair')} imputed)"
+    return f"{text} (no interval: {plural(pair.n, 'pair')})"
+
+
 def difference_figure(found: MethodComparison) -> Any:
-    """Draw the differences by task with their intervals over pairs."""
+    """Draw the differences by task with their intervals over pairs; hollow where neither method is better."""
     import plotly.graph_objects as go
 
     mark = marks([found.a, found.b])
@@ -84,9 +97,10 @@ def difference_figure(found: MethodComparison) -> Any:
             mode="markers",
             marker={
                 "color": mark[name].colour,
-                "symbol": mark[name].symbol,
+                # hollow: not better beyond the interval and the region of practical equivalence
+                "symbol": [mark[name].symbol + ("" if d.better else "-open") for d in own],
                 "size": 11,
-                "line": {"width": 1, "color": "white"},
+                "line": {"width": 1.5},
             },
             name=f"{name} scores higher",
             hovertemplate="%{y}<br>difference %{x:.3f}<extra></extra>",
@@ -102,7 +116,7 @@ def difference_figure(found: MethodComparison) -> Any:
 
 
 def probability_figure(found: MethodComparison) -> Any:
-    """Draw the posterior probabilities as one bar: b better, alike, a better; None where there is no posterior."""
+    """Draw the posterior probabilities as one bar: b better, equivalent, a better; None where there is no posterior."""
     import plotly.graph_objects as go
 
     p = found.bayes
@@ -111,7 +125,7 @@ def probability_figure(found: MethodComparison) -> Any:
     mark = marks([found.a, found.b])
     parts = (
         (f"{found.b} better", p.p_left, mark[found.b].colour, "/"),
-        (f"alike (within ± {found.rope:g})", p.p_rope, GREY, ""),
+        (f"equivalent (within ± {found.rope:g})", p.p_rope, GREY, ""),
         (f"{found.a} better", p.p_right, mark[found.a].colour, ""),
     )
     figure = go.Figure()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from benchbench.dashboard.markup import Cell, Column, Table, link
+from benchbench.dashboard.markup import HtmlCell, HtmlColumn, HtmlTable, link
 from benchbench.dashboard.theme import GREY, log_axis, marks, rgba, styled
 from benchbench.dashboard.views.common import metric_label, number, percent
 from benchbench.errors import InputError
@@ -29,7 +29,7 @@ __all__ = [
 
 
 def has_curves(panels: Sequence[CurvePanel]) -> bool:
-    """Whether any method reported anything while it learnt."""
+    """Whether any method reported scores while it trained."""
     return any(line.points for panel in panels for line in panel.lines)
 
 
@@ -43,7 +43,7 @@ def curve_figure(panel: CurvePanel, labels: Sequence[str], *, log_x: bool, every
         Methods to draw.
     log_x : bool
     everybody : sequence of str
-        All methods of the board, which fix the marks.
+        All methods of the leaderboard, which fix the marks.
     """
     import plotly.graph_objects as go
 
@@ -226,7 +226,7 @@ def anytime_figure(found: AnytimeTable, what: str, *, log_x: bool, log_y: bool, 
     return figure
 
 
-def anytime_rows(found: AnytimeTable) -> Table:
+def anytime_rows(found: AnytimeTable) -> HtmlTable:
     """Return the optimisers at the end of the budget."""
 
     def text(value: Estimate | None, digits: int) -> str:
@@ -234,29 +234,33 @@ def anytime_rows(found: AnytimeTable) -> Table:
             return "—"
         return number(value.mean, digits) + ("" if value.ci95 is None else f" ± {number(value.ci95, digits)}")
 
-    table = Table(
+    table = HtmlTable(
         caption=f"After {found.budget:g} evaluations, over {len(found.tasks)} problems and {len(found.seeds)} paired seeds",
         columns=[
-            Column("#", is_number=True),
-            Column("Method"),
-            Column("Mean rank", is_number=True),
-            Column("Regret", is_number=True, help="0 = best loss known, 1 = what the baseline ends with (median)"),
-            Column("Area", is_number=True, is_wide=True, help="Mean regret over the budget, at most 1"),
-            Column("Wins", is_number=True, is_wide=True, help="Share of paired trials that end below the baseline's"),
-            Column("Reached", is_number=True, is_wide=True, help=f"Trials that came to regret {found.target:g}"),
+            HtmlColumn("#", is_number=True),
+            HtmlColumn("Method"),
+            HtmlColumn("Mean rank", is_number=True),
+            HtmlColumn("Regret", is_number=True, help="0 = best known loss, 1 = the baseline's median at the end"),
+            HtmlColumn("Area", is_number=True, is_wide=True, help="Mean regret over the budget, at most 1"),
+            HtmlColumn(
+                "Wins", is_number=True, is_wide=True, help="Share of paired trials that end below the baseline's"
+            ),
+            HtmlColumn(
+                "Reached", is_number=True, is_wide=True, help=f"Share of trials that reached regret {found.target:g}"
+            ),
         ],
         heading=1,
     )
     for place, row in enumerate(found.rows, 1):
         table.rows.append(
             [
-                Cell(str(place)),
+                HtmlCell(str(place)),
                 link(row.label, "method", method=row.label.split("(")[0]),
-                Cell(text(row.rank, 2)),
-                Cell(text(row.regret, 3)),
-                Cell(text(row.area, 3)),
-                Cell(text(row.wins, 2)),
-                Cell(percent(row.reached)),
+                HtmlCell(text(row.rank, 2)),
+                HtmlCell(text(row.regret, 3)),
+                HtmlCell(text(row.area, 3)),
+                HtmlCell(text(row.wins, 2)),
+                HtmlCell(percent(row.reached)),
             ]
         )
     return table

@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from benchbench.dashboard.markup import Cell, Column, Table, link
+from benchbench.dashboard.markup import HtmlCell, HtmlColumn, HtmlTable, link
 from benchbench.dashboard.theme import marks, rgba, styled
 from benchbench.dashboard.views.common import (
     OUTCOME_MARKS,
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["card_table", "failure_title", "history_figure", "history_table", "parameters_table", "results_table"]
 
 
-def card_table(card: MethodCard) -> Table:
+def card_table(card: MethodCard) -> HtmlTable:
     """Return what the card says, line by line."""
     rows = [
         ("Track", card.track),
@@ -44,14 +44,14 @@ def card_table(card: MethodCard) -> Table:
         rows.append(("Published accuracy", ", ".join(f"{k} {100 * v:.1f} %" for k, v in card.published.items())))
     if card.requirements:
         rows.append(("Environment", f"one of its own, from {card.requirements}"))
-    return Table(
+    return HtmlTable(
         caption=f"Card of {card.name}",
-        columns=[Column("Property"), Column("Value")],
-        rows=[[Cell(name), Cell(value)] for name, value in rows],
+        columns=[HtmlColumn("Property"), HtmlColumn("Value")],
+        rows=[[HtmlCell(name), HtmlCell(value)] for name, value in rows],
     )
 
 
-def parameters_table(cls: type[Any]) -> Table | None:
+def parameters_table(cls: type[Any]) -> HtmlTable | None:
     """Return the parameters of a method's constructor with their defaults; None if it has none."""
     if cls.__init__ is object.__init__:
         return None
@@ -60,36 +60,34 @@ def parameters_table(cls: type[Any]) -> Table | None:
         return None
     rows = [
         [
-            Cell(p.name),
-            Cell("required" if p.default is inspect.Parameter.empty else repr(p.default)),
-            Cell("" if p.annotation is inspect.Parameter.empty else str(p.annotation)),
+            HtmlCell(p.name),
+            HtmlCell("required" if p.default is inspect.Parameter.empty else repr(p.default)),
+            HtmlCell("" if p.annotation is inspect.Parameter.empty else str(p.annotation)),
         ]
         for p in found
     ]
-    return Table(
+    return HtmlTable(
         caption="Parameters: change them as in bench run --method 'name(parameter=value)'",
-        columns=[Column("Parameter"), Column("Default"), Column("Type", is_wide=True)],
+        columns=[HtmlColumn("Parameter"), HtmlColumn("Default"), HtmlColumn("Type", is_wide=True)],
         rows=rows,
     )
 
 
-def results_table(rows: Sequence[Mapping[str, Any]]) -> Table:
-    """Return how the method did on each task, under each budget."""
-    table = Table(
-        caption="Counted trials by suite, task and budget, seeds together",
+def results_table(rows: Sequence[Mapping[str, Any]]) -> HtmlTable:
+    """Return the scores of the method on each task, under each preset."""
+    table = HtmlTable(
+        caption="Counted trials by suite, task and preset; scores are means over the trials that succeeded, nothing is imputed",
         columns=[
-            Column("Suite"),
-            Column("Task"),
-            Column("Parameters", is_wide=True),
-            Column("Preset", is_wide=True),
-            Column("Metric", is_wide=True),
-            Column("Score", is_number=True),
-            Column(
-                "SD of seeds", is_number=True, is_wide=True, help="Standard deviation of the score over seeds or folds"
-            ),
-            Column("Trials", is_number=True, help="Ended well of those run"),
-            Column("Time", is_number=True, help="Timed seconds, mean of a trial"),
-            Column("Memory", is_number=True, is_wide=True, help="Highest of a trial"),
+            HtmlColumn("Suite"),
+            HtmlColumn("Task"),
+            HtmlColumn("Parameters", is_wide=True),
+            HtmlColumn("Preset", is_wide=True),
+            HtmlColumn("Metric", is_wide=True),
+            HtmlColumn("Score", is_number=True),
+            HtmlColumn("SD of seeds", is_number=True, help="Standard deviation of the score over seeds or folds"),
+            HtmlColumn("Trials", is_number=True, help="Succeeded, of those run"),
+            HtmlColumn("Time", is_number=True, is_wide=True, help="Timed seconds, mean per trial"),
+            HtmlColumn("Memory", is_number=True, is_wide=True, help="Highest of the trials"),
         ],
         heading=1,
     )
@@ -100,14 +98,14 @@ def results_table(rows: Sequence[Mapping[str, Any]]) -> Table:
             [
                 link(r["suite"], "", suite=r["suite"], preset=r["preset"]),
                 link(r["task"], "task", suite=r["suite"], task=r["task"], preset=r["preset"]),
-                Cell(_params(r["params"])),
-                Cell(", ".join((r["preset"], *ran_on(r["device"], r["threads"])))),
-                Cell(metric_label(r["metric"] or "")),
-                Cell(number(r["score"], 4)),
-                Cell(number(r["seed_sd"], 4)),
-                Cell(trials),
-                Cell(duration(r["seconds"])),
-                Cell(mebibytes(r["peak_memory_mib"])),
+                HtmlCell(_params(r["params"])),
+                HtmlCell(", ".join((r["preset"], *ran_on(r["device"], r["threads"])))),
+                HtmlCell(metric_label(r["metric"] or "")),
+                HtmlCell(number(r["score"], 4)),
+                HtmlCell(number(r["seed_sd"], 4)),
+                HtmlCell(trials),
+                HtmlCell(duration(r["seconds"])),
+                HtmlCell(mebibytes(r["peak_memory_mib"])),
             ]
         )
     return table
@@ -125,22 +123,22 @@ def failure_title(row: Mapping[str, Any]) -> str:
     return f"{OUTCOME_MARKS.get(row['outcome'], '')} {row['task']}, seed {row['seed']}: {what} · {lines[0] if lines else 'no message'}"
 
 
-def history_table(rows: Sequence[Mapping[str, Any]]) -> Table:
-    """Return one line a state of the adapter's source, the newest first."""
+def history_table(rows: Sequence[Mapping[str, Any]]) -> HtmlTable:
+    """Return one line per state of the adapter's source, the newest first."""
     sources: dict[str, list[Mapping[str, Any]]] = {}
     for r in rows:
         sources.setdefault(r["source"], []).append(r)
-    table = Table(
+    table = HtmlTable(
         caption="States of the adapter's source that were measured, the newest first",
         columns=[
-            Column("Source"),
-            Column("First"),
-            Column("Newest", is_wide=True),
-            Column("benchbench", is_wide=True),
-            Column("Commit", is_wide=True),
-            Column("Attempts", is_number=True),
-            Column("Ended well", is_number=True),
-            Column("Suites", is_wide=True),
+            HtmlColumn("Source"),
+            HtmlColumn("First"),
+            HtmlColumn("Newest", is_wide=True),
+            HtmlColumn("benchbench", is_wide=True),
+            HtmlColumn("Commit", is_wide=True),
+            HtmlColumn("Attempts", is_number=True),
+            HtmlColumn("Succeeded", is_number=True),
+            HtmlColumn("Suites", is_wide=True),
         ],
     )
     for source, own in sorted(sources.items(), key=lambda item: -max(r["newest"] for r in item[1])):
@@ -148,14 +146,14 @@ def history_table(rows: Sequence[Mapping[str, Any]]) -> Table:
         commit = (last["git_commit"] or "")[:10]
         table.rows.append(
             [
-                Cell(source[:12] or "unknown"),
-                Cell(clock(min(r["first"] for r in own))),
-                Cell(clock(last["newest"])),
-                Cell(", ".join(sorted({v for r in own for v in r["versions"] if v}))),
-                Cell(f"{commit}{' and uncommitted changes' if last['is_dirty'] else ''}" if commit else "unknown"),
-                Cell(f"{sum(r['n_attempts'] for r in own):,}"),
-                Cell(f"{sum(r['n_ok'] for r in own):,}"),
-                Cell(", ".join(sorted({r["suite"] for r in own}))),
+                HtmlCell(source[:12] or "unknown"),
+                HtmlCell(clock(min(r["first"] for r in own))),
+                HtmlCell(clock(last["newest"])),
+                HtmlCell(", ".join(sorted({v for r in own for v in r["versions"] if v}))),
+                HtmlCell(f"{commit}{' and uncommitted changes' if last['is_dirty'] else ''}" if commit else "unknown"),
+                HtmlCell(f"{sum(r['n_attempts'] for r in own):,}"),
+                HtmlCell(f"{sum(r['n_ok'] for r in own):,}"),
+                HtmlCell(", ".join(sorted({r["suite"] for r in own}))),
             ]
         )
     return table

@@ -1,11 +1,11 @@
-"""Runs: what is going on, what was run, and everything of one attempt."""
+"""Runs: what is running, what was run, and everything about one attempt."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from benchbench.dashboard.markup import Cell, Column, Table, badge, link
+from benchbench.dashboard.markup import HtmlCell, HtmlColumn, HtmlTable, badge, link
 from benchbench.dashboard.theme import ACCENT, styled
 from benchbench.dashboard.views.common import (
     OUTCOME_MARKS,
@@ -49,19 +49,19 @@ def _outcomes(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{counts[o]:,} {OUTCOME_WORDS[o]}" for o in order) or "nothing yet"
 
 
-def runs_table(rows: Sequence[Mapping[str, Any]], now: float) -> Table:
+def runs_table(rows: Sequence[Mapping[str, Any]], now: float) -> HtmlTable:
     """Return the runs, newest first."""
-    table = Table(
+    table = HtmlTable(
         caption="Runs, the newest first",
         columns=[
-            Column("Run"),
-            Column("Suite"),
-            Column("State"),
-            Column("Attempts", is_number=True),
-            Column("Outcomes", is_wide=True),
-            Column("Began"),
-            Column("Took", is_number=True, is_wide=True),
-            Column("Machine", is_wide=True),
+            HtmlColumn("Run"),
+            HtmlColumn("Suite"),
+            HtmlColumn("State"),
+            HtmlColumn("Attempts", is_number=True),
+            HtmlColumn("Outcomes", is_wide=True),
+            HtmlColumn("Started"),
+            HtmlColumn("Took", is_number=True, is_wide=True),
+            HtmlColumn("Machine", is_wide=True),
         ],
     )
     for r in rows:
@@ -73,21 +73,21 @@ def runs_table(rows: Sequence[Mapping[str, Any]], now: float) -> Table:
             [
                 link(r["run_id"], "runs", run=r["run_id"]),
                 link(r["suite"], "", suite=r["suite"]),
-                Cell(state, badge(state, kind) + imported),
-                Cell(f"{r['n_attempts']:,}/{r['n_trials']:,}"),
-                Cell(_outcomes(r["outcomes"])),
-                Cell(
+                HtmlCell(state, badge(state, kind) + imported),
+                HtmlCell(f"{r['n_attempts']:,}/{r['n_trials']:,}"),
+                HtmlCell(_outcomes(r["outcomes"])),
+                HtmlCell(
                     ago(r["started_at"], now),
                     f'<span title="{clock(r["started_at"])}">{ago(r["started_at"], now)}</span>',
                 ),
-                Cell(duration(end - r["started_at"])),
-                Cell(str(r["host"])),
+                HtmlCell(duration(end - r["started_at"])),
+                HtmlCell(str(r["host"])),
             ]
         )
     return table
 
 
-def run_facts(run: Mapping[str, Any]) -> Table:
+def run_facts(run: Mapping[str, Any]) -> HtmlTable:
     """Return what is recorded of a run: command, machine, code."""
     machine = run["hardware"]
     gpus = ", ".join(machine.get("gpus") or []) or "none"
@@ -98,7 +98,7 @@ def run_facts(run: Mapping[str, Any]) -> Table:
     rows = [
         ("Command", run["command"]),
         ("Preset", run["preset"]),
-        ("Began", clock(run["started_at"])),
+        ("Started", clock(run["started_at"])),
         ("Ended", clock(run["ended_at"])),
         ("Processor", f"{machine.get('cpu', 'unknown')}, {plural(int(machine.get('cores') or 0), 'core')}"),
         ("Memory", f"{machine['memory_mib'] / 1024:,.1f} GiB" if machine.get("memory_mib") else "unknown"),
@@ -106,28 +106,28 @@ def run_facts(run: Mapping[str, Any]) -> Table:
         ("Machine", run["host"]),
         ("Code", code),
     ]
-    return Table(
+    return HtmlTable(
         caption=f"Run {run['run_id']}",
-        columns=[Column("Property"), Column("Value")],
-        rows=[[Cell(name), Cell(str(value) or "—")] for name, value in rows],
+        columns=[HtmlColumn("Property"), HtmlColumn("Value")],
+        rows=[[HtmlCell(name), HtmlCell(str(value) or "—")] for name, value in rows],
     )
 
 
-def attempts_table(rows: Sequence[Mapping[str, Any]], run_id: str) -> Table:
+def attempts_table(rows: Sequence[Mapping[str, Any]], run_id: str) -> HtmlTable:
     """Return attempts, newest first."""
-    table = Table(
+    table = HtmlTable(
         caption="Attempts, the newest first",
         columns=[
-            Column("Attempt"),
-            Column("Method"),
-            Column("Task"),
-            Column("Seed", is_number=True, is_wide=True),
-            Column("Outcome"),
-            Column("Score", is_number=True),
-            Column("Timed", is_number=True, is_wide=True, help="Timed seconds"),
-            Column("Wall", is_number=True, is_wide=True, help="Wall-clock seconds, loading and imports included"),
-            Column("Memory", is_number=True, is_wide=True, help="Highest of the process tree"),
-            Column("Error", is_wide=True),
+            HtmlColumn("Attempt"),
+            HtmlColumn("Method"),
+            HtmlColumn("Task"),
+            HtmlColumn("Seed", is_number=True, is_wide=True),
+            HtmlColumn("Outcome"),
+            HtmlColumn("Score", is_number=True),
+            HtmlColumn("Timed", is_number=True, is_wide=True, help="Timed seconds"),
+            HtmlColumn("Wall", is_number=True, is_wide=True, help="Wall-clock seconds, loading and imports included"),
+            HtmlColumn("Memory", is_number=True, is_wide=True, help="Peak of the process tree"),
+            HtmlColumn("Error", is_wide=True),
         ],
     )
     for r in rows:
@@ -140,20 +140,20 @@ def attempts_table(rows: Sequence[Mapping[str, Any]], run_id: str) -> Table:
             [
                 link(r["attempt_id"][:10], "runs", run=run_id, attempt=r["attempt_id"]),
                 link(method_label(r["method"], r["params"]), "method", method=r["method"]),
-                Cell(r["task"]),
-                Cell(str(r["seed"])),
-                Cell(text, badge(text, kind)),
-                Cell(number(r["score"], 4)),
-                Cell(taken(r["seconds"])),
-                Cell(taken(r["wall_seconds"])),
-                Cell(mebibytes(r["peak_memory_mib"])),
-                Cell(error if len(error) <= 120 else f"{error[:117]}…"),
+                HtmlCell(r["task"]),
+                HtmlCell(str(r["seed"])),
+                HtmlCell(text, badge(text, kind)),
+                HtmlCell(number(r["score"], 4)),
+                HtmlCell(taken(r["seconds"])),
+                HtmlCell(taken(r["wall_seconds"])),
+                HtmlCell(mebibytes(r["peak_memory_mib"])),
+                HtmlCell(error if len(error) <= 120 else f"{error[:117]}…"),
             ]
         )
     return table
 
 
-def attempt_facts(attempt: Mapping[str, Any]) -> Table:
+def attempt_facts(attempt: Mapping[str, Any]) -> HtmlTable:
     """Return what is recorded of one attempt."""
     code = attempt["git_commit"][:12] + (" with uncommitted changes" if attempt["git_dirty"] else "")
     rows = [
@@ -171,7 +171,7 @@ def attempt_facts(attempt: Mapping[str, Any]) -> Table:
         ("Processor time", taken(attempt["cpu_seconds"])),
         ("Memory", f"{mebibytes(attempt['peak_memory_mib'])}{' at most' if attempt['peak_memory_mib'] else ''}"),
         ("Budget", ", ".join(f"{k} {v}" for k, v in attempt["budget"].items())),
-        ("Began", clock(attempt["started_at"])),
+        ("Started", clock(attempt["started_at"])),
         (
             "Machine",
             f"{attempt['host']}: {', '.join([attempt['hardware_class'], *ran_on(attempt['device'], attempt['threads'])])}",
@@ -181,19 +181,19 @@ def attempt_facts(attempt: Mapping[str, Any]) -> Table:
         ("Code", f"benchbench {attempt['benchbench_version']}, commit {code}" if attempt["git_commit"] else "unknown"),
     ]
     rows += [(f"Metric {name}", f"{value:.6g}") for name, value in attempt["metrics"].items()]
-    return Table(
+    return HtmlTable(
         caption=f"Attempt {attempt['attempt_id']}",
-        columns=[Column("Property"), Column("Value")],
-        rows=[[Cell(name), Cell(str(value) or "—")] for name, value in rows],
+        columns=[HtmlColumn("Property"), HtmlColumn("Value")],
+        rows=[[HtmlCell(name), HtmlCell(str(value) or "—")] for name, value in rows],
     )
 
 
-def versions_table(attempt: Mapping[str, Any]) -> Table:
-    """Return the versions of what the attempt had imported."""
-    return Table(
-        caption="Versions of what was imported",
-        columns=[Column("Package"), Column("Version")],
-        rows=[[Cell(name), Cell(str(version))] for name, version in sorted(attempt["environment"].items())],
+def versions_table(attempt: Mapping[str, Any]) -> HtmlTable:
+    """Return the versions of the packages that the attempt imported."""
+    return HtmlTable(
+        caption="Versions of imported packages",
+        columns=[HtmlColumn("Package"), HtmlColumn("Version")],
+        rows=[[HtmlCell(name), HtmlCell(str(version))] for name, version in sorted(attempt["environment"].items())],
     )
 
 

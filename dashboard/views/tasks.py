@@ -1,4 +1,4 @@
-"""A task: what is known of it, how hard it is, and how well it tells methods apart."""
+"""A task: what is known of it, how hard it is, and how well it distinguishes methods."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from benchbench.dashboard.markup import Cell, Column, Table
+from benchbench.dashboard.markup import HtmlCell, HtmlColumn, HtmlTable
 from benchbench.dashboard.theme import ACCENT, GREY, marks, styled
 from benchbench.dashboard.views.common import clock, metric_label, number
 from benchbench.stats.labels import plural
@@ -23,7 +23,7 @@ __all__ = ["Difficulty", "data_table", "difficulty", "difficulty_rows", "facts_t
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Difficulty:
-    """How hard a task is for the methods of the board, and how much it says.
+    """How hard a task is for the methods of the leaderboard, and how well it distinguishes them.
 
     Parameters
     ----------
@@ -114,62 +114,62 @@ def difficulty_rows(found: Difficulty) -> list[tuple[str, str, str]]:
             "Spread / noise",
             "—" if ratio is None else f"{ratio:.1f}",
             f"Standard deviation between methods ({number(found.spread, 4)}) over the median one between seeds"
-            f" ({number(found.noise, 4)}): the higher, the better the task tells methods apart",
+            f" ({number(found.noise, 4)}): the higher, the better the task distinguishes methods",
         ),
         (
             "Agreement",
             number(found.agreement, 2),
             "Kendall's tau between the order of the methods here and on the suite's other tasks: 1 same, 0 unrelated",
         ),
-        ("Failed", f"{100 * found.failed:.0f} %", "Share of the trials that failed, of those not declined"),
+        ("Failed", f"{100 * found.failed:.0f} %", "Share of trials that failed, declined ones not counted"),
     ]
 
 
-def facts_table(data: BoardData, task: str) -> Table:
+def facts_table(data: BoardData, task: str) -> HtmlTable:
     """Return what the suite's file and the results say of the task."""
     spec = next((s for s in data.suite.spec.tasks if s.name == task), None)
     rows = [
         ("Suite", f"{data.suite.spec.title} ({data.suite.spec.name} {data.suite.spec.version})"),
         ("Metric", metric_label(data.metrics.get(task, ""))),
-        ("Fingerprint of the data", data.board.fingerprints.get(task, "not on this board")),
+        ("Fingerprint of the data", data.board.fingerprints.get(task, "not on this leaderboard")),
     ]
     if spec is not None and spec.loader:
         rows.append(("Loader", spec.loader))
         rows += [(f"Option {name}", str(value)) for name, value in sorted(spec.options.items())]
         rows.append((f"Baseline ({data.suite.spec.scores.baseline})", number(spec.baseline_score, 4)))
         rows.append((f"Reference ({data.suite.spec.scores.reference})", number(spec.reference_score, 4)))
-    return Table(
+    return HtmlTable(
         caption=f"What is known of {task}",
-        columns=[Column("Property"), Column("Value")],
-        rows=[[Cell(name), Cell(value)] for name, value in rows],
+        columns=[HtmlColumn("Property"), HtmlColumn("Value")],
+        rows=[[HtmlCell(name), HtmlCell(value)] for name, value in rows],
     )
 
 
-def data_table(rows: Sequence[Mapping[str, Any]], task: str) -> Table:
+def data_table(rows: Sequence[Mapping[str, Any]], task: str) -> HtmlTable:
     """Return the data that results of the task were met with, the newest first."""
-    table = Table(
-        caption="Data and protocols that there are results of; only equal ones stand on one board",
+    table = HtmlTable(
+        caption="Data and protocols with results; a leaderboard holds only equal ones",
         columns=[
-            Column("Fingerprint"),
-            Column("Suite version", is_wide=True),
-            Column("Protocol", is_wide=True),
-            Column("Attempts", is_number=True),
-            Column("Methods", is_number=True),
-            Column("First", is_wide=True),
-            Column("Newest"),
+            HtmlColumn("Fingerprint"),
+            HtmlColumn("Suite version", is_wide=True),
+            HtmlColumn("Protocol", is_wide=True),
+            HtmlColumn("Attempts", is_number=True),
+            HtmlColumn("Methods", is_number=True),
+            HtmlColumn("First", is_wide=True),
+            HtmlColumn("Newest"),
         ],
     )
     for r in rows:
         if r["task"] == task:
             table.rows.append(
                 [
-                    Cell(r["task_fingerprint"] or "unknown"),
-                    Cell(r["suite_version"]),
-                    Cell(r["protocol_version"]),
-                    Cell(f"{r['n_attempts']:,}"),
-                    Cell(f"{r['n_methods']:,}"),
-                    Cell(clock(r["first"])),
-                    Cell(clock(r["newest"])),
+                    HtmlCell(r["task_fingerprint"] or "unknown"),
+                    HtmlCell(r["suite_version"]),
+                    HtmlCell(r["protocol_version"]),
+                    HtmlCell(f"{r['n_attempts']:,}"),
+                    HtmlCell(f"{r['n_methods']:,}"),
+                    HtmlCell(clock(r["first"])),
+                    HtmlCell(clock(r["newest"])),
                 ]
             )
     return table

@@ -6,15 +6,15 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from benchbench.dashboard.markup import Cell, Column, Table, badge, link
+from benchbench.dashboard.markup import HtmlCell, HtmlColumn, HtmlTable, badge, link
 from benchbench.dashboard.theme import ACCENT, log_axis, styled
-from benchbench.dashboard.views.common import duration, first_up, metric_label, number
-from benchbench.stats.labels import params_of, plural, share_text
+from benchbench.dashboard.views.common import duration, first_up, imputed_text, metric_label, number
+from benchbench.reports.costs import front_words
 
 if TYPE_CHECKING:
     from benchbench.stats.frontier import CostPanel, CostPoint
 
-__all__ = ["cost_figure", "cost_records", "cost_table"]
+__all__ = ["cost_figure", "cost_table"]
 
 
 def cost_figure(panel: CostPanel, labels: Sequence[str], *, log_x: bool, mixes_hardware: bool) -> Any:
@@ -62,7 +62,7 @@ def cost_figure(panel: CostPanel, labels: Sequence[str], *, log_x: bool, mixes_h
                 cliponaxis=False,
                 marker={"color": colour, "symbol": symbol, "size": 19, "line": {"width": 1, "color": "white"}},
                 name=name,
-                customdata=[_name(p) for p in own],
+                customdata=[p.marked_label for p in own],
                 hovertemplate="%{text}. %{customdata}<br>%{x:.3g} s, score %{y:.4f}<extra></extra>",
             )
     for p in front:
@@ -70,7 +70,7 @@ def cost_figure(panel: CostPanel, labels: Sequence[str], *, log_x: bool, mixes_h
         figure.add_annotation(
             x=math.log10(max(p.seconds, 1e-9)) if log_x else p.seconds,
             y=p.score,
-            text=_name(p),
+            text=p.marked_label,
             showarrow=False,
             xanchor="left",
             yanchor="bottom",
@@ -90,68 +90,35 @@ def _is_fair(point: CostPoint) -> bool:
     return point.is_comparable and not point.n_failed_tasks
 
 
-def _name(point: CostPoint) -> str:
-    signs = [s for s, is_so in (("t", point.is_transductive), ("s", point.is_shared), ("i", point.is_imputed)) if is_so]
-    return point.label + (f" ({', '.join(signs)})" if signs else "")
-
-
-def cost_table(panel: CostPanel, labels: Sequence[str]) -> Table:
+def cost_table(panel: CostPanel, labels: Sequence[str]) -> HtmlTable:
     """Return the points, best score first."""
-    table = Table(
+    table = HtmlTable(
         caption=f"{panel.name}: score and cost",
         columns=[
-            Column("#", is_number=True, help="The number in the figure"),
-            Column("Method"),
-            Column(first_up(metric_label(panel.metric)), is_number=True),
-            Column("± 95 %", is_number=True),
-            Column("Time", is_number=True, help="Timed seconds, training and test"),
-            Column("Front"),
+            HtmlColumn("#", is_number=True, help="The number in the figure"),
+            HtmlColumn("Method"),
+            HtmlColumn(
+                first_up(metric_label(panel.metric)),
+                is_number=True,
+                help="± is the half-width of a 95 % interval; none where a part of the score is imputed",
+            ),
+            HtmlColumn("Imputed", is_number=True, help="Share of the scores behind the number that stand for failures"),
+            HtmlColumn("Time", is_number=True, help="Timed seconds, training and test"),
+            HtmlColumn("Front"),
         ],
         heading=1,
     )
     for place, p in enumerate((p for p in panel.points if p.label in labels), 1):
-        if p.label in labels:
-            name = link(p.label, "method", method=p.method)
-            extra = badge("transductive") if p.is_transductive else ""
-            extra += badge("training shared") if p.is_shared else ""
-            extra += badge(f"{share_text(p.imputed_share)} imputed", "bad") if p.is_imputed else ""
-            where = "on the front" if p.is_on_front else "beaten"
-            if not p.is_comparable:
-                where = "lacks tasks"
-            elif p.n_failed_tasks:
-                where = f"failed on {plural(p.n_failed_tasks, 'task')}"
-            table.rows.append(
-                [
-                    Cell(str(place)),
-                    Cell(p.label, name.html + extra),
-                    Cell(number(p.score, 4)),
-                    Cell(number(p.ci95, 4)),
-                    Cell(duration(p.seconds)),
-                    Cell(where),
-                ]
-            )
+        extra = badge("transductive") if p.is_transductive else ""
+        extra += badge("training shared") if p.is_shared else ""
+        table.rows.append(
+            [
+                HtmlCell(str(place)),
+                HtmlCell(p.label, link(p.label, "method", method=p.method).html + extra),
+                HtmlCell(number(p.score, 4) + ("" if p.ci95 is None else f" ± {number(p.ci95, 4)}")),
+                HtmlCell(imputed_text(p.imputed_share)),
+                HtmlCell(duration(p.seconds)),
+                HtmlCell(front_words(p)),
+            ]
+        )
     return table
-
-
-def cost_records(panels: Sequence[CostPanel]) -> list[dict[str, Any]]:
-    """Return all points of all panels, for a download."""
-    return [
-        {
-            "panel": panel.name,
-            "task": panel.task,
-            "metric": panel.metric,
-            "method": p.method,
-            "params": params_of(p.params),
-            "score": p.score,
-            "ci95": p.ci95,
-            "interval_over": p.unit,
-            "n": p.n,
-            "seconds": p.seconds,
-            "on_front": p.is_on_front,
-            "comparable": p.is_comparable,
-            "n_failed_tasks": p.n_failed_tasks,
-            "imputed_share": p.imputed_share,
-        }
-        for panel in panels
-        for p in panel.points
-    ]

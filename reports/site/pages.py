@@ -9,17 +9,21 @@ from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING, Any
 
+from benchbench.reports.comparison import others_sheet
+from benchbench.reports.costs import cost_sheet
 from benchbench.reports.html import definitions, listing, table
-from benchbench.reports.leaderboard import method_name, task_notes
+from benchbench.reports.leaderboard import method_name, span_text, task_notes
 from benchbench.reports.report import Column, Sheet
 from benchbench.reports.site.about import ABOUT
 from benchbench.reports.site.names import slug
+from benchbench.reports.text import sentence
 from benchbench.stats.statistics import STATISTICS
 
 if TYPE_CHECKING:
     from benchbench.cards import MethodCard
     from benchbench.reports.site.build import Failure, SuitePage
     from benchbench.stats.leaderboard import Row
+    from benchbench.stats.pairwise import Verdict
 
 __all__ = ["Site", "render"]
 
@@ -113,7 +117,7 @@ def _shell(site: Site, title: str, body: str, *, depth: int, crumbs: str = "") -
 {trail}<h1>{escape(title)}</h1>
 {body}
 </main>
-<footer>Made by <code>bench publish</code> of results up to {stamp}.</footer>
+<footer>Made by <code>bench site</code> from results up to {stamp}.</footer>
 </body>
 </html>
 """
@@ -126,7 +130,8 @@ def _time(seconds: float) -> str:
 def _index(site: Site) -> str:
     columns = (
         Column("name", "suite"),
-        Column("leader", "first by mean rank"),
+        Column("leader", "leads by mean rank"),
+        Column("is_clear", "distinguishable"),
         Column("n_methods", "methods", "count"),
         Column("n_tasks", "tasks", "count"),
         Column("track", "track"),
@@ -136,8 +141,7 @@ def _index(site: Site) -> str:
     )
     rows = []
     for page in site.suites:
-        overall = [r for r in page.board.rows if r.task is None]
-        first = [r.label for r in overall if r.rank is not None and r.rank == overall[0].rank]
+        overall = page.board.overall
         rows.append(
             {
                 "name": page.suite.title,
@@ -146,7 +150,8 @@ def _index(site: Site) -> str:
                 "n_methods": len(overall) or len({r.label for r in page.board.rows}),
                 "n_tasks": len({r.task for r in page.board.rows if r.task is not None}),
                 "preset": page.report.facts["preset"],
-                "leader": ", ".join(first),
+                "leader": "" if page.verdict is None else ", ".join(page.verdict.leaders),
+                "is_clear": "" if page.verdict is None else _is_clear(page.verdict),
                 "imputed": page.report.facts["imputed"],
                 "n_left_out": page.board.n_left_out,
             }
@@ -154,11 +159,24 @@ def _index(site: Site) -> str:
     sheet = Sheet(title="suites", task=None, columns=columns, rows=rows)
     body = (
         '<p class="lead">Which method that learns how to learn is better, on what, at what cost, and how sure are we?</p>\n'
-        "<p>Each suite is a list of tasks with one protocol. A board holds only what may be compared; what was left out and what was"
-        ' imputed stands beside the numbers. <a href="about.html">What the numbers mean</a>.</p>\n'
+        "<p>Each suite is a list of tasks with one protocol. A leaderboard holds only what may be compared; what was left out and"
+        ' what was imputed stands beside the numbers. <a href="about.html">What the numbers mean</a>.</p>\n'
         f"{table(sheet, link=lambda row: row['link'], is_sortable=True)}"
     )
     return _shell(site, "Leaderboards", body, depth=0)
+
+
+def _is_clear(verdict: Verdict) -> str:
+    """Say whether the first is distinguishable from the others, in a few words."""
+    if verdict.ahead:
+        return f"yes, but behind {', '.join(verdict.ahead[:2])}"
+    if verdict.alike:
+        return f"no: ≈ {', '.join(verdict.alike[:2])}" + (
+            f" and {len(verdict.alike) - 2} more" if len(verdict.alike) > 2 else ""
+        )
+    if len(verdict.leaders) > 1:
+        return "no: tied"
+    return "yes" if verdict.p else ""
 
 
 def _methods(site: Site) -> str:
@@ -189,7 +207,10 @@ def _methods(site: Site) -> str:
 
 
 def _about(site: Site) -> str:
-    terms = "".join(f"<dt>{escape(term)}</dt><dd>{escape(text)}</dd>\n" for term, text in ABOUT["statistics"])
+    titles = {name: kind.heading for name, kind in STATISTICS.items()}
+    terms = "".join(
+        f"<dt>{escape(titles.get(term, term))}</dt><dd>{escape(text)}</dd>\n" for term, text in ABOUT["statistics"]
+    )
     sections = "".join(
         f"<h2>{escape(title)}</h2>\n" + "".join(f"<p>{escape(p)}</p>\n" for p in paragraphs)
         for title, paragraphs in ABOUT["sections"]
@@ -203,12 +224,11 @@ def _about(site: Site) -> str:
 
 def _suite(site: Site, page: SuitePage) -> str:
     base = slug(page.suite.name)
-    parts = [definitions(page.report.facts)]
     description = " ".join(page.suite.description.split())
-    if description:
-        parts.insert(0, f'<p class="lead">{escape(description)}</p>')
+    parts = [f'<p class="lead">{escape(description)}</p>'] if description else []
+    parts += [_verdict(page.report.verdict), definitions(page.report.facts)]
     if page.report.splits:
-        parts.append(f'<p class="warning">{escape(_sentence(page.report.splits))}</p>')
+        parts.append(f'<p class="warning">{escape(sentence(page.report.splits))}</p>')
     parts.append("<h2>Whole suite</h2>")
     if page.statistics:
         items = "".join(f'<li><a href="#by-{s}">{escape(STATISTICS[s].title)}</a></li>' for s in page.statistics)
@@ -219,11 +239,14 @@ def _suite(site: Site, page: SuitePage) -> str:
             for sheet in report.sheets
         )
         parts.append(
-            f'<section id="by-{statistic}">\n<h3>By {escape(STATISTICS[statistic].title)}</h3>\n{shown}'
+            f'<section id="by-{statistic}">\n<h3>By {escape(STATISTICS[statistic].title)}</h3>\n'
+            f"{_verdict(report.verdict)}{shown}"
             f"{_downloads(f'{base}-{statistic}', STATISTICS[statistic].title)}\n{listing(_without_left_out(report.lines()))}</section>"
         )
     if not page.statistics:
         parts.append('<p class="warning">No task is left to compare methods on.</p>')
+    if page.comparisons:
+        parts.append(f"<h2>First against the others</h2>\n{_comparisons(page, base)}")
     parts.append(f"<h2>Figures</h2>\n{_figures(page, base)}")
     parts.append(f"<h2>Task by task</h2>\n{_task_list(page)}\n{_downloads(base, 'all tasks')}")
     for sheet in page.report.sheets:
@@ -234,7 +257,9 @@ def _suite(site: Site, page: SuitePage) -> str:
                 f'<p><a href="{escape(path)}">Page of this task</a></p></details>'
             )
     parts.append(f"<h2>What these numbers are</h2>\n{listing(_without_left_out(page.report.lines()))}")
-    left_out = listing(page.report.left_out) or "<p>Nothing: every recorded trial of this suite is on this board.</p>"
+    left_out = (
+        listing(page.report.left_out) or "<p>Nothing: every recorded trial of this suite is on this leaderboard.</p>"
+    )
     parts.append(f"<h2>Left out</h2>\n{left_out}")
     return _shell(
         site,
@@ -245,12 +270,39 @@ def _suite(site: Site, page: SuitePage) -> str:
     )
 
 
+def _verdict(sentence: str) -> str:
+    return f'<p class="verdict">{escape(sentence)}</p>\n' if sentence else ""
+
+
+def _comparisons(page: SuitePage, base: str) -> str:
+    found = page.comparisons
+    n_others = sum(r.rank is not None for r in page.board.overall) - 1
+    which = f"each of the next {len(found)} of {n_others}" if len(found) < n_others else "each other method"
+    sheet = others_sheet(found)
+    return (
+        f"<p>{escape(found[0].a)}, the first by mean rank, against {which}: paired on the tasks and on the seeds (folds) that both"
+        " have. Above 0: the first is better. The interval is Student's t over tasks; P is the posterior probability that the first"
+        " is better by more than the region of practical equivalence. <code>bench compare-methods</code> says the same, task by"
+        " task.</p>\n"
+        f"{table(sheet, link=_link_up, is_sortable=True, heading=f'{page.suite.title}, {sheet.title}')}"
+        f'<p class="downloads"><a href="../data/{base}-comparisons.json" download>comparisons: JSON</a></p>\n'
+        f"{listing([f'Against {one.b}: {one.sentence()}' for one in found])}"
+    )
+
+
+def _costs(page: SuitePage, base: str) -> str:
+    """Return the numbers of the figure of score against cost; tasks alone are in the download."""
+    parts = []
+    for panel in page.costs:
+        if panel.task is None:
+            sheet = cost_sheet(panel)
+            parts.append(table(sheet, link=_link_up, is_sortable=True, heading=f"{page.suite.title}, {sheet.title}"))
+            parts.append(listing(sheet.notes))
+    return "\n".join([*parts, _downloads(f"{base}-costs", "score against cost")]) if page.costs else ""
+
+
 def _without_left_out(lines: Sequence[str]) -> list[str]:
     return [line for line in lines if not line.startswith("left out: ")]
-
-
-def _sentence(text: str) -> str:
-    return f"{text[:1].upper()}{text[1:]}."
 
 
 def _link_up(row: Mapping[str, Any]) -> str | None:
@@ -281,6 +333,8 @@ def _figures(page: SuitePage, base: str) -> str:
             f'<img src="{path}" alt="{escape(what)}" loading="lazy"></div>\n'
             f'<figcaption>{escape(title)}: <a href="{path}">the figure alone (SVG)</a></figcaption></figure>'
         )
+        if kind == "pareto":
+            parts.append(_costs(page, base))
     return "\n".join(parts)
 
 
@@ -344,7 +398,7 @@ def _task(site: Site, page: SuitePage, sheet: Sheet) -> str:
         }
     body = [definitions(facts)]
     if page.report.splits:
-        body.append(f'<p class="warning">{escape(_sentence(page.report.splits))}</p>')
+        body.append(f'<p class="warning">{escape(sentence(page.report.splits))}</p>')
     body.append(table(sheet, link=_link_up, is_sortable=True))
     failures = [f for f in site.failures if (f.suite, f.task) == (page.suite.name, name)]
     if failures:
@@ -430,24 +484,28 @@ def _method_overall(rows: Sequence[Row], n_methods: int) -> Sheet:
         Column("name", "parameters"),
         Column("rank", f"rank of {n_methods}", "rank"),
         Column("mean_rank", "mean rank", "number", 2),
+        Column("span", "95 %"),
         Column("score", "normalised score", "number", 3),
         Column("ci95", "± 95 %", "number", 3),
         Column("tasks", "tasks", "count"),
         Column("failed", "failed", "count"),
         Column("imputed", "imputed", "share"),
         Column("seconds", "seconds", "seconds"),
+        Column("notes", "notes"),
     )
     cells = [
         {
             "name": method_name(r),
             "rank": r.rank,
             "mean_rank": r.mean_rank,
+            "span": span_text("rank", r.mean_rank_low, r.mean_rank_high),
             "score": r.score,
             "ci95": r.ci95,
             "tasks": f"{r.n_tasks_scored}/{r.n_tasks}",
             "failed": r.n_failed + r.n_lost,
             "imputed": r.imputed_share,
             "seconds": r.seconds,
+            "notes": ", ".join(n for n in r.notes if n.startswith("not ranked")),
         }
         for r in rows
     ]

@@ -79,7 +79,7 @@ def first_page(store: Store) -> str:
 
 def shown(found: data.BoardData, statistic: str, filters: data.Filters) -> str:
     made = view.make_view(found, statistic, filters, data.cards())
-    return render(view.standings_table(made, {}))
+    return render(view.leaderboard_table(made, {}))
 
 
 def test_the_first_page(benchmark: Any, store: Store) -> None:
@@ -90,7 +90,7 @@ def test_the_first_page(benchmark: Any, store: Store) -> None:
 
 @pytest.mark.parametrize("statistic", ["rank", "winrate", "norm", "improvability", "mrr", "elo"])
 def test_a_warm_change_of_filters(benchmark: Any, board: data.BoardData, statistic: str) -> None:
-    half = data.Filters(methods=tuple(board.grid.methods[::2]), tasks=tuple(board.grid.tasks[::2]))
+    half = data.Filters(methods=tuple(board.table.methods[::2]), tasks=tuple(board.table.tasks[::2]))
     html = benchmark.pedantic(shown, args=(board, statistic, half), rounds=5, warmup_rounds=1)
     assert html.count("<tr>") == 1 + N_METHODS // 2
 

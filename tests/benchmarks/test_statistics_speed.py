@@ -1,4 +1,4 @@
-"""What statistics of 1,000,000 attempts take: from the database to every standing. Run by `make bench`; never a gate on time."""
+"""What statistics of 1,000,000 attempts take: from the database to every statistic. Run by `make bench`; never a gate on time."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ from typing import Any
 
 import pytest
 
-from benchbench.results.boards import score_grid
+from benchbench.results.load import counted_trials
 from benchbench.results.store import Store
+from benchbench.stats.facts import SuiteFacts, TaskEnds
 from benchbench.stats.imputation import impute
-from benchbench.stats.leaderboard import Leaderboard
-from benchbench.stats.statistics import STATISTICS, Standing, standings
+from benchbench.stats.leaderboard import make_leaderboard
+from benchbench.stats.statistics import STATISTICS, StatisticValue, statistic_values
 from benchbench.stats.table import ScoreTable, TrialState
-from benchbench.stats.trials import Conditions, Row
+from benchbench.stats.trials import CountedTrials
 
 N_METHODS, N_TASKS, N_SEEDS = 100, 200, 50
 N = N_METHODS * N_TASKS * N_SEEDS
@@ -50,62 +51,67 @@ def store(tmp_path_factory: Any) -> Store:
     return made
 
 
-def board() -> Leaderboard:
-    """Return what `score_grid` needs of the board: its group, methods, tasks and data."""
-    group = Conditions(
-        suite_version="1", protocol_version="1", preset="quick", test_units=30, threads=1, device="cpu"
-    )  # fmt: skip
-    tasks = [f"task_{t}" for t in range(N_TASKS)]
-    rows = [Row(method=f"method_{m}", params="{}", task=task) for task in tasks for m in range(N_METHODS)]
-    prints = {task: f"data of task {task.removeprefix('task_')}" for task in tasks}
-    return Leaderboard(group=group, rows=rows, left_out=[], notes=[], imputation="none", fingerprints=prints)
+FACTS = SuiteFacts(
+    name="million", version="1", baseline="", reference="", tasks=tuple(TaskEnds(name=f"task_{t}") for t in range(N_TASKS))
+)  # fmt: skip
 
 
 @pytest.fixture(scope="module")
-def grid(store: Store) -> ScoreTable:
-    return score_grid(store, "million", board())
+def trials(store: Store) -> CountedTrials:
+    return counted_trials(store, "million")
 
 
-def everything(store: Store, wanted: Leaderboard) -> dict[str, list[Standing]]:
-    """Return every standing, from the database on: 200 resamples for each, Elo fitted again in all of them."""
-    filled = impute(score_grid(store, "million", wanted), "worst")
-    return {statistic: standings(filled, statistic, n_bootstrap=200) for statistic in STATISTICS}
+@pytest.fixture(scope="module")
+def table(trials: CountedTrials) -> ScoreTable:
+    return make_leaderboard(trials, FACTS).measured
 
 
-def filtered(grid: ScoreTable) -> list[list[Standing]]:
+def everything(store: Store) -> dict[str, list[StatisticValue]]:
+    """Return every statistic, from the database on: 200 resamples for each, Elo fitted again in all of them."""
+    board = make_leaderboard(counted_trials(store, "million"), FACTS, imputation="worst")
+    return {statistic: board.values(statistic) for statistic in STATISTICS}
+
+
+def filtered(table: ScoreTable) -> list[list[StatisticValue]]:
     """Return what a reader's filter asks for: some methods and tasks, imputed, by every statistic but Elo."""
-    part = impute(grid.select(methods=grid.methods[:60], tasks=grid.tasks[:150]), "worst")
-    return [standings(part, statistic) for statistic in STATISTICS if statistic != "elo"]
+    part = impute(table.select(methods=table.methods[:60], tasks=table.tasks[:150]), "worst", everyone=table)
+    return [statistic_values(part, statistic) for statistic in STATISTICS if statistic != "elo"]
 
 
 def test_the_query(benchmark: Any, store: Store) -> None:
-    found = benchmark.pedantic(score_grid, args=(store, "million", board()), rounds=5, warmup_rounds=1)
-    assert found.shape == (N_METHODS, N_TASKS, N_SEEDS)
-    assert found.count(TrialState.OK).sum() + found.count(TrialState.FAILED).sum() == N
+    found = benchmark.pedantic(counted_trials, args=(store, "million"), rounds=5, warmup_rounds=1)
+    assert len(found.cells) == N_METHODS * N_TASKS
+    assert (found.state == TrialState.OK).sum() + (found.state == TrialState.FAILED).sum() == N
 
 
-def test_the_whole_board(benchmark: Any, store: Store) -> None:
-    wanted = board()
-    found = benchmark.pedantic(everything, args=(store, wanted), rounds=5, warmup_rounds=1)
-    assert [s.method for s in found["rank"]][:1] == ["method_99"]
-    assert all(s.low is not None and s.high is not None and s.low <= s.high for own in found.values() for s in own)
+def test_the_leaderboard(benchmark: Any, trials: CountedTrials) -> None:
+    found = benchmark.pedantic(make_leaderboard, args=(trials, FACTS), rounds=5, warmup_rounds=1)
+    assert found.measured.shape == (N_METHODS, N_TASKS, N_SEEDS)
 
 
-def test_elo_with_200_resamples(benchmark: Any, grid: ScoreTable) -> None:
-    filled = impute(grid, "worst")
-    found = benchmark.pedantic(standings, args=(filled, "elo"), kwargs={"n_bootstrap": 200}, rounds=5, warmup_rounds=1)
+def test_every_statistic_from_the_database_on(benchmark: Any, store: Store) -> None:
+    found = benchmark.pedantic(everything, args=(store,), rounds=5, warmup_rounds=1)
+    assert [v.method for v in found["rank"]][:1] == ["method_99"]
+    assert all(v.low is not None and v.high is not None and v.low <= v.high for own in found.values() for v in own)
+
+
+def test_elo_with_200_resamples(benchmark: Any, table: ScoreTable) -> None:
+    filled = impute(table, "worst")
+    found = benchmark.pedantic(
+        statistic_values, args=(filled, "elo"), kwargs={"n_bootstrap": 200}, rounds=5, warmup_rounds=1
+    )
     assert len(found) == N_METHODS
 
 
-def test_a_filter_changes(benchmark: Any, store: Store, grid: ScoreTable) -> None:
-    found = benchmark.pedantic(filtered, args=(grid,), rounds=10, warmup_rounds=1)
+def test_a_filter_changes(benchmark: Any, store: Store, table: ScoreTable) -> None:
+    found = benchmark.pedantic(filtered, args=(table,), rounds=10, warmup_rounds=1)
     assert len(found[0]) == 60
-    # the database is not asked again: a small part of what the whole board takes, on any machine
+    # the database is not asked again: a small part of what everything takes, on any machine
     began = time.process_time()
-    filtered(grid)
+    filtered(table)
     warm = time.process_time() - began
     began = time.process_time()
-    everything(store, board())
+    everything(store)
     assert warm < 0.5 * (time.process_time() - began)
 
 
@@ -118,10 +124,10 @@ def peak():
     # of this program alone: what getrusage tells is that of the parent before it
     lines = Path("/proc/self/status").read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) / 1024
-from test_statistics_speed import board, everything
+from test_statistics_speed import everything
 from benchbench.results.store import Store
 before = peak()
-everything(Store(sys.argv[1]), board())
+everything(Store(sys.argv[1]))
 print(json.dumps({"before_mib": before, "peak_mib": peak()}))
 """
 
@@ -134,7 +140,7 @@ def test_memory(benchmark: Any, store: Store) -> None:
 
     found = benchmark.pedantic(run, rounds=1)
     benchmark.extra_info.update(found)
-    sys.stdout.write(f"\npeak memory of the whole board of {N:,} attempts: {found['peak_mib']:.0f} MiB")
+    sys.stdout.write(f"\npeak memory of every statistic of {N:,} attempts: {found['peak_mib']:.0f} MiB")
     sys.stdout.write(f" ({found['before_mib']:.0f} MiB before)\n")
     # scores, states and seconds of a million cells are 17 MiB; what is fetched at once is some ten times that
     assert found["peak_mib"] - found["before_mib"] < 100 * N * 17 / 2**20

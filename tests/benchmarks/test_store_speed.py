@@ -6,6 +6,7 @@ import os
 import random
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,50 +19,39 @@ from benchbench.spec import content_hash
 N_METHODS, N_SEEDS, TASKS = 50, 500, ("glyphs-5w1s", "glyphs-5w5s", "glyphs-20w1s", "sinusoid-10s")
 
 
-def attempt(number: int, n_units: int = 20) -> Attempt:
-    chance = random.Random(number)
-    task = TASKS[number % len(TASKS)]
-    method = number // len(TASKS) % N_METHODS
-    scores = [chance.random() for _ in range(n_units)]
-    return Attempt(
-        attempt_id=content_hash(number),
-        run_id=f"run-{number // 5000}",
-        trial_id=content_hash(["trial", number]),
-        try_number=1,
-        suite="fewshot",
-        suite_version="1",
-        track="fewshot",
-        task=task,
-        task_fingerprint=f"print-{task}",
-        protocol_version="1",
-        method=f"method{method}",
-        params={},
-        transductive=False,
-        seed=number // (len(TASKS) * N_METHODS),
-        preset="quick",
-        budget={"preset": "quick", "test_units": n_units},
-        threads=1,
-        device="cpu",
-        outcome="ok" if number % 100 else "failed",
-        metric="accuracy",
-        score=sum(scores) / n_units if number % 100 else None,
-        score_sd=0.3,
-        n_units=n_units,
-        unit="episode",
-        unit_scores=scores,
-        metrics={"accuracy": 0.5},
-        phases={"meta_fit": 1.0, "adapt": 1.0, "predict": 1.0},
-        seconds=chance.random(),
-        started_at=1e9 + number,
-        hardware_class="cpu, 2 cores",
-        adapter_source_hash=f"source-{method}",
-        environment_hash="env",
-        environment={"torch": "2.13.0"},
-    )
+MakeAttempt = Callable[..., Attempt]
+
+
+@pytest.fixture(scope="session")
+def attempt(make_attempt: MakeAttempt) -> MakeAttempt:
+    """Make attempts of many methods on four tasks, one in a hundred failed."""
+
+    def make(number: int, n_units: int = 20) -> Attempt:
+        chance = random.Random(number)
+        method = number // len(TASKS) % N_METHODS
+        is_ok = bool(number % 100)
+        return make_attempt(
+            number,
+            run_id=f"run-{number // 5000}",
+            suite="fewshot",
+            task=TASKS[number % len(TASKS)],
+            method=f"method{method}",
+            seed=number // (len(TASKS) * N_METHODS),
+            budget={"preset": "quick", "test_units": n_units},
+            outcome="ok" if is_ok else "failed",
+            **({"unit_scores": [chance.random() for _ in range(n_units)]} if is_ok else {}),
+            metrics={"accuracy": 0.5},
+            phases={"meta_fit": 1.0, "adapt": 1.0, "predict": 1.0},
+            seconds=chance.random(),
+            adapter_source_hash=f"source-{method}",
+            environment={"torch": "2.13.0"},
+        )
+
+    return make
 
 
 @pytest.fixture(scope="module")
-def large(tmp_path_factory: pytest.TempPathFactory) -> Store:
+def large(tmp_path_factory: pytest.TempPathFactory, attempt: MakeAttempt) -> Store:
     """Return a store of 100,000 attempts."""
     store = Store(tmp_path_factory.mktemp("large") / "large.duckdb")
     store.open_for_writing()
@@ -80,13 +70,13 @@ def store(tmp_path: Path) -> Store:
 
 
 @pytest.mark.parametrize("n_attempts", [1, 20])
-def test_landing_a_batch(benchmark: Any, store: Store, n_attempts: int) -> None:
+def test_landing_a_batch(benchmark: Any, store: Store, n_attempts: int, attempt: MakeAttempt) -> None:
     batch = [attempt(i, n_units=600) for i in range(n_attempts)]
     benchmark(store.land_attempts, batch)
 
 
 def test_landing_a_batch_without_waiting_for_the_disk(
-    benchmark: Any, store: Store, monkeypatch: pytest.MonkeyPatch
+    benchmark: Any, store: Store, attempt: MakeAttempt, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     batch = [attempt(i, n_units=600) for i in range(20)]
     monkeypatch.setattr(os, "fsync", lambda handle: None)
@@ -94,7 +84,7 @@ def test_landing_a_batch_without_waiting_for_the_disk(
 
 
 @pytest.mark.parametrize("n_files", [1, 100])
-def test_ingest_of_new_files(benchmark: Any, store: Store, n_files: int) -> None:
+def test_ingest_of_new_files(benchmark: Any, store: Store, n_files: int, attempt: MakeAttempt) -> None:
     number = 0
 
     def land() -> None:
@@ -107,7 +97,7 @@ def test_ingest_of_new_files(benchmark: Any, store: Store, n_files: int) -> None
     assert len(store.done_keys("fewshot")) == number
 
 
-def test_ingest_into_100_000(benchmark: Any, large: Store) -> None:
+def test_ingest_into_100_000(benchmark: Any, large: Store, attempt: MakeAttempt) -> None:
     number = 1_000_000
 
     def land() -> None:
@@ -123,14 +113,13 @@ def test_done_keys_of_100_000(benchmark: Any, large: Store) -> None:
 
 
 def test_one_attempt_of_100_000(benchmark: Any, large: Store) -> None:
-    assert benchmark(large.attempt, content_hash(4242)[:12])["unit_scores"]
+    assert benchmark(large.attempt, content_hash(["attempt", 4242])[:12])["unit_scores"]
 
 
-def test_board_cells_of_100_000(benchmark: Any, large: Store) -> None:
-    from benchbench.results.boards import board_cells
+def test_counted_trials_of_100_000(benchmark: Any, large: Store) -> None:
+    from benchbench.results.load import counted_trials
 
-    cells, _ = benchmark(board_cells, large, "fewshot")
-    assert len(cells) == N_METHODS * len(TASKS)
+    assert len(benchmark(counted_trials, large, "fewshot").cells) == N_METHODS * len(TASKS)
 
 
 def test_bench_leaderboard_on_100_000_the_whole_command(benchmark: Any, large: Store) -> None:

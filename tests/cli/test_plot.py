@@ -154,7 +154,7 @@ def test_the_drawn_curves_are_the_numbers(
     assert "Suite pair 1, protocol 3, preset quick, 4 test units, 1 thread, cpu" in said
     assert "95 % over validation episodes, given this training (one seed)" in said
     assert "interval over 2 episodes" in said
-    assert "not to be set beside published results" in said
+    assert "do not compare with published results" in said
 
 
 def test_the_drawn_costs_are_the_numbers(
@@ -170,8 +170,9 @@ def test_the_drawn_costs_are_the_numbers(
     text = bench("plot", "pareto", "--suite", suite_file, "--db", db, "-o", tmp_path / "costs.svg")
     assert "not drawn: protonet on waves (declined)" in text
     (figure,) = figures
-    whole, letters, waves = figure.axes
-    assert [ax.get_title(loc="left") for ax in figure.axes] == ["whole suite", "letters", "waves"]
+    whole, common, letters, waves = figure.axes
+    assert [ax.get_title(loc="left") for ax in figure.axes] == ["whole suite", "common tasks", "letters", "waves"]
+    assert "1 common task" in common.get_xlabel()
     drawn = {
         str(line.get_label()): (line.get_xdata()[0], line.get_ydata()[0])
         for line in letters.get_lines()
@@ -211,10 +212,10 @@ def test_mixed_hardware_is_said_on_the_axis(
     db = land(trained([0.3, 0.5]), {"method": "pixel_nn", "hardware_class": "cpu, 64 cores"})
     for kind in ("curves", "pareto"):
         text = bench("plot", kind, "--suite", suite_file, "--db", db, "-o", tmp_path / f"{kind}.png")
-        assert "seconds mix hardware and must not be compared" in text
+        assert "seconds come from different hardware and must not be compared" in text
     for figure in figures:
         assert "hardware mixed: do not compare" in figure.axes[0].get_xlabel()
-        assert "Seconds mix hardware" in texts(figure)
+        assert "Seconds come from different hardware" in texts(figure)
 
 
 @pytest.mark.parametrize("ending", ["png", "svg", "pdf"])
@@ -317,3 +318,43 @@ def test_the_folder_of_a_figure_is_made(bench: Bench, suite_file: Path, land: La
     out = tmp_path / "new" / "deep" / "x.svg"
     bench("plot", "curves", "--suite", suite_file, "--db", land(trained([0.3])), "-o", out)
     assert out.read_bytes().startswith(b"<?xml")
+
+
+def test_what_failed_stays_in_the_mean_and_off_the_front(
+    bench: Bench, suite_file: Path, land: Land, tmp_path: Path, figures: list[Figure]
+) -> None:
+    """The mean was over the tasks that had seconds: who failed on the hard ones came out first."""
+    db = land(
+        {"seconds": 40.0, "scores": [0.6, 0.8]},
+        {"task": "waves", "metric": "neg_mse", "scores": [-3.0, -2.0], "seconds": 10.0},
+        {"method": "half", "seconds": 1.0, "scores": [0.9, 0.9]},
+        {"method": "half", "task": "waves", "outcome": "failed"},
+        {"method": "broken", "outcome": "failed"},
+        {"method": "broken", "task": "waves", "outcome": "failed"},
+        {"method": "shy", "seconds": 2.0, "scores": [0.5, 0.6]},
+        {"method": "shy", "task": "waves", "outcome": "declined"},
+    )
+    found = data(bench, "pareto", suite_file, db)
+    panels = {panel["name"]: panel for panel in found["panels"]}
+    whole = by_label(panels["whole suite"], "points")
+    # (0.9 - 0.2) / 0.5 on letters, and the baseline's 0 on waves
+    assert whole["half"]["score"] == pytest.approx((1.4 + 0.0) / 2)
+    assert (whole["half"]["is_on_front"], whole["half"]["n_failed_tasks"]) == (False, 1)
+    assert whole["half"]["imputed_share"] == 0.5
+    assert whole["maml"]["is_on_front"]
+    board = json.loads(bench("leaderboard", "--suite", suite_file, "--db", db, "--format", "json"))
+    assert {r["label"]: r["score"] for r in board if r["task"] is None and r["label"] in whole} == pytest.approx(
+        {label: point["score"] for label, point in whole.items()}
+    )
+    assert "broken" not in whole
+    assert panels["whole suite"]["left_out"] == ["broken: every trial failed, its cost is not known"]
+    common = by_label(panels["common tasks"], "points")
+    assert panels["common tasks"]["tasks"] == ["letters"]
+    # there it succeeded everywhere
+    assert (common["half"]["is_on_front"], common["half"]["imputed_share"]) == (True, 0.0)
+    bench("plot", "pareto", "--suite", suite_file, "--db", db, "-o", tmp_path / "costs.png")
+    (figure,) = figures
+    hollow = {str(line.get_label()) for line in figure.axes[0].get_lines() if line.get_markerfacecolor() == "white"}
+    assert hollow == {"half", "shy"}
+    assert "half (i 50%)" in {t.get_text() for t in figure.axes[0].texts}
+    assert "Not drawn: broken: every trial failed, its cost is not known." in texts(figure)

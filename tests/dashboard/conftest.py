@@ -13,7 +13,6 @@ import pytest
 from benchbench.dashboard import data
 from benchbench.records import Attempt, CurvePoint, RunRecord
 from benchbench.results.store import Store
-from benchbench.spec import content_hash
 
 SUITE = """
 name = "trio"
@@ -45,6 +44,15 @@ reference_score = 0.6
 """
 MEANS = {"maml": 0.7, "protonet": 0.62, "pixel_nn": 0.3, "home_made": 0.5}
 
+DEFAULTS: dict[str, Any] = {
+    "suite": "trio",
+    "seed": 0,
+    "phases": {"meta_fit": 2.0, "predict": 0.5},
+    "environment": {"torch": "2.13.0"},
+    "git_commit": "abcdef0123456789",
+    "git_dirty": False,
+}
+
 Land = Callable[..., Store]
 
 
@@ -55,7 +63,7 @@ def suites(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def land(tmp_path: Path) -> Land:
+def land(tmp_path: Path, make_attempt: Callable[..., Attempt]) -> Land:
     """Land attempts in a database, each given by the fields that matter; return the store."""
     numbers = itertools.count()
 
@@ -63,7 +71,11 @@ def land(tmp_path: Path) -> Land:
         path = tmp_path / f"{name}.duckdb"
         Store(path).open_for_writing()
         store = data.open_store(path)
-        store.land_attempts([attempt(next(numbers), **row) for row in rows])
+        found = []
+        for row in rows:
+            number = next(numbers)
+            found.append(make_attempt(number, **{**DEFAULTS, "task": "a", "seconds": 2.0 + number % 5, **row}))
+        store.land_attempts(found)
         return store
 
     return make
@@ -112,47 +124,3 @@ def trio(land: Land) -> Store:
 @pytest.fixture
 def board(trio: Store) -> data.BoardData:
     return data.load_board(trio, data.load_suite(trio, "trio"), data.Choice())
-
-
-def attempt(number: int, **changes: Any) -> Attempt:
-    values: dict[str, Any] = {
-        "attempt_id": content_hash(["attempt", number]),
-        "run_id": "run",
-        "try_number": 1,
-        "suite": "trio",
-        "suite_version": "1",
-        "track": "fewshot",
-        "task": "a",
-        "task_fingerprint": f"data of {changes.get('task', 'a')}",
-        "protocol_version": "3",
-        "method": "maml",
-        "params": {},
-        "transductive": False,
-        "seed": 0,
-        "preset": "quick",
-        "threads": 1,
-        "device": "cpu",
-        "outcome": "ok",
-        "metric": "accuracy",
-        "unit": "episode",
-        "seconds": 2.0 + number % 5,
-        "wall_seconds": 3.0,
-        "phases": {"meta_fit": 2.0, "predict": 0.5},
-        "started_at": 1e9 + number,
-        "hardware_class": "cpu, 2 cores",
-        "adapter_source_hash": "source-1",
-        "environment_hash": "env-1",
-        "environment": {"torch": "2.13.0"},
-        "git_commit": "abcdef0123456789",
-        "git_dirty": False,
-        **changes,
-    }
-    if values["outcome"] == "ok":
-        score = values.setdefault("score", 0.5)
-        values |= {"unit_scores": [score - 0.1, score, score, score + 0.1], "score_sd": 0.08, "n_units": 4}
-    else:
-        values["metric"] = ""
-    values["budget"] = {"preset": values["preset"], "test_units": 4, "iterations": 5}
-    names = ("suite", "suite_version", "task", "method", "params", "seed", "preset", "threads", "device")
-    values.setdefault("trial_id", content_hash([values[n] for n in names]))
-    return Attempt(**values)

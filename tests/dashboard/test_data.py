@@ -106,7 +106,7 @@ def test_a_suite_that_is_not_installed_is_shown_from_its_results(trio: Store, mo
     assert not suite.is_known
     assert [t.name for t in suite.spec.tasks] == ["a", "b", "c"]
     board = data.load_board(trio, suite, data.Choice(imputation="worst"))
-    assert board.grid.shape == (4, 3, 3)
+    assert board.table.shape == (4, 3, 3)
 
 
 def test_conditions_come_newest_first(land: Any) -> None:

@@ -55,7 +55,7 @@ def test_every_page_opens(shown: Store, name: str) -> None:
     assert app.title[0].value
 
 
-@pytest.mark.parametrize("view", ["standings", "ranks", "wins", "tasks"])
+@pytest.mark.parametrize("view", ["leaderboard", "ranks", "wins", "tasks"])
 def test_every_view_of_the_board_opens(shown: Store, view: str) -> None:
     assert not open_page("leaderboard", view=view, suite="trio").exception
 
@@ -201,7 +201,7 @@ def test_a_run_that_has_begun_but_ended_nothing(tmp_path: Path, monkeypatch: pyt
     for name in PAGES:
         app = open_page(name)
         assert not app.exception, name
-    assert any("A run has begun" in i.value for i in open_page("leaderboard").info)
+    assert any("A run has started" in i.value for i in open_page("leaderboard").info)
     # what is left of a run that was killed, long after
     monkeypatch.setattr("benchbench.results.reader.QUIET_SECONDS", -1.0)
     assert any("Nothing was heard" in w.value for w in open_page("runs", run="run").warning)

@@ -14,20 +14,23 @@ import pytest
 
 from benchbench.cards import MethodCard
 from benchbench.dashboard import data, queries
-from benchbench.dashboard.markup import Cell, Column, Table, interval_bar, link, render, strip
+from benchbench.dashboard.markup import HtmlCell, HtmlColumn, HtmlTable, interval_bar, link, render, strip
 from benchbench.dashboard.queries import Provenance
 from benchbench.dashboard.theme import log_axis, marks
 from benchbench.dashboard.views import about, common, compare, curves, methods, runs, tasks, tradeoff
 from benchbench.dashboard.views import board as boards
 from benchbench.errors import InputError
+from benchbench.reports.comparison import load_comparison
+from benchbench.reports.costs import cost_records
 from benchbench.reports.text import as_csv
-from benchbench.results.boards import seed_curves, suite_facts
+from benchbench.results.load_curves import seed_curves
 from benchbench.results.reader import QUIET_SECONDS, state_text
 from benchbench.results.store import Store
 from benchbench.stats.anytime import AnytimeTable, Incumbents
 from benchbench.stats.curves import curve_panels
 from benchbench.stats.frontier import cost_panels
 from benchbench.stats.labels import plural
+from benchbench.stats.leaderboard import make_leaderboard
 from benchbench.stats.statistics import STATISTICS
 
 ALL = data.Filters()
@@ -45,7 +48,7 @@ def test_views_know_nothing_of_streamlit() -> None:
 
 
 def test_mean_ranks_are_those_of_the_board(board: data.BoardData) -> None:
-    found = {s.method: s.value for s in view_of(board).standings}
+    found = {s.method: s.value for s in view_of(board).values}
     expected = {r.label: r.mean_rank for r in board.board.rows if r.task is None}
     assert found == pytest.approx(expected)
     assert found["maml"] == 1.0
@@ -54,17 +57,17 @@ def test_mean_ranks_are_those_of_the_board(board: data.BoardData) -> None:
 @pytest.mark.parametrize("statistic", STATISTICS)
 def test_every_statistic_has_a_label_a_meaning_and_a_table(board: data.BoardData, statistic: str) -> None:
     view = view_of(board, statistic)
-    table = boards.standings_table(view, {})
-    assert [row[1].text for row in table.rows] == [s.method for s in view.standings]
+    table = boards.leaderboard_table(view, {})
+    assert [row[1].text for row in table.rows] == [s.method for s in view.values]
     assert {row[1].text for row in table.rows} == {"maml", "protonet", "pixel_nn", "home_made"}
-    assert boards.STATISTIC_HELP[statistic]
-    assert table.columns[2].title == boards.STATISTIC_LABELS[statistic]
+    assert STATISTICS[statistic].help in table.columns[2].help
+    assert table.columns[2].title == STATISTICS[statistic].heading
     assert "NaN" not in render(table)
 
 
 def test_filters_change_who_is_ranked_and_against_whom(board: data.BoardData) -> None:
     def shown(**chosen: Any) -> dict[str, float | None]:
-        return {s.method: s.value for s in view_of(board, "rank", data.Filters(**chosen)).standings}
+        return {s.method: s.value for s in view_of(board, "rank", data.Filters(**chosen)).values}
 
     assert set(shown(kind="inductive")) == {"protonet", "pixel_nn", "home_made"}
     assert shown(kind="inductive")["protonet"] == 1.0
@@ -72,7 +75,7 @@ def test_filters_change_who_is_ranked_and_against_whom(board: data.BoardData) ->
     assert set(shown(hardware="other, 8 cores")) == {"home_made"}
     assert set(shown(tags=("metric",))) == {"protonet"}
     assert set(shown(methods=("maml", "pixel_nn"))) == {"maml", "pixel_nn"}
-    assert view_of(board, "rank", data.Filters(tasks=("a",))).imputed.grid.tasks == ("a",)
+    assert view_of(board, "rank", data.Filters(tasks=("a",))).board.imputed.table.tasks == ("a",)
     assert shown(tags=("no such",)) == {}
 
 
@@ -81,17 +84,17 @@ def test_failures_are_imputed_by_the_boards_policy_and_shown(trio: Store) -> Non
 
     def share(policy: str) -> float:
         board = data.load_board(trio, suite, data.Choice(imputation=policy))
-        return next(s.imputed_share for s in view_of(board).standings if s.method == "home_made")
+        return next(s.imputed_share for s in view_of(board).values if s.method == "home_made")
 
     assert share("baseline") == pytest.approx(1 / 3)
     assert share("none") == 0.0
     dropped = data.load_board(trio, suite, data.Choice(imputation="drop-task"))
     view = view_of(dropped)
-    assert view.imputed.dropped_tasks == ("b",)
-    assert all(s.n_tasks <= 2 for s in view.standings)
+    assert view.board.imputed.dropped_tasks == ("b",)
+    assert all(s.n_tasks <= 2 for s in view.values)
     # whoever failed there is not shown: then nothing is dropped
     kept = view_of(dropped, "rank", data.Filters(methods=("maml", "pixel_nn")))
-    assert kept.imputed.dropped_tasks == ()
+    assert kept.board.imputed.dropped_tasks == ()
 
 
 def test_the_download_says_under_what_conditions(board: data.BoardData) -> None:
@@ -100,7 +103,7 @@ def test_the_download_says_under_what_conditions(board: data.BoardData) -> None:
     assert first["statistic"] == "elo"
     assert (first["suite"], first["preset"], first["imputation"]) == ("trio", "quick", "baseline")
     assert {r["method"]: r["n_failed"] for r in records}["home_made"] == 3
-    assert {r["method"]: r["n_tasks_declined"] for r in records}["protonet"] == 1
+    assert {r["method"]: r["n_declined"] for r in records}["protonet"] == 3
     back = list(csv.DictReader(io.StringIO(as_csv(records))))
     assert [float(r["value"]) for r in back] == pytest.approx([r["value"] for r in records])
     assert json.loads(common.json_of(records))[0]["method"] == first["method"]
@@ -117,7 +120,7 @@ def test_the_download_says_under_what_conditions(board: data.BoardData) -> None:
         (Provenance(n_trials=2, n_clean=2, sources=("old",), commits=("c",), hardware=()), "s", True, "changed"),
         (Provenance(n_trials=2, n_clean=2, sources=("s",), commits=("c",), hardware=()), None, True, "not installed"),
         (Provenance(n_trials=2, n_clean=2, sources=("s",), commits=("c",), hardware=()), "s", False, "newer version"),
-        (None, "s", True, "no trial"),
+        (None, "s", True, "no counted trial"),
     ],
 )
 def test_verified_means_where_numbers_come_from(
@@ -130,7 +133,7 @@ def test_verified_means_where_numbers_come_from(
 
 def test_the_badge_stands_only_where_it_is_earned(board: data.BoardData) -> None:
     hashes = {"maml": "source-1", "protonet": "another", "home_made": "source-1"}
-    html = {row[1].text: row[1].html for row in boards.standings_table(view_of(board), hashes).rows}
+    html = {row[1].text: row[1].html for row in boards.leaderboard_table(view_of(board), hashes).rows}
     assert "verified" in html["maml"]
     assert "verified" not in html["protonet"]
     # ran uncommitted code
@@ -138,43 +141,48 @@ def test_the_badge_stands_only_where_it_is_earned(board: data.BoardData) -> None
 
 
 def test_task_tables_and_heat_maps(board: data.BoardData) -> None:
-    table = boards.task_table(board, "c")
+    table = boards.task_table(board.board, "c")
     text = render(table)
     assert "declined" in text
     view = view_of(board)
-    assert list(boards.win_heatmap(view).data[0].x) == [s.method for s in view.standings]
+    assert list(boards.win_heatmap(view).data[0].x) == [s.method for s in view.values]
     ranks = boards.task_heatmap(view).data[0]
     assert list(ranks.x) == ["a", "b", "c"]
-    assert math.isnan(ranks.z[[s.method for s in view.standings].index("protonet")][2])
+    assert math.isnan(ranks.z[[s.method for s in view.values].index("protonet")][2])
 
 
-def test_comparison_of_two_methods(board: data.BoardData) -> None:
-    found = compare.compare(board, "maml", "pixel_nn", 0.01)
-    assert found.scale == "normalised"
-    assert (found.summary.wins, found.summary.losses) == (3, 0)
-    assert found.posterior.p_right > 0.9
-    for d in found.tasks:
-        width = {"a": 0.5, "b": 0.6, "c": 0.5}[d.task]
-        assert d.difference == pytest.approx((d.score_a - d.score_b) / width)
-        assert d.n_seeds == 3
-        assert d.ci95 is not None
-    assert "maml" in compare.sentence(found)
-    assert len(compare.pair_table(found).rows) == len(compare.pair_records(found)) == 3
-    back = compare.compare(board, "pixel_nn", "maml", 0.01)
-    assert back.summary.mean_difference == pytest.approx(-found.summary.mean_difference)
-    assert back.posterior.p_left == pytest.approx(found.posterior.p_right, abs=0.02)
+def test_comparison_of_two_methods(board: data.BoardData, trio: Store) -> None:
+    found = load_comparison(trio, "trio", board.board, "maml", "pixel_nn", 0.01)
+    table = compare.pair_table(found)
+    assert {r["Better"] for r in table.records()} == {"maml"}
+    shown = {r["Task"]: r["Difference"] for r in table.records()}
+    for pair in found.tasks:
+        assert pair.difference is not None and pair.ci95 is not None
+        assert shown[pair.task] == f"{pair.difference:.4f} ± {pair.ci95:.4f}"
     assert len(compare.difference_figure(found).data) == 2
-    assert sum(bar.x[0] for bar in compare.probability_figure(found).data) == pytest.approx(100)
+    drawn = compare.probability_figure(found)
+    assert sum(bar.x[0] for bar in drawn.data) == pytest.approx(100)
 
 
-def test_a_comparison_says_what_is_imputed_and_what_is_left_out(board: data.BoardData) -> None:
-    found = compare.compare(board, "home_made", "protonet", 0.0)
-    assert found.only_one == ["c"]
-    by_task = {d.task: d for d in found.tasks}
-    assert by_task["b"].is_imputed
+def test_a_comparison_says_what_is_imputed_and_what_is_left_out(board: data.BoardData, trio: Store) -> None:
+    found = load_comparison(trio, "trio", board.board, "home_made", "protonet", 0.0)
+    shown = {r["Task"]: r for r in compare.pair_table(found).records()}
     # of seeds of which some are made up there is no interval
-    assert by_task["b"].ci95 is None
-    assert not by_task["a"].is_imputed
+    assert shown["b"]["Difference"].endswith("(3 of 3 pairs imputed)")
+    assert shown["b"]["Better"] == "—"
+    assert " ± " in shown["a"]["Difference"]
+    assert (shown["c"]["Difference"], shown["c"]["Better"], shown["c"]["Notes"]) == ("—", "—", "no score of protonet")
+    assert "c of home_made" in found.sentence()
+
+
+def test_nobody_is_better_within_the_rope_nor_within_the_interval(board: data.BoardData, trio: Store) -> None:
+    """The column named whoever had the higher mean."""
+    wide = load_comparison(trio, "trio", board.board, "maml", "protonet", 0.9)
+    assert {r["Better"] for r in compare.pair_table(wide).records()} == {"—"}
+    (a, *_) = (p for p in load_comparison(trio, "trio", board.board, "maml", "protonet", 0.0).tasks)
+    assert a.difference is not None and a.ci95 is not None and a.difference > a.ci95
+    hollow = compare.difference_figure(wide).data[0].marker.symbol
+    assert set(hollow) == {f"{marks(['maml', 'protonet'])['maml'].symbol}-open"}
 
 
 def test_difficulty_of_a_task(board: data.BoardData) -> None:
@@ -196,7 +204,7 @@ def test_curves_of_training(board: data.BoardData, trio: Store) -> None:
     assert group is not None
     panels = curve_panels(board.board, seed_curves(trio, "trio", group))
     assert curves.has_curves(panels)
-    figure = curves.curve_figure(panels[0], board.grid.methods, log_x=True, everybody=board.grid.methods)
+    figure = curves.curve_figure(panels[0], board.table.methods, log_x=True, everybody=board.table.methods)
     assert figure.layout.xaxis.type == "log"
     names = {t.name for t in figure.data}
     assert {"maml", "pixel_nn (no training)"} <= names or "maml" in names
@@ -236,15 +244,15 @@ def test_any_time_curves_need_something_in_common(board: data.BoardData) -> None
 
 
 def test_trade_off(board: data.BoardData) -> None:
-    panels = cost_panels(board.board, suite_facts(board.suite.spec))
+    panels = cost_panels(board.board)
     panel = panels[0]
-    figure = tradeoff.cost_figure(panel, board.grid.methods, log_x=True, mixes_hardware=True)
+    figure = tradeoff.cost_figure(panel, board.table.methods, log_x=True, mixes_hardware=True)
     assert "MIXED HARDWARE" in figure.layout.xaxis.title.text
-    table = tradeoff.cost_table(panel, board.grid.methods)
-    by_name = {row[1].text: row[5].text for row in table.rows}
+    table = tradeoff.cost_table(panel, board.table.methods)
+    by_name = {r["Method"]: r["Front"] for r in table.records()}
     assert by_name["protonet"] == "lacks tasks"
     assert "on the front" in by_name.values()
-    assert len(tradeoff.cost_records([panel])) == 4
+    assert len(cost_records([panel])) == 4
 
 
 def test_runs_say_when_nothing_was_heard(trio: Store) -> None:
@@ -323,8 +331,10 @@ def test_cards_and_parameters() -> None:
 
 def test_text_from_outside_is_escaped() -> None:
     evil = '<script>alert(1)</script>"&'
-    table = Table(
-        caption=evil, columns=[Column(evil, help=evil)], rows=[[link(evil, "method", method=evil)], [Cell(evil)]]
+    table = HtmlTable(
+        caption=evil,
+        columns=[HtmlColumn(evil, help=evil)],
+        rows=[[link(evil, "method", method=evil)], [HtmlCell(evil)]],
     )
     html = render(table)
     assert "<script>" not in html
@@ -403,7 +413,7 @@ def test_what_published_results_do_not_say_is_not_shown_as_nothing(tmp_path: Any
     )
     suite = data.load_suite(store, "elsewhere")
     board = data.load_board(store, suite, data.Choice())
-    table = boards.standings_table(view_of(board), {})
+    table = boards.leaderboard_table(view_of(board), {})
     place = next(i for i, c in enumerate(table.columns) if c.title == "Time")
     assert [row[place].text for row in table.rows] == ["—", "—"]
     line = common.conditions_line(board.board, suite.spec)
@@ -419,3 +429,60 @@ def test_what_published_results_do_not_say_is_not_shown_as_nothing(tmp_path: Any
     facts = {name.text: value.text for name, value in runs.attempt_facts(store.attempt(attempt["attempt_id"])).rows}
     assert [facts[n] for n in ("Timed", "Wall clock", "Processor time", "Memory")] == ["—"] * 4
     assert "thread" not in facts["Machine"]
+
+
+def test_a_part_of_a_leaderboard_is_ranked_like_a_leaderboard_of_that_part(board: data.BoardData) -> None:
+    """The part is cut out of the table; the command line makes the same of the counted trials."""
+    for labels, wanted in ((["home_made", "maml"], ["a", "b"]), (["protonet", "pixel_nn"], ["a", "b", "c"])):
+        part = board.part(labels, wanted)
+        whole = make_leaderboard(board.suite.trials, board.board.suite, methods=labels, tasks=wanted)
+        assert [r.to_dict() for r in part.rows] == [r.to_dict() for r in whole.rows]
+        assert part.fills == whole.fills
+        assert board.part(labels, wanted) is part
+    for label in ("maml", "protonet", "pixel_nn", "home_made"):
+        board.part([label])
+    assert len(board.parts) == data.MOST_PARTS
+    assert board.part(board.methods) is board.board
+
+
+def test_a_regret_curve_ends_at_the_value_of_the_table(unbounded: AnytimeTable) -> None:
+    """The curve was cut at 1, the table below it was not."""
+    shown = {r["Method"]: r["Regret"] for r in curves.anytime_rows(unbounded).records()}
+    figure = curves.anytime_figure(unbounded, "regret", log_x=False, log_y=False, everybody=["a", "b"])
+    ends = {line.name: line.y[-1] for line in figure.data if line.name}
+    assert set(ends) == set(shown) == {"a", "b"}
+    for method, text in shown.items():
+        assert text.split(" ± ")[0] == common.number(ends[method], 3)
+
+
+def test_imputed_ranks_are_marked(board: data.BoardData) -> None:
+    view = view_of(board)
+    figure = boards.task_heatmap(view).data[0]
+    row = list(figure.y).index("home_made")
+    assert [text.endswith(" i") for text in figure.text[row]] == [False, True, False]
+    html = next(r[6].html for r in boards.leaderboard_table(view, {}).rows if r[1].text == "home_made")
+    assert "b: rank 4, imputed" in html
+    assert html.count("imputed") == 1
+
+
+def test_what_failed_everywhere_is_not_ranked(land: Any) -> None:
+    """A method without any result could tie for the first rank by what stands for its failures."""
+    store = land(
+        *({"method": "pixel_nn", "task": t, "score": 0.1} for t in "abc"),
+        *({"method": "broken", "task": t, "outcome": "failed"} for t in "abc"),
+    )
+    board = data.load_board(store, data.load_suite(store, "trio"), data.Choice())
+    view = view_of(board)
+    shown = {r["Method"]: r for r in boards.leaderboard_table(view, {}).records()}
+    assert (shown["broken"]["#"], shown["broken"]["Mean rank"], shown["broken"]["Imputed"]) == ("—", "—", "all")
+    assert shown["pixel_nn"]["#"] == "1"
+    assert view.verdict is not None
+    assert view.verdict.leaders == ("pixel_nn",)
+
+
+def test_of_lost_trials_alone_there_is_a_page(land: Any) -> None:
+    store = land({"outcome": "infra"})
+    board = data.load_board(store, data.load_suite(store, "trio"), data.Choice())
+    (row,) = boards.task_table(board.board, "a").records()
+    assert (row["Method"], row["Score"]) == ("maml", "—")
+    assert view_of(board).values[0].value is None

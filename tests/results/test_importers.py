@@ -474,7 +474,7 @@ def test_the_command(tmp_path: Path) -> None:
     options = ["--from", "long", "--track", "automl", "--suite", "elsewhere", "--source", SOURCE]
     code, text = bench("results", "import", str(path), *options, db=db)
     assert code == 0
-    assert "suite elsewhere, 6 results new, 0 known already" in text
+    assert "suite elsewhere, 6 new results, 0 already known" in text
     code, text = bench("results", "import", str(path), *options, "--format", "json", db=db)
     assert [(one["n_new"], one["n_known"]) for one in json.loads(text)] == [(0, 6)]
     code, text = bench("leaderboard", "--suite", "elsewhere", db=db)
@@ -494,7 +494,7 @@ def test_the_command(tmp_path: Path) -> None:
         (["--from", "long", "--suite", "x"], "add --source ADDRESS_OR_CITATION"),
         (["--from", "long", "--source", "s"], "add --suite NAME"),
         (["--from", "long", "--suite", "x", "--source", "s"], "unknown track ''"),
-        (["--suite", "x"], "--suite is for published results"),
+        (["--suite", "x"], "--suite applies only to published results"),
         (["--from", "lnog", "--suite", "x", "--source", "s"], "unknown format 'lnog'; did you mean 'long'"),
     ],
 )

@@ -55,7 +55,7 @@ def test_several_seeds_give_two_intervals_of_scipy() -> None:
 
 def test_seeds_and_units_must_be_the_same() -> None:
     for above, below in (([[1.0]], [[1.0], [1.0]]), ([[1.0, 2.0]], [[1.0]]), ([], [])):
-        with pytest.raises(ValueError, match=r"argument|no values"):
+        with pytest.raises(ValueError, match=r"argument|at least one value"):
             paired(above, below)
 
 
