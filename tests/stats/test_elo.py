@@ -137,3 +137,12 @@ def test_fits_of_many_methods_go_together_and_come_out_the_same() -> None:
     together = elo(wins, start=bradley_terry(wins[0], prior_draws=1.0))
     for one, ratings in zip(wins, together, strict=True):
         assert np.abs(elo(one) - ratings).max() < 1e-3
+
+
+def test_one_of_several_without_finite_ratings_is_refused() -> None:
+    finite, endless = np.array([[0.0, 2.0], [1.0, 0.0]]), np.array([[0.0, 2.0], [0.0, 0.0]])
+    with pytest.raises(InputError, match="no finite ratings"):
+        bradley_terry(np.stack([finite, endless]), prior_draws=0.0)
+    both = bradley_terry(np.stack([finite, finite]), prior_draws=0.0)
+    # won 2 of 3: the odds are 2
+    assert np.diff(both, axis=1).ravel() == pytest.approx([-math.log(2)] * 2)

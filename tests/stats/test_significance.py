@@ -241,3 +241,20 @@ def test_groups_of_demsars_diagram() -> None:
     assert critical_groups(ranks, cd=1.12) == [("m+cf", "m", "cf"), ("cf", "C4.5")]
     assert critical_groups(ranks, cd=0.01) == []
     assert critical_groups(ranks, cd=9.0) == [("m+cf", "m", "cf", "C4.5")]
+
+
+@pytest.mark.parametrize(("k", "n", "alpha"), [(1, 5, 0.05), (3, 0, 0.05), (3, 5, 0.0), (3, 5, 1.0)])
+def test_nemenyi_refuses_what_has_no_critical_difference(k: int, n: int, alpha: float) -> None:
+    with pytest.raises(InputError, match="at least 2 methods, 1 task"):
+        nemenyi_cd(k, n, alpha)
+    assert nemenyi_cd(2, 1) == pytest.approx(1.960, abs=1e-3)
+
+
+@pytest.mark.parametrize("n_samples", [1, 2, 5, 6])
+def test_every_draw_of_the_posterior_counts_whatever_the_blocks(n_samples: int, monkeypatch: Any) -> None:
+    d = np.random.default_rng(0).normal(0.0, 1.0, size=4)
+    whole = bayesian_signed_rank(d, n_samples=n_samples)
+    assert whole.p_left + whole.p_rope + whole.p_right == pytest.approx(1.0)
+    # five weights a draw: two draws at once
+    monkeypatch.setattr("benchbench.stats.significance._WEIGHTS_AT_ONCE", 10)
+    assert bayesian_signed_rank(d, n_samples=n_samples) == whole
