@@ -6,9 +6,9 @@
     |-- ProtocolViolation              a method broke its contract (recorded as `failed`)
     |-- StoreError                     the results database cannot be read or written
     |-- ClusterError                   the Dask cluster was lost or answers wrongly
-    |-- EnvironmentBuildError          a method's own environment cannot be built (recorded as `failed`)
+    |-- EnvironmentBuildError          a method's environment cannot be built (recorded as `failed`)
     |-- InputError                     exit code 2: the input is invalid
-    |   |-- UnknownNameError           no suite, task, method or preset has that name; has suggestions
+    |   |-- UnknownNameError           no suite, task, method or preset has that name
     |   |-- SuiteFileError             a suite TOML is malformed
     |   |-- DataMissingError           a data set is missing and cannot be downloaded
     |   `-- UnmeetableRequestError     no worker can meet this request (GPU, version)
@@ -46,7 +46,7 @@ class BenchbenchError(Exception):
 
 
 class ProtocolViolation(BenchbenchError):
-    """A method returned something that its contract forbids (wrong shape, NaN, not probabilities)."""
+    """A method returned what its contract forbids (wrong shape, NaN, not probabilities)."""
 
 
 class StoreError(BenchbenchError):
@@ -62,7 +62,7 @@ class EnvironmentBuildError(BenchbenchError):
 
 
 class InputError(BenchbenchError):
-    """The user's input is invalid; the message says what was expected, what was given and what to do."""
+    """The user's input is invalid; the message says what was expected and given, and what to do."""
 
     exit_code = 2
 

@@ -112,7 +112,7 @@ def _boards(
     device: str | None,
     threads: int | None,
 ) -> list[Leaderboard]:
-    """Return the leaderboard of the preset, or of every preset; failed seeds are omitted, not imputed.
+    """Return the leaderboard of the preset, or of every preset, without imputation of failed seeds.
 
     Raises
     ------
