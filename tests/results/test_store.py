@@ -303,7 +303,9 @@ def test_files_that_are_no_results(tmp_path: Path) -> None:
     with contextlib.closing(sqlite3.connect(lite)) as con, con:
         con.execute("CREATE TABLE attempts (attempt_id TEXT)")
     duckdb.connect(str(other)).close()
-    foreign = dict.fromkeys((text, empty, lite), "is not a DuckDB database") | {other: "not a benchbench results database"}
+    foreign = dict.fromkeys((text, empty, lite), "is not a DuckDB database") | {
+        other: "not a benchbench results database"
+    }
     for path, message in foreign.items():
         content = path.read_bytes()
         with pytest.raises(InputError, match=message):
