@@ -249,7 +249,10 @@ def compare_methods(
 
 
 def _posterior(differences: FloatArray, rope: float, *, is_turned: bool) -> PosteriorProbabilities:
-    """Return the posterior of a against b; it is drawn in one order of the two, so that b against a is its mirror image."""
+    """Return the posterior of a against b.
+
+    It is always drawn in the same order of the two, so that b against a is its mirror image.
+    """
     if not is_turned:
         return bayesian_signed_rank(differences, rope=rope)
     found = bayesian_signed_rank(-differences, rope=rope)

@@ -267,7 +267,7 @@ def test_reading_what_is_not_there(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
     (tmp_path / "file").write_text("x")
     below = Store(tmp_path / "file" / "results.duckdb")
-    with pytest.raises(InputError, match=r"does not exist: .*file is a file, not a folder; make one"):
+    with pytest.raises(InputError, match=r"does not exist: .*file is a file, not a folder; create one"):
         below.runs()
     assert not below.is_recorded()
     with pytest.raises(InputError, match="File name too long"):

@@ -88,7 +88,7 @@ def test_two_views_of_unpaired_seeds_name_one_winner(board_of: Any) -> None:
     assert found.better == "maml"
     assert found.sentence() == (
         f"Decided: maml is better (P = {found.bayes.p_right:.3f}). maml scores higher on 3 of 3 tasks, lower on 0,"
-        " equal on 0. With only 3 tasks, interval and posterior are unreliable. Left out, since only one of the two has"
+        " equal on 0. With only 3 tasks, interval and posterior are unreliable. Left out, because only one method has"
         " them: seeds 1, 2 of maml on t0, t1, t2."
     )
     # and from the other side, the same
