@@ -13,7 +13,6 @@ import pytest
 from benchbench.dashboard import data
 from benchbench.records import Attempt, CurvePoint, RunRecord
 from benchbench.results.store import Store
-from benchbench.spec import content_hash
 
 SUITE = """
 name = "trio"
@@ -55,15 +54,38 @@ def suites(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def land(tmp_path: Path) -> Land:
-    """Land attempts in a database, each given by the fields that matter; return the store."""
+def ended(make_attempt: Callable[..., Attempt]) -> Callable[..., Attempt]:
+    """Make attempts on the suite of three tasks, each by the fields that matter."""
     numbers = itertools.count()
+
+    def make(**changes: Any) -> Attempt:
+        number = next(numbers)
+        values: dict[str, Any] = {
+            "suite": "trio",
+            "task": "a",
+            "seed": 0,
+            "seconds": 2.0 + number % 5,
+            "phases": {"meta_fit": 2.0, "predict": 0.5},
+            "environment": {"torch": "2.13.0"},
+            "git_commit": "abcdef0123456789",
+            "git_dirty": False,
+            **changes,
+        }
+        values["budget"] = {"preset": values.get("preset", "quick"), "test_units": 4, "iterations": 5}
+        return make_attempt(number, **values)
+
+    return make
+
+
+@pytest.fixture
+def land(tmp_path: Path, ended: Callable[..., Attempt]) -> Land:
+    """Land attempts in a database, each given by the fields that matter; return the store."""
 
     def make(*rows: dict[str, Any], name: str = "results") -> Store:
         path = tmp_path / f"{name}.duckdb"
         Store(path).open_for_writing()
         store = data.open_store(path)
-        store.land_attempts([attempt(next(numbers), **row) for row in rows])
+        store.land_attempts([ended(**row) for row in rows])
         return store
 
     return make
@@ -112,47 +134,3 @@ def trio(land: Land) -> Store:
 @pytest.fixture
 def board(trio: Store) -> data.BoardData:
     return data.load_board(trio, data.load_suite(trio, "trio"), data.Choice())
-
-
-def attempt(number: int, **changes: Any) -> Attempt:
-    values: dict[str, Any] = {
-        "attempt_id": content_hash(["attempt", number]),
-        "run_id": "run",
-        "try_number": 1,
-        "suite": "trio",
-        "suite_version": "1",
-        "track": "fewshot",
-        "task": "a",
-        "task_fingerprint": f"data of {changes.get('task', 'a')}",
-        "protocol_version": "3",
-        "method": "maml",
-        "params": {},
-        "transductive": False,
-        "seed": 0,
-        "preset": "quick",
-        "threads": 1,
-        "device": "cpu",
-        "outcome": "ok",
-        "metric": "accuracy",
-        "unit": "episode",
-        "seconds": 2.0 + number % 5,
-        "wall_seconds": 3.0,
-        "phases": {"meta_fit": 2.0, "predict": 0.5},
-        "started_at": 1e9 + number,
-        "hardware_class": "cpu, 2 cores",
-        "adapter_source_hash": "source-1",
-        "environment_hash": "env-1",
-        "environment": {"torch": "2.13.0"},
-        "git_commit": "abcdef0123456789",
-        "git_dirty": False,
-        **changes,
-    }
-    if values["outcome"] == "ok":
-        score = values.setdefault("score", 0.5)
-        values |= {"unit_scores": [score - 0.1, score, score, score + 0.1], "score_sd": 0.08, "n_units": 4}
-    else:
-        values["metric"] = ""
-    values["budget"] = {"preset": values["preset"], "test_units": 4, "iterations": 5}
-    names = ("suite", "suite_version", "task", "method", "params", "seed", "preset", "threads", "device")
-    values.setdefault("trial_id", content_hash([values[n] for n in names]))
-    return Attempt(**values)
