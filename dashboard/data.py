@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -14,7 +14,8 @@ from benchbench.errors import UnknownNameError
 from benchbench.reports.filters import card_tags
 from benchbench.results.importers.suites import find_any_suite
 from benchbench.results.load import counted_trials, suite_facts
-from benchbench.stats.leaderboard import Leaderboard, make_leaderboard
+from benchbench.stats.comparability import Comparable, choose
+from benchbench.stats.leaderboard import Leaderboard, rank_comparable
 from benchbench.suite_files import ScoreSpec, SuiteSpec, TaskSpec
 
 if TYPE_CHECKING:
@@ -36,6 +37,8 @@ __all__ = [
 
 # a page waits so long for a writer before it says that the database is in use; runs hold it for milliseconds
 WAIT_SECONDS = 2.0
+# restricted leaderboards that are kept of one leaderboard
+MOST_PARTS = 4
 
 
 def open_store(path: str | os.PathLike[str]) -> Store:
@@ -113,11 +116,13 @@ class SuiteData:
 
 @dataclass(frozen=True, kw_only=True)
 class BoardData:
-    """A leaderboard with all its methods, and where its trials come from."""
+    """A leaderboard with all its methods, where its trials come from, and the parts of it that were asked for last."""
 
     suite: SuiteData
+    comparable: Comparable
     board: Leaderboard
     sources: Mapping[tuple[str, str], queries.Provenance]
+    parts: dict[tuple[tuple[str, ...], tuple[str, ...]], Leaderboard] = field(default_factory=dict)
 
     @property
     def table(self) -> ScoreTable:
@@ -172,17 +177,17 @@ class BoardData:
 
         Failures count as on the whole leaderboard: what is imputed does not depend on who is shown.
         """
-        board, shown = self.board, set(labels)
-        if shown >= set(self.methods) and not set(self.tasks) - set(tasks or self.tasks):
-            return board
-        return make_leaderboard(
-            self.suite.trials,
-            board.suite,
-            conditions=board.conditions,
-            tasks=tasks,
-            imputation=board.imputation,
-            keep=lambda cell: cell.label in shown and board.fingerprints.get(cell.task) == cell.fingerprint,
-        )
+        wanted = tuple(tasks) or tuple(self.tasks)
+        if set(labels) >= set(self.methods) and set(wanted) >= set(self.tasks):
+            return self.board
+        key = tuple(labels), wanted
+        if key not in self.parts:
+            # readers of one leaderboard share it: a few of their choices are kept
+            for oldest in list(self.parts)[: 1 - MOST_PARTS]:
+                self.parts.pop(oldest, None)
+            found = self.comparable.select(labels, wanted)
+            self.parts[key] = rank_comparable(found, self.board.suite, imputation=self.board.imputation)
+        return self.parts[key]
 
 
 def load_suite(store: Store, name: str) -> SuiteData:
@@ -222,15 +227,16 @@ def load_board(store: Store, suite: SuiteData, choice: Choice) -> BoardData:
     ------
     BenchbenchError
     """
-    board = make_leaderboard(
+    facts = suite_facts(suite.spec)
+    found = choose(
         suite.trials,
-        suite_facts(suite.spec),
+        facts,
         preset=choice.preset or None,
         device=choice.device or None,
         threads=choice.threads or None,
-        imputation=choice.imputation,
     )
+    board = rank_comparable(found, facts, imputation=choice.imputation)
     sources = {}
     if board.conditions is not None:
         sources = queries.provenance(store, suite.spec.name, board.conditions)
-    return BoardData(suite=suite, board=board, sources=sources)
+    return BoardData(suite=suite, comparable=found, board=board, sources=sources)

@@ -122,7 +122,7 @@ def _by_statistic(suite: SuiteSpec, board: Leaderboard, statistic: str) -> Drawi
     title = f"{suite.title}: {kind.title}"
     data: dict[str, Any] = {"values": [v.to_dict() for v in found]}
     if statistic == "winrate":
-        matrix = win_matrix(board.imputed.ranked())
+        matrix = win_matrix(board.imputed.ranked().select(methods=list(shown)))
         data |= {"methods": list(matrix.methods)}
         data |= {name: getattr(matrix, name).tolist() for name in ("wins", "ties", "losses")}
         return Drawing(

@@ -1,4 +1,4 @@
-"""A leaderboard: methods ranked over the tasks of a suite and on each task, from a table of scores.
+"""Leaderboards: methods ranked over the tasks of a suite and on each task, from a score table.
 
 Shapes: M methods, T tasks, U units (seeds or folds).
 """
@@ -38,11 +38,13 @@ __all__ = ["Leaderboard", "Row", "make_leaderboard", "rank_comparable"]
 class Row:
     """One line of a leaderboard: a method on a task, or on the whole suite (`task` is None).
 
-    `ci95` is the half-width of the 95 % interval of `score`; `unit` says over what it was taken and `n` over how many. Tasks of
-    different units make the suite's `unit` "mixed"; `n_by_unit` has the number of each. On the suite's rows `score` is the mean
-    normalised score (0 = baseline, 1 = reference) and `rank` the rank by `mean_rank`, whose 95 % interval over tasks goes from
-    `mean_rank_low` to `mean_rank_high`. A task is scored if it has a score, imputed or not, and ok if a trial of it succeeded.
-    `shared_seconds` is the part of `seconds` that other trials spent on training that `n_shared` of its trials used.
+    `ci95` is the half-width of the 95 % interval of `score` over `n` values of `unit`. If tasks
+    have different units, the suite's `unit` is "mixed" and `n_by_unit` has the number of each. On
+    the suite's rows `score` is the mean normalised score (0 = baseline, 1 = reference) and `rank`
+    the rank by `mean_rank`, whose 95 % interval over tasks is [`mean_rank_low`, `mean_rank_high`].
+    A task is scored if it has a score, imputed or not, and ok if a trial of it succeeded.
+    `shared_seconds` is the part of `seconds` that other trials spent on training reused by
+    `n_shared` of its trials.
     """
 
     method: str
@@ -81,12 +83,12 @@ class Row:
 
     @property
     def label(self) -> str:
-        """The method with its parameters, as a reader sees it."""
+        """The method with its parameters, for people."""
         return method_label(self.method, self.params)
 
     @property
     def n_in_words(self) -> str:
-        """Over what the interval was taken, as in "400 episodes, 3 seeds"."""
+        """The sample size of the interval, as in "400 episodes, 3 seeds"."""
         return ", ".join(plural(n, unit) for unit, n in self.n_by_unit.items())
 
     def to_dict(self) -> dict[str, Any]:
@@ -101,7 +103,7 @@ class Row:
 
 @dataclass(slots=True, kw_only=True)
 class Leaderboard:
-    """Rows (the suite's first, by rank; then task by task), what they have in common, and what was left out.
+    """Rows (the suite's by rank, then task by task), their conditions, and what was left out.
 
     Parameters
     ----------
@@ -110,21 +112,21 @@ class Leaderboard:
         None: the leaderboard is empty.
     rows : list of Row
     imputed : ImputedTable
-        Scores behind the rows, without the tasks that "drop-task" takes out.
+        Scores behind the rows, without the tasks that "drop-task" removes.
     measured : ScoreTable
         The same scores before imputation, with all tasks.
     imputation : str
     all_tasks : tuple of str
-        Tasks of the suite that were asked for, with results or without.
+        Requested tasks of the suite, with or without results.
     metrics : mapping of task to metric
     trial_units : mapping of task to str
-        What a trial is a sample of: "seed" or "fold".
+        Unit of a trial: "seed" or "fold".
     fingerprints : mapping of task to fingerprint
     hardware : list of str
-        Classes of machines that the seconds come from.
+        Hardware classes behind the seconds.
     left_out, notes : list of str
     n_left_out : int
-        Trials behind `left_out` that another choice of options would show.
+        Number of trials in `left_out` that other options would show.
     """
 
     suite: SuiteFacts
@@ -146,12 +148,12 @@ class Leaderboard:
 
     @property
     def dropped_tasks(self) -> tuple[str, ...]:
-        """Tasks that "drop-task" takes out of the suite's rows."""
+        """Tasks that "drop-task" removes from the suite's rows."""
         return self.imputed.dropped_tasks
 
     @property
     def fills(self) -> Mapping[str, float | None]:
-        """Score that stands for a failed trial of each task (None: nothing)."""
+        """Score imputed for a failed trial per task (None: nothing is imputed)."""
         return self.imputed.fills
 
     @property
@@ -161,7 +163,7 @@ class Leaderboard:
 
     @property
     def tasks(self) -> list[str]:
-        """Tasks with rows, in the suite's order; dropped ones included."""
+        """Tasks with rows, in the suite's order, including dropped ones."""
         self._rows(None)
         return [task for task in self._by_task if task is not None]
 
@@ -185,9 +187,9 @@ class Leaderboard:
         return next((r for r in self._rows(task) if r.label == label), None)
 
     def options(self) -> Options:
-        """Return what statistics need: frozen ends, and the scores of perfect answers.
+        """Return the statistics' options: frozen ends and perfect scores.
 
-        Frozen ends or none: scores of methods as measured here would move the scale with every run.
+        Ends are always frozen: measured ones would change the scale with every run.
         """
         return Options(ends=self.suite.ends(), perfect=self.suite.perfect_scores(self.metrics))
 
@@ -220,7 +222,7 @@ class Leaderboard:
         return found
 
     def check_tasks(self) -> None:
-        """Refuse a leaderboard without a task.
+        """Raise if no task is left.
 
         Raises
         ------
@@ -247,12 +249,12 @@ def make_leaderboard(
     conditions: Conditions | None = None,
     n_bootstrap: int = N_BOOTSTRAP,
 ) -> Leaderboard:
-    """Return the leaderboard under the conditions that were asked for, or under those of the newest results.
+    """Return the leaderboard under the requested conditions, by default the newest results'.
 
     Parameters
     ----------
     trials : CountedTrials
-        Of the suite, under any conditions.
+        Trials of the suite, under any conditions.
     preset, device, threads, tasks, methods, keep, conditions : optional
         See `comparability.choose`.
     imputation : str
@@ -263,9 +265,9 @@ def make_leaderboard(
     Raises
     ------
     InputError
-        On an unknown imputation.
+        If the imputation is unknown.
     UnknownNameError
-        If the method to impute with has no results on this leaderboard.
+        If the baseline method has no results on this leaderboard.
     """
     check_policy(imputation)
     found = choose(
@@ -285,7 +287,7 @@ def make_leaderboard(
 def rank_comparable(
     found: Comparable, suite: SuiteFacts, *, imputation: str = "baseline", n_bootstrap: int = N_BOOTSTRAP
 ) -> Leaderboard:
-    """Return the leaderboard of results that may be compared; parameters as for `make_leaderboard`."""
+    """Return the leaderboard of comparable results; parameters as for `make_leaderboard`."""
     check_policy(imputation)
     imputed = _imputed(found, suite, imputation)
     board = Leaderboard(
@@ -328,7 +330,7 @@ def _imputed(found: Comparable, suite: SuiteFacts, imputation: str) -> ImputedTa
 
 
 def _baselines(found: Comparable, suite: SuiteFacts, imputation: str) -> list[str]:
-    """Return the labels of the method whose scores stand for failures; of the suite's baseline the default parameters first."""
+    """Return the labels of the method whose scores are imputed, default parameters first."""
     cells = {c.label: c for c in found.everyones_cells.values() if c.n_ok}
     if imputation == "baseline":
         own = sorted(label for label, c in cells.items() if c.method == suite.baseline)
@@ -481,7 +483,7 @@ def _suite_row(own: Sequence[Row], normalised: Mapping[str, tuple[float, float]]
     if scored:
         row.metric = "normalised score"
         row.score = math.fsum(score for _, (score, _) in scored) / len(scored)
-        # tasks are fixed, not sampled: the interval is the tasks' own, propagated
+        # tasks are fixed, not sampled: the tasks' own intervals are propagated
         width = math.sqrt(math.fsum(half * half for _, (_, half) in scored)) / len(scored)
         row.ci95 = _known(width)
         counts: Counter[str] = Counter()

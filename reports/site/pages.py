@@ -117,7 +117,7 @@ def _shell(site: Site, title: str, body: str, *, depth: int, crumbs: str = "") -
 {trail}<h1>{escape(title)}</h1>
 {body}
 </main>
-<footer>Made by <code>bench publish</code> of results up to {stamp}.</footer>
+<footer>Made by <code>bench site</code> from results up to {stamp}.</footer>
 </body>
 </html>
 """

@@ -131,7 +131,7 @@ def test_a_deep_link_restores_its_view_and_a_choice_makes_one(tab: Any, server: 
     text = tab.text()
     assert "glyphs-5w1s: accuracy" in text
     assert tab.page.evaluate("location.search") == "?suite=smoke&stat=winrate&impute=worst&view=tasks"
-    tab.page.get_by_role("radio", name="Standings").click()
+    tab.page.get_by_role("radio", name="Leaderboard").click()
     tab.page.wait_for_function("!location.search.includes('view=')")
     tab.settle()
     assert "Win rate" in tab.text()
@@ -177,7 +177,7 @@ def test_the_keyboard_reaches_what_the_mouse_does(tab: Any, server: Any) -> None
     text = " | ".join(reached)
     for expected in ("Compare", "methods by mean rank", "protonet", "Download CSV"):
         assert expected in text
-    tab.page.get_by_role("radio", name="Mean rank").focus()
+    tab.page.get_by_role("radio", name="Mean rank", exact=True).focus()
     tab.page.keyboard.press("ArrowRight")
     tab.page.keyboard.press("Enter")
     tab.page.wait_for_function("location.search.includes('stat=winrate')")

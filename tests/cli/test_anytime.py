@@ -118,7 +118,7 @@ def test_the_table_says_what_its_numbers_are(
     rows = [line.split() for line in text.splitlines() if "tpe" in line]
     # both seeds agree on rank and regret, which is no certainty; wins have Wilson's interval
     assert rows[0][:6] == ["1", "tpe", "1.00", "-", "0.050", "-"]
-    assert "all 2 seeds give the same, which does not make it certain" in text
+    assert "all 2 seeds give the same value; the interval is unknown, not 0" in text
     assert bench("anytime", "--suite", suite, "--db", fill(land), "--format", "md").count("|") > 30
 
 

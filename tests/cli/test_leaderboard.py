@@ -103,7 +103,7 @@ def test_options_that_no_result_fits_are_an_error(
         command = ["leaderboard", "--suite", str(suite_file), "--db", str(db), *option, *more]
         error = CliRunner().invoke(app, command).exception
         assert isinstance(error, InputError)
-        assert "no results of suite pair fit" in str(error)
+        assert "no results of suite pair match the options" in str(error)
         for preset in ("long", "quick"):
             assert f"--preset {preset} --device cpu --threads 1" in str(error)
     # a database without results of the suite is none

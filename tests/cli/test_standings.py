@@ -138,7 +138,7 @@ def test_drop_task_takes_a_task_out_for_all_and_says_so(bench: Bench, suite_file
         "drop-task: letters is not part of the whole suite's numbers, since trials of these failed there: fomaml"
         in text
     )
-    assert "1 trial failed (see why: bench runs, bench show ID); not imputed by policy `drop-task`" in text
+    assert "1 trial failed (see why: bench history, bench attempt ID); not imputed by policy `drop-task`" in text
 
 
 @pytest.mark.parametrize(

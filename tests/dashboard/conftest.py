@@ -44,6 +44,15 @@ reference_score = 0.6
 """
 MEANS = {"maml": 0.7, "protonet": 0.62, "pixel_nn": 0.3, "home_made": 0.5}
 
+DEFAULTS: dict[str, Any] = {
+    "suite": "trio",
+    "seed": 0,
+    "phases": {"meta_fit": 2.0, "predict": 0.5},
+    "environment": {"torch": "2.13.0"},
+    "git_commit": "abcdef0123456789",
+    "git_dirty": False,
+}
+
 Land = Callable[..., Store]
 
 
@@ -54,38 +63,19 @@ def suites(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def ended(make_attempt: Callable[..., Attempt]) -> Callable[..., Attempt]:
-    """Make attempts on the suite of three tasks, each by the fields that matter."""
-    numbers = itertools.count()
-
-    def make(**changes: Any) -> Attempt:
-        number = next(numbers)
-        values: dict[str, Any] = {
-            "suite": "trio",
-            "task": "a",
-            "seed": 0,
-            "seconds": 2.0 + number % 5,
-            "phases": {"meta_fit": 2.0, "predict": 0.5},
-            "environment": {"torch": "2.13.0"},
-            "git_commit": "abcdef0123456789",
-            "git_dirty": False,
-            **changes,
-        }
-        values["budget"] = {"preset": values.get("preset", "quick"), "test_units": 4, "iterations": 5}
-        return make_attempt(number, **values)
-
-    return make
-
-
-@pytest.fixture
-def land(tmp_path: Path, ended: Callable[..., Attempt]) -> Land:
+def land(tmp_path: Path, make_attempt: Callable[..., Attempt]) -> Land:
     """Land attempts in a database, each given by the fields that matter; return the store."""
+    numbers = itertools.count()
 
     def make(*rows: dict[str, Any], name: str = "results") -> Store:
         path = tmp_path / f"{name}.duckdb"
         Store(path).open_for_writing()
         store = data.open_store(path)
-        store.land_attempts([ended(**row) for row in rows])
+        found = []
+        for row in rows:
+            number = next(numbers)
+            found.append(make_attempt(number, **{**DEFAULTS, "task": "a", "seconds": 2.0 + number % 5, **row}))
+        store.land_attempts(found)
         return store
 
     return make

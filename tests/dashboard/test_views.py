@@ -30,6 +30,7 @@ from benchbench.stats.anytime import AnytimeTable, Incumbents
 from benchbench.stats.curves import curve_panels
 from benchbench.stats.frontier import cost_panels
 from benchbench.stats.labels import plural
+from benchbench.stats.leaderboard import make_leaderboard
 from benchbench.stats.statistics import STATISTICS
 
 ALL = data.Filters()
@@ -428,3 +429,60 @@ def test_what_published_results_do_not_say_is_not_shown_as_nothing(tmp_path: Any
     facts = {name.text: value.text for name, value in runs.attempt_facts(store.attempt(attempt["attempt_id"])).rows}
     assert [facts[n] for n in ("Timed", "Wall clock", "Processor time", "Memory")] == ["—"] * 4
     assert "thread" not in facts["Machine"]
+
+
+def test_a_part_of_a_leaderboard_is_ranked_like_a_leaderboard_of_that_part(board: data.BoardData) -> None:
+    """The part is cut out of the table; the command line makes the same of the counted trials."""
+    for labels, wanted in ((["home_made", "maml"], ["a", "b"]), (["protonet", "pixel_nn"], ["a", "b", "c"])):
+        part = board.part(labels, wanted)
+        whole = make_leaderboard(board.suite.trials, board.board.suite, methods=labels, tasks=wanted)
+        assert [r.to_dict() for r in part.rows] == [r.to_dict() for r in whole.rows]
+        assert part.fills == whole.fills
+        assert board.part(labels, wanted) is part
+    for label in ("maml", "protonet", "pixel_nn", "home_made"):
+        board.part([label])
+    assert len(board.parts) == data.MOST_PARTS
+    assert board.part(board.methods) is board.board
+
+
+def test_a_regret_curve_ends_at_the_value_of_the_table(unbounded: AnytimeTable) -> None:
+    """The curve was cut at 1, the table below it was not."""
+    shown = {r["Method"]: r["Regret"] for r in curves.anytime_rows(unbounded).records()}
+    figure = curves.anytime_figure(unbounded, "regret", log_x=False, log_y=False, everybody=["a", "b"])
+    ends = {line.name: line.y[-1] for line in figure.data if line.name}
+    assert set(ends) == set(shown) == {"a", "b"}
+    for method, text in shown.items():
+        assert text.split(" ± ")[0] == common.number(ends[method], 3)
+
+
+def test_imputed_ranks_are_marked(board: data.BoardData) -> None:
+    view = view_of(board)
+    figure = boards.task_heatmap(view).data[0]
+    row = list(figure.y).index("home_made")
+    assert [text.endswith(" i") for text in figure.text[row]] == [False, True, False]
+    html = next(r[6].html for r in boards.leaderboard_table(view, {}).rows if r[1].text == "home_made")
+    assert "b: rank 4, imputed" in html
+    assert html.count("imputed") == 1
+
+
+def test_what_failed_everywhere_is_not_ranked(land: Any) -> None:
+    """A method without any result could tie for the first rank by what stands for its failures."""
+    store = land(
+        *({"method": "pixel_nn", "task": t, "score": 0.1} for t in "abc"),
+        *({"method": "broken", "task": t, "outcome": "failed"} for t in "abc"),
+    )
+    board = data.load_board(store, data.load_suite(store, "trio"), data.Choice())
+    view = view_of(board)
+    shown = {r["Method"]: r for r in boards.leaderboard_table(view, {}).records()}
+    assert (shown["broken"]["#"], shown["broken"]["Mean rank"], shown["broken"]["Imputed"]) == ("—", "—", "all")
+    assert shown["pixel_nn"]["#"] == "1"
+    assert view.verdict is not None
+    assert view.verdict.leaders == ("pixel_nn",)
+
+
+def test_of_lost_trials_alone_there_is_a_page(land: Any) -> None:
+    store = land({"outcome": "infra"})
+    board = data.load_board(store, data.load_suite(store, "trio"), data.Choice())
+    (row,) = boards.task_table(board.board, "a").records()
+    assert (row["Method"], row["Score"]) == ("maml", "—")
+    assert view_of(board).values[0].value is None

@@ -260,7 +260,7 @@ def test_a_record_that_cannot_be_stored_says_which_field(store: Store, make_full
 
 
 def test_reading_what_is_not_there(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="does not exist; make one with `bench run`"):
+    with pytest.raises(InputError, match="does not exist; create one with `bench run`"):
         Store(tmp_path / "no.duckdb").runs()
     with pytest.raises(InputError, match="is a folder"):
         Store(tmp_path).runs()
@@ -303,7 +303,9 @@ def test_files_that_are_no_results(tmp_path: Path) -> None:
     with contextlib.closing(sqlite3.connect(lite)) as con, con:
         con.execute("CREATE TABLE attempts (attempt_id TEXT)")
     duckdb.connect(str(other)).close()
-    foreign = dict.fromkeys((text, empty, lite), "is not a DuckDB database") | {other: "not one of benchbench results"}
+    foreign = dict.fromkeys((text, empty, lite), "is not a DuckDB database") | {
+        other: "not a benchbench results database"
+    }
     for path, message in foreign.items():
         content = path.read_bytes()
         with pytest.raises(InputError, match=message):

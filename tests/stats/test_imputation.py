@@ -53,7 +53,7 @@ def test_the_baselines_mean_stands_for_failures() -> None:
     assert found.table.scores[1, 0].tolist() == [0.8, 0.8]
     assert found.table.scores[1, 1].tolist() == [0.5, 0.5]
     assert found.fills == pytest.approx({"t1": 0.8, "t2": 0.5, "t3": 0.2})
-    assert found.notes == ("no frozen baseline score: the mean of a stands for failures on t1, t2",)
+    assert found.notes == ("no frozen baseline score: the mean of a is imputed for failures on t1, t2",)
     # whoever is named is what was asked for, and takes no frozen score
     named = impute(table(), "baseline=a", baselines=["a"], frozen={"t1": 0.11})
     assert named.fills == pytest.approx({"t1": 0.8, "t2": 0.5, "t3": 0.2})
@@ -72,13 +72,13 @@ def test_frozen_scores_come_before_the_baselines_own() -> None:
     found = impute(table(), "baseline", baselines=["a"], frozen={"t1": 0.11})
     assert found.table.scores[1, 0].tolist() == [0.8, 0.11]
     assert found.table.scores[1, 1].tolist() == [0.5, 0.5]
-    assert found.notes == ("no frozen baseline score: the mean of a stands for failures on t2",)
+    assert found.notes == ("no frozen baseline score: the mean of a is imputed for failures on t2",)
     by_unit = impute(table(), "baseline", baselines=["a"], frozen={"t1": 0.11}, per_unit=True)
     assert by_unit.table.scores[1, 0].tolist() == [0.8, 0.11]
     assert by_unit.table.scores[1, 1].tolist() == [0.6, 0.4]
     bare = impute(table(), "baseline", frozen={"t1": 0.11})
     assert bare.table.scores[1, 1].tolist() == [0.5, 0.5]
-    assert bare.notes == ("no baseline score: the lowest mean stands for failures on t2",)
+    assert bare.notes == ("no baseline score: the lowest mean is imputed for failures on t2",)
 
 
 def test_of_several_baselines_the_preferred_one_counts_and_then_the_lowest() -> None:

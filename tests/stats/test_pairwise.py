@@ -88,8 +88,8 @@ def test_two_views_of_unpaired_seeds_name_one_winner(board_of: Any) -> None:
     assert found.better == "maml"
     assert found.sentence() == (
         f"Decided: maml is better (P = {found.bayes.p_right:.3f}). maml scores higher on 3 of 3 tasks, lower on 0,"
-        " equal on 0. With only 3 tasks, interval and posterior are unreliable. Left out, since only one of the two has"
-        " them: seeds 1, 2 of maml on t0, t1, t2."
+        " equal on 0. With only 3 tasks, interval and posterior are unreliable. Left out, because only one method"
+        " has them: seeds 1, 2 of maml on t0, t1, t2."
     )
     # and from the other side, the same
     turned = compare_methods(board, "protonet", "maml")
@@ -223,7 +223,7 @@ def test_imputed_pairs_have_no_interval_and_alone_decide_nothing(board_of: Any) 
     assert [(p.n, p.n_imputed, p.ci95 is None, p.better) for p in found.tasks] == [(2, 1, True, ""), (2, 0, False, "a")]
     assert found.tasks[0].note == "1 of 2 pairs imputed"
     assert (found.n_pairs, found.n_imputed) == (4, 1)
-    assert "1 of 4 pairs are imputed and taken as if they had been measured." in found.sentence()
+    assert "1 of 4 pairs are imputed and treated as measured." in found.sentence()
     # what was recorded by unit is not what was compared
     units = ({("t0", 0): [0.4, 0.6]}, {("t0", 0): [0.2, 0.3]})
     one = compare_methods(board_of({"a": [[None]], "b": [[0.6]]}, imputation="worst"), "a", "b", units=units)

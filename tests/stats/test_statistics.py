@@ -127,10 +127,10 @@ def test_frozen_ends_and_ends_of_methods() -> None:
 def test_improvability_knows_or_infers_perfection() -> None:
     found, notes = improvability(table_of([[-2.0, 3.0, 0.5], [-1.0, 5.0, 1.0]]), perfect={"t1": 7.0})
     assert found.tolist() == [pytest.approx([0.5, 0.5, 1.0]), [0.0, 0.0, 0.0]]
-    assert notes == ("the score of a perfect answer was inferred from the scores' range",)
+    assert notes == ("the perfect score was inferred from the range of scores",)
     found, notes = improvability(table_of([[-2.0, 3.0], [1.5, 8.0]]), perfect={"t1": 7.0})
     assert np.isnan(found).all()
-    assert notes == ("no improvability, the score of a perfect answer is not known: t0, t1",)
+    assert notes == ("no improvability, the perfect score is unknown: t0, t1",)
 
 
 def test_methods_with_fewer_tasks_are_compared_on_what_they_share() -> None:

@@ -1,4 +1,4 @@
-"""`bench compare-methods`: paired, on what both have, with the doubt that remains."""
+"""`bench versus`: paired, on what both have, with the doubt that remains."""
 
 from __future__ import annotations
 
@@ -17,9 +17,7 @@ Land = Callable[..., Path]
 
 
 def compare(bench: Bench, suite: Path, db: Path, *names: str) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(
-        bench("compare-methods", *names, "--suite", suite, "--db", db, "--format", "json")
-    )
+    found: dict[str, Any] = json.loads(bench("versus", *names, "--suite", suite, "--db", db, "--format", "json"))
     return found
 
 
@@ -87,7 +85,7 @@ def test_all_tasks_together_are_what_scipy_finds(bench: Bench, suite_file: Path,
 
 def test_within_a_wide_region_of_equivalence_nothing_differs(bench: Bench, suite_file: Path, many: Path) -> None:
     text = bench(
-        *("compare-methods", "maml", "protonet", "--suite", suite_file, "--db", many, "--format", "json"),
+        *("versus", "maml", "protonet", "--suite", suite_file, "--db", many, "--format", "json"),
         *("--rope", "5"),
     )
     found = json.loads(text)
@@ -95,7 +93,7 @@ def test_within_a_wide_region_of_equivalence_nothing_differs(bench: Bench, suite
 
 
 def test_the_text_says_what_the_figures_are(bench: Bench, suite_file: Path, many: Path) -> None:
-    text = bench("compare-methods", "maml", "protonet", "--suite", suite_file, "--db", many)
+    text = bench("versus", "maml", "protonet", "--suite", suite_file, "--db", many)
     for said in (
         "A = maml, B = protonet(n_way=30); above 0: A is better",
         "protocol 3, preset quick",
@@ -140,7 +138,7 @@ def test_where_all_pairs_are_imputed_nothing_is_won(bench: Bench, suite_file: Pa
     found = compare(bench, suite_file, db, "maml", "protonet")
     assert (found["overall"], found["bayes"], found["separation"]) == (None, None, None)
     assert (found["n_pairs"], found["n_imputed"]) == (1, 1)
-    text = bench("compare-methods", "maml", "protonet", "--suite", suite_file, "--db", db)
+    text = bench("versus", "maml", "protonet", "--suite", suite_file, "--db", db)
     assert "Nothing is compared: all pairs are imputed." in text
     assert "scores higher" not in text
     assert "P(" not in text
@@ -153,7 +151,7 @@ def test_where_some_pairs_are_imputed_the_verdict_says_so(bench: Bench, suite_fi
         {"method": "protonet", "scores": [0.1, 0.1]},
         {"method": "protonet", "task": "waves", "scores": [-3.5, -3.5]},
     )
-    text = bench("compare-methods", "maml", "protonet", "--suite", suite_file, "--db", db)
+    text = bench("versus", "maml", "protonet", "--suite", suite_file, "--db", db)
     assert "maml scores higher on 2 of 2 tasks, lower on 0, equal on 0" in text
     assert "1 of 2 pairs are imputed and taken as if they had been measured" in text
 
@@ -164,13 +162,13 @@ def test_one_task_gives_no_posterior_and_few_a_caution(bench: Bench, suite_file:
     found = compare(bench, suite_file, db, "maml", "protonet")
     assert found["overall"]["losses"] == 1
     assert (found["bayes"], found["separation"]) == (None, None)
-    text = bench("compare-methods", "maml", "protonet", "--suite", suite_file, "--db", db)
+    text = bench("versus", "maml", "protonet", "--suite", suite_file, "--db", db)
     assert "P(" not in text
     assert "one task allows no test over tasks" in text
     assert "Not decided: on the one common task neither method is better" in text
     rows = [{"scores": [0.6, 0.5]}, {"method": "protonet", "scores": [0.7, 0.8]}]
     rows += [{**r, "task": "waves", "metric": "neg_mse"} for r in rows]
-    text = bench("compare-methods", "maml", "protonet", "--suite", suite_file, "--db", land(*rows, name="two"))
+    text = bench("versus", "maml", "protonet", "--suite", suite_file, "--db", land(*rows, name="two"))
     assert "P(B better)" in text
     assert "With only 2 tasks, interval and posterior are unreliable." in text
 
@@ -179,7 +177,7 @@ def test_methods_that_share_no_task(bench: Bench, suite_file: Path, land: Land) 
     db = land({}, {"method": "protonet", "task": "waves", "scores": [-3.0]})
     found = compare(bench, suite_file, db, "maml", "protonet")
     assert (found["overall"], found["bayes"]) == (None, None)
-    text = bench("compare-methods", "maml", "protonet", "--suite", suite_file, "--db", db)
+    text = bench("versus", "maml", "protonet", "--suite", suite_file, "--db", db)
     assert "Nothing is compared: the two methods have no task with a common seed." in text
 
 
@@ -205,7 +203,7 @@ def test_wrong_names(
 
     from benchbench.cli.main import app
 
-    result = CliRunner().invoke(app, ["compare-methods", *names, "--suite", str(suite_file), "--db", str(db)])
+    result = CliRunner().invoke(app, ["versus", *names, "--suite", str(suite_file), "--db", str(db)])
     assert isinstance(result.exception, error)
     assert says in str(result.exception)
 
@@ -216,11 +214,11 @@ def test_a_method_of_another_preset_is_named_with_it(bench: Bench, suite_file: P
     from benchbench.cli.main import app
 
     db = land({"preset": "long"}, {"method": "protonet", "preset": "long"}, {"method": "mann"})
-    command = ["compare-methods", "maml", "protonet", "--suite", str(suite_file), "--db", str(db)]
+    command = ["versus", "maml", "protonet", "--suite", str(suite_file), "--db", str(db)]
     error = CliRunner().invoke(app, command).exception
     assert isinstance(error, InputError)
-    assert "maml has results on other boards: --preset long;" in str(error)
-    assert "protonet has results on other boards: --preset long" in str(error)
+    assert "maml has results on other leaderboards: --preset long;" in str(error)
+    assert "protonet has results on other leaderboards: --preset long" in str(error)
     bench(*command, "--preset", "long")
 
 
@@ -232,4 +230,4 @@ def test_parameters_may_be_spelt_otherwise(bench: Bench, suite_file: Path, land:
 
 def test_a_negative_region_is_refused(bench: Bench, suite_file: Path, land: Land) -> None:
     db = land({}, {"method": "protonet"})
-    bench("compare-methods", "maml", "protonet", "--suite", suite_file, "--db", db, "--rope", "-1", raises=InputError)
+    bench("versus", "maml", "protonet", "--suite", suite_file, "--db", db, "--rope", "-1", raises=InputError)
