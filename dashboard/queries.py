@@ -62,7 +62,7 @@ class Provenance:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trouble:
-    """Why results cannot be read: `kind` is "absent", "empty", "in use", "foreign" or "unreadable"."""
+    """Why results cannot be read: `kind` is "absent", "empty", "in use", "foreign" or "unreadable"; "failed" is anything else."""
 
     kind: str
     message: str

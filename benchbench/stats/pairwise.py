@@ -34,7 +34,7 @@ from benchbench.stats.stability import Separation, tasks_to_separate
 from benchbench.stats.statistics import STATISTICS, StatisticValue
 from benchbench.stats.table import FloatArray, ScoreTable, TrialState
 
-__all__ = ["MethodComparison", "TaskPair", "Verdict", "compare_methods", "default_rope", "verdict_on"]
+__all__ = ["NORMALISED", "MethodComparison", "TaskPair", "Verdict", "compare_methods", "default_rope", "verdict_on"]
 
 NORMALISED, RANK = "normalised score", "rank"
 # half-widths of the region of practical equivalence, where none is given: a hundredth of the way from baseline to reference

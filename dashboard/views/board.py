@@ -186,7 +186,7 @@ def _strips(view: View) -> dict[str, _Strip]:
     if not 2 <= len(table.tasks) <= MOST_STRIP_TASKS:
         return {}
     ranks = task_values(view.board.imputed, "rank")[0]
-    is_imputed = view.board.imputed.imputed.any(axis=2)
+    is_imputed = np.asarray(view.board.imputed.imputed.any(axis=2))
     most = np.nanmax(ranks, axis=0, initial=1.0)
     found: dict[str, _Strip] = {}
     for i, method in enumerate(table.methods):

@@ -16,6 +16,7 @@ from benchbench.reports.leaderboard import method_name, span_text, task_notes
 from benchbench.reports.report import Column, Sheet
 from benchbench.reports.site.about import ABOUT
 from benchbench.reports.site.names import slug
+from benchbench.stats.labels import plural
 from benchbench.stats.statistics import STATISTICS
 
 if TYPE_CHECKING:
@@ -170,9 +171,7 @@ def _is_clear(verdict: Verdict) -> str:
     if verdict.ahead:
         return f"yes, but behind {', '.join(verdict.ahead[:2])}"
     if verdict.alike:
-        return f"no: ≈ {', '.join(verdict.alike[:2])}" + (
-            f" and {len(verdict.alike) - 2} more" if len(verdict.alike) > 2 else ""
-        )
+        return f"no: ≈ {verdict.alike[0] if len(verdict.alike) == 1 else plural(len(verdict.alike), 'other')}"
     if len(verdict.leaders) > 1:
         return "no: tied"
     return "yes" if verdict.p else ""
@@ -295,6 +294,7 @@ def _costs(page: SuitePage, base: str) -> str:
     for panel in page.costs:
         if panel.task is None:
             sheet = cost_sheet(panel)
+            parts.append(f"<h3>{escape(_heading(sheet.title))}</h3>")
             parts.append(table(sheet, link=_link_up, is_sortable=True, heading=f"{page.suite.title}, {sheet.title}"))
             parts.append(listing(sheet.notes))
     return "\n".join([*parts, _downloads(f"{base}-costs", "score against cost")]) if page.costs else ""
@@ -304,8 +304,12 @@ def _without_left_out(lines: Sequence[str]) -> list[str]:
     return [line for line in lines if not line.startswith("left out: ")]
 
 
+def _heading(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}"
+
+
 def _sentence(text: str) -> str:
-    return f"{text[:1].upper()}{text[1:]}{'' if text.endswith('.') else '.'}"
+    return f"{_heading(text)}{'' if text.endswith('.') else '.'}"
 
 
 def _link_up(row: Mapping[str, Any]) -> str | None:
