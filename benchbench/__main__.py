@@ -6,6 +6,6 @@ if __name__ == "__main__":
     try:
         main()
     finally:
-        # Python remembers a Ctrl-C that came while text was executed (as dataclasses do when they are imported), and with -m dies of
-        # it at the end, whatever the exit code is, though it was caught; it forgets it when text is executed once more
+        # With -m, Python exits by a Ctrl-C that arrived while text was executed (dataclasses do
+        # that at import), even if it was caught. Executing text once more makes Python forget it.
         exec("")

@@ -1,15 +1,15 @@
-"""What methods learnt in meta-training, kept in the cache, so that trials that would train alike train once.
+"""The cache of what methods learnt in meta-training: trials with equal training train once.
 
 Layout under `benchbench.paths.cache_dir()`::
 
     artefacts/<method>/<key>/state.npz        arrays by name, never pickles
-    artefacts/<method>/<key>/manifest.json    seconds and curve of the training, hash of the state, what the key is made of
+    artefacts/<method>/<key>/manifest.json    seconds and curve, hash of the state, parts of the key
     artefacts/<method>/<key>.lock             locked by the trial that trains
-    artefacts/<method>/<key>.unfinished       how far it has come, see `checkpoints`
-    artefacts/<method>/.tmp-<key>-*           being written, or left by a trial that was killed; the next one removes it
+    artefacts/<method>/<key>.unfinished       a checkpoint, see `checkpoints`
+    artefacts/<method>/.tmp-<key>-*           being written, or left by a killed trial
 
-The key is a hash of everything that determines the state, so an artefact is never out of date: what changes gets another
-key. A folder appears under its name complete or not at all.
+The key is a hash of everything that determines the state, so an artefact is never out of date: a
+change gives another key. A folder appears under its name complete or not at all.
 """
 
 from __future__ import annotations
@@ -50,12 +50,12 @@ FACTS = ("seconds", "created_at", "made_of")
 
 
 class _Damaged(Exception):
-    """A folder is there but is not what was written."""
+    """A folder exists, but its contents are not what was written."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trained:
-    """What came of a meta-training.
+    """The result of a meta-training.
 
     Parameters
     ----------
@@ -64,7 +64,7 @@ class Trained:
     seconds : float
         Wall-clock time that it took.
     curve : tuple of Point
-        What was reported meanwhile.
+        What was reported during training.
     """
 
     state: Mapping[str, NDArray[Any]]
@@ -74,10 +74,10 @@ class Trained:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """An artefact in the cache, by its manifest; `problem` says why it is not usable, if it is not.
+    """An artefact in the cache, by its manifest; `problem` says why it is unusable, if it is.
 
-    One that `is_unfinished` is the checkpoint of a training that was interrupted or still goes on, and `path` that file;
-    `seconds` is what it has taken so far.
+    One that `is_unfinished` is the checkpoint of a training that was interrupted or still runs. Its
+    `path` is that file, its `seconds` are the training time so far.
     """
 
     method: str
@@ -99,7 +99,7 @@ def key_of(made_of: Mapping[str, Any]) -> str:
 def obtain(
     method: str, made_of: Mapping[str, Any], train: Callable[[CheckpointFile | None], Trained], clock: PhaseClock
 ) -> tuple[Trained, bool]:
-    """Return the state that is determined by `made_of`, and whether it was there already; train if it was not.
+    """Return the state that `made_of` determines and whether it was cached; train if it was not.
 
     Parameters
     ----------
@@ -107,14 +107,15 @@ def obtain(
     made_of : mapping
         All that determines the state.
     train : callable
-        Called by one process at a time; others wait for it, under phase "wait" of the clock. If that process dies, the
-        next one trains. It is given the file for its checkpoints, or None if nothing can be kept.
+        Called by one process at a time; others wait for it, under phase "wait" of the clock. If
+        that process dies, the next one trains. Receives the file for its checkpoints, or None if
+        the cache cannot be written.
     clock : PhaseClock
 
     Notes
     -----
-    Whoever trains gets the state as read back from what was written, like everybody else. If the cache cannot be
-    written, the trial trains for itself.
+    The trial that trains reads the state back from the cache, as all others do. If the cache cannot
+    be written, the trial trains for itself.
 
     Raises
     ------
@@ -141,7 +142,7 @@ def obtain(
         except (ClusterError, DataMissingError):
             raise  # tried again by itself
         except BaseException:
-            # here, while nobody else can go on from it
+            # here, while no other process can resume from it
             if unfinished is not None:
                 unfinished.remove()
             raise
@@ -171,7 +172,7 @@ def entries() -> Iterator[Entry]:
 
 
 def has_unfinished(methods: Collection[str], since: float) -> bool:
-    """Tell whether a training of one of these methods left a checkpoint after `since` (seconds of `time.time`)."""
+    """Return whether one of these methods has a checkpoint newer than `since` (as `time.time`)."""
     for path in _checkpoints():
         try:
             if path.parent.name in methods and path.stat().st_mtime >= since:
@@ -182,7 +183,7 @@ def has_unfinished(methods: Collection[str], since: float) -> bool:
 
 
 def remove(entry: Entry) -> None:
-    """Remove an artefact; trials that have read it go on, later ones train anew."""
+    """Remove an artefact; trials that have read it continue, later ones train again."""
     CheckpointFile(_unfinished(entry.path.with_name(entry.key)), {}).remove()
     if entry.is_unfinished:
         return
@@ -193,17 +194,17 @@ def remove(entry: Entry) -> None:
 
 
 def _checkpoints() -> Iterator[Path]:
-    """Yield the checkpoints of the cache, without what a process left that was killed while it wrote one."""
+    """Yield the checkpoints of the cache, without half-written files of killed processes."""
     return (path for path in _root().glob(f"*/*{SUFFIX}") if not path.name.startswith("."))
 
 
 def _unfinished(folder: Path) -> Path:
-    """Return where the checkpoint of an artefact lies."""
+    """Return the path of an artefact's checkpoint."""
     return folder.with_name(f"{folder.name}{SUFFIX}")
 
 
 def _unfinished_entry(path: Path) -> list[Entry]:
-    """Return the entry of a checkpoint; none if it has vanished, since its training has ended."""
+    """Return the entry of a checkpoint; empty if it is gone because its training ended."""
     try:
         known: dict[str, Any] = {
             "method": path.parent.name,
@@ -225,7 +226,7 @@ def _root() -> Path:
 
 
 def _say(line: str) -> None:
-    """Print for the log of the trial."""
+    """Print a line to the trial's log."""
     sys.stderr.write(f"shared training: {line}\n")
 
 
@@ -252,7 +253,7 @@ def _locked(folder: Path, clock: PhaseClock) -> Iterator[bool]:
 
 
 def _usable(folder: Path, report: bool = False) -> Trained | None:
-    """Return the artefact if it is there and whole; if asked, report what is wrong with it."""
+    """Return the artefact if it exists and is whole; if asked, report what is wrong with it."""
     if not folder.exists():
         return None
     try:
@@ -285,7 +286,10 @@ def _manifest_hash(manifest: Mapping[str, Any]) -> str:
 
 
 def _keep(folder: Path, method: str, made_of: Mapping[str, Any], trained: Trained, packed: bytes) -> bool:
-    """Write the artefact durably under its name; the lock is held. A cache that is full costs nothing but a line, and False."""
+    """Write the artefact durably under its name; the caller holds the lock.
+
+    If it cannot be written (a full disk), log a line and return False.
+    """
     manifest = {
         "format": FORMAT,
         "method": method,
@@ -311,7 +315,7 @@ def _keep(folder: Path, method: str, made_of: Mapping[str, Any], trained: Traine
         shutil.rmtree(folder / "damaged", ignore_errors=True)
         _sync(folder.parent)
     except OSError as error:
-        _say(f"what was learnt cannot be kept: {error}")
+        _say(f"cannot keep the trained state: {error}")
         if temporary is not None:
             shutil.rmtree(temporary, ignore_errors=True)
         return False
@@ -346,7 +350,7 @@ def pack(state: Mapping[str, NDArray[Any]]) -> bytes:
     if not isinstance(state, Mapping):
         raise ProtocolViolation(f"state() must return arrays by name, got {type(state).__name__}")
     buffer = io.BytesIO()
-    # `numpy.savez` would not take every name: "file" is an argument of its own
+    # `numpy.savez` does not accept every name: "file" is one of its arguments
     with zipfile.ZipFile(buffer, "w") as archive:
         for name, array in state.items():
             if not isinstance(name, str) or not isinstance(array, np.ndarray) or array.dtype.hasobject:

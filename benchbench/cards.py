@@ -18,17 +18,17 @@ class MethodCard:
     Parameters
     ----------
     name : str
-        Unique over all methods, in snake_case; it is what users type.
+        Unique over all methods, in snake_case; what users type.
     track : str
         One of `TRACKS`.
     title : str
-        How the method is called in print.
+        The method's name in print.
     summary : str
         One sentence: what it does.
     paper, url, year
         Citation ("Finn, Abbeel & Levine 2017, ICML"), its link (arXiv or DOI), its year.
     differs : str
-        What this implementation does otherwise than its paper; empty if nothing is known.
+        Where this implementation differs from its paper; empty if no difference is known.
     family : str
         For filters: "baseline", "metric", "gradient", "recurrent", ...
     tasks : tuple of str
@@ -36,27 +36,32 @@ class MethodCard:
     transductive : bool
         Whether predictions for one query use the other queries of its episode.
     ordered : bool
-        Whether predictions depend on the order of the support examples (methods that read them as a sequence).
+        Whether predictions depend on the order of the support examples (methods that read them as a
+        sequence).
     batched : bool
-        Whether it offers `predict_episodes`, many episodes at once with the same results.
+        Whether it implements `predict_episodes`: many episodes at once, with the same results.
     deterministic : bool
-        Whether the same seed gives the same scores on a CPU. Only a wrapped library may say no.
+        Whether the same seed gives the same scores on a CPU. Only wrapped libraries may declare
+        False.
     devices : tuple of str
         "cpu", "cuda".
     iterations : mapping
-        Meta-training iterations at each preset (`quick`, `standard`, `paper`); 0 for methods that are not meta-trained.
+        Meta-training iterations per preset (`quick`, `standard`, `paper`); 0 for methods without
+        meta-training.
     published : mapping
-        What the paper reports, by task name: accuracy in [0, 1], ``{"omniglot-maml-5w1s": 0.987}``. It holds for the default
-        parameters. Only tasks with the paper's splits; `bench published` sets it beside what was measured here.
+        What the paper reports for the default parameters, by task name: accuracy in [0, 1],
+        ``{"omniglot-maml-5w1s": 0.987}``. Only tasks with the paper's splits.
     requirements : str
-        File of pinned requirements beside the adapter, for an environment of its own; empty: this one.
+        File of pinned requirements beside the adapter, if the method needs its own environment;
+        empty: it runs in this one.
     known_failures : mapping
-        Conformance checks that are expected to fail, each with its reason. An unexpected pass is an error.
+        Reasons by name of conformance check that is expected to fail. An unexpected pass is an
+        error.
 
     Raises
     ------
     ValueError
-        If a published figure is no accuracy in (0, 1], as when it was copied in per cent.
+        If a published figure is not an accuracy in (0, 1], for example one in per cent.
     """
 
     name: str

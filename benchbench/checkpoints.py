@@ -1,10 +1,11 @@
-"""How far a meta-training has come, kept so that one which is cut short is continued and not begun again.
+"""Checkpoints of meta-training: an interrupted training is resumed instead of started again.
 
-One file, `artefacts/<method>/<key>.unfinished` beside the artefact that it is to become; only the trial that holds that artefact's
-lock reads and writes it. It goes when the training has ended, well or not, and when the trial is stopped at a limit: what is
-continued is only what nobody has an outcome of (Ctrl-C, a lost worker or host).
+A checkpoint is one file, `artefacts/<method>/<key>.unfinished`, beside the artefact that it will
+become. Only the trial that holds the artefact's lock reads and writes it. It is removed when
+training succeeds or fails and when the trial is stopped at a limit: only a training without an
+outcome is resumed (Ctrl-C, a lost worker or host).
 
-Layout: the sha256 of all that follows, a line of JSON, and then the bytes that the adapter gave.
+Layout: the sha256 of all that follows, a line of JSON, the adapter's bytes.
 """
 
 from __future__ import annotations
@@ -35,12 +36,13 @@ Point = tuple[int, float, str, float]
 
 
 def interval_seconds() -> float:
-    """Return the least time between two checkpoints of a training: `BENCHBENCH_CHECKPOINT_SECONDS`, else a minute.
+    """Return the least time between two checkpoints: `BENCHBENCH_CHECKPOINT_SECONDS`, else a
+    minute.
 
     Raises
     ------
     InputError
-        If the variable holds no such number.
+        If the variable is not a number of seconds, 0 or more.
     """
     given = os.environ.get(INTERVAL_VARIABLE, "")
     try:
@@ -54,16 +56,16 @@ def interval_seconds() -> float:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checkpoint:
-    """What an interrupted training had come to.
+    """The state of an interrupted training.
 
     Parameters
     ----------
     payload : bytes
-        The adapter's own.
+        The adapter's own bytes.
     seconds : float
-        Wall-clock time of the training up to here.
+        Wall-clock time of the training so far.
     curve : tuple of Point
-        What had been reported.
+        What was reported so far.
     """
 
     payload: bytes
@@ -85,13 +87,13 @@ class CheckpointFile:
         self.path, self.made_of = path, made_of
 
     def read(self) -> Checkpoint | None:
-        """Return the checkpoint if one is there and whole; say on stderr if it is not whole."""
+        """Return the checkpoint if it exists and is whole; report a damaged one on stderr."""
         try:
             header, payload = self._parts()
         except FileNotFoundError:
             return None
         except (OSError, ValueError) as error:
-            _say(f"{error}; training begins anew")
+            _say(f"{error}; training starts again")
             return None
         return Checkpoint(payload=payload, seconds=header["seconds"], curve=tuple(tuple(p) for p in header["curve"]))
 
@@ -101,7 +103,7 @@ class CheckpointFile:
         Raises
         ------
         OSError, ValueError
-            If there is no file, or it is not what was written.
+            If the file is missing or damaged.
         """
         return self._parts()[0]
 
@@ -116,12 +118,12 @@ class CheckpointFile:
         return header, payload
 
     def write(self, checkpoint: Checkpoint) -> None:
-        """Put the checkpoint in place of the earlier one, durably.
+        """Replace the earlier checkpoint, durably.
 
         Raises
         ------
         OSError
-            If it cannot be written; the earlier one is still there.
+            If it cannot be written; the earlier one is kept.
         """
         header = {
             "format": FORMAT,
@@ -146,7 +148,7 @@ class CheckpointFile:
         return self.path.with_name(f".tmp-{self.path.name}")
 
     def remove(self) -> None:
-        """Remove the checkpoint, if there is one, and what a process left that was killed while it wrote one."""
+        """Remove the checkpoint, if any, and half-written files of killed processes."""
         for path in (self.path, self._temporary):
             self._remove(path)
 
@@ -154,10 +156,10 @@ class CheckpointFile:
         try:
             path.unlink(missing_ok=True)
         except OSError as error:
-            # not worth the trial
+            # not worth failing the trial
             _say(f"{path} cannot be removed: {error}")
 
 
 def _say(line: str) -> None:
-    """Print for the log of the trial."""
+    """Print a line to the trial's log."""
     sys.stderr.write(f"{line}\n")

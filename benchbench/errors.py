@@ -2,19 +2,19 @@
 
 ::
 
-    BenchbenchError                    exit code 1: the platform could not do what it promised
+    BenchbenchError                    exit code 1: the platform failed
     |-- ProtocolViolation              a method broke its contract (recorded as `failed`)
     |-- StoreError                     the results database cannot be read or written
-    |-- ClusterError                   the Dask cluster went away or answers nonsense
-    |-- EnvironmentBuildError          a method's own environment cannot be built (recorded as `failed`)
-    |-- InputError                     exit code 2: what the user gave cannot be used
-    |   |-- UnknownNameError           no suite, task, method or preset of that name; carries suggestions
+    |-- ClusterError                   the Dask cluster was lost or sends invalid answers
+    |-- EnvironmentBuildError          an environment cannot be built (recorded as `failed`)
+    |-- InputError                     exit code 2: the user's input is invalid
+    |   |-- UnknownNameError           nothing of that kind has that name; has suggestions
     |   |-- SuiteFileError             a suite TOML is malformed
-    |   |-- DataMissingError           a data set is neither on disk nor to be had
-    |   `-- UnmeetableRequestError     no worker can ever meet this request (GPU, version)
+    |   |-- DataMissingError           a data set is not on disk and cannot be fetched
+    |   `-- UnmeetableRequestError     no worker can meet this request (GPU, version)
     `-- GateFailed                     exit code 3: a check or a comparison failed
 
-A user sees the message, never a traceback; everything else that escapes is a bug.
+A user sees the message, never a traceback. Any other exception that escapes is a bug.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ __all__ = [
 
 
 class BenchbenchError(Exception):
-    """Base of every error raised on purpose."""
+    """Base of all errors that benchbench raises on purpose."""
 
     exit_code = 1
 
@@ -58,24 +58,24 @@ class ClusterError(BenchbenchError):
 
 
 class EnvironmentBuildError(BenchbenchError):
-    """A method's own environment cannot be built; the message ends with what the installer said."""
+    """A method's own environment cannot be built; the message ends with the installer's output."""
 
 
 class InputError(BenchbenchError):
-    """What the user gave cannot be used; the message says what was expected and where to mend it."""
+    """The user's input is invalid; the message says what was expected and where to fix it."""
 
     exit_code = 2
 
 
 class UnknownNameError(InputError):
-    """No thing of that kind has that name.
+    """Nothing of that kind has that name.
 
     Parameters
     ----------
     kind : str
-        What was looked for, in the singular ("suite", "method", ...).
+        What was looked up, in the singular ("suite", "method", ...).
     name : str
-        What was asked for.
+        The unknown name.
     known : iterable of str
         The names that exist; the nearest are suggested.
     """
@@ -89,15 +89,15 @@ class UnknownNameError(InputError):
 
 
 class SuiteFileError(InputError):
-    """A suite TOML cannot be read or holds keys or values that mean nothing."""
+    """A suite TOML cannot be read or has unknown keys or invalid values."""
 
 
 class DataMissingError(InputError):
-    """A data set is neither on disk nor to be had from the network."""
+    """A data set is not on disk and cannot be downloaded."""
 
 
 class UnmeetableRequestError(InputError):
-    """No worker can ever meet this request, so waiting for one would last for ever."""
+    """No worker can meet this request, so waiting for one would never end."""
 
 
 class GateFailed(BenchbenchError):
@@ -111,7 +111,7 @@ class BrokenPluginWarning(UserWarning):
 
 
 def suggest(name: str, known: Iterable[str]) -> str:
-    """Return a clause that names the nearest known names, or lists them all where few exist."""
+    """Return a clause with the nearest known names, or with all names where few exist."""
     known = sorted(known)
     near = difflib.get_close_matches(name, known, n=3, cutoff=0.55)
     if near:

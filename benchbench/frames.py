@@ -1,4 +1,7 @@
-"""Tables as uncompressed Arrow files, arrays as .npy files: mapped into memory by every process of a host, whatever its packages are."""
+"""Tables as uncompressed Arrow files, arrays as .npy files.
+
+Every process of a host maps them into memory, whatever versions of packages it has.
+"""
 
 from __future__ import annotations
 
@@ -13,24 +16,25 @@ __all__ = ["read_array", "read_table", "write_array", "write_table"]
 
 
 def write_table(frame: pd.DataFrame, path: Path) -> None:
-    """Write the columns: numbers, categories (with those that no row has) and strings; the index is left out."""
+    """Write numbers, categories (unused ones included) and strings; the index is left out."""
     import pyarrow as pa
 
     table = pa.Table.from_pandas(frame, preserve_index=False, nthreads=1)
-    # another pandas may not know the types that this one's notes name
+    # another version of pandas may not know the types in this one's metadata
     table = table.replace_schema_metadata(None)
     with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
         writer.write_table(table)
 
 
 def read_table(path: Path, numbers: NDArray[Any] | None = None) -> pd.DataFrame:
-    """Read what `write_table` wrote, with the types that this interpreter's pandas has for it.
+    """Read what `write_table` wrote, with the types of this interpreter's pandas.
 
     Parameters
     ----------
     path : Path
     numbers : array, optional
-        (n,) Which rows, in this order; of the others nothing is copied. All by default. They are numbered anew, from 0.
+        (n,) Rows to read, in this order; all by default. Other rows are not copied. The result is
+        numbered from 0.
     """
     import pyarrow as pa
 
@@ -38,7 +42,8 @@ def read_table(path: Path, numbers: NDArray[Any] | None = None) -> pd.DataFrame:
         table = pa.ipc.open_file(source).read_all()
         if numbers is not None:
             table = table.take(pa.array(numbers))
-        # one thread: trials run in forked children, where a pool of threads made before the fork would hang
+        # one thread: trials run in forked children, where a pool of threads made before the fork
+        # would hang
         frame: pd.DataFrame = table.to_pandas(use_threads=False)
     return frame
 
@@ -49,7 +54,7 @@ def write_array(array: Any, path: Path) -> None:
     Raises
     ------
     TypeError
-        If it holds anything else, which would need a pickle.
+        If it holds anything but numbers, which would need a pickle.
     """
     import numpy as np
 
@@ -62,7 +67,7 @@ def write_array(array: Any, path: Path) -> None:
 def read_array(path: Path) -> NDArray[Any]:
     """Read what `write_array` wrote, and remove the file.
 
-    The array is mapped into memory, and may be written to without changing anything but itself.
+    The array is mapped into memory; writing to it changes no file.
     """
     import numpy as np
 

@@ -1,17 +1,15 @@
-"""Locks on files, for which the processes of one machine wait; they are advisory (`flock`).
+"""Advisory file locks (`flock`) between the processes of one machine.
 
-Each ends with the process that holds it, however that ends. There are two kinds: the lock of one
-open file (who builds an environment, a data set, shared training), and the lock of a folder, which
-one writer holds alone or any number of readers share (the results database, since DuckDB refuses a
-second process at once).
+A lock ends with the process that holds it, however that process ends. There are two kinds: the lock
+of one open file (for building an environment, a data set or shared training), and the lock of a
+folder, which one writer holds alone or any number of readers share (for the results database, since
+DuckDB refuses a second process at once).
 
 Notes
 -----
-`filelock` 4.2 would replace three lines of this module: its `lock_descriptor` is `try_lock`,
-exclusive only. `FileLock` has no shared mode and does not give its descriptor, which a build hands
-to the installer so that the lock outlives a killed builder. `ReadWriteLock` is a transaction of
-SQLite. Uncontended, measured on one machine: `FileLock` takes 0.22 ms, `ReadWriteLock` 0.46 ms to
-read and 0.56 ms to write, either lock of a folder here 0.04 ms; importing `filelock` takes 28 ms.
+`filelock` 4.2 was considered: its `FileLock` has no shared mode and hides its descriptor, which a
+build hands to the installer so that the lock outlives a killed builder. Its `ReadWriteLock` is a
+transaction of SQLite, ten times as slow as the lock of a folder here.
 """
 
 from __future__ import annotations
@@ -28,7 +26,7 @@ __all__ = ["LockTimeout", "exclusive", "shared", "try_lock", "unlock", "wait_for
 
 FIRST_PAUSE_SECONDS = 0.001
 LONGEST_PAUSE_SECONDS = 0.5
-# holders of a folder's lock are done in some 20 ms
+# most holders of a folder's lock release it within 20 ms
 _LONGEST_FOLDER_PAUSE_SECONDS = 0.02
 
 
@@ -37,7 +35,7 @@ class LockTimeout(Exception):
 
 
 def try_lock(file: IO[bytes] | int, *, is_shared: bool = False) -> bool:
-    """Take the lock of an open file or descriptor if others allow it; return whether it was taken."""
+    """Try to lock an open file or descriptor without waiting; return whether that succeeded."""
     try:
         fcntl.flock(file, (fcntl.LOCK_SH if is_shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -53,19 +51,20 @@ def wait_for_lock(
     deadline: float = float("inf"),
     longest_pause: float = LONGEST_PAUSE_SECONDS,
 ) -> None:
-    """Take the lock of an open file or descriptor as soon as others allow it.
+    """Lock an open file or descriptor; wait while others hold the lock.
 
     Parameters
     ----------
     file : binary file or int
     after_pause : callable, optional
-        Called after every pause; what it raises ends the waiting.
+        Called after every pause; an exception that it raises ends the wait.
     is_shared : bool
-        Others may share the lock.
+        Whether others may share the lock.
     deadline : float
         When to give up, in seconds of `time.monotonic`; by default never.
     longest_pause : float
-        Between two attempts, in seconds; the first pause is of 1 ms, each one twice the last.
+        Longest pause between two attempts, in seconds; the first pause takes 1 ms, each next one
+        twice the last.
 
     Raises
     ------
@@ -73,7 +72,7 @@ def wait_for_lock(
         If the deadline has passed.
     """
     pause = FIRST_PAUSE_SECONDS
-    # not one blocking call, so that a signal handler of Python's can run
+    # not one blocking call, so that Python's signal handlers can run
     while not try_lock(file, is_shared=is_shared):
         if time.monotonic() >= deadline:
             raise LockTimeout
@@ -84,7 +83,7 @@ def wait_for_lock(
 
 
 def unlock(file: IO[bytes] | int) -> None:
-    """Give the lock back: closing the file alone would leave it with any process that has inherited it."""
+    """Release the lock; closing the file would leave it with processes that inherited it."""
     fcntl.flock(file, fcntl.LOCK_UN)
 
 
@@ -108,7 +107,7 @@ def exclusive(folder: Path, wait_seconds: float) -> Iterator[None]:
 def shared(folder: Path, wait_seconds: float) -> Iterator[None]:
     """Share the lock of a folder with other readers.
 
-    No lock is taken where its files are missing and cannot be made (read-only media).
+    No lock is taken where its files are missing and cannot be created (read-only media).
 
     Raises
     ------
@@ -126,7 +125,8 @@ def shared(folder: Path, wait_seconds: float) -> Iterator[None]:
 def _lock_folder(stack: ExitStack, folder: Path, deadline: float, *, is_shared: bool) -> None:
     """Take the lock until the stack unwinds.
 
-    All pass a turnstile first, which a waiting writer keeps closed: a stream of readers cannot starve it.
+    Everybody passes a turnstile first, which a waiting writer keeps closed: a stream of readers
+    cannot starve the writer.
     """
     turn = stack.enter_context(_locked(folder / "turn.lock", deadline, is_shared))
     stack.enter_context(_locked(folder / "main.lock", deadline, is_shared))

@@ -1,4 +1,4 @@
-"""Where things are kept: data, derived caches, the results database."""
+"""Paths of the data, the derived caches and the results database."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 __all__ = ["DEFAULT_DB", "cache_dir", "data_dir", "default_db", "nearest_above"]
 
 DEFAULT_DB = Path(".benchbench") / "benchbench.duckdb"
-"""The results database under the current folder; commands that read take its absence for "no results yet"."""
+"""The results database under the current folder; where it is missing, there are no results yet."""
 
 
 def _user_cache() -> Path:
@@ -17,23 +17,28 @@ def _user_cache() -> Path:
 
 
 def data_dir() -> Path:
-    """Folder of original data sets: `BENCHBENCH_DATA`, else the user's cache. It may be read-only."""
+    """Return the folder of original data sets: `BENCHBENCH_DATA`, else the user's cache.
+
+    It may be read-only.
+    """
     chosen = os.environ.get("BENCHBENCH_DATA")
     return Path(chosen).expanduser().resolve() if chosen else _user_cache() / "benchbench" / "data"
 
 
 def cache_dir() -> Path:
-    """Folder of everything that can be made again from data: `BENCHBENCH_CACHE`, else the user's cache."""
+    """Return the folder of all that is derived from data: `BENCHBENCH_CACHE`, else the user's
+    cache.
+    """
     chosen = os.environ.get("BENCHBENCH_CACHE")
     return Path(chosen).expanduser().resolve() if chosen else _user_cache() / "benchbench" / "derived"
 
 
 def default_db() -> Path:
-    """The results database: `BENCHBENCH_DB`, else `.benchbench/benchbench.duckdb` under the current folder."""
+    """Return the results database: `BENCHBENCH_DB`, else `.benchbench/benchbench.duckdb`."""
     chosen = os.environ.get("BENCHBENCH_DB")
     return Path(chosen).expanduser() if chosen else DEFAULT_DB
 
 
 def nearest_above(path: Path) -> Path:
-    """Return the nearest of the folders above a path that is there (or the file that stands in its place)."""
+    """Return the nearest existing folder above a path (or a file in its place)."""
     return next((folder for folder in path.parents if folder.exists()), path.parent)

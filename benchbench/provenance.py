@@ -1,4 +1,4 @@
-"""Where a result comes from: hardware, code state, versions."""
+"""The provenance of a result: hardware, code state, versions."""
 
 from __future__ import annotations
 
@@ -43,7 +43,10 @@ _versions: dict[str, str] = {}
 
 @functools.lru_cache(maxsize=1)
 def git_state() -> tuple[str, bool | None]:
-    """Return (commit, has uncommitted changes) of the checkout that this code stands in; ("", None) for an installed wheel."""
+    """Return the commit of this checkout and whether it has uncommitted changes.
+
+    For an installed wheel: ("", None).
+    """
     folder = Path(benchbench.__file__).resolve().parent.parent
     if not (folder / ".git").exists() or shutil.which("git") is None:
         return "", None
@@ -63,7 +66,7 @@ def _run(command: list[str]) -> str:
 
 @functools.lru_cache(maxsize=1)
 def gpu_names() -> tuple[str, ...]:
-    """Return the names of the CUDA devices that the driver shows, without importing torch or touching CUDA."""
+    """Return the names of the CUDA devices, by the driver, without torch or CUDA."""
     if shutil.which("nvidia-smi") is None:
         return ()
     listed = _run(["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"])
@@ -72,7 +75,7 @@ def gpu_names() -> tuple[str, ...]:
 
 @functools.lru_cache(maxsize=1)
 def hardware() -> dict[str, Any]:
-    """Return this machine's processor, cores that this process may use, memory and GPUs."""
+    """Return this machine's processor, memory, GPUs and the cores that this process may use."""
     return {
         "cpu": _cpu_model(),
         "cores": len(os.sched_getaffinity(0)),
@@ -94,7 +97,7 @@ def _cpu_model() -> str:
 
 
 def hardware_class() -> str:
-    """Return what seconds may be compared within: processor model, cores, GPU."""
+    """Return the class of hardware within which seconds are comparable: processor, cores, GPU."""
     facts = hardware()
     parts = [facts["cpu"], f"{facts['cores']} cores"]
     if facts["gpus"]:
@@ -103,7 +106,10 @@ def hardware_class() -> str:
 
 
 def code_hash(*names: str) -> str:
-    """Return the hash of the sources of modules and packages (without the packages in them), as their files are now."""
+    """Return the hash of the sources of modules and packages, as their files are now.
+
+    Sub-packages are not included.
+    """
     digest = hashlib.sha256()
     for name in names:
         spec = importlib.util.find_spec(name)
@@ -117,9 +123,10 @@ def code_hash(*names: str) -> str:
 
 
 def package_versions() -> dict[str, str]:
-    """Return the versions of the third-party packages that this process has imported, by distribution name.
+    """Return the versions of imported third-party packages, by distribution name.
 
-    Each is looked up once a process and inherited by what it forks, so the zygote calls this before its first trial.
+    Each is looked up once per process and inherited by forks, so the zygote calls this before its
+    first trial.
     """
     for name in {module.partition(".")[0] for module in list(sys.modules)}:
         if name not in _versions and not name.startswith("_") and name not in sys.stdlib_module_names:
@@ -130,7 +137,7 @@ def package_versions() -> dict[str, str]:
 
 
 def remember_versions(more: Mapping[str, str]) -> None:
-    """Add to `package_versions` those of another interpreter that this trial works with."""
+    """Add the versions of another interpreter that this trial uses to `package_versions`."""
     _versions.update(more)
 
 
@@ -145,10 +152,10 @@ def _version(name: str) -> str:
 
 
 def environment_hash(versions: dict[str, str]) -> str:
-    """Return the hash of the versions of what a trial had imported; "" if nothing is known."""
+    """Return the hash of the versions of what a trial imported; "" if they are unknown."""
     return content_hash(versions, 16) if versions else ""
 
 
 def user_name() -> str:
-    """Return who runs this, for the record of a run."""
+    """Return the user's name, for the record of a run."""
     return os.environ.get("USER") or os.environ.get("LOGNAME") or str(os.getuid())

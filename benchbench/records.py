@@ -1,4 +1,4 @@
-"""What came of a trial, on its way from the child to the store, and the record of it that the store keeps."""
+"""The outcome of a trial, on its way from child to store, and the records that the store keeps."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from typing import Any, Self
 __all__ = ["OUTCOMES", "Attempt", "CurvePoint", "RunRecord", "TrialOutcome"]
 
 OUTCOMES = ("ok", "failed", "timeout", "memory", "crashed", "declined", "infra")
-"""`infra` (worker or host lost) is the only one that is retried by itself."""
+"""Only `infra` (worker or host lost) is retried automatically."""
 
 
 @dataclass(frozen=True, slots=True)
 class CurvePoint:
-    """One value of an any-time curve; `seconds` counts timed seconds since the method began to learn."""
+    """One value of an any-time curve, at timed seconds since the method began to learn."""
 
     step: int
     seconds: float
@@ -24,7 +24,9 @@ class CurvePoint:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrialOutcome:
-    """What came of one execution of a trial. Who knows more on the way (zygote, worker) adds it with `dataclasses.replace`.
+    """The outcome of one execution of a trial.
+
+    Zygote and worker add what they know with `dataclasses.replace`.
 
     Parameters
     ----------
@@ -33,11 +35,12 @@ class TrialOutcome:
     error_type, error_message, traceback : str
         What went wrong; for "declined" the message is the method's reason.
     log_tail : str
-        The end of what was printed.
+        The end of the trial's output.
     metric, unit : str
-        Names of the score (higher is better) and of what `unit_scores` are of.
+        Names of the score (higher is better) and of the unit of `unit_scores` ("episode").
     score, score_sd : float or None
-        Mean and standard deviation of `unit_scores`; there is a score if, and only if, the outcome is "ok".
+        Mean and standard deviation of `unit_scores`; there is a score if, and only if, the outcome
+        is "ok".
     n_units : int
     unit_scores : tuple of float
     metrics, phases : mapping of str to float
@@ -86,7 +89,7 @@ class TrialOutcome:
         Raises
         ------
         ValueError
-            If a field is missing, unknown, or of another type; an "ok" without a score counts as that.
+            If a field is missing, unknown or of another type, or an "ok" has no score.
         """
         if not isinstance(plain, dict):
             raise ValueError(f"expected an object, got {type(plain).__name__}")
@@ -107,7 +110,7 @@ class TrialOutcome:
 
     @classmethod
     def received(cls, plain: object, sender: str) -> Self:
-        """Return what a process has sent; if it cannot be read, the trial has crashed, and the message says why."""
+        """Return what a process sent; if it cannot be read, an outcome "crashed" that says why."""
         try:
             return cls.from_wire(plain)
         except ValueError as error:
@@ -150,12 +153,15 @@ _KINDS: dict[str, tuple[str, Callable[[object], bool]]] = {
     "Mapping[str, float]": ("numbers by name", _object_of(_is_number)),
     "Mapping[str, str]": ("texts by name", _object_of(lambda value: isinstance(value, str))),
 }
-"""What each type of a field is on the wire: in words, and whether a value is that."""
+"""Per type of a field: its form on the wire in words, and the check of a value."""
 
 
 @dataclass(slots=True, kw_only=True)
 class RunRecord:
-    """One call of `bench run`. Times are seconds since the epoch, UTC; `ended_at` is None while it runs or if it was killed."""
+    """One call of `bench run`.
+
+    Times are seconds since the epoch, UTC; `ended_at` is None while it runs or if it was killed.
+    """
 
     run_id: str
     suite: str
@@ -176,10 +182,11 @@ class RunRecord:
 
 @dataclass(slots=True, kw_only=True)
 class Attempt:
-    """One execution of a trial, whatever came of it.
+    """One execution of a trial, whatever its outcome.
 
-    `score` is higher-is-better; it is None unless `outcome` is "ok". `unit_scores` holds one score an episode (fold, row
-    group ...), in the order that the task fixes, so that attempts of the same task can be compared pair by pair.
+    `score` is higher-is-better; it is None unless `outcome` is "ok". `unit_scores` holds one score
+    per episode (fold, row group ...), in an order fixed by the task, so that attempts of the same
+    task can be paired.
     """
 
     attempt_id: str

@@ -1,8 +1,11 @@
-"""Finds methods and task loaders. The core reaches the other folders only through here, and knows no name in them.
+"""Finds methods and task loaders.
 
-Methods come from three places: every module of `benchbench.methods` whose name does not begin with an underscore, the entry
-points of the group ``benchbench.methods`` (a module, or ``module:Class``) of installed plug-ins, and the files or folders
-listed in the environment variable ``BENCHBENCH_METHODS``.
+The core reaches the other folders only through this module, and knows no name in them.
+
+Methods come from three places: every module of `benchbench.methods` whose name does not begin with
+an underscore, the entry points of the group ``benchbench.methods`` (a module, or ``module:Class``)
+of installed plug-ins, and the files or folders listed in the environment variable
+``BENCHBENCH_METHODS``.
 """
 
 from __future__ import annotations
@@ -49,12 +52,12 @@ FILES_VARIABLE = "BENCHBENCH_METHODS"
 
 
 class DuplicateNameError(InputError):
-    """Two adapters claim one name."""
+    """Two adapters have one name."""
 
 
 @dataclass(frozen=True, slots=True)
 class MethodEntry:
-    """An adapter that was found: its class, card, and the file it stands in."""
+    """An adapter that was found: its class, its card and its file."""
 
     name: str
     card: MethodCard
@@ -63,17 +66,19 @@ class MethodEntry:
     path: Path
 
     def source_hash(self) -> str:
-        """Hash of the adapter's module and of every module of its own package that it imports, computed statically."""
+        """Hash of the adapter's module and of the modules of its package that it imports, found
+        statically.
+        """
         return _source_hash(self.module, self.path)
 
     def source_hash_now(self) -> str:
-        """The same of the files as they are now; `source_hash` stays what it was first."""
+        """Hash of the files as they are now; `source_hash` keeps its first value."""
         return _source_hash.__wrapped__(self.module, self.path)
 
 
 @dataclass(frozen=True, slots=True)
 class BrokenPlugin:
-    """A plug-in that could not be imported; listed, never hidden."""
+    """A plug-in whose import failed; listed, never hidden."""
 
     where: str
     error: str
@@ -83,7 +88,7 @@ _broken: list[BrokenPlugin] = []
 
 
 def methods() -> Mapping[str, MethodEntry]:
-    """Return every method that could be found, by name.
+    """Return every method that was found, by name.
 
     Raises
     ------
@@ -94,7 +99,7 @@ def methods() -> Mapping[str, MethodEntry]:
 
 
 def broken_plugins() -> list[BrokenPlugin]:
-    """Return the modules that could not be imported in the last scan."""
+    """Return the modules whose import failed in the last scan."""
     methods()
     return list(_broken)
 
@@ -105,7 +110,7 @@ def get_method(name: str) -> MethodEntry:
     Raises
     ------
     UnknownNameError
-        With the nearest names, and the import error if a module of that name is broken.
+        If there is none; with the nearest names.
     """
     known = methods()
     if name in known:
@@ -117,7 +122,7 @@ def get_method(name: str) -> MethodEntry:
 
 
 def create_method(name: str, params: Mapping[str, Any]) -> Any:
-    """Make an adapter; parameters are checked against its constructor.
+    """Create an adapter; check the parameters against its constructor.
 
     Raises
     ------
@@ -130,8 +135,10 @@ def create_method(name: str, params: Mapping[str, Any]) -> Any:
 
 
 def check_params(entry: MethodEntry, params: Mapping[str, Any]) -> None:
-    """Raise `InputError` unless the method's constructor takes all of `params`, by name and by type as far as it is annotated."""
-    # signature() of a class without a constructor of its own parses text, which costs 5 ms in a new process
+    """Raise `InputError` unless the method's constructor accepts `params` by name and annotated
+    type.
+    """
+    # signature() of a class without its own constructor parses text: 5 ms in a new process
     known = {} if entry.cls.__init__ is object.__init__ else inspect.signature(entry.cls).parameters
     for param, value in params.items():
         if param not in known:
@@ -149,7 +156,7 @@ def parse_method(text: str) -> tuple[str, dict[str, Any]]:
     Raises
     ------
     InputError
-        If the text is neither.
+        If the text has neither form.
     """
     try:
         node = ast.parse(text.strip(), mode="eval").body
@@ -179,10 +186,10 @@ def get_loader(name: str) -> TaskLoader:
 
 @functools.lru_cache(maxsize=1)
 def harness_hash() -> str:
-    """Hash of the code that stands between data and adapters: contracts, protocols, loaders, seeds, contexts.
+    """Return the hash of the code between data and adapters: contracts, protocols, loaders, seeds.
 
-    It keeps what was learnt with one state of that code from being taken over by another; the protocol's version, which
-    decides whether results may be compared, is raised by hand.
+    State learnt with one version of that code is never reused with another. The protocol's version,
+    which decides whether results are comparable, is raised by hand.
     """
     own = ("contracts", "protocols", "suites", "seeding", "execution.harness")
     return code_hash(*(f"benchbench.{name}" for name in own))
@@ -193,7 +200,7 @@ def _scan(files: str) -> Mapping[str, MethodEntry]:
     _broken.clear()
     found: dict[str, MethodEntry] = {}
     for where, load in [*_package_modules("benchbench.methods"), *_entry_points(), *_listed_files(files)]:
-        # a plug-in may fail in any way at import; it must not take the others with it
+        # a plug-in may raise anything at import; the others must still be found
         try:
             loaded = load()
         except BenchbenchError:
@@ -216,13 +223,13 @@ def _scan(files: str) -> Mapping[str, MethodEntry]:
 
 
 def _what_happened(error: Exception, where: str) -> str:
-    """Say in one line what went wrong while a plug-in was imported, and on which line of which file."""
+    """Return in one line why the import of a plug-in failed, and on which line of which file."""
     said = (str(error).splitlines() or [""])[0]
     if isinstance(error, SyntaxError):
         file, line, said = error.filename or where, error.lineno, error.msg
     else:
         frames = traceback.extract_tb(error.__traceback__)
-        # the plug-in's own last step, not that of a library that it called
+        # the plug-in's own last frame, not that of a library that it called
         own = [f for f in frames if f.filename == where] or frames
         file, line = own[-1].filename, own[-1].lineno
     place = f"line {line}" if file == where else f"{file}, line {line}"
@@ -308,9 +315,10 @@ def _source_hash(module: str, path: Path) -> str:
 
 
 def _own_imports(module: str, path: Path) -> dict[str, Path]:
-    """Return `module` and the modules of the same root package that it imports, directly or not, with their files.
+    """Return the files of `module` and of what it imports of its root package, directly or not.
 
-    For built-in methods the root is `benchbench.methods`: the protocol version, raised by hand, stands for the core.
+    For built-in methods the root is `benchbench.methods`; changes of the core raise the protocol
+    version by hand.
     """
     built_in = "benchbench.methods"
     root = built_in if module.startswith(f"{built_in}.") else module.split(".")[0]

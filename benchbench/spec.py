@@ -1,4 +1,4 @@
-"""Specifications: plain, hashable data that say what is to be run."""
+"""Specifications of trials: plain, hashable data."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ def content_hash(value: Any, length: int = 20) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrialSpec:
-    """One (suite, task, method + parameters, seed, budget, device): plain data that any worker can execute.
+    """One trial as plain data: suite, task, method with parameters, seed, budget and device.
 
-    The task's fingerprint, the adapter's source hash and the protocol version are not part of the identity: they say which
-    *state of the world* an attempt met, and decide whether a recorded attempt still counts.
+    The task's fingerprint, the adapter's source hash and the protocol version are not part of the
+    identity: they belong to an attempt, and decide whether it still counts.
     """
 
     suite: str
@@ -59,7 +59,7 @@ class TrialSpec:
         return content_hash(self.to_dict())
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain JSON-able data; a budget that training has not is left out, so that ids do not depend on it."""
+        """Return plain JSON-able data, without a `fit_seconds` of None: ids stay as they were."""
         plain = asdict(self)
         if plain["budget"]["fit_seconds"] is None:
             del plain["budget"]["fit_seconds"]
@@ -67,5 +67,5 @@ class TrialSpec:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> TrialSpec:
-        """Make a spec of what `to_dict` returned."""
+        """Create a specification from what `to_dict` returned."""
         return cls(**{**data, "budget": Budget(**data["budget"])})

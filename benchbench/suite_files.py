@@ -30,12 +30,14 @@ __all__ = [
 
 FILES_VARIABLE = "BENCHBENCH_SUITES"
 BEST_KNOWN = "best known"
-"""As a suite's reference: the frozen scores are the best known, whichever method they are of."""
+"""As a suite's reference: the frozen scores are the best known ones, of whichever method."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskSpec:
-    """One task of a suite: the loader that makes it, the loader's options, and the frozen ends of the normalised score."""
+    """One task of a suite: its loader, the loader's options, the frozen ends of the normalised
+    score.
+    """
 
     name: str
     loader: str
@@ -46,10 +48,10 @@ class TaskSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PresetSpec:
-    """How much every trial may spend.
+    """The budget of every trial.
 
-    `iterations` overrides what the methods' cards say (None: the cards decide). `fit_seconds` is what training alone may take (None:
-    no limit of its own); `time_limit_seconds` must leave room for it.
+    `iterations` overrides the methods' cards (None: the cards decide). `fit_seconds` limits
+    training alone (None: no such limit); `time_limit_seconds` must be larger.
     """
 
     test_units: int
@@ -61,7 +63,7 @@ class PresetSpec:
     fit_seconds: float | None = None
 
     def problem(self) -> str | None:
-        """Return what makes it impossible, or None."""
+        """Return why the preset is invalid, or None."""
         if self.fit_seconds is None:
             return None
         if self.fit_seconds <= 0:
@@ -77,7 +79,10 @@ class PresetSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScoreSpec:
-    """The methods at 0 and 1 of the normalised score (1 may be `BEST_KNOWN`), and how their frozen values were measured."""
+    """The methods at 0 and 1 of the normalised score, and how their frozen values were measured.
+
+    The one at 1 may be `BEST_KNOWN`.
+    """
 
     baseline: str
     reference: str
@@ -93,11 +98,11 @@ class OrderingSpec:
     above, below : tuple of str
         Methods, with default parameters: each of `above` scores higher than each of `below`.
     tasks : tuple of str
-        Where; empty means on every task of the suite.
+        Tasks on which the ordering is known; empty: all tasks of the suite.
     at_least : bool
-        Only "not lower" is known.
+        Whether only "not lower" is known.
     why : str
-        Where it is known from.
+        The source.
     """
 
     above: tuple[str, ...]
@@ -114,9 +119,10 @@ class SuiteSpec:
     Parameters
     ----------
     generated_splits : bool
-        The splits were made here because official ones do not exist or were not to be had; boards say so.
+        Whether the splits were generated here because official ones do not exist or cannot be
+        obtained; leaderboards say so.
     methods : tuple of str
-        What `bench run` runs if no method is named; empty means every method of the track.
+        What `bench run` runs by default; empty: every method of the track.
     """
 
     name: str
@@ -149,7 +155,7 @@ class SuiteSpec:
 
 
 def list_suites() -> dict[str, Path]:
-    """Return the suite files that come with the package and those in `BENCHBENCH_SUITES` (files or folders), by name."""
+    """Return the suite files of the package and of `BENCHBENCH_SUITES`, by name."""
     from importlib.resources import files
 
     places = [Path(str(files("benchbench.suites")))]
@@ -188,7 +194,8 @@ def read_suite(path: Path) -> SuiteSpec:
     Raises
     ------
     SuiteFileError
-        If the file is not TOML, holds unknown keys, lacks required ones, or names a preset or task that is not there.
+        If the file is not TOML, has unknown keys, lacks required ones, or names an unknown preset
+        or task.
     """
     try:
         data = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -215,7 +222,7 @@ def _check(suite: SuiteSpec, path: Path) -> None:
         raise SuiteFileError(f"{path}: default_preset {suite.default_preset!r} is not among {sorted(suite.presets)}")
     for label in [suite.name, *names, *suite.presets]:
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", label):
-            raise SuiteFileError(f"{path}: {label!r} is no name (letters, digits, dot, dash, underscore)")
+            raise SuiteFileError(f"{path}: {label!r} is not a name (letters, digits, dot, dash, underscore)")
     for name, preset in suite.presets.items():
         for key in ("test_units", "threads", "time_limit_seconds", "memory_limit_mib"):
             if getattr(preset, key) <= 0:
@@ -235,10 +242,10 @@ def _check(suite: SuiteSpec, path: Path) -> None:
 
 
 def _check_ordering(ordering: OrderingSpec, tasks: list[str], place: str) -> None:
-    # whether the methods exist is not asked here: a suite may order methods that not everybody has
+    # methods need not exist: a suite may order methods that are not installed everywhere
     for key in ("above", "below"):
         if not all(name.strip() for name in getattr(ordering, key)) or not getattr(ordering, key):
-            raise SuiteFileError(f"{place}: {key} must name at least one method, and none by an empty name")
+            raise SuiteFileError(f"{place}: {key} must name at least one method; names must not be empty")
     for name, listed in Counter((*ordering.above, *ordering.below)).items():
         if listed > 1:
             raise SuiteFileError(f"{place}: method {name!r} is named more than once")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchbench.errors import InputError
 from benchbench.reports.leaderboard import imputation_facts, splits_line, too_few_methods
+from benchbench.reports.text import sentence
 from benchbench.stats.statistics import N_BOOTSTRAP, STATISTICS
 
 if TYPE_CHECKING:
@@ -121,7 +122,7 @@ def _by_statistic(suite: SuiteSpec, board: Leaderboard, statistic: str) -> Drawi
     title = f"{suite.title}: {kind.title}"
     data: dict[str, Any] = {"values": [v.to_dict() for v in found]}
     if statistic == "winrate":
-        matrix = win_matrix(board.imputed.ranked())
+        matrix = win_matrix(board.imputed.ranked().select(methods=list(shown)))
         data |= {"methods": list(matrix.methods)}
         data |= {name: getattr(matrix, name).tolist() for name in ("wins", "ties", "losses")}
         return Drawing(
@@ -160,7 +161,7 @@ def _pareto(suite: SuiteSpec, board: Leaderboard, _: str | None) -> Drawing:
         if not panels:
             raise InputError("too many tasks for a panel each, and they share no scale: name some with --task")
         caption.append("Too many tasks for a panel each: `bench plot pareto --task` draws those that are named.")
-    caption = [*caption, *(f"{note[:1].upper()}{note[1:]}." for note in board.notes)]
+    caption = [*caption, *map(sentence, board.notes)]
     title = f"{suite.title}: score against cost"
     return Drawing(
         kind="pareto",
@@ -198,7 +199,7 @@ def _head(suite: SuiteSpec, board: Leaderboard) -> list[str]:
 
 
 def _tail(suite: SuiteSpec, board: Leaderboard) -> list[str]:
-    return [*splits_of(suite, board), *(f"{note[:1].upper()}{note[1:]}." for note in board.notes)]
+    return [*splits_of(suite, board), *map(sentence, board.notes)]
 
 
 def cost_panels_of(suite: SuiteSpec, board: Leaderboard) -> tuple[Sequence[CostPanel], list[str]]:

@@ -8,6 +8,7 @@ from importlib.resources import files
 from typing import Any
 
 from benchbench.reports.report import Report, Sheet
+from benchbench.reports.text import sentence
 
 __all__ = ["as_html", "definitions", "listing", "style", "table"]
 
@@ -48,7 +49,7 @@ def table(sheet: Sheet, *, link: Link | None = None, is_sortable: bool = False, 
             sort = f' data-value="{value!r}"' if isinstance(value, (int, float)) else ""
             columns.append(f"<td{_class(c.is_number)}{sort}>{text}</td>")
         body.append(f"<tr>{''.join(columns)}</tr>")
-    rule = f'<p class="note">{escape(_sentence(sheet.best_rule))}</p>' if sheet.best_rule else ""
+    rule = f'<p class="note">{escape(sentence(sheet.best_rule))}</p>' if sheet.best_rule else ""
     caption = f"<caption>{escape(heading or sheet.title)}</caption>"
     kind = ' class="sortable"' if is_sortable else ""
     rows = "\n".join(body)
@@ -62,10 +63,6 @@ def _class(is_number: bool) -> str:
     return ' class="number"' if is_number else ""
 
 
-def _sentence(text: str) -> str:
-    return f"{text[:1].upper()}{text[1:]}{'' if text.endswith('.') else '.'}"
-
-
 def definitions(facts: Mapping[str, str]) -> str:
     """Return names and values as a list of definitions; nothing for empty values."""
     rows = "".join(f"<div><dt>{escape(k)}</dt><dd>{escape(v)}</dd></div>" for k, v in facts.items() if v)
@@ -74,7 +71,7 @@ def definitions(facts: Mapping[str, str]) -> str:
 
 def listing(lines: Sequence[str]) -> str:
     """Return sentences as a list; nothing for none."""
-    items = "".join(f"<li>{escape(_sentence(line))}</li>\n" for line in lines)
+    items = "".join(f"<li>{escape(sentence(line))}</li>\n" for line in lines)
     return f'<ul class="notes">\n{items}</ul>' if lines else ""
 
 
@@ -103,7 +100,7 @@ def as_html(reports: Sequence[Report]) -> str:
 
 def _section(report: Report, level: int) -> str:
     verdict = f'<p class="verdict">{escape(report.verdict)}</p>' if report.verdict else ""
-    splits = f'<p class="warning">{escape(_sentence(report.splits))}</p>' if report.splits else ""
+    splits = f'<p class="warning">{escape(sentence(report.splits))}</p>' if report.splits else ""
     tables = "\n".join(f"<h{level + 1}>{escape(s.title)}</h{level + 1}>\n{table(s)}" for s in report.sheets)
     return f"""<section>
 <h{level}>{escape(report.title)}</h{level}>

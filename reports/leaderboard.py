@@ -348,7 +348,7 @@ def _marks(board: Leaderboard) -> list[str]:
     if n_failed:
         is_imputed = any(r.n_imputed for r in task_rows)
         lines.append(
-            f"{plural(n_failed, 'trial')} failed (see why: bench runs, bench show ID); "
+            f"{plural(n_failed, 'trial')} failed (see why: bench history, bench attempt ID); "
             + ("imputed" if is_imputed else "not imputed")
             + f" by policy `{board.imputation}` (--impute)"
         )

@@ -12,7 +12,7 @@ from typing import Any
 from benchbench.reports.report import Report, Sheet
 from benchbench.spec import canonical_json
 
-__all__ = ["as_csv", "as_json", "as_latex", "as_markdown", "escape_latex", "escape_markdown"]
+__all__ = ["as_csv", "as_json", "as_latex", "as_markdown", "escape_latex", "escape_markdown", "sentence"]
 
 
 def as_json(records: Sequence[Mapping[str, Any]]) -> str:
@@ -36,6 +36,11 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Mapping):
         return canonical_json(value)
     return "; ".join(map(str, value)) if isinstance(value, list | tuple) else value
+
+
+def sentence(text: str) -> str:
+    """Return a note as a sentence: it begins with a capital letter and ends with one full stop."""
+    return f"{text[:1].upper()}{text[1:]}{'' if text.endswith('.') else '.'}"
 
 
 def escape_markdown(text: str) -> str:
@@ -123,8 +128,11 @@ def _latex_table(report: Report, sheet: Sheet) -> str:
             ]
         rows.append(" & ".join(cells) + r" \\")
     name = re.sub(r"[^A-Za-z0-9]+", "-", f"{report.facts.get('suite', 'board')} {sheet.task or 'whole'}").strip("-")
-    said = [report.verdict, report.facts_line(), report.splits, *report.lines(), sheet.best_rule]
-    notes = " ".join(f"{escape_latex(line[:1].upper() + line[1:])}." for line in said if line)
+    said = [report.facts_line(), report.splits, *report.lines(), sheet.best_rule]
+    # the verdict is a sentence already, and may begin with a method's name
+    notes = " ".join(
+        escape_latex(line) for line in (report.verdict, *(sentence(line) for line in said if line)) if line
+    )
     return "\n".join(
         [
             r"\begin{table}",

@@ -1,1 +1,1 @@
-"""The results store: DuckDB with a landing folder in front of it."""
+"""The results store: a DuckDB file with a landing folder."""

@@ -1,7 +1,7 @@
-"""The attempts of a suite as columns: numbers as they are, text as small codes.
+"""The attempts of a suite as columns: numbers unchanged, text as integer codes.
 
-One column is read at a time, so that a million attempts never stand in memory twice. DuckDB keeps the
-order of rows of a query that only filters and unites tables (its manual, "Order Preservation").
+Columns are read one at a time, so that a million attempts are never in memory twice. DuckDB keeps
+the order of rows of a query that only filters and unites tables (its manual, "Order Preservation").
 """
 
 from __future__ import annotations
@@ -18,29 +18,29 @@ if TYPE_CHECKING:
 
 __all__ = ["AttemptColumns", "Coded", "grouped"]
 
-# distinct combinations are counted in a table of so many entries rather than sorted
+# up to this many possible combinations are counted in a table, more are sorted
 _MOST_COUNTED = 16_000_000
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Coded:
-    """A column of text: the distinct texts in order, and each row's position among them."""
+    """A column of text: the sorted distinct texts and each row's index into them."""
 
     codes: NDArray[np.integer]
     texts: tuple[str, ...]
 
     def code(self, text: str) -> int:
-        """Return the code of a text, -1 if no row has it."""
+        """Return the code of a text; -1 if no row has it."""
         return self.texts.index(text) if text in self.texts else -1
 
 
 class AttemptColumns:
-    """Columns of the table `attempts`, all in the same order of rows.
+    """Columns of the table `attempts`, all in the same row order.
 
     Parameters
     ----------
     con : duckdb.DuckDBPyConnection
-        Of `Readable.reading`.
+        Connection of `Readable.reading`.
     suite : str or None
         None: attempts of all suites.
     """
@@ -49,7 +49,7 @@ class AttemptColumns:
         self.con, self._suite = con, suite
         self._where = "" if suite is None else " WHERE suite = $1"
         self._coded: dict[str, Coded] = {}
-        # what was read is in arrays of our own, and DuckDB keeps no memory for what it may read next
+        # columns are copied to numpy arrays; DuckDB need not keep memory for later queries
         con.execute("SET allocator_flush_threshold = '1MB'")
         con.execute("SET allocator_bulk_deallocation_flush_threshold = '1MB'")
         self.n = int(self._query("SELECT count(*) FROM attempts")[0][0])
@@ -66,9 +66,9 @@ class AttemptColumns:
     def _read_coded(self, name: str) -> Coded:
         texts = tuple(sorted(row[0] for row in self._query(f"SELECT DISTINCT {name} FROM attempts")))
         if len(texts) < 2:
-            # no memory: every row is the same one
+            # all rows share one element
             return Coded(np.broadcast_to(np.zeros((), dtype=np.uint8), (self.n,)), texts)
-        # a statement that makes a type takes no parameters
+        # CREATE TYPE takes no parameters
         self.con.execute(
             "CREATE OR REPLACE TEMP TABLE column_texts AS SELECT unnest(CAST($1 AS VARCHAR[])) AS t", [list(texts)]
         )
@@ -81,7 +81,7 @@ class AttemptColumns:
         return self._read(name)
 
     def integers(self, name: str) -> NDArray[Any]:
-        """Return a column of whole numbers, in half the memory where they fit; read-only if all are the same."""
+        """Return a column of integers, as int32 if they fit; read-only if all are equal."""
         low, high = self._query(f"SELECT min({name})::BIGINT, max({name})::BIGINT FROM attempts")[0]
         if low is None or low == high:
             return np.broadcast_to(np.asarray(low or 0), (self.n,))
@@ -98,7 +98,7 @@ class AttemptColumns:
         return np.asarray(found.data)
 
     def mapped(self, name: str, value_of: dict[str, int]) -> tuple[NDArray[np.int64], tuple[int, ...]]:
-        """Return a column of text as codes of what its texts stand for, and what the codes mean."""
+        """Return a column of text mapped by `value_of`, as codes, and the value of each code."""
         column = self.coded(name)
         values = sorted({value_of[text] for text in column.texts})
         table = np.array([values.index(value_of[text]) for text in column.texts], dtype=np.int64)
@@ -112,12 +112,12 @@ def grouped(codes: Sequence[NDArray[np.integer]], sizes: Sequence[int]) -> tuple
     ----------
     codes : sequence of (N,) int
     sizes : sequence of int
-        Every code of the column is below it.
+        Exclusive upper bound of each column's codes.
 
     Returns
     -------
     (N,) int32
-        The number of each row's combination: combinations are numbered in the order of their codes.
+        The number of each row's combination; combinations are numbered in the order of codes.
     (G,) int
         A row of each combination.
     """
@@ -140,7 +140,7 @@ def _numbered(key: NDArray[np.int64], size: int) -> tuple[NDArray[np.int32], NDA
         _, rows, number = np.unique(key, return_index=True, return_inverse=True)
         return number.astype(np.int32), rows
     number_of = np.full(size, -1, dtype=np.int32)
-    # of rows with the same key the first stays
+    # keep the first row of each key
     number_of[key[::-1]] = np.arange(len(key) - 1, -1, -1, dtype=np.int32)
     met = np.flatnonzero(number_of >= 0)
     rows = number_of[met].astype(np.intp)

@@ -1,8 +1,9 @@
-"""Which attempts count: of each trial one. The rest are history.
+"""Which attempts count: one per trial. All others are history.
 
-Of each trial the newest attempt counts that is not `infra` (`infra` only if there is no other), and only attempts of
-the newest source that its method was measured with under these conditions: no row of a leaderboard mixes two sources,
-and a quick run with a new source does not empty the leaderboard of a longer preset.
+Per trial, the newest attempt that is not `infra` counts (`infra` only if there is no other), among
+attempts of the newest source of its method under the same conditions. So no row of a leaderboard
+mixes two sources, and a quick run with a new source does not empty the leaderboard of a longer
+preset.
 """
 
 from __future__ import annotations
@@ -29,17 +30,17 @@ IN_CONDITIONS = """
     AND coalesce(CAST(json_extract(budget_json, '$.test_units') AS BIGINT), 0) = $4 AND threads = $5 AND device = $6
 """
 
-# Of published results 0 seconds means that nobody said.
+# Published results with 0 seconds have unknown times.
 IS_TIMED = f"(seconds > 0 OR NOT starts_with(protocol_version, {quoted(PUBLISHED)}))"
 
 CONDITIONS = ("suite_version", "protocol_version", "preset", "test_units", "threads", "device")
 CELL = ("suite", *CONDITIONS, "task", "task_fingerprint", "method", "params_json")
-"""What the trials of a cell have in common; within one a trial is known by its seed."""
+"""What the trials of a cell have in common; within a cell, a seed identifies a trial."""
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class Counting:
-    """Which attempts count, and the cell that each belongs to.
+    """Which attempts count, and the cell of each.
 
     Parameters
     ----------
@@ -52,7 +53,7 @@ class Counting:
     test_units, iterations : mapping of budget (canonical JSON) to int
     seed : (N,) int
     superseded : tuple of (method, number of trials)
-        Trials that have only attempts of an older source of their adapter.
+        Trials with only attempts of an older source of their adapter.
     """
 
     columns: AttemptColumns
@@ -66,7 +67,7 @@ class Counting:
 
 
 def count_attempts(con: duckdb.DuckDBPyConnection, suite: str | None) -> Counting:
-    """Return which attempts of a suite count; of all suites if none is named."""
+    """Return which attempts of a suite count; None: of all suites."""
     columns = AttemptColumns(con, suite)
     budgets = {text: json.loads(text) for text in columns.coded("budget_json").texts}
     test_units = {text: int(budget.get("test_units") or 0) for text, budget in budgets.items()}
@@ -76,7 +77,7 @@ def count_attempts(con: duckdb.DuckDBPyConnection, suite: str | None) -> Countin
     is_lost = columns.coded("outcome").codes == columns.coded("outcome").code("infra")
     is_old = _older_source(columns, codes, sizes, is_lost)
     counts = ~is_old
-    trial, n_trials = _trials(cell, len(cell_rows), seed)
+    trial, _ = _trials(cell, len(cell_rows), seed)
     if np.bincount(trial[counts], minlength=1).max(initial=0) > 1:
         counts &= ~_repeated(columns, trial, counts, is_lost)
     return Counting(
@@ -87,7 +88,7 @@ def count_attempts(con: duckdb.DuckDBPyConnection, suite: str | None) -> Countin
         test_units=test_units,
         iterations={text: int(budget.get("iterations") or 0) for text, budget in budgets.items()},
         seed=seed,
-        superseded=_superseded(columns, trial, n_trials, counts, is_old & ~is_lost) if is_old.any() else (),
+        superseded=_superseded(columns, codes, sizes, seed, counts, is_old & ~is_lost) if is_old.any() else (),
     )
 
 
@@ -115,23 +116,23 @@ def _older_source(
     sizes: dict[str, int],
     is_lost: NDArray[np.bool_],
 ) -> NDArray[np.bool_]:
-    """Return which attempts are not of the newest source of their method under their conditions."""
+    """Return which attempts are of an older source of their method under their conditions."""
     source = columns.coded("adapter_source_hash")
     if len(source.texts) < 2:
         return np.zeros(columns.n, dtype=np.bool_)
     names = ("suite", "preset", "threads", "device", "method", "params_json")
     group, rows = grouped([codes[name] for name in names], [sizes[name] for name in names])
     ran = np.flatnonzero(~is_lost)
-    # the last of each group is its newest attempt; of equally new ones the first recorded
+    # the last of each group is its newest attempt; of equally new ones the first recorded one
     ran = ran[np.lexsort((-ran, columns.numbers("started_at")[ran], group[ran]))]
     newest = np.full(len(rows), -1, dtype=np.int64)
     newest[group[ran]] = source.codes[ran]
-    # where nothing but lost attempts exist any source is as good
+    # if only lost attempts exist, any source will do
     return np.asarray((newest[group] >= 0) & (newest[group] != source.codes))
 
 
 def _trials(cell: NDArray[np.int32], n_cells: int, seed: NDArray[np.integer]) -> tuple[NDArray[np.int32], int]:
-    """Return the number of each attempt's trial, and how many trials there are."""
+    """Return the number of each attempt's trial, and the number of trials."""
     low = int(seed.min(initial=0))
     span = int(seed.max(initial=0)) - low + 1
     if span > 2**62 // max(n_cells, 1):
@@ -144,7 +145,7 @@ def _trials(cell: NDArray[np.int32], n_cells: int, seed: NDArray[np.integer]) ->
 def _repeated(
     columns: AttemptColumns, trial: NDArray[np.int32], counts: NDArray[np.bool_], is_lost: NDArray[np.bool_]
 ) -> NDArray[np.bool_]:
-    """Return which attempts stand behind another attempt of the same trial."""
+    """Return which attempts are superseded by another attempt of the same trial."""
     several = np.flatnonzero(counts & (np.bincount(trial[counts], minlength=int(trial.max()) + 1) > 1)[trial])
     started, key = columns.numbers("started_at")[several], columns.numbers("attempt_key")[several]
     order = np.lexsort((key, -started, is_lost[several], trial[several]))
@@ -156,15 +157,20 @@ def _repeated(
 
 def _superseded(
     columns: AttemptColumns,
-    trial: NDArray[np.int32],
-    n_trials: int,
+    codes: dict[str, NDArray[np.integer]],
+    sizes: dict[str, int],
+    seed: NDArray[np.integer],
     counts: NDArray[np.bool_],
     is_old: NDArray[np.bool_],
 ) -> tuple[tuple[str, int], ...]:
+    # which data and which protocol an attempt met is no part of what a trial is
+    names = [name for name in CELL if name not in ("protocol_version", "task_fingerprint")]
+    place, rows = grouped([codes[name] for name in names], [sizes[name] for name in names])
+    trial, n_trials = _trials(place, len(rows), seed)
     counted = np.zeros(n_trials, dtype=np.bool_)
     counted[trial[counts]] = True
     left = np.flatnonzero(is_old & ~counted[trial])
-    # one attempt of each trial
+    # one attempt per trial
     left = left[np.unique(trial[left], return_index=True)[1]]
     method = columns.coded("method")
     counted_by = np.bincount(method.codes[left], minlength=len(method.texts)).tolist()
@@ -172,7 +178,10 @@ def _superseded(
 
 
 def select_counted(con: duckdb.DuckDBPyConnection, suite: str | None) -> None:
-    """Make the view `counted` of the attempts that count, with all columns of `attempts`; of all suites if none is named."""
+    """Create the view `counted` of the counted attempts of a suite (None: of all suites).
+
+    It has all columns of `attempts`.
+    """
     found = count_attempts(con, suite)
     where = "" if suite is None else f" WHERE suite = {quoted(suite)}"
     if found.counts.all():

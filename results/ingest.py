@@ -1,4 +1,4 @@
-"""From Parquet files into tables: stage what landed, check it, fold in what is new."""
+"""Ingests Parquet files into tables: stage landed files, check them, insert what is new."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _NESTED = {
 
 @dataclass(slots=True)
 class Staged:
-    """Which landing files were read, which are damaged (with the reason), which wait for newer code."""
+    """Landing files that were read, are damaged (with reasons), or need newer code."""
 
     read: list[Landed] = field(default_factory=list)
     bad: dict[Path, str] = field(default_factory=dict)
@@ -39,17 +39,17 @@ class Staged:
 
 @lru_cache(maxsize=1)
 def schema_sql() -> str:
-    """Return the statements that make the tables."""
+    """Return the statements that create the tables."""
     return (files("benchbench.results") / "schema.sql").read_text(encoding="utf-8")
 
 
 def quoted(text: str) -> str:
-    """Return `text` as an SQL string literal, for the statements that take no parameters (ATTACH, COPY)."""
+    """Return `text` as an SQL string literal, for statements without parameters (ATTACH, COPY)."""
     return "'" + text.replace("'", "''") + "'"
 
 
 def create_tables(con: duckdb.DuckDBPyConnection, where: str) -> None:
-    """Make the tables in the empty catalogue or schema `where`."""
+    """Create the tables in the empty catalogue or schema `where`."""
     con.execute(f"USE {where}")
     con.execute(schema_sql())
     con.execute("INSERT INTO meta VALUES ('schema_version', ?)", [str(VERSION)])
@@ -57,14 +57,14 @@ def create_tables(con: duckdb.DuckDBPyConnection, where: str) -> None:
 
 
 def stage(con: duckdb.DuckDBPyConnection, landed: Sequence[Landed]) -> Staged:
-    """Read landing files into the tables `staged_attempts` and `staged_runs` of the connection's own memory.
+    """Read landing files into the in-memory tables `staged_attempts` and `staged_runs`.
 
-    A file that has vanished was folded in by another process; that is normal.
+    A file that has vanished was ingested by another process.
 
     Raises
     ------
     StoreError
-        If a file is there but cannot be opened.
+        If a file exists but cannot be opened.
     """
     import duckdb
 
@@ -75,7 +75,7 @@ def stage(con: duckdb.DuckDBPyConnection, landed: Sequence[Landed]) -> Staged:
         if one.version > VERSION:
             found.newer.append(one.path)
         elif not one.kind:
-            found.bad[one.path] = "its name is not that of a landing file"
+            found.bad[one.path] = "its name is not a landing file's"
     for kind in ("runs", "attempts"):
         ours = [one for one in landed if one.kind == kind and 0 < one.version <= VERSION]
         if not ours:
@@ -84,7 +84,7 @@ def stage(con: duckdb.DuckDBPyConnection, landed: Sequence[Landed]) -> Staged:
             _read(con, kind, ours)
             found.read.extend(ours)
         except duckdb.Error:
-            # one of many is damaged or gone; find out which
+            # one file is damaged or gone; find out which
             for one in ours:
                 _stage_one(con, one, found)
     return found
@@ -100,7 +100,7 @@ def _stage_one(con: duckdb.DuckDBPyConnection, one: Landed, found: Staged) -> No
         if not one.path.exists():
             return
         try:
-            # not for us to read is another matter than damaged
+            # a file without read permission is not damaged
             one.path.open("rb").close()
         except FileNotFoundError:
             return
@@ -133,9 +133,9 @@ def _staging_columns(kind: str) -> str:
 
 
 def select_fresh(con: duckdb.DuckDBPyConnection) -> int:
-    """Make the table `fresh` of staged attempts that the attached `store` lacks; return how many there are."""
+    """Create the table `fresh` of staged attempts missing in the attached `store`; count them."""
     con.execute(
-        # a window over whole rows took five times as long
+        # much faster than a window over whole rows
         "CREATE OR REPLACE TABLE fresh AS"
         " SELECT md5_number_lower(attempt_id) AS attempt_key, * FROM staged_attempts"
         " WHERE rowid IN (SELECT min(rowid) FROM staged_attempts GROUP BY attempt_id)"
@@ -146,7 +146,10 @@ def select_fresh(con: duckdb.DuckDBPyConnection) -> int:
 
 
 def fold_in(con: duckdb.DuckDBPyConnection, target: str) -> None:
-    """Insert `fresh` attempts and staged runs into the tables of `target` (`store`, or a schema in memory for a reader)."""
+    """Insert `fresh` attempts and staged runs into the tables of `target`.
+
+    That is `store`, or a schema in memory for a reader.
+    """
     columns = ", ".join(["attempt_key", *ATTEMPT_COLUMNS])
     con.execute(f"INSERT INTO {target}.attempts ({columns}) SELECT {columns} FROM fresh")
     con.execute(
@@ -165,7 +168,7 @@ def fold_in(con: duckdb.DuckDBPyConnection, target: str) -> None:
 
 
 def fold_facts(con: duckdb.DuckDBPyConnection, target: str, source: str) -> None:
-    """Add tasks, methods and environments of the attempts in `source` that `target` lacks."""
+    """Add the tasks, methods and environments of attempts in `source` that `target` lacks."""
     for table, columns in (
         ("tasks", "task_fingerprint, suite, suite_version, track, task"),
         ("methods", "adapter_source_hash, method, track, transductive"),
@@ -181,7 +184,7 @@ def fold_facts(con: duckdb.DuckDBPyConnection, target: str, source: str) -> None
 
 
 def fold_runs(con: duckdb.DuckDBPyConnection, target: str, source: str) -> None:
-    """Put runs of `source` into `target`; of two records of a run the newer stays."""
+    """Insert or update the runs of `source` in `target`; the newer record of a run is kept."""
     names = [*RUN_COLUMNS, "updated_at"]
     columns = ", ".join(names)
     con.execute(

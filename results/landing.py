@@ -1,7 +1,8 @@
-"""The landing folder: every batch of results becomes durable here, as one small Parquet file, before anything else happens.
+"""The landing folder, where every batch of results first becomes durable.
 
-A file is written under a temporary name, synced, renamed, and its folder synced; only then is the batch acknowledged. Names
-begin with the time in nanoseconds and end in what they hold and the schema's version::
+A batch is one small Parquet file. It is written under a temporary name, synced, renamed, and its
+folder synced; only then is the batch acknowledged. Names begin with the time in nanoseconds and end
+with the kind of records and the schema's version::
 
     01763718000123456789-4f2a91c07d3e.attempts.v1.parquet
     01763718000123456789-9b01c2d4e5f6.runs.v1.parquet
@@ -113,7 +114,10 @@ class Landed:
 
 
 def list_landed(folder: Path) -> list[Landed]:
-    """Return the landing files, oldest first; an absent folder holds none. Names that are not ours have version 0."""
+    """Return the landing files, oldest first; none if the folder is missing.
+
+    Files with other names have version 0.
+    """
     try:
         names = sorted(entry.name for entry in os.scandir(folder) if entry.name.endswith(".parquet"))
     except (FileNotFoundError, NotADirectoryError):
@@ -127,7 +131,7 @@ def list_landed(folder: Path) -> list[Landed]:
 
 
 def write_attempts(folder: Path, attempts: Sequence[Attempt]) -> Path:
-    """Make a batch of attempts durable; return its file."""
+    """Write a batch of attempts durably; return its file."""
     import pyarrow as pa
 
     columns = _plain_columns(attempts, ATTEMPT_COLUMNS)
@@ -144,7 +148,7 @@ def write_attempts(folder: Path, attempts: Sequence[Attempt]) -> Path:
 
 
 def write_run(folder: Path, run: RunRecord) -> Path:
-    """Make the present state of a run durable; return its file."""
+    """Write the current state of a run durably; return its file."""
     import pyarrow as pa
 
     columns = _plain_columns([run], RUN_COLUMNS)
@@ -166,7 +170,7 @@ def _plain_columns(records: Sequence[Any], spec: dict[str, tuple[str, str]]) -> 
         if name.endswith("_json"):
             values = [canonical_json(value) for value in values]
         elif kind == _TEXT:
-            # a worker's log may hold lone surrogates, which no UTF-8 file can
+            # a worker's log may have lone surrogates, which UTF-8 cannot encode
             values = [value.encode("utf-8", "replace").decode("utf-8") for value in values]
         try:
             columns[name] = pa.array(values, pa.type_for_alias(kind))
@@ -182,7 +186,7 @@ def _write(folder: Path, kind: str, columns: dict[str, pa.Array]) -> Path:
     table = pa.table(columns).replace_schema_metadata({"benchbench": json.dumps({"kind": kind, "version": VERSION})})
     name = f"{time.time_ns():020d}-{uuid.uuid4().hex[:12]}.{kind}.v{VERSION}.parquet"
     sink = pa.BufferOutputStream()
-    # statistics and dictionaries cost more time than they save on files that live for seconds
+    # statistics and dictionaries do not pay off for files that exist for seconds
     pq.write_table(table, sink, compression="none", use_dictionary=False, write_statistics=False, store_schema=False)
     final, part = folder / name, folder / f".{name}.part"
     handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)

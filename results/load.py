@@ -1,4 +1,4 @@
-"""The counted trials of a suite, read from a store: the one way from rows to scores."""
+"""Loads the counted trials of a suite: the only way from rows to scores."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ WHERE kind = 'metric' AND name = 'shared_seconds' AND value > 0 ORDER BY attempt
 
 
 def suite_facts(suite: SuiteSpec) -> SuiteFacts:
-    """Return what a leaderboard needs to know of a suite."""
+    """Return the facts of a suite that a leaderboard needs."""
     return SuiteFacts(
         name=suite.name,
         version=suite.version,
@@ -46,7 +46,7 @@ def suite_facts(suite: SuiteSpec) -> SuiteFacts:
 
 
 def counted_trials(results: Readable, suite: str) -> CountedTrials:
-    """Return the counted trials of a suite under whatever conditions; none if nothing was recorded yet."""
+    """Return the counted trials of a suite under all conditions; none without results."""
     if not results.exists():
         return _nothing()
     _return_memory()
@@ -56,10 +56,10 @@ def counted_trials(results: Readable, suite: str) -> CountedTrials:
 
 
 def _return_memory() -> None:
-    """Have columns of a megabyte or more go back to the system as soon as they are freed.
+    """Return columns of a megabyte or more to the system as soon as they are freed.
 
-    Left to itself, glibc keeps blocks of up to 32 MiB once it has seen a block of that size freed: of a million attempts some
-    60 MiB, which nobody uses any more.
+    By default glibc keeps blocks of up to 32 MiB once it has freed one of that size: some 60 MiB of
+    unused memory for a million attempts.
     """
     import ctypes
 
@@ -85,14 +85,14 @@ def _nothing() -> CountedTrials:
 def _trials(counting: Counting) -> CountedTrials:
     columns = counting.columns
     kept = slice(None) if counting.counts.all() else np.flatnonzero(counting.counts)
-    # only cells with an attempt that counts, numbered anew
+    # keep only cells with a counted attempt, renumbered
     cell, rows = grouped([counting.cell[kept]], [len(counting.cell_rows)])
     rows = counting.cell_rows[counting.cell[kept][rows]] if len(rows) else rows
     outcome = columns.coded("outcome")
     states = np.array([_STATES.get(text, TrialState.FAILED) for text in outcome.texts], dtype=np.int8)
     state = states[outcome.codes[kept]]
     score = columns.numbers("score")[kept]
-    # a score that is no number is a failure, whatever the outcome says
+    # a NaN score is a failure, whatever the outcome says
     is_ok = state == TrialState.OK
     lacks_score = is_ok & ~np.isfinite(score)
     if lacks_score.any():
@@ -117,7 +117,7 @@ def _trials(counting: Counting) -> CountedTrials:
 
 
 def _where(is_ok: NDArray[np.bool_], values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Set what is not of a trial that succeeded to NaN, in place where the values allow it."""
+    """Set the values of unsuccessful trials to NaN, in place if possible."""
     if is_ok.all():
         return values
     values = values if values.flags.writeable else values.copy()
@@ -130,7 +130,7 @@ def _seconds(columns: AttemptColumns, counting: Counting) -> NDArray[np.float64]
     protocol = columns.coded("protocol_version")
     is_published = np.array([published_source(text) is not None for text in protocol.texts], dtype=np.bool_)
     if is_published.any():
-        # of published results 0 seconds means that nobody said
+        # published results with 0 seconds have unknown times
         seconds[is_published[protocol.codes] & ~(seconds > 0)] = np.nan
     return seconds
 
@@ -141,7 +141,7 @@ _Kept = slice | NDArray[np.intp]
 def _cells(
     counting: Counting, kept: _Kept, cell: NDArray[np.int32], rows: NDArray[np.intp], state: NDArray[np.int8]
 ) -> tuple[Cell, ...]:
-    """Sum up the counted trials of each cell; `rows` holds an attempt of each."""
+    """Summarise the counted trials per cell; `rows` has one attempt of each cell."""
     columns, n = counting.columns, len(rows)
     counts = np.bincount(cell.astype(np.int64) * len(TrialState) + state, minlength=n * len(TrialState)).reshape(
         n, len(TrialState)
@@ -227,7 +227,7 @@ def _cells(
 
 @lru_cache(maxsize=1024)
 def _conditions_of(*values: Any) -> Conditions:
-    """Return the conditions of a cell: one object for all its cells, of which there are thousands."""
+    """Return the conditions of a cell; thousands of cells share one object."""
     return Conditions(**dict(zip(Conditions.__dataclass_fields__, values, strict=True)))
 
 
@@ -255,13 +255,13 @@ def _greatest(values: NDArray[Any], cell: NDArray[np.int32], n: int) -> NDArray[
     if values.strides == (0,):  # a constant
         found[:] = values[0]
         return found
-    found[cell] = values  # any of the cell, where the greatest is looked for below
+    found[cell] = values  # an arbitrary value of the cell; the greatest is found below
     np.maximum.at(found, cell, values)
     return found
 
 
 def _greatest_text(column: Coded, kept: _Kept, cell: NDArray[np.int32], n: int) -> list[str]:
-    """Return the last text of each cell in alphabetical order: what is unknown of a failed trial is the empty one."""
+    """Return the alphabetically last text per cell: failed trials have the empty one."""
     if len(column.texts) == 1:
         return [column.texts[0]] * n
     return [column.texts[code] for code in _greatest(column.codes[kept].astype(np.int64), cell, n).tolist()]
@@ -270,7 +270,7 @@ def _greatest_text(column: Coded, kept: _Kept, cell: NDArray[np.int32], n: int) 
 def _sets_of(
     column: Coded, kept: _Kept, cell: NDArray[np.int32], n: int, is_ok: NDArray[np.bool_]
 ) -> list[tuple[str, ...]]:
-    """Return the different texts of each cell's trials that succeeded, in order."""
+    """Return the sorted distinct texts of the successful trials per cell."""
     if len(column.texts) == 1:
         has_any = np.bincount(cell[is_ok], minlength=n) > 0
         named = tuple(text for text in column.texts if text)
@@ -285,7 +285,7 @@ def _sets_of(
 
 
 def _shared_seconds(counting: Counting, kept: _Kept, is_ok: NDArray[np.bool_]) -> NDArray[np.float64] | None:
-    """Return the seconds of training that another trial did, of each trial that succeeded; None if there are none."""
+    """Return the seconds of reused training per successful trial; None if there are none."""
     rows = counting.columns.con.execute(_SHARED).fetchnumpy()
     known, seconds = rows["attempt_key"], rows["value"]
     if not len(known):

@@ -1,4 +1,4 @@
-"""What counted trials reported on their way: validation curves, incumbents, evaluations."""
+"""Loads the curves of counted trials: validation curves, incumbents, evaluations."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ SELECT attempt_key, step, seconds, metric, value FROM curves
 WHERE starts_with(metric, 'val_') AND attempt_key IN (SELECT unnest(CAST($1 AS UBIGINT[]))) ORDER BY attempt_key, position
 """
 
-# a step has both metrics
+# every step has both metrics
 _INCUMBENTS = f"""
 SELECT task, task_fingerprint, method, params_json, seed, CAST(json_extract(budget_json, '$.iterations') AS DOUBLE),
     list(curves.value ORDER BY position) FILTER (curves.metric = 'spent_evaluations'),
@@ -51,14 +51,14 @@ GROUP BY ALL
 
 
 def seed_curves(results: Readable, suite: str, conditions: Conditions) -> list[SeedCurve]:
-    """Return the counted trials of some conditions that succeeded, each with its curve of the task's metric in validation."""
+    """Return the successful counted trials under some conditions with their validation curves."""
     with results.reading() as con:
         select_counted(con, suite)
         trials = con.execute(_TRIALS, list(astuple(conditions))).fetchall()
         rows = con.execute(_POINTS, [[t[0] for t in trials]]).fetchall()
     reported: dict[int, dict[str, dict[int, tuple[float, float]]]] = {}
     for key, step, seconds, metric, value in rows:
-        # a step that is reported twice counts as it was reported last
+        # of a step that is reported twice the last value counts
         if value is not None and math.isfinite(value):
             reported.setdefault(key, {}).setdefault(metric, {})[step] = (seconds, value)
     curves = []
@@ -84,7 +84,7 @@ def seed_curves(results: Readable, suite: str, conditions: Conditions) -> list[S
 
 
 def incumbents(results: Readable, suite: str, board: Leaderboard) -> list[Incumbents]:
-    """Return the counted trials of an optimisers' board that succeeded, each with its incumbents."""
+    """Return the successful counted trials of a leaderboard with their incumbents."""
     if board.conditions is None:
         return []
     with results.reading() as con:
@@ -109,7 +109,10 @@ def incumbents(results: Readable, suite: str, board: Leaderboard) -> list[Incumb
 def evaluations(
     results: Readable, suite: str, *, method: str, task: str, fingerprint: str
 ) -> dict[tuple[str, int], dict[str, float]]:
-    """Return what a design recorded of each evaluation of a problem, by parameters (canonical JSON) and number."""
+    """Return a design's record of each evaluation of a problem.
+
+    Keys are the design's parameters (canonical JSON) and the evaluation's number.
+    """
     with results.reading() as con:
         select_counted(con, suite)
         rows = con.execute(_EVALUATIONS, [method, task, fingerprint]).fetchall()

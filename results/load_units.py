@@ -1,4 +1,4 @@
-"""Counted trials one by one, each with its scores by unit, for paired comparisons of runs and of orderings."""
+"""Loads single counted trials with their scores per unit, for paired comparisons."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 __all__ = ["UnitScores", "compare_sides", "ordering_trials", "unit_scores"]
 
-# only of the data, suite and protocol that a method met last on a task: what is older stands in the way of no comparison
+# only trials of a method's latest data, suite and protocol on a task: older ones must not prevent a
+# comparison
 _SIDES = """
 WITH dated AS (
     SELECT *, max(started_at) OVER (
@@ -40,7 +41,7 @@ WHERE params_json = '{{}}' AND {IN_CONDITIONS}
 ORDER BY task, method, seed, started_at
 """
 
-# of one method
+# scores of one method
 _UNIT_SCORES = f"""
 SELECT task, task_fingerprint, seed, unit, coalesce(scores, [])
 FROM counted LEFT JOIN unit_scores USING (attempt_key)
@@ -52,7 +53,10 @@ ORDER BY task, seed
 
 @dataclass(frozen=True, slots=True)
 class UnitScores:
-    """Scores of one trial by unit (episode, fold, row group), in the task's order; empty if none were recorded."""
+    """Scores of one trial per unit (episode, fold, row group), in the task's order.
+
+    Empty if none were recorded.
+    """
 
     unit: str
     scores: tuple[float, ...]
@@ -66,12 +70,12 @@ def unit_scores(
     method: str,
     params: str,
 ) -> dict[tuple[str, int], UnitScores]:
-    """Return the counted trials of a method that succeeded under some conditions, by task and seed.
+    """Return a method's successful counted trials under some conditions, by task and seed.
 
     Parameters
     ----------
     fingerprints : mapping of task to fingerprint
-        Of the data that count.
+        Fingerprints of the data to use.
     params : str
         Canonical JSON.
     """
@@ -90,7 +94,7 @@ def unit_scores(
 def ordering_trials(
     results: Readable, suite: str, conditions: Conditions, methods: Iterable[str]
 ) -> list[OrderedTrial]:
-    """Return the counted trials of those methods, with default parameters, within some conditions."""
+    """Return the counted trials of methods with default parameters under some conditions."""
     with results.reading() as con:
         select_counted(con, suite)
         rows = con.execute(_ORDERED, [*astuple(conditions), sorted(set(methods))]).fetchall()
@@ -99,7 +103,7 @@ def ordering_trials(
 
 
 def compare_sides(results: Readable, suite: str | None = None) -> list[Side]:
-    """Return the counted trials, each with its scores by unit, for a comparison."""
+    """Return the counted trials with their scores per unit, for a comparison."""
     with results.reading() as con:
         select_counted(con, suite)
         rows = con.execute(_SIDES).fetchall()

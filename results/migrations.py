@@ -1,4 +1,4 @@
-"""Schema versions: which one a database has, and the way forward."""
+"""Schema versions of databases, and migrations to newer ones."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["MIGRATIONS", "check_version", "migrate", "version_of"]
 
 MIGRATIONS: dict[int, tuple[str, ...]] = {}
-"""Statements that lead from that version to the next one, run inside the attached `store`."""
+"""Statements that migrate from a version to the next one, run inside the attached `store`."""
 
 
 def version_of(con: duckdb.DuckDBPyConnection, path: Path) -> int:
@@ -24,7 +24,7 @@ def version_of(con: duckdb.DuckDBPyConnection, path: Path) -> int:
     Raises
     ------
     InputError
-        If it is a DuckDB database, but not one of results.
+        If it is a DuckDB database but not a results database.
     """
     import duckdb
 
@@ -33,14 +33,12 @@ def version_of(con: duckdb.DuckDBPyConnection, path: Path) -> int:
     except duckdb.CatalogException:
         row = None
     if row is None or not str(row[0]).isdigit():
-        raise InputError(
-            f"{path} is a DuckDB database, but not one of benchbench results; give the path of a results database"
-        )
+        raise InputError(f"{path} is a DuckDB database, but not a benchbench results database; give the path of one")
     return int(row[0])
 
 
 def check_version(con: duckdb.DuckDBPyConnection, path: Path, want: int = VERSION) -> None:
-    """Make sure that the attached `store` can be read as it is.
+    """Check that the attached `store` can be read without a migration.
 
     Raises
     ------
@@ -52,7 +50,7 @@ def check_version(con: duckdb.DuckDBPyConnection, path: Path, want: int = VERSIO
     if have < want:
         raise StoreError(
             f"{path} has the older schema {have}, this benchbench reads {want};"
-            " the next `bench run` or `bench results import` into it brings it up to date"
+            " the next `bench run` or `bench results import` into it will migrate it"
         )
 
 
@@ -62,7 +60,7 @@ def migrate(
     want: int = VERSION,
     steps: Mapping[int, tuple[str, ...]] = MIGRATIONS,
 ) -> None:
-    """Bring the attached `store` forward to version `want`, in one transaction.
+    """Migrate the attached `store` to version `want` in one transaction.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""What readers ask of results, wherever they are kept."""
+"""The interface for reading results, from a database or an export."""
 
 from __future__ import annotations
 
@@ -32,38 +32,38 @@ ORDER BY started_at DESC, run_id LIMIT $1
 """
 
 QUIET_SECONDS = 600.0
-"""A run that says "running" and was not heard of for so long may have been killed."""
+"""A run in state "running" without a sign for this long may have been killed."""
 
 
 class Readable(ABC):
-    """Results that can be asked: a store, or an export."""
+    """Results that can be read: a store or an export."""
 
     @abstractmethod
     def reading(self) -> AbstractContextManager[duckdb.DuckDBPyConnection]:
-        """Give a short-lived connection with one view a table."""
+        """Yield a short-lived connection with one view per table."""
 
     @abstractmethod
     def exists(self) -> bool:
-        """Whether there is anything to read.
+        """Return whether there is anything to read.
 
         Raises
         ------
         InputError
-            If there is not, and that can only be a mistake.
+            If there is nothing, and that can only be a mistake.
         """
 
     def is_recorded(self) -> bool:
-        """Whether anything was ever recorded here; asked by those who are about to make it."""
+        """Return whether anything was recorded here, for callers that may create it."""
         return self.exists()
 
     def done_keys(self, suite: str, include_failed: bool = True) -> set[DoneKey]:
-        """Return what need not be run again; the empty set if nothing was ever recorded.
+        """Return the keys of trials that need not run again; empty without results.
 
         Parameters
         ----------
         suite : str
         include_failed : bool
-            Whether a trial counts as done whose newest attempt neither ended well nor was declined.
+            Whether a trial counts as done if its newest attempt neither succeeded nor was declined.
         """
         if not self.is_recorded():
             return set()
@@ -76,15 +76,16 @@ class Readable(ABC):
         return set(rows)
 
     def suites(self) -> list[str]:
-        """Return the suites of which there are attempts."""
+        """Return the suites that have attempts."""
         with self.reading() as con:
             return [row[0] for row in con.execute("SELECT DISTINCT suite FROM attempts ORDER BY 1").fetchall()]
 
     def runs(self, limit: int | None = None) -> list[dict[str, Any]]:
-        """Return the runs, newest first, with attempts by outcome and under ``last_sign`` when anything was last heard of them.
+        """Return the runs, newest first, with their numbers of attempts by outcome.
 
-        ``first_trial`` is when the first of the attempts that have ended began, None without any. Times are seconds since the epoch.
-        Nobody writes a run's end if it was killed: its state then stays "running" (see `is_quiet`).
+        ``first_trial`` is the start of the first ended attempt (None without any), ``last_sign``
+        the time of the last sign of the run, in seconds since the epoch. The state of a killed run
+        stays "running" (see `is_quiet`).
         """
         with self.reading() as con:
             rows = dicts(con, _RUNS, [limit])
@@ -98,9 +99,10 @@ class Readable(ABC):
         return rows
 
     def attempts_of_run(self, run_id: str) -> list[dict[str, Any]]:
-        """Return the attempts of one run in the order they began, short: id, conditions, task, method, outcome, score, error, seconds.
+        """Return the attempts of one run, by start, without their scores per unit and curves.
 
-        `ci95` is the half-width of the score's 95 % interval over the units of this attempt, None where it cannot be known.
+        `ci95` is the half-width of the score's 95 % interval over the units of this attempt, None
+        if undefined.
         """
         with self.reading() as con:
             rows = dicts(
@@ -117,15 +119,15 @@ class Readable(ABC):
         return rows
 
     def attempt(self, prefix: str) -> dict[str, Any]:
-        """Return everything that is recorded of the attempt whose id begins with `prefix`.
+        """Return the full record of the attempt whose id begins with `prefix`.
 
         Raises
         ------
         InputError
-            If no attempt, or more than one, has such an id.
+            If no attempt or more than one has such an id.
         """
         if not prefix:
-            raise InputError("give the id of an attempt, or the beginning of one; `bench runs RUN` lists them")
+            raise InputError("give the id of an attempt, or the beginning of one; `bench history RUN` lists them")
         with self.reading() as con:
             ids = con.execute(
                 "SELECT attempt_id, task, method, outcome FROM attempts WHERE starts_with(attempt_id, $1)"
@@ -133,7 +135,7 @@ class Readable(ABC):
                 [prefix],
             ).fetchall()
             if not ids:
-                raise InputError(f"no attempt has an id that begins with {prefix!r}; `bench runs RUN` lists them")
+                raise InputError(f"no attempt has an id that begins with {prefix!r}; `bench history RUN` lists them")
             if len(ids) > 1 and ids[0][0] != prefix:
                 raise InputError(_ambiguous(prefix, ids))
             return _whole_attempt(con, ids[0][0])
@@ -167,26 +169,29 @@ def _whole_attempt(con: duckdb.DuckDBPyConnection, attempt_id: str) -> dict[str,
 
 
 def _ci95(attempt: Mapping[str, Any]) -> float | None:
-    """Return the half-width of the interval of a score over the attempt's own units, None where it cannot be known."""
+    """Return the half-width of a score's interval over the attempt's units, None if undefined."""
     if attempt["score"] is None:
         return None
     return estimate_of_summary(attempt["score"], attempt["score_sd"], attempt["n_units"]).ci95
 
 
 def is_quiet(run: Mapping[str, Any], now: float) -> bool:
-    """Whether a run of `Readable.runs` that says "running" may have been killed."""
+    """Return whether a run of `Readable.runs` in state "running" may have been killed."""
     return bool(run["state"] == "running" and now - run["last_sign"] > QUIET_SECONDS)
 
 
 def state_text(run: Mapping[str, Any], now: float) -> str:
-    """Return the state of a run of `Readable.runs`: a killed one never writes its end, and so still says "running"."""
+    """Return the state of a run of `Readable.runs` for people.
+
+    A killed run never records its end, so its state stays "running".
+    """
     if is_quiet(run, now):
         return f"running? nothing heard for {whole_duration(now - run['last_sign'])}"
     return str(run["state"])
 
 
 def dicts(con: duckdb.DuckDBPyConnection, query: str, parameters: Sequence[Any]) -> list[dict[str, Any]]:
-    """Return the rows of a query, each by the names of its columns."""
+    """Return the rows of a query as mappings of column names to values."""
     result = con.execute(query, list(parameters))
     names = [column[0] for column in result.description or ()]
     return [dict(zip(names, values, strict=True)) for values in result.fetchall()]

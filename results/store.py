@@ -1,6 +1,7 @@
-"""The results store: one DuckDB file and the landing folder beside it.
+"""The results store: one DuckDB file and its landing folder.
 
-Anybody may land results at any time; folding them into the file and reading it happen under locks that last milliseconds.
+Any process may land results at any time. Ingesting them into the file and reading it happen under
+locks that last milliseconds.
 """
 
 from __future__ import annotations
@@ -31,13 +32,13 @@ __all__ = ["IngestReport", "Store", "StoreInUse"]
 
 log = logging.getLogger(__name__)
 
-# files folded in by one transaction; bounds its memory and how long it keeps readers waiting
+# files ingested per transaction; bounds its memory and the waiting time of readers
 FILES_AT_ONCE = 500
 
 
 @dataclass(slots=True)
 class IngestReport:
-    """What one call of `Store.ingest` did."""
+    """The result of one call of `Store.ingest`."""
 
     n_files: int = 0
     n_attempts: int = 0
@@ -46,7 +47,9 @@ class IngestReport:
     n_newer: int = 0
     """Landing files that wait for a newer benchbench."""
     is_deferred: bool = False
-    """The database was in use all the time; what has landed is safe and the next call takes it."""
+    """Whether the database was in use all the time; landed files are safe, and the next call
+    ingests them.
+    """
 
 
 class Store(Readable):
@@ -57,12 +60,12 @@ class Store(Readable):
     path : Path
         The DuckDB file. Landing files and locks live in ``<path>.landing/``.
     wait_seconds : float
-        How long to wait for others who use the file before giving up.
+        How long to wait for other users of the file.
 
     Raises
     ------
     InputError
-        If the path has no name, like "" or "/".
+        If the path has no name, as "" or "/".
     """
 
     def __init__(self, path: str | os.PathLike[str], *, wait_seconds: float = 15.0) -> None:
@@ -76,12 +79,12 @@ class Store(Readable):
         self.wait_seconds = wait_seconds
 
     def open_for_writing(self) -> None:
-        """Make the folder and the file if they are not there, and bring an older file up to date.
+        """Create folder and file if they are missing, and migrate an older file.
 
         Raises
         ------
         InputError
-            If the path cannot be written, or holds something that is not a results database.
+            If the path cannot be written, or is not a results database.
         StoreError
             If the database is newer than this code, or others keep it in use.
         """
@@ -103,7 +106,10 @@ class Store(Readable):
             pass
 
     def _refuse_foreign(self) -> None:
-        """Refuse a file that is no database of ours, or of a newer benchbench, before a landing folder is made beside it."""
+        """Raise for a file that is not a results database or is newer than this code.
+
+        Called before a landing folder is created beside it.
+        """
         try:
             if self.landing.is_dir() or not self.path.exists():
                 return
@@ -122,7 +128,7 @@ class Store(Readable):
             con.close()
 
     def land_attempts(self, attempts: Sequence[Attempt]) -> None:
-        """Make a batch of attempts durable; they are safe, and seen by readers, when this returns.
+        """Write a batch of attempts durably; on return they are safe and visible to readers.
 
         Raises
         ------
@@ -133,7 +139,7 @@ class Store(Readable):
                 landing.write_attempts(self.landing, attempts)
 
     def land_run(self, run: RunRecord) -> None:
-        """Make the present state of a run durable; of two records of one run the later counts.
+        """Write the current state of a run durably; of two records of a run the later one counts.
 
         Raises
         ------
@@ -154,14 +160,15 @@ class Store(Readable):
             raise StoreError(f"cannot write results to {self.landing}: {error.strerror or error}") from error
 
     def ingest(self, wait_seconds: float = 2.0) -> IngestReport:
-        """Fold what has landed into the database file: all of it, in bounded transactions.
+        """Ingest all landed files into the database file, in bounded transactions.
 
-        A file in use is no error: what has landed is durable and seen by readers, and the next call takes it.
+        A database in use is not an error: landed files are durable and visible to readers, and the
+        next call ingests them.
 
         Raises
         ------
         StoreError, InputError
-            If the database cannot be used at all.
+            If the database cannot be used.
         """
         report = IngestReport()
         seen: set[Path] = set()
@@ -193,7 +200,8 @@ class Store(Readable):
         con.execute("BEGIN")
         ingest.fold_in(con, "store")
         con.execute("COMMIT")
-        # only now: had we died before, the next ingest would find them again and ignore what it knows
+        # only now: after a crash before this line, the next ingest reads them again and ignores
+        # known attempts
         for one in staged.read:
             one.path.unlink(missing_ok=True)
         report.n_files += len(staged.read)
@@ -201,7 +209,7 @@ class Store(Readable):
 
     @contextmanager
     def writing(self) -> Iterator[duckdb.DuckDBPyConnection]:
-        """Give a connection with the database attached as `store`, alone.
+        """Yield a connection with exclusive access to the database, attached as `store`.
 
         Raises
         ------
@@ -230,7 +238,7 @@ class Store(Readable):
             raise StoreError(f"cannot use {self.path}: {error.strerror or error}") from error
 
     def _create(self) -> None:
-        """Make the database under another name and rename it, so that nobody ever sees half of one."""
+        """Create the database under a temporary name, then rename it: it is never incomplete."""
         part = self.path.with_name(f".{self.path.name}.{uuid.uuid4().hex[:8]}.part")
         con = connect()
         try:
@@ -243,21 +251,24 @@ class Store(Readable):
 
     @contextmanager
     def reading(self) -> Iterator[duckdb.DuckDBPyConnection]:
-        """Give a connection with one view a table, landed results included. Keep it for one query, not for a session.
+        """Yield a connection with one view per table, landed results included.
+
+        Keep it for one query, not for a session.
 
         Raises
         ------
         InputError
-            If there is no such database, or it is none.
+            If the database is missing, or the file is not one.
         StoreError
-            If others keep it in use, or it is newer than this code.
+            If other processes keep it in use, or it is newer than this code.
         """
         if not self.is_recorded():
             raise self._missing()
         landed = landing.list_landed(self.landing)
         con = connect()
         try:
-            # first what has landed, then the file: whatever is folded in between is then seen twice rather than never
+            # first landed files, then the database: what is ingested in between is then seen twice,
+            # not missed
             staged = ingest.stage(con, landed)
             for path, reason in staged.bad.items():
                 log.warning("left out a damaged result file, %s: %s", path, reason)
@@ -269,7 +280,7 @@ class Store(Readable):
                     make_views(con, bool(staged.read))
                     yield con
                 finally:
-                    # before the lock goes: an open file shuts out writers
+                    # before the lock is released: an open file blocks writers
                     con.close()
         except LockTimeout:
             raise StoreInUse(self.path, self.wait_seconds) from None
@@ -285,27 +296,27 @@ class Store(Readable):
         check_version(con, self.path)
 
     def exists(self) -> bool:
-        """Whether there is anything to read; only the default database may be missing, and that only as long as nothing is there.
+        """Return whether there is anything to read; only the default database may be missing.
 
         Raises
         ------
         InputError
-            If another path holds no database, or the path cannot be looked at.
+            If another path is not a database, or the path cannot be accessed.
         """
         if self.is_recorded():
             return True
-        # one that appears just now is no other thing
+        # it may appear just now
         if self.path != DEFAULT_DB or (self.path.exists() and not self.path.is_file()):
             raise self._missing()
         return False
 
     def is_recorded(self) -> bool:
-        """Whether anything was ever recorded here.
+        """Return whether anything was recorded here.
 
         Raises
         ------
         InputError
-            If the path cannot be looked at.
+            If the path cannot be accessed.
         """
         try:
             return self.path.is_file() or bool(landing.list_landed(self.landing))
@@ -313,7 +324,7 @@ class Store(Readable):
             raise InputError(f"cannot read the results database {self.path}: {error.strerror or error}") from error
 
     def _missing(self) -> InputError:
-        """Return the error that says what there is in place of a database."""
+        """Return the error that says what is at the path instead of a database."""
         above = nearest_above(self.path)
         if self.path.is_dir():
             what = "is a folder"
@@ -324,12 +335,12 @@ class Store(Readable):
         else:
             what = "does not exist"
         return InputError(
-            f"the results database {self.path} {what}; make one with `bench run`, or name another with --db"
+            f"the results database {self.path} {what}; create one with `bench run`, or name another with --db"
         )
 
 
 class StoreInUse(StoreError):
-    """Another process kept the database all the time."""
+    """Another process kept the database in use all the time."""
 
     def __init__(self, path: Path, wait_seconds: float, detail: str = "") -> None:
         who = f" ({detail})" if detail else ""
@@ -340,7 +351,7 @@ class StoreInUse(StoreError):
 
 
 def connect() -> duckdb.DuckDBPyConnection:
-    """Return a connection to nothing but memory, which fetches and loads no extension from anywhere."""
+    """Return an in-memory connection that neither fetches nor loads extensions."""
     import duckdb
 
     return duckdb.connect(
@@ -349,20 +360,20 @@ def connect() -> duckdb.DuckDBPyConnection:
 
 
 def attach(con: duckdb.DuckDBPyConnection, path: Path, *, read_only: bool, deadline: float) -> None:
-    """Attach the database file as `store`, waiting for programs that know nothing of our locks.
+    """Attach the database file as `store`; wait for programs that ignore our locks.
 
     Raises
     ------
     InputError
-        If the file is no database of ours.
+        If the file is not a results database.
     StoreError
-        If it is in use until the deadline or cannot be opened.
+        If it is in use until the deadline, or cannot be opened.
     """
     import duckdb
 
     began, pause = time.monotonic(), 0.005
-    # the type, or DuckDB looks for an extension that reads what it finds (SQLite); absolute, or it takes the name for something
-    # else than a file (`:memory:`, `md:x`)
+    # with the type, or DuckDB looks for an extension that can read the file (SQLite); with an
+    # absolute path, or names like `:memory:` and `md:x` have another meaning
     mode = "TYPE duckdb, READ_ONLY" if read_only else "TYPE duckdb"
     while True:
         try:
@@ -382,7 +393,7 @@ def attach(con: duckdb.DuckDBPyConnection, path: Path, *, read_only: bool, deadl
 
 
 def make_views(con: duckdb.DuckDBPyConnection, has_landed: bool) -> None:
-    """Make one view a table: what the file holds, and what has landed but is not folded in."""
+    """Create one view per table: rows of the file and landed rows that are not ingested yet."""
     if has_landed:
         ingest.select_fresh(con)
         con.execute("CREATE SCHEMA landed")

@@ -1,8 +1,8 @@
-"""Results on their way between databases.
+"""Exports, imports and merges of results databases.
 
-An export is a folder: one Parquet file a table, and ``manifest.json`` with the schema's version and each file's rows and
-sha256. Importing checks all of that before the first row goes in, and ignores attempts that are known already, so that
-importing twice changes nothing.
+An export is a folder with one Parquet file per table and ``manifest.json`` with the schema's
+version and each file's rows and sha256. An import checks all of that before it adds the first row,
+and ignores known attempts, so that importing twice changes nothing.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _CHILDREN = ("unit_scores", "metrics", "curves")
 
 @dataclass(frozen=True, slots=True)
 class ImportReport:
-    """What an import brought."""
+    """The result of an import."""
 
     n_new: int
     n_known: int
@@ -52,7 +52,7 @@ class Export(Readable):
     Raises
     ------
     InputError
-        If the folder is no export, is damaged, or is of a newer schema.
+        If the folder is not an export, is damaged, or has a newer schema.
     """
 
     def __init__(self, path: Path) -> None:
@@ -60,12 +60,12 @@ class Export(Readable):
         self.counts = _check_files(path)
 
     def exists(self) -> bool:
-        """Whether there is anything to read."""
+        """Return whether there is anything to read."""
         return True
 
     @contextmanager
     def reading(self) -> Iterator[duckdb.DuckDBPyConnection]:
-        """Give a connection with one view a table."""
+        """Yield a connection with one view per table."""
         con = connect()
         try:
             _make_views(con, self.path, "main")
@@ -93,12 +93,12 @@ def open_results(path: Path) -> Readable:
 
 
 def export_results(source: Readable, target: Path, suite: str | None = None) -> dict[str, int]:
-    """Write the results (of one suite, or all) to the new folder `target`; return the number of rows by table.
+    """Write the results of one suite or all to the new folder `target`; return rows per table.
 
     Raises
     ------
     InputError
-        If the folder exists and is not empty, or cannot be made.
+        If the folder exists and is not empty, or cannot be created.
     """
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise InputError(f"{target} exists already; give the path of a new folder")
@@ -150,12 +150,12 @@ def _write_tables(source: Readable, folder: Path, suite: str | None) -> dict[str
 
 
 def import_results(store: Store, folder: Path) -> ImportReport:
-    """Add the results of an export to a database; what is known already is ignored.
+    """Add the results of an export to a database; known attempts are ignored.
 
     Raises
     ------
     InputError
-        If `folder` is not an unharmed export; nothing is then changed.
+        If `folder` is not an intact export; nothing is then changed.
     StoreError
         If the database cannot be written.
     """
@@ -163,7 +163,7 @@ def import_results(store: Store, folder: Path) -> ImportReport:
 
     export = Export(folder)
     store.open_for_writing()
-    # so that what has landed here counts as known
+    # so that landed attempts count as known
     if store.ingest(store.wait_seconds).is_deferred:
         raise StoreError(f"{store.path} is in use by another process; try again")
     with store.writing() as con:
@@ -181,7 +181,7 @@ def import_results(store: Store, folder: Path) -> ImportReport:
 
 
 def merge_results(store: Store, source: Path) -> ImportReport:
-    """Add the results of another database, or of an export, to a database.
+    """Add the results of another database or an export to a database.
 
     Raises
     ------
@@ -219,7 +219,7 @@ def _insert(con: duckdb.DuckDBPyConnection) -> int:
 
 
 def _make_views(con: duckdb.DuckDBPyConnection, folder: Path, where: str) -> None:
-    """Make one view a table in the schema `where`, after checking the columns of each file.
+    """Create one view per table in the schema `where`, after checking the columns of each file.
 
     Raises
     ------
@@ -247,7 +247,7 @@ def _columns(con: duckdb.DuckDBPyConnection, query: str) -> dict[str, str]:
 
 
 def _check_values(con: duckdb.DuckDBPyConnection, folder: Path) -> None:
-    """Make sure that the incoming tables hold what only our own code writes.
+    """Check that the incoming tables hold only values that benchbench writes.
 
     Raises
     ------
@@ -255,7 +255,7 @@ def _check_values(con: duckdb.DuckDBPyConnection, folder: Path) -> None:
     """
     outcomes = ", ".join(ingest.quoted(o) for o in OUTCOMES)
     checks = {
-        "ids that do not fit their keys": "attempts WHERE attempt_key <> md5_number_lower(attempt_id)",
+        "ids that do not match their keys": "attempts WHERE attempt_key <> md5_number_lower(attempt_id)",
         "unknown outcomes": f"attempts WHERE outcome NOT IN ({outcomes})",
         "parameters or budgets that are not JSON": "attempts WHERE NOT (json_valid(params_json) AND json_valid(budget_json))",
         "hardware that is not JSON": "runs WHERE NOT json_valid(hardware_json)",
@@ -274,7 +274,7 @@ def _check_values(con: duckdb.DuckDBPyConnection, folder: Path) -> None:
 
 
 def _check_files(folder: Path) -> dict[str, int]:
-    """Check the manifest and every file of an export; return the number of rows by table.
+    """Check the manifest and every file of an export; return rows per table.
 
     Raises
     ------
@@ -284,7 +284,7 @@ def _check_files(folder: Path) -> dict[str, int]:
         manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise InputError(
-            f"{folder} is not an export of results: it has no {MANIFEST}; make one with `bench results export FOLDER`"
+            f"{folder} is not an export of results: it has no {MANIFEST}; create one with `bench results export FOLDER`"
         ) from None
     except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
         raise InputError(f"{folder / MANIFEST} cannot be read: {error}") from error

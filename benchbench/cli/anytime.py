@@ -1,4 +1,4 @@
-"""`bench anytime`: which optimiser is better for which budget, on the problems of a suite."""
+"""`bench anytime`: compare optimisers at every budget, on the problems of a suite."""
 
 from __future__ import annotations
 
@@ -15,14 +15,15 @@ from benchbench.cli.common import (
     SuiteOption,
     TasksOption,
     ThreadsOption,
-    check_format,
     db_path,
+    format_option,
     print_json,
     split_list,
 )
 from benchbench.cli.leaderboard import make_board, no_results
 from benchbench.cli.terminal import markdown_table, print_lines, print_that_fits
 from benchbench.errors import InputError
+from benchbench.stats.labels import plural
 
 if TYPE_CHECKING:
     from benchbench.results.reader import Readable
@@ -50,7 +51,7 @@ HEADERS = [
     "evaluations to",
     "from",
 ]
-# left out first where the terminal is narrow
+# omitted first on a narrow terminal
 EXPENDABLE = ("from", "evaluations to", "reached")
 
 
@@ -61,15 +62,17 @@ def anytime(
     preset: PresetOption = None,
     device: DeviceOption = None,
     threads: ThreadsOption = None,
-    target: Annotated[float, typer.Option("--target", min=0.0, max=1.0, help="Normalised regret to be reached.")] = 0.1,
+    target: Annotated[float, typer.Option("--target", min=0.0, max=1.0, help="Normalised regret to reach.")] = 0.1,
     db: DbOption = None,
-    format_: Annotated[str, typer.Option("--format", help="table, md or json (with the curves).")] = "table",
+    format_: Annotated[str, format_option("table", "json", "markdown", note="JSON holds the curves.")] = "table",
 ) -> None:
-    """Compare optimisers over the budget: regret, rank, area under the curve, wins against the baseline."""
+    """Compare optimisers by regret over their budget.
+
+    Also shown: rank, area under the regret curve, and wins against the baseline.
+    """
     from benchbench.results.store import Store
     from benchbench.suite_files import find_suite
 
-    check_format(format_, ("table", "md", "json"))
     spec = find_suite(suite)
     store = Store(db_path(db))
     board = make_board(
@@ -86,7 +89,7 @@ def anytime(
     if format_ == "json":
         print_json({"suite": spec.name, "baseline": spec.scores.baseline, **found.to_dict()})
         return
-    _print(spec, board, found, is_markdown=format_ == "md")
+    _print(spec, board, found, is_markdown=format_ == "markdown")
 
 
 def make_anytime(spec: SuiteSpec, store: Readable, board: Leaderboard, target: float = 0.1) -> AnytimeTable:
@@ -95,7 +98,8 @@ def make_anytime(spec: SuiteSpec, store: Readable, board: Leaderboard, target: f
     Raises
     ------
     InputError
-        If the suite is of another track, its problems have no frozen ends, or nothing can be compared.
+        If the suite is of another track, its problems have no frozen scores of baseline and
+        reference, or nothing can be compared.
     """
     from benchbench.protocols.base import tracks_where
     from benchbench.results.load_curves import incumbents
@@ -113,13 +117,13 @@ def make_anytime(spec: SuiteSpec, store: Readable, board: Leaderboard, target: f
     }
     if not anchors:
         raise InputError(
-            f"suite {spec.name!r} has no frozen ends: give its tasks baseline_score (minus random search's median loss) "
-            "and reference_score (minus the best loss known)"
+            f"the tasks of suite {spec.name!r} have no frozen scores; give them baseline_score (minus random search's "
+            "median loss) and reference_score (minus the best known loss)"
         )
     try:
         return anytime_table(incumbents(store, spec.name, board), anchors, baseline=spec.scores.baseline, target=target)
     except ValueError as error:
-        raise InputError(f"nothing to compare in suite {spec.name!r}: {error}") from error
+        raise InputError(f"cannot compare optimisers on suite {spec.name!r}: {error}") from error
 
 
 def _print(spec: SuiteSpec, board: Leaderboard, found: AnytimeTable, *, is_markdown: bool) -> None:
@@ -138,16 +142,23 @@ def _print(spec: SuiteSpec, board: Leaderboard, found: AnytimeTable, *, is_markd
     n_tasks, n_seeds = len(found.tasks), len(found.seeds)
     print_lines(
         [
-            f"at {found.budget:g} evaluations (weighted by fidelity); means over {n_tasks} problem{'s' * (n_tasks != 1)}; "
-            f"± is the half-width of a 95 % Student-t interval over {n_seeds} paired seed{'s' * (n_seeds != 1)}, these problems fixed",
-            *([f"± -: all {n_seeds} seeds give the same, which does not make it certain"] if _agreed(found) else []),
-            f"regret: 0 = best loss known, 1 = what {spec.scores.baseline} ends with (median), both frozen in the suite file"
-            + (f": {spec.scores.measured}" if spec.scores.measured else ""),
-            "area: mean regret over the budget, at most 1; before its first incumbent an optimiser counts as the worst "
-            "of those that have one",
-            f"wins: share of paired trials that end below {spec.scores.baseline}; log10 ratio: of regrets, below 0 is better",
-            f"reached: share of trials that came to regret {found.target:g}; evaluations to: expected number until then "
-            "(all spent, over trials that came there); from: evaluations after which every trial has an incumbent",
+            f"at {found.budget:g} evaluations (weighted by fidelity): means over {plural(n_tasks, 'problem')}",
+            f"± is the half-width of a 95 % Student-t interval over {plural(n_seeds, 'paired seed')}, for these problems",
+            *(
+                [f"± -: all {n_seeds} seeds give the same value; the interval is unknown, not 0"]
+                if _agreed(found)
+                else []
+            ),
+            f"regret: 0 = best known loss, 1 = median final loss of {spec.scores.baseline}, both frozen in the suite file"
+            + (f": {spec.scores.measured}" if spec.scores.measured else "")
+            + "; larger regrets count as 1",
+            "area: mean regret over the budget; before its first incumbent an optimiser counts as the worst of those that "
+            "have one",
+            f"wins: share of paired trials that end with a lower loss than {spec.scores.baseline}; log10 ratio: of regrets, "
+            "below 0 is better",
+            f"reached: share of trials that reach regret {found.target:g}; evaluations to: expected number until then "
+            "(all evaluations, divided by the trials that reach it); from: evaluations after which every trial has an "
+            "incumbent",
             *found.left_out,
             *board.notes,
             *(f"left out: {line}" for line in board.left_out),
@@ -156,14 +167,14 @@ def _print(spec: SuiteSpec, board: Leaderboard, found: AnytimeTable, *, is_markd
 
 
 def _agreed(found: AnytimeTable) -> bool:
-    """Whether some value has no interval, though there are several seeds."""
+    """Whether a value has no interval although there are several seeds."""
     values = [v for r in found.rows for v in (r.rank, r.regret, r.area, r.log_regret_difference) if v is not None]
     return len(found.seeds) > 1 and any(v.ci95 is None for v in values)
 
 
-def _cells(place: int, row: AnytimeRow) -> list[str]:
+def _cells(rank: int, row: AnytimeRow) -> list[str]:
     return [
-        str(place),
+        str(rank),
         row.label,
         *_estimate(row.rank, 2),
         *_estimate(row.regret, 3),

@@ -1,4 +1,4 @@
-"""`bench artefacts`: what meta-training has left in the cache."""
+"""`bench artefacts`: cached results of meta-training."""
 
 from __future__ import annotations
 
@@ -8,26 +8,28 @@ from typing import Annotated, Any
 
 import typer
 
-from benchbench.cli.common import FormatOption, check_format, names_something, print_json, print_table, split_list
+from benchbench.cli.common import FormatOption, names_something, print_json, print_table, split_list
 from benchbench.errors import InputError, UnknownNameError
 
 __all__ = ["artefacts_list", "artefacts_remove"]
 
 MethodOption = Annotated[
     list[str] | None,
-    typer.Option("--method", help="Only of these methods; comma-separated.", callback=names_something),
+    typer.Option("--method", help="Only artefacts of these methods; comma-separated.", callback=names_something),
 ]
 
 
 def artefacts_list(method: MethodOption = None, format_: FormatOption = "table") -> None:
-    """List what was learnt once and is taken over by every trial that would learn the same."""
-    check_format(format_)
+    """List cached results of meta-training.
+
+    Tasks that share meta-training are trained once.
+    """
     rows = [_row(entry) for entry in _chosen(method)]
     if format_ == "json":
         print_json(rows)
         return
     if not rows:
-        sys.stdout.write("No artefacts. Trials whose method shares its training make them.\n")
+        sys.stdout.write("No artefacts. Methods that share meta-training between tasks store them.\n")
         return
     headers = [
         "artefact",
@@ -47,40 +49,45 @@ def artefacts_list(method: MethodOption = None, format_: FormatOption = "table")
 
 
 def artefacts_remove(
-    keys: Annotated[list[str] | None, typer.Argument(help="Artefacts, or the beginnings of their names.")] = None,
+    keys: Annotated[list[str] | None, typer.Argument(help="Artefacts, by name or the beginning of it.")] = None,
     method: MethodOption = None,
     all_: Annotated[bool, typer.Option("--all", help="Remove every artefact.")] = False,
+    format_: FormatOption = "table",
 ) -> None:
-    """Remove artefacts, so that the next trial trains anew."""
+    """Remove artefacts; the next trial trains again."""
     from benchbench.artefacts import remove
 
     given = [
         what for what, is_given in (("names of artefacts", keys), ("--method", method), ("--all", all_)) if is_given
     ]
     if not given:
-        raise InputError("say what to remove: names of artefacts, or --method, or --all")
+        raise InputError("nothing to remove is named; give names of artefacts, --method or --all")
     if len(given) > 1:
-        raise InputError(f"{' and '.join(given)} exclude each other; give one of them")
+        raise InputError(f"{' and '.join(given)} are mutually exclusive; give one of them")
     found = _chosen(method)
     if keys:
         unknown = [key for key in keys if sum(entry.key.startswith(key) for entry in found) != 1]
         if unknown:
             raise InputError(
-                f"not the beginning of exactly one artefact: {', '.join(unknown)}; see `bench artefacts list`"
+                f"no single artefact has a name that begins with: {', '.join(unknown)}; list them with `bench artefacts list`"
             )
         found = [entry for entry in found if entry.key.startswith(tuple(keys))]
     for entry in found:
         remove(entry)
+    if format_ == "json":
+        print_json([_row(entry) for entry in found])
+        return
     sys.stdout.write(f"removed {len(found)} artefacts, {sum(e.n_bytes for e in found) / 2**20:.1f} MiB\n")
 
 
 def _chosen(methods: list[str] | None) -> list[Any]:
-    """Return the artefacts of those methods, or all.
+    """Return the artefacts of the named methods; all artefacts if none is named.
 
     Raises
     ------
     UnknownNameError
-        If there is neither a method of that name nor an artefact of one: those of methods that are gone can be removed, too.
+        If neither a method nor an artefact has that method name. Artefacts of methods that no longer
+        exist can still be removed.
     """
     from benchbench.artefacts import entries
     from benchbench.registry import methods as known_methods
@@ -120,5 +127,5 @@ def _cells(row: dict[str, Any]) -> list[str]:
         f"{row['seconds']:.1f} s",
         f"{row['bytes'] / 2**20:.1f}",
         time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(row["created_at"])) if row["created_at"] else "",
-        row["problem"] or ("unfinished, goes on from there" if row["unfinished"] else ""),
+        row["problem"] or ("unfinished; training resumes from it" if row["unfinished"] else ""),
     ]

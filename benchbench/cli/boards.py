@@ -1,4 +1,4 @@
-"""Reports on the terminal and in every other form that a board can be had in."""
+"""Reports on the terminal and in every other output format."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ from benchbench.cli.terminal import print_lines, print_that_fits
 if TYPE_CHECKING:
     from benchbench.reports.report import Report, Sheet
 
-__all__ = ["FORMATS", "print_sheet", "write_reports"]
-
-FORMATS = ("table", "json", "csv", "md", "latex", "html")
+__all__ = ["print_sheet", "write_reports"]
 
 
 def write_reports(reports: Sequence[Report], format_: str) -> None:
-    """Write reports to standard output, one after the other; JSON and CSV hold the records of all of them."""
+    """Write reports to standard output, in one of `FORMATS`.
+
+    JSON and CSV hold the records of all reports.
+    """
     from benchbench.reports import text
     from benchbench.reports.html import as_html
 
@@ -26,8 +27,8 @@ def write_reports(reports: Sequence[Report], format_: str) -> None:
         sys.stdout.write(text.as_json(records) if format_ == "json" else text.as_csv(records))
     elif format_ == "html":
         sys.stdout.write(as_html(reports))
-    elif format_ in ("md", "latex"):
-        write = text.as_markdown if format_ == "md" else text.as_latex
+    elif format_ in ("markdown", "latex"):
+        write = text.as_markdown if format_ == "markdown" else text.as_latex
         sys.stdout.write("\n".join(write(report) for report in reports))
     else:
         for i, report in enumerate(reports):
@@ -57,7 +58,7 @@ def _imputation(report: Report) -> list[str]:
 
 
 def print_sheet(sheet: Sheet, formats: str = "csv") -> None:
-    """Print a sheet in the width of the terminal; `formats` names the format that has every column."""
+    """Print a sheet in the width of the terminal; `formats` names a format with every column."""
     order = sorted((c for c in sheet.columns if c.expendable), key=lambda c: c.expendable)
     print_that_fits(
         [c.title for c in sheet.columns],

@@ -1,4 +1,4 @@
-"""`bench check`: whether adapters keep their contract."""
+"""`bench check`: conformance checks of methods."""
 
 from __future__ import annotations
 
@@ -7,25 +7,27 @@ from typing import Annotated
 
 import typer
 
-from benchbench.cli.common import FormatOption, check_format, names_something, print_json, split_list
+from benchbench.cli.common import FormatOption, names_something, print_json, split_list
 from benchbench.errors import GateFailed
 
 __all__ = ["check"]
 
 
 def check(
-    method: Annotated[list[str], typer.Argument(help="Method names; `all` for every one.")],
+    method: Annotated[list[str], typer.Argument(help="Method names; `all` for every method.")],
     only: Annotated[
-        list[str] | None, typer.Option("--only", help="Only these checks.", callback=names_something)
+        list[str] | None, typer.Option("--only", help="Only these checks; comma-separated.", callback=names_something)
     ] = None,
     format_: FormatOption = "table",
 ) -> None:
-    """Run the conformance checks of methods; exit code 3 if one fails."""
+    """Check that methods keep their contract.
+
+    Exit code 3 if a check fails.
+    """
     from benchbench.conformance.runner import run_checks
     from benchbench.execution.supervisor import abort_all
     from benchbench.registry import get_method, methods
 
-    check_format(format_)
     names = [name for text in method for name in (sorted(methods()) if text == "all" else [text])]
     entries = [get_method(name) for name in names]
     rows = []
@@ -39,7 +41,7 @@ def check(
                 rows.append({"method": entry.name, **result.to_dict()})
                 if format_ == "table":
                     where = f" [{result.task}]" if result.task else ""
-                    # the whole message is in the JSON
+                    # JSON has the whole message
                     more = f": {result.message.strip().splitlines()[0]}" if result.message.strip() else ""
                     sys.stdout.write(f"  {result.status:<15} {result.check}{where} ({result.seconds:.1f} s){more}\n")
                     sys.stdout.flush()

@@ -1,10 +1,10 @@
-"""What the commands share: options, splitting of lists, output."""
+"""What the commands share: options, names of formats, splitting of lists, output."""
 
 from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CONDITIONS",
+    "FORMATS",
     "DbOption",
     "DeviceOption",
     "FilterOption",
@@ -30,6 +31,8 @@ __all__ = [
     "check_format",
     "chosen_tasks",
     "db_path",
+    "format_option",
+    "in_words",
     "names_something",
     "print_json",
     "print_table",
@@ -44,40 +47,84 @@ CONDITIONS = {
     "device": "device",
     "protocol_version": "protocol",
 }
-"""What trials are told apart by besides method, task and seed, as a reader calls it: shown row by row where rows differ in it."""
+"""What distinguishes trials besides method, task and seed, with its name for readers.
+
+Shown in every row where rows differ in it.
+"""
+FORMATS = ("table", "json", "csv", "markdown", "latex", "html")
+"""The names of output formats; each command offers some of them."""
+_FORMER_FORMATS = {"md": "markdown", "text": "table"}
 
 
 def names_something(param: typer.CallbackParam, value: list[str] | None) -> list[str] | None:
-    """Refuse an option that is there but names nothing, as with an unset variable: it does not mean everything."""
+    """Refuse an option whose value names nothing, as that of an unset variable does."""
     if value and not split_list(value):
         got = ", ".join(map(repr, value))
-        raise InputError(
-            f"{param.opts[0]} names no {param.name}, got {got}; leave the option out if you do not want to choose"
-        )
+        raise InputError(f"{param.opts[0]} expects at least one {param.name}, got {got}; omit the option to choose all")
     return value
+
+
+def check_format(name: str, offered: Sequence[str]) -> str:
+    """Return the name in `FORMATS` of a format that a command offers; "md" and "text" are aliases.
+
+    Raises
+    ------
+    InputError
+        If the command does not offer it.
+    """
+    found = _FORMER_FORMATS.get(name, name)
+    if found not in offered:
+        raise InputError(f"--format expects {in_words(offered)}, got {name!r}")
+    return found
+
+
+def in_words(names: Sequence[str]) -> str:
+    """Return names as a choice: "table, json or csv"."""
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} or {names[-1]}"
+
+
+def format_option(*offered: str, note: str = "") -> Any:
+    """Return a `--format` option; the command receives one of the names offered.
+
+    Parameters
+    ----------
+    *offered : str
+        Names in `FORMATS`.
+    note : str
+        A sentence on a format, for the help.
+    """
+
+    def chosen(value: str) -> str:
+        return check_format(value, offered)
+
+    text = f"Output format: {in_words(offered)}.{f' {note}' if note else ''}"
+    return typer.Option("--format", help=text, callback=chosen)
 
 
 DbOption = Annotated[
     Path | None,
-    typer.Option("--db", envvar="BENCHBENCH_DB", help="Results database; default .benchbench/benchbench.duckdb here."),
+    typer.Option("--db", envvar="BENCHBENCH_DB", help="Results database; default: .benchbench/benchbench.duckdb."),
 ]
-FormatOption = Annotated[str, typer.Option("--format", help="table or json.")]
-SuiteOption = Annotated[str, typer.Option("--suite", help="Suite name, or a path to a suite's .toml file.")]
-# which of the recorded trials a command shows
-TasksOption = Annotated[list[str] | None, typer.Option("--task", help="Only these tasks.", callback=names_something)]
+FormatOption = Annotated[str, format_option("table", "json")]
+SuiteOption = Annotated[str, typer.Option("--suite", help="Suite name, or path to a suite's .toml file.")]
+TasksOption = Annotated[
+    list[str] | None, typer.Option("--task", help="Only these tasks; comma-separated.", callback=names_something)
+]
 MethodsOption = Annotated[
-    list[str] | None, typer.Option("--method", help="Only these methods.", callback=names_something)
+    list[str] | None, typer.Option("--method", help="Only these methods; comma-separated.", callback=names_something)
 ]
-PresetOption = Annotated[str | None, typer.Option("--preset", help="Budget; default: that of the newest results.")]
-DeviceOption = Annotated[str | None, typer.Option("--device", help="cpu or cuda.")]
-ThreadsOption = Annotated[int | None, typer.Option("--threads", help="CPU threads a trial.")]
+PresetOption = Annotated[
+    str | None, typer.Option("--preset", help="Preset (budget); default: that of the newest results.")
+]
+DeviceOption = Annotated[str | None, typer.Option("--device", help="Device: cpu or cuda.")]
+ThreadsOption = Annotated[int | None, typer.Option("--threads", help="CPU threads per trial.")]
 ImputeOption = Annotated[
     str,
-    typer.Option("--impute", help="What stands for failures: baseline, baseline=NAME, worst, none; or drop-task."),
+    typer.Option("--impute", help="How failed trials are imputed: baseline, baseline=NAME, worst, none or drop-task."),
 ]
 FilterOption = Annotated[
     list[str] | None,
-    typer.Option("--filter", help="KEY=VALUE: track, tag, family, year, transductive, hardware, ... (repeatable)."),
+    typer.Option("--filter", help="KEY=VALUE: track, tag, family, year, transductive, hardware, ...; repeatable."),
 ]
 
 
@@ -86,14 +133,6 @@ def db_path(chosen: Path | None) -> Path:
     from benchbench.paths import default_db
 
     return chosen.expanduser() if chosen is not None else default_db()
-
-
-def check_format(name: str, allowed: Iterable[str] = ("table", "json")) -> str:
-    """Return the format if it is one of those allowed, else raise `InputError`."""
-    allowed = tuple(allowed)
-    if name not in allowed:
-        raise InputError(f"unknown format {name!r}; expected {', '.join(allowed)}")
-    return name
 
 
 def split_list(texts: Iterable[str] | None) -> list[str]:
@@ -121,7 +160,7 @@ def split_list(texts: Iterable[str] | None) -> list[str]:
 
 
 def chosen_tasks(suite: SuiteSpec, texts: Iterable[str] | None) -> list[TaskSpec]:
-    """Return the tasks of a suite that are named, all of them if none is.
+    """Return the named tasks of a suite; all tasks if none is named.
 
     Raises
     ------
@@ -136,12 +175,12 @@ def chosen_tasks(suite: SuiteSpec, texts: Iterable[str] | None) -> list[TaskSpec
 
 
 def print_json(value: Any) -> None:
-    """Print JSON on standard output, and nothing else."""
+    """Print JSON on standard output."""
     sys.stdout.write(json.dumps(value, indent=2, default=str, allow_nan=False) + "\n")
 
 
 def print_table(headers: list[str], rows: list[list[str]], right: Iterable[int] = ()) -> None:
-    """Print an aligned table as plain text; columns in `right` are flushed right."""
+    """Print a table as plain text; columns in `right` are right-aligned."""
     flush = set(right)
     widths = [max(len(str(r[i])) for r in [headers, *rows]) for i in range(len(headers))]
     for row in [headers, ["-" * w for w in widths], *rows]:

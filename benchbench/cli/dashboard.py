@@ -1,4 +1,4 @@
-"""`bench dashboard`: the results in a browser."""
+"""`bench dashboard`: results in a web browser."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from benchbench.errors import InputError
 
 __all__ = ["command", "dashboard", "is_loopback"]
 
-# Streamlit asks outside hosts for nothing with these, watches no files, and shows no traceback to a reader
+# with these, Streamlit contacts no other host, watches no files, and shows readers no traceback
 FLAGS = {
     "server.headless": "true",
     "server.fileWatcherType": "none",
@@ -29,7 +29,7 @@ FLAGS = {
     "global.developmentMode": "false",
     "runner.magicEnabled": "false",
     "logger.hideWelcomeMessage": "true",
-    # one for each, or else the reader's own choice of light or dark is overruled
+    # one per theme: a common one overrides the reader's choice of light or dark
     "theme.light.primaryColor": "#0072b2",
     "theme.dark.primaryColor": "#56b4e9",
 }
@@ -38,28 +38,28 @@ FLAGS = {
 def dashboard(
     db: DbOption = None,
     port: Annotated[int, typer.Option("--port", min=1, max=65535, help="Port to listen on.")] = 8501,
-    host: Annotated[str, typer.Option("--host", help="Address to listen on; this machine alone by default.")] = (
-        "127.0.0.1"
-    ),
+    host: Annotated[
+        str, typer.Option("--host", help="Address to listen on; by default only this machine can connect.")
+    ] = ("127.0.0.1"),
 ) -> None:
-    """Browse results: leaderboards, comparisons, methods, tasks, curves, runs."""
+    """Browse results in a web browser."""
     from benchbench.results.store import Store
 
     store = Store(db_path(db))
-    # only to refuse a wrong path: the default database may come while the dashboard is open
+    # refuses a wrong path; the default database may still be created while the dashboard is open
     store.exists()
     path = store.path.resolve()
     check_free(host, port)
     if not is_loopback(host):
         sys.stderr.write(
-            f"warning: {host} can be reached from other machines; whoever reaches port {port} reads every result, log and"
-            " host name in the database, without a password\n"
+            f"warning: other machines can connect to {host}; whoever reaches port {port} can read every result, log and"
+            " host name in the database without a password\n"
         )
     shown = f"[{host}]" if ":" in host else host
-    sys.stderr.write(f"reading {path}\nopen http://{shown}:{port} in a browser; Ctrl-C ends it\n")
+    sys.stderr.write(f"reading {path}\nopen http://{shown}:{port} in a browser; press Ctrl-C to stop\n")
     sys.stderr.flush()
     sys.stdout.flush()
-    # in place of this process, so that signals and exit codes are the server's own
+    # replaces this process, so that signals and exit codes are those of the server
     os.execve(sys.executable, command(host, port), {**os.environ, "BENCHBENCH_DB": str(path)})
 
 
@@ -67,12 +67,12 @@ def command(host: str, port: int) -> list[str]:
     """Return the command line of the server."""
     app = str(files("benchbench.dashboard.start") / "main.py")
     flags = {**FLAGS, "server.address": host, "server.port": str(port), "browser.serverAddress": host}
-    # -P: the folder that somebody happens to stand in must not provide modules
+    # -P: the current folder must not provide modules
     return [sys.executable, "-P", "-m", "streamlit", "run", app, *(f"--{key}={value}" for key, value in flags.items())]
 
 
 def is_loopback(host: str) -> bool:
-    """Whether an address is of this machine alone."""
+    """Whether only this machine can reach an address."""
     try:
         return ipaddress.ip_address(host.strip("[]")).is_loopback
     except ValueError:
@@ -80,13 +80,13 @@ def is_loopback(host: str) -> bool:
 
 
 def check_free(host: str, port: int) -> None:
-    """Raise `InputError` if nobody can listen there."""
+    """Raise `InputError` if the address and port cannot be listened on."""
     import socket
 
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
-        raise InputError(f"--host {host!r} is no address of this machine: {error}") from error
+        raise InputError(f"--host {host!r} is not an address of this machine: {error}") from error
     family, kind, proto, _, address = found[0]
     with socket.socket(family, kind, proto) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

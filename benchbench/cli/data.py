@@ -1,4 +1,4 @@
-"""`bench data`: the data of suites, fetched beforehand, listed and checked."""
+"""`bench data`: fetch, list and verify the data of suites."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from benchbench.cli.common import FormatOption, TasksOption, check_format, chosen_tasks, print_json, print_table
+from benchbench.cli.common import FormatOption, TasksOption, chosen_tasks, print_json, print_table
 from benchbench.cli.run import interruptible
 from benchbench.errors import BenchbenchError, DataMissingError, InputError
 from benchbench.stats.labels import whole_duration
@@ -21,15 +21,15 @@ if TYPE_CHECKING:
 __all__ = ["data_fetch", "data_list", "data_verify"]
 
 SuitesOption = Annotated[
-    str | None, typer.Option("--suite", help="Suite name, or a path to a suite's .toml file; default: all.")
+    str | None, typer.Option("--suite", help="Suite name, or path to a suite's .toml file; default: all suites.")
 ]
-FetchedSuiteOption = Annotated[str, typer.Option("--suite", help="Suite name, or a path to a suite's .toml file.")]
-QuietOption = Annotated[bool, typer.Option("--quiet", help="No progress.")]
+FetchedSuiteOption = Annotated[str, typer.Option("--suite", help="Suite name, or path to a suite's .toml file.")]
+QuietOption = Annotated[bool, typer.Option("--quiet", help="Show no progress.")]
 
 
 @dataclass(slots=True)
 class Fetching:
-    """What came of the tasks so far."""
+    """The tasks handled so far, and their outcomes."""
 
     missing: set[str]
     n_tasks: int
@@ -37,13 +37,13 @@ class Fetching:
     failures: list[BenchbenchError] = field(default_factory=list)
 
     def seconds_left(self) -> float | None:
-        """Estimate, from those tasks that were not ready before; None before the first of them is."""
+        """Estimate from tasks that had to be fetched; None until one of them is done."""
         done = {row["task"] for row in self.rows}
         took = [row["seconds"] for row in self.rows if row["task"] in self.missing]
         return sum(took) / len(took) * len(self.missing - done) if took else None
 
     def line(self) -> str:
-        """Say what came of the last task and how far it is."""
+        """Describe the last task and the progress."""
         row, left = self.rows[-1], self.seconds_left()
         more = f", about {whole_duration(left)} left" if left else ""
         return (
@@ -54,11 +54,11 @@ class Fetching:
 def data_fetch(
     suite: FetchedSuiteOption, task: TasksOption = None, quiet: QuietOption = False, format_: FormatOption = "table"
 ) -> None:
-    """Make the data of every task ready, originals included, so that nothing is downloaded later.
+    """Download and prepare the data of a suite.
 
-    Goes on after a failure and tells all of them at the end: exit code 2 if data could not be had, 1 if something else failed.
+    Includes the original files, so that nothing is downloaded later. Continues after a failure and
+    reports all failures at the end: exit code 2 if data are unavailable, 1 if anything else failed.
     """
-    check_format(format_)
     (spec, tasks), *_ = _chosen(suite, task)
     fetching = Fetching({t.name for t in tasks if _state(t)[0] != "ready"}, len(tasks))
     with interruptible():
@@ -67,7 +67,7 @@ def data_fetch(
                 _fetch(one, fetching, quiet)
         except KeyboardInterrupt:
             _say(
-                f"interrupted; {len(fetching.rows)} of {len(tasks)} tasks are done; the same command goes on",
+                f"interrupted; {len(fetching.rows)} of {len(tasks)} tasks are done; run the same command to continue",
                 quiet=False,
             )
             raise typer.Exit(130) from None
@@ -84,8 +84,7 @@ def data_fetch(
 
 
 def data_list(suite: SuitesOption = None, task: TasksOption = None, format_: FormatOption = "table") -> None:
-    """List the tasks: whether their data are ready, how large they are, where they came from."""
-    check_format(format_)
+    """List tasks with the state, size and source of their data."""
     rows = [_row(spec, one) for spec, tasks in _chosen(suite, task) for one in tasks]
     if format_ == "json":
         print_json(rows)
@@ -97,7 +96,7 @@ def data_list(suite: SuitesOption = None, task: TasksOption = None, format_: For
     ]
     print_table(headers, cells, right=(4,))
     n_ready = sum(row["state"] == "ready" for row in rows)
-    # tasks may share a folder
+    # several tasks may share a folder
     sizes = {folder["folder"]: folder["bytes"] for row in rows for folder in row["folders"]}
     sys.stdout.write(f"{n_ready} of {len(rows)} tasks are ready, {sum(sizes.values()) / 2**20:.1f} MiB in all\n")
     for row in rows:
@@ -106,10 +105,12 @@ def data_list(suite: SuitesOption = None, task: TasksOption = None, format_: For
 
 
 def data_verify(suite: SuitesOption = None, task: TasksOption = None, format_: FormatOption = "table") -> None:
-    """Hash all that is kept for the tasks, downloaded originals too; exit code 1 if anything is damaged or missing."""
+    """Verify the stored data of tasks by their hashes.
+
+    Includes downloaded originals. Exit code 1 if anything is damaged or missing.
+    """
     from benchbench.suites._prepared import problem_of
 
-    check_format(format_)
     users: dict[Path, list[tuple[str, str]]] = {}
     rows: list[dict[str, Any]] = []
     repairs: dict[tuple[str, str], None] = {}
@@ -126,7 +127,7 @@ def data_verify(suite: SuitesOption = None, task: TasksOption = None, format_: F
         state = "missing" if not folder.exists() else "damaged" if problem else "ok"
         rows.append({"folder": str(folder), "state": state, "problem": problem, "tasks": sorted({n for _, n in names})})
         if problem:
-            # one task of those that share the folder is enough
+            # one of the tasks that share the folder is enough
             repairs[names[0]] = None
     bad = [row for row in rows if row["problem"]]
     if format_ == "json":
@@ -137,7 +138,7 @@ def data_verify(suite: SuitesOption = None, task: TasksOption = None, format_: F
         counts = {state: sum(row["state"] == state for row in rows) for state in ("ok", "damaged", "missing")}
         sys.stdout.write(", ".join(f"{n} folders {state}" for state, n in counts.items()) + "\n")
     if repairs:
-        sys.stderr.write("make them again with:\n")
+        sys.stderr.write("fetch them again with:\n")
         for name in dict.fromkeys(suite_name for suite_name, _ in repairs):
             tasks_of = [task_name for suite_name, task_name in repairs if suite_name == name]
             sys.stderr.write(f"  bench data fetch --suite {name} --task {','.join(tasks_of)}\n")
@@ -146,11 +147,11 @@ def data_verify(suite: SuitesOption = None, task: TasksOption = None, format_: F
 
 
 def _chosen(suite: str | None, task: list[str] | None) -> list[tuple[SuiteSpec, list[TaskSpec]]]:
-    """Return the suites with those of their tasks that were asked for."""
+    """Return the chosen suites, each with its chosen tasks."""
     from benchbench.suite_files import find_suite, list_suites
 
     if task and suite is None:
-        raise InputError("--task goes with --suite: tasks are named within their suite")
+        raise InputError("--task requires --suite: task names are unique only within a suite")
     found = []
     for name in list(list_suites()) if suite is None else [suite]:
         spec = find_suite(name)
@@ -182,7 +183,7 @@ def _say(text: str, quiet: bool) -> None:
 
 
 def _state(task: TaskSpec) -> tuple[str, str]:
-    """Return "ready", "missing", "damaged" or "unusable", and why it is that."""
+    """Return "ready", "missing", "damaged" or "unusable", and the reason."""
     from benchbench.registry import get_loader
 
     try:

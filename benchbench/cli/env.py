@@ -1,4 +1,4 @@
-"""`bench env`: the environments of methods whose dependencies exclude those of others."""
+"""`bench env`: environments of methods whose dependencies conflict with those of others."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from benchbench.cli.common import FormatOption, check_format, print_json, print_table, split_list
+from benchbench.cli.common import FormatOption, print_json, print_table, split_list
 from benchbench.errors import EnvironmentBuildError, InputError
 
 if TYPE_CHECKING:
@@ -16,24 +16,26 @@ if TYPE_CHECKING:
 
 __all__ = ["env_build", "env_list", "env_remove", "env_verify"]
 
-MethodsArgument = Annotated[list[str] | None, typer.Argument(help="Methods; default: all that have an environment.")]
-QuietOption = Annotated[bool, typer.Option("--quiet", help="No progress.")]
+MethodsArgument = Annotated[
+    list[str] | None, typer.Argument(help="Methods; default: all that have an environment of their own.")
+]
+QuietOption = Annotated[bool, typer.Option("--quiet", help="Show no progress.")]
 
 
 def env_build(
     methods: MethodsArgument = None,
-    again: Annotated[bool, typer.Option("--again", help="Build also what is there already.")] = False,
+    again: Annotated[bool, typer.Option("--again", help="Rebuild existing environments.")] = False,
     quiet: QuietOption = False,
     format_: FormatOption = "table",
 ) -> None:
-    """Build environments beforehand, so that no trial waits; offline if uv has the packages in its cache.
+    """Build environments before trials need them.
 
-    Goes on after a failure and tells all of them at the end, with exit code 1.
+    Works offline if uv has the packages in its cache. Continues after a failure, reports all failures
+    at the end, and exits with code 1.
     """
     from benchbench.cli.run import interruptible
     from benchbench.execution import environments
 
-    check_format(format_)
     rows, done = [], set()
     with interruptible():
         for entry in _chosen(methods):
@@ -46,44 +48,47 @@ def env_build(
             except EnvironmentBuildError as error:
                 rows.append(_row(entry) | {"state": "failed", "problem": str(error)})
             except KeyboardInterrupt:
-                _say("interrupted; the same command goes on")
+                _say("interrupted; run the same command to continue")
                 raise typer.Exit(130) from None
     _show(rows, format_)
 
 
 def env_list(methods: MethodsArgument = None, format_: FormatOption = "table") -> None:
-    """List environments: which are ready, how large they are, and what is no longer used by any method."""
-    check_format(format_)
+    """List environments, used and unused, with state and size."""
     rows = [_row(entry) for entry in _chosen(methods)]
     if not methods:
-        rows += [_unused_row(found) for found in _unused()]
+        rows += [_environment_row(found, "unused") for found in _unused()]
     _show(rows, format_, gate=False)
 
 
 def env_verify(methods: MethodsArgument = None, format_: FormatOption = "table") -> None:
-    """Compare what is installed with the pins and with the sizes of its files, and import the adapter there.
+    """Verify installed packages, and import the adapters.
 
-    Exit code 1 if anything is missing or wrong.
+    Versions are compared with the pins, and files with their recorded sizes. Exit code 1 if anything
+    is missing or wrong.
     """
-    check_format(format_)
     rows = []
     for entry in _chosen(methods):
         row = _row(entry)
-        problems = _problems(entry) if row["state"] == "ready" else [row["problem"] or "it has not been built"]
+        problems = _problems(entry) if row["state"] == "ready" else [row["problem"] or "not built"]
         rows.append(row | {"state": "wrong" if problems else "verified", "problem": "\n".join(problems)})
     _show(rows, format_)
 
 
 def env_remove(
-    methods: Annotated[list[str] | None, typer.Argument(help="Methods whose environments go.")] = None,
+    methods: Annotated[list[str] | None, typer.Argument(help="Methods whose environments are removed.")] = None,
     all_: Annotated[bool, typer.Option("--all", help="Remove every environment.")] = False,
-    unused: Annotated[bool, typer.Option("--unused", help="Remove those that no method asks for any more.")] = False,
+    unused: Annotated[bool, typer.Option("--unused", help="Remove those that no method needs any more.")] = False,
+    format_: FormatOption = "table",
 ) -> None:
-    """Remove environments; the next trial that needs one builds it again."""
+    """Remove environments.
+
+    The next trial that needs one rebuilds it.
+    """
     from benchbench.execution import environments
 
     if sum(map(bool, (methods, all_, unused))) != 1:
-        raise InputError("say what to remove: methods, or --unused, or --all")
+        raise InputError("nothing to remove is named; give one of: methods, --unused, --all")
     if methods:
         folders = {environments.wanted(entry).folder for entry in _chosen(methods)}
         found = [environment for environment in environments.entries() if environment.folder in folders]
@@ -91,6 +96,9 @@ def env_remove(
         found = list(environments.entries()) if all_ else _unused()
     for environment in found:
         environments.remove(environment)
+    if format_ == "json":
+        print_json([_environment_row(environment, "removed") for environment in found])
+        return
     sys.stdout.write(f"removed {len(found)} environments, {sum(e.n_bytes for e in found) / 2**20:.0f} MiB\n")
 
 
@@ -111,7 +119,7 @@ def _unused() -> list[Any]:
         try:
             used.add(environments.wanted(entry).folder)
         except InputError:
-            # told when the method itself is asked for
+            # reported when the method itself is named
             continue
     return [environment for environment in environments.entries() if environment.folder not in used]
 
@@ -124,7 +132,7 @@ def _problems(entry: MethodEntry) -> list[str]:
     needed = environments.wanted(entry)
     found = environments.find(needed)
     if found is None:
-        return ["it has not been built"]
+        return ["not built"]
     problems = environments.differences(needed, found)
     try:
         probe(entry, found.python)
@@ -155,12 +163,12 @@ def _row(entry: MethodEntry) -> dict[str, Any]:
     }
 
 
-def _unused_row(found: Any) -> dict[str, Any]:
+def _environment_row(found: Any, state: str) -> dict[str, Any]:
     return {
         "method": "",
         "environment": found.name,
         "key": found.key,
-        "state": "unused",
+        "state": state,
         "packages": len(found.versions),
         "bytes": found.n_bytes,
         "seconds": found.seconds,
@@ -171,7 +179,7 @@ def _unused_row(found: Any) -> dict[str, Any]:
 
 
 def _show(rows: list[dict[str, Any]], format_: str, gate: bool = True) -> None:
-    """Print the rows; leave with exit code 1 if one is not as it should be, and that matters."""
+    """Print the rows; if `gate`, exit with code 1 if one has a problem."""
     if format_ == "json":
         print_json(rows)
     else:

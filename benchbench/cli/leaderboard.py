@@ -1,4 +1,4 @@
-"""`bench leaderboard`: who is better, on what, how sure we are, and what was left out."""
+"""`bench leaderboard`: rank the methods of a suite, with uncertainty."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from benchbench.cli.boards import FORMATS, write_reports
+from benchbench.cli.boards import write_reports
 from benchbench.cli.common import (
+    FORMATS,
     DbOption,
     DeviceOption,
     FilterOption,
@@ -18,8 +19,9 @@ from benchbench.cli.common import (
     PresetOption,
     TasksOption,
     ThreadsOption,
-    check_format,
     db_path,
+    format_option,
+    in_words,
     split_list,
 )
 from benchbench.cli.terminal import print_lines
@@ -48,11 +50,13 @@ BY = ("dataset", "suite", "track")
 
 
 def leaderboard(
-    suite: Annotated[str, typer.Option("--suite", help="Suite, several with commas between, a .toml file, or all.")],
-    stat: Annotated[str, typer.Option("--stat", help=f"{', '.join(STATISTICS)}.")] = "rank",
+    suite: Annotated[
+        str, typer.Option("--suite", help="Suite, several suites (comma-separated), a .toml file, or all.")
+    ],
+    stat: Annotated[str, typer.Option("--stat", help=f"Statistic: {in_words(list(STATISTICS))}.")] = "rank",
     by: Annotated[
         str | None,
-        typer.Option("--by", help="dataset: a table a task; suite: one of all tasks; track: one a track, over suites."),
+        typer.Option("--by", help="One table per dataset, suite or track."),
     ] = None,
     task: TasksOption = None,
     method: MethodsOption = None,
@@ -62,12 +66,11 @@ def leaderboard(
     threads: ThreadsOption = None,
     impute: ImputeOption = "baseline",
     db: DbOption = None,
-    format_: Annotated[str, typer.Option("--format", help=f"{', '.join(FORMATS)}.")] = "table",
+    format_: Annotated[str, format_option(*FORMATS)] = "table",
 ) -> None:
-    """Show the leaderboard of a suite, or of several."""
+    """Show the leaderboard of one or several suites."""
     from benchbench.results.store import Store
 
-    check_format(format_, FORMATS)
     if stat not in STATISTICS:
         raise UnknownNameError("statistic", stat, STATISTICS)
     if by is not None and by not in BY:
@@ -92,7 +95,7 @@ def leaderboard(
     ]
     empty = [(spec, board) for spec, board in boards if not board.rows]
     if len(empty) == len(boards):
-        # there are results, but the options fit none: as every other command, this one says so as an error
+        # results exist, but none match the options: an error, as in every other command
         for spec, board in empty:
             if board.left_out:
                 raise no_results(spec, board)
@@ -107,7 +110,7 @@ def leaderboard(
 def show_leaderboard(
     suite: SuiteSpec, store: Readable, *, preset: str | None = None, device: str | None = None, format_: str = "table"
 ) -> None:
-    """Print the board of a suite, as `bench run` does at its end."""
+    """Print the leaderboard of a suite, as `bench run` does at its end."""
     board = make_board(suite, store, preset=preset, device=device)
     if not board.rows and format_ not in ("json", "csv"):
         _print_empty(suite, board)
@@ -116,7 +119,7 @@ def show_leaderboard(
 
 
 def find_suites(text: str, store: Readable) -> list[SuiteSpec]:
-    """Return the suites that are named, with commas between; "all" are those of which there are results.
+    """Return the named suites (comma-separated); "all" stands for those with results.
 
     Raises
     ------
@@ -128,14 +131,14 @@ def find_suites(text: str, store: Readable) -> list[SuiteSpec]:
     if names == ["all"]:
         names = _known(store)
         if not names:
-            raise InputError("there are no results of any suite yet; make some: bench run --suite fewshot")
+            raise InputError("no suite has results yet; record some with: bench run --suite fewshot")
     if not names:
-        raise InputError("--suite names no suite; list them with: bench list suites")
+        raise InputError("--suite names no suite; list suites with: bench list suites")
     return [find_any_suite(name, store) for name in dict.fromkeys(names)]
 
 
 def _known(store: Readable) -> list[str]:
-    """Return the suites of which there are results and a description; of others the user is told."""
+    """Return the suites with results; warn of those whose description is missing."""
     from benchbench.results.importers.suites import find_any_suite
 
     if not store.exists():
@@ -145,7 +148,7 @@ def _known(store: Readable) -> list[str]:
         try:
             find_any_suite(name, store)
         except UnknownNameError as error:
-            sys.stderr.write(f"warning: results are left out: {error}\n")
+            sys.stderr.write(f"warning: some results are omitted: {error}\n")
         else:
             found.append(name)
     return found
@@ -163,14 +166,14 @@ def make_board(
     impute: str = "baseline",
     filters: Sequence[str] = (),
 ) -> Leaderboard:
-    """Return the board of a suite that the options choose; every command that shows results compares what it holds.
+    """Return the leaderboard of a suite that the options select; all reports on results use it.
 
     Raises
     ------
     UnknownNameError
-        If a method or task has no results, or is not of the suite.
+        If the suite lacks a named task, or a named method has no results.
     InputError
-        On a filter that cannot be read, or that nothing passes, and on a negative number of threads.
+        If a filter is malformed or matches nothing, or the number of threads is negative.
     """
     from benchbench.reports.filters import filter_cells, parse_filters
     from benchbench.results.load import counted_trials, suite_facts
@@ -214,19 +217,19 @@ def make_board(
 
 
 def no_results(suite: SuiteSpec, board: Leaderboard) -> InputError:
-    """Return the error that says of an empty board what there is instead."""
+    """Return the error for an empty leaderboard, which names the results that exist."""
     if not board.left_out:
-        return InputError(f"no results of suite {suite.name} yet; make some: bench run --suite {suite.name}")
+        return InputError(f"no results of suite {suite.name} yet; record some with: bench run --suite {suite.name}")
     lines = "".join(f"\n- {line}" for line in board.left_out)
-    return InputError(f"no results of suite {suite.name} fit; there are:{lines}")
+    return InputError(f"no results of suite {suite.name} match the options; available:{lines}")
 
 
 def _print_empty(suite: SuiteSpec, board: Leaderboard) -> None:
     if board.left_out:
-        sys.stdout.write(f"No results of suite {suite.name} fit; there are:\n")
+        sys.stdout.write(f"No results of suite {suite.name} match the options; available:\n")
         print_lines(board.left_out)
     else:
-        sys.stdout.write(f"No results of suite {suite.name} yet. Make some: bench run --suite {suite.name}\n")
+        sys.stdout.write(f"No results of suite {suite.name} yet. Record some with: bench run --suite {suite.name}\n")
 
 
 def _reports(boards: Sequence[tuple[SuiteSpec, Leaderboard]], statistic: str, by: str | None) -> list[Report]:

@@ -1,4 +1,4 @@
-"""`bench list`: suites, methods, tasks."""
+"""`bench list`: suites, methods or tasks."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from benchbench.cli.common import FormatOption, check_format, print_json, print_table
+from benchbench.cli.common import FormatOption, print_json, print_table
 from benchbench.errors import InputError, UnknownNameError
 
 __all__ = ["list_things"]
@@ -17,15 +17,14 @@ KINDS = ("suites", "methods", "tasks")
 
 def list_things(
     kind: Annotated[str, typer.Argument(help="suites, methods or tasks.")],
-    suite: Annotated[str | None, typer.Option("--suite", help="Only the tasks of this suite.")] = None,
+    suite: Annotated[str | None, typer.Option("--suite", help="Only tasks of this suite.")] = None,
     format_: FormatOption = "table",
 ) -> None:
-    """List what there is: suites, methods or tasks."""
-    check_format(format_)
+    """List suites, methods or tasks."""
     if kind not in KINDS:
         raise UnknownNameError("list", kind, KINDS)
     if suite is not None and kind != "tasks":
-        raise InputError("--suite goes with `bench list tasks`")
+        raise InputError("--suite applies only to `bench list tasks`")
     rows = {"suites": _suites, "methods": _methods}[kind]() if kind != "tasks" else _tasks(suite)
     if format_ == "json":
         print_json(rows)
@@ -35,7 +34,7 @@ def list_things(
         "methods": ["name", "track", "family", "year", "tasks", "transductive", "ordered", "title", "paper"],
         "tasks": ["name", "suite", "loader", "kind", "n_way", "k_shot", "n_query", "input_shape"],
     }[kind]
-    # what none of them has says nothing
+    # omit columns that are empty in every row
     columns = [c for c in columns if c in ("name", "suite") or any(row.get(c) is not None for row in rows)]
     print_table(columns, [[_cell(row.get(c)) for c in columns] for row in rows])
     if kind == "methods":

@@ -1,7 +1,7 @@
 """The entry point of `bench`: registers the commands, turns errors into messages and exit codes.
 
-Exit codes: 0 done, 1 the platform failed, 2 bad input, 3 a gate failed, 130 interrupted (the same command resumes), 141 who read the
-output has left.
+Exit codes: 0 done, 1 the platform failed, 2 bad input, 3 a gate failed, 130 interrupted (the same
+command resumes), 141 the reader of the output has closed it.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import io
 import os
 import sys
 import warnings
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, TextIO
 
@@ -21,38 +22,75 @@ from benchbench import __version__
 from benchbench.cli import (
     anytime,
     artefacts,
+    attempt,
     check,
-    compare,
-    compare_methods,
     dashboard,
     data,
     env,
+    history,
     leaderboard,
     listing,
     orderings,
     plot,
-    publish,
-    published,
+    regressions,
+    reproduction,
     results,
     run,
-    runs,
     sample,
-    show,
+    site,
     tabulate,
+    versus,
 )
 from benchbench.errors import BenchbenchError, BrokenPluginWarning, InputError
 
-__all__ = ["app", "main"]
+__all__ = ["FORMER_COMMANDS", "FORMER_OPTIONS", "PANELS", "app", "main"]
+
+FORMER_COMMANDS = {
+    "compare": "regressions",
+    "compare-methods": "versus",
+    "publish": "site",
+    "published": "reproduction",
+    "runs": "history",
+    "show": "attempt",
+}
+"""Former names of commands and what they are called now; kept as hidden aliases for one release."""
+FORMER_OPTIONS = {"profile": "preset"}
+"""The same for options, without their dashes."""
+
+RUN, READ, CHECK, SHARE, MAINTAIN = PANELS = ("Run", "Read results", "Check results", "Share results", "Maintain")
+"""Headings of `bench --help`, by what a user does."""
 
 READER_LEFT = 141
-"""As of what dies of SIGPIPE: not 0, since a gate whose output was cut off has not been seen to pass."""
+"""The exit code of a process that dies of SIGPIPE.
+
+Not 0: a gate whose output was cut off has not been seen to pass.
+"""
+
+WIDEST_HELP = 60
+"""Columns of a command's description in `bench --help`."""
 
 _PLAIN = "benchbench.plain"
 _PLAINLY = {"±": "+-", "≥": ">=", "→": "->"}
 
 
 class _Commands(TyperGroup):
-    """The commands; of a number that cannot be read, or is out of range, they say what was got, which typer does not."""
+    """The commands, under headings.
+
+    A number that cannot be read, or is out of range, is reported with what was given, which typer
+    does not do.
+    """
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        for panel in PANELS:
+            shown = [(n, c) for n, c in self.commands.items() if getattr(c, "rich_help_panel", None) == panel]
+            with formatter.section(panel):
+                formatter.write_dl([(name, command.get_short_help_str(WIDEST_HELP)) for name, command in shown])
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        found = super().resolve_command(ctx, args)
+        if args[0] in FORMER_COMMANDS and _is_terminal():
+            sys.stderr.write(f"note: `bench {args[0]}` is called `bench {FORMER_COMMANDS[args[0]]}` now\n")
+        return found
 
     def invoke(self, ctx: Any) -> Any:
         try:
@@ -64,9 +102,13 @@ class _Commands(TyperGroup):
             raise InputError(message) from error
 
 
+def _is_terminal() -> bool:
+    return sys.stderr is not None and sys.stderr.isatty()
+
+
 def _bad_number(error: typer.BadParameter) -> str:
-    """Return what a number was expected to be and what was got; empty if the error is of something else."""
-    # of pydantic, with which typer reads values
+    """Return what number was expected and what was got; empty if the error concerns something else."""
+    # typer reads values with pydantic
     details: list[dict[str, Any]] = getattr(error.__cause__, "errors", list)()
     option = error.param
     if not details or option is None:
@@ -88,11 +130,13 @@ def _bad_number(error: typer.BadParameter) -> str:
 app = typer.Typer(
     name="bench",
     cls=_Commands,
-    help="Benchmark methods that learn how to learn, and read honest leaderboards.",
+    help="Benchmark meta-learning and AutoML methods, and read the results as leaderboards.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
+    # typer looks here for a command or an option that it does not find
+    context_settings={"token_normalize_func": lambda name: (FORMER_COMMANDS | FORMER_OPTIONS).get(name, name)},
 )
 
 
@@ -111,47 +155,54 @@ def _options(
     del version
 
 
-def _group(help_: str) -> typer.Typer:
-    """Return a command that holds others."""
-    return typer.Typer(help=help_, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
+def _group(name: str, help_: str, panel: str, commands: Mapping[str, Callable[..., None]]) -> None:
+    """Add a command that holds others."""
+    group = typer.Typer(help=help_, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
+    for inner, function in commands.items():
+        group.command(inner)(function)
+    app.add_typer(group, name=name, rich_help_panel=panel)
 
 
-app.command("run")(run.run)
-app.command("leaderboard")(leaderboard.leaderboard)
-app.command("list")(listing.list_things)
-app.command("runs")(runs.runs)
-app.command("show")(show.show)
-app.command("check")(check.check)
-app.command("compare")(compare.compare)
-app.command("compare-methods")(compare_methods.compare_methods)
-app.command("plot")(plot.plot)
-app.command("publish")(publish.publish)
-app.command("published")(published.published)
-app.command("anytime")(anytime.anytime)
-app.command("tabulate")(tabulate.tabulate)
-app.command("orderings")(orderings.orderings)
-app.command("dashboard")(dashboard.dashboard)
-app.command("sample")(sample.sample)
-results_app = _group("Move results between databases.")
-results_app.command("export")(results.results_export)
-results_app.command("import")(results.results_import)
-results_app.command("merge")(results.results_merge)
-app.add_typer(results_app, name="results")
-artefacts_app = _group("List or remove what meta-training has left in the cache.")
-artefacts_app.command("list")(artefacts.artefacts_list)
-artefacts_app.command("remove")(artefacts.artefacts_remove)
-app.add_typer(artefacts_app, name="artefacts")
-data_app = _group("Fetch, list or check the data of suites.")
-data_app.command("fetch")(data.data_fetch)
-data_app.command("list")(data.data_list)
-data_app.command("verify")(data.data_verify)
-app.add_typer(data_app, name="data")
-env_app = _group("Build, list, remove or verify the environments that methods have of their own.")
-env_app.command("build")(env.env_build)
-env_app.command("list")(env.env_list)
-env_app.command("remove")(env.env_remove)
-env_app.command("verify")(env.env_verify)
-app.add_typer(env_app, name="env")
+app.command("list", rich_help_panel=RUN)(listing.list_things)
+app.command("check", rich_help_panel=RUN)(check.check)
+app.command("run", rich_help_panel=RUN)(run.run)
+app.command("tabulate", rich_help_panel=RUN)(tabulate.tabulate)
+app.command("sample", rich_help_panel=RUN)(sample.sample)
+app.command("leaderboard", rich_help_panel=READ)(leaderboard.leaderboard)
+app.command("versus", rich_help_panel=READ)(versus.versus)
+app.command("anytime", rich_help_panel=READ)(anytime.anytime)
+app.command("plot", rich_help_panel=READ)(plot.plot)
+app.command("dashboard", rich_help_panel=READ)(dashboard.dashboard)
+app.command("history", rich_help_panel=READ)(history.history)
+app.command("attempt", rich_help_panel=READ)(attempt.attempt)
+app.command("regressions", rich_help_panel=CHECK)(regressions.regressions)
+app.command("reproduction", rich_help_panel=CHECK)(reproduction.reproduction)
+app.command("orderings", rich_help_panel=CHECK)(orderings.orderings)
+app.command("site", rich_help_panel=SHARE)(site.site)
+_group(
+    "results",
+    "Export, import or merge results.",
+    SHARE,
+    {"export": results.results_export, "import": results.results_import, "merge": results.results_merge},
+)
+_group(
+    "data",
+    "Fetch, list or verify the data of suites.",
+    MAINTAIN,
+    {"fetch": data.data_fetch, "list": data.data_list, "verify": data.data_verify},
+)
+_group(
+    "env",
+    "Build, list, remove or verify the environments of methods.",
+    MAINTAIN,
+    {"build": env.env_build, "list": env.env_list, "remove": env.env_remove, "verify": env.env_verify},
+)
+_group(
+    "artefacts",
+    "List or remove cached results of meta-training.",
+    MAINTAIN,
+    {"list": artefacts.artefacts_list, "remove": artefacts.artefacts_remove},
+)
 
 
 def main() -> None:
@@ -173,7 +224,7 @@ def main() -> None:
 
 
 def _in_plain_letters(error: UnicodeError) -> tuple[str, int]:
-    """Say otherwise what the encoding of the output lacks: half a board and a traceback help nobody."""
+    """Replace letters that the encoding of the output lacks, so that no traceback cuts a table short."""
     if not isinstance(error, UnicodeEncodeError):
         raise error
     lacking = error.object[error.start : error.end]

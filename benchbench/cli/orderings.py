@@ -1,4 +1,4 @@
-"""`bench orderings`: whether what is known from the literature holds on what was measured here."""
+"""`bench orderings`: check orderings known from the literature on measured results."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from benchbench.cli.common import (
     PresetOption,
     SuiteOption,
     ThreadsOption,
-    check_format,
     db_path,
+    format_option,
     print_json,
 )
 from benchbench.cli.leaderboard import make_board, no_results
@@ -38,21 +38,23 @@ __all__ = ["orderings"]
 def orderings(
     suite: SuiteOption,
     preset: PresetOption = None,
-    seeds: Annotated[str | None, typer.Option("--seeds", help="Only these seeds, like 0,1,2.")] = None,
+    seeds: Annotated[str | None, typer.Option("--seeds", help="Only these seeds, for example 0,1,2.")] = None,
     device: DeviceOption = None,
     threads: ThreadsOption = None,
-    strict: Annotated[bool, typer.Option("--strict", help="Fail on missing results, too.")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Fail on missing results too.")] = False,
     db: DbOption = None,
-    format_: Annotated[str, typer.Option("--format", help="table, markdown, json or csv.")] = "table",
+    format_: Annotated[str, format_option("table", "json", "csv", "markdown")] = "table",
 ) -> None:
-    """Check the orderings of a suite's file on the results; exit with 3 if one is violated or not shown."""
+    """Check orderings of methods known from the literature.
+
+    The suite's file names them. Exit code 3 if one is violated or not shown by the results.
+    """
     from benchbench.stats.orderings import VERDICTS, over_tasks
     from benchbench.suite_files import find_suite
 
-    check_format(format_, ("table", "markdown", "md", "json", "csv"))
     spec = find_suite(suite)
     if not spec.orderings:
-        raise InputError(f"suite {spec.name!r} has no orderings to check; they are [[orderings]] tables of its file")
+        raise InputError(f"suite {spec.name!r} has no orderings to check; they are [[orderings]] tables in its file")
     from benchbench.results.store import Store
 
     store = Store(db_path(db))
@@ -72,7 +74,7 @@ def orderings(
         raise GateFailed(f"{n_bad} of {len(found)} orderings are {', '.join(bad[:-1])} or {bad[-1]}")
     if all(f.difference is None for f in found):
         raise InputError(
-            f"none of the {plural(len(found), 'ordering')} of suite {spec.name!r} could be checked: each takes "
+            f"none of the {plural(len(found), 'ordering')} of suite {spec.name!r} could be checked: each needs "
             "results of both its methods on the same task and seed; --strict lists what is missing"
         )
 
@@ -98,7 +100,7 @@ def _check(
     ]
     if not trials:
         raise InputError(
-            f"none of the methods that suite {spec.name!r} orders has a result here"
+            f"none of the methods in the orderings of suite {spec.name!r} has a result"
             + (f" with seed {', '.join(map(str, sorted(seeds)))}" if seeds is not None else "")
             + f" at preset {group.preset}"
         )
@@ -137,7 +139,7 @@ _HEADERS = (
     "± seeds",
     "notes",
 )
-# what a narrow terminal goes without, the first first
+# omitted on a narrow terminal, the first one first
 _EXPENDABLE = ("second", "first", "± seeds", "seeds won")
 
 
@@ -151,7 +153,7 @@ def _print_findings(
     is_markdown: bool,
     lists_all: bool,
 ) -> None:
-    # of a suite that was run in part, hundreds of lines would say so
+    # a suite that was run in part would fill hundreds of lines
     listed = [f for f in found if lists_all or not f.was_not_run]
     title = f"{spec.title} (suite {spec.name} {group.suite_version}): orderings known from the literature"
     facts = group.in_words()
@@ -166,14 +168,14 @@ def _print_findings(
     lines = _legend(spec, board, found)
     if over:
         lines.append(
-            "over several tasks: the mean of the tasks' differences, each with the same weight; of no weight for the exit code"
+            "over several tasks: the unweighted mean of the tasks' differences; it does not affect the exit code"
         )
     if len(listed) < len(found):
         tasks = len({f.task for f in found if f.was_not_run})
         lines.insert(
             0,
-            f"{len(found) - len(listed)} of the missing are not listed, on {plural(tasks, 'task')}: "
-            "a method was not run there; --strict lists them, and fails on them",
+            f"{len(found) - len(listed)} of the missing orderings, on {plural(tasks, 'task')}, are not listed: "
+            "a method was not run; --strict lists them and fails on them",
         )
     print_lines(lines)
 
@@ -224,22 +226,24 @@ def _legend(spec: SuiteSpec, board: Leaderboard, found: Sequence[Finding]) -> li
     for why in dict.fromkeys(f.why for f in found if f.why):
         n = Counter(f.verdict for f in found if f.why == why and f.verdict in ("violated", "not shown"))
         if n:
-            lines.append(f"{', '.join(f'{count} {verdict}' for verdict, count in n.items())}, but known from: {why}")
+            lines.append(
+                f"{', '.join(f'{count} {verdict}' for verdict, count in n.items())}, although reported by: {why}"
+            )
     units = sorted({f.unit for f in found if f.unit})
     if units:
         unit = "s, ".join(units)
         lines.append(
             f"difference: first minus second, paired by {unit} and seed; ± 95 %: half-width of Student's t interval over "
-            f"{unit}s, each averaged over the seeds that both methods have: given these trainings. The verdict rests on it"
+            f"{unit}s, each averaged over common seeds, given these trainings. The verdict uses this interval"
         )
     if any(f.n_seeds > 1 for f in found):
         lines.append("± seeds: half-width of the 95 % Student's t interval over the seeds' mean differences")
     lines.append(
-        "holds: the interval lies above 0; violated: below 0; not shown: it includes 0; ≥ holds unless violated. "
-        "Intervals are not corrected for the number of orderings"
+        "holds: the interval lies above 0; violated: below 0; not shown: it includes 0; an ordering with ≥ holds unless "
+        "violated. Intervals are not corrected for the number of orderings"
     )
     named = {name for f in found for name in (f.above, f.below)}
     variants = sorted({r.label for r in board.rows if r.params != "{}" and r.method in named})
     if variants:
-        lines.append(f"not compared, since orderings are of default parameters: {', '.join(variants)}")
+        lines.append(f"not compared, since orderings concern default parameters: {', '.join(variants)}")
     return [*lines, *board.notes, *(f"left out: {line}" for line in board.left_out)]

@@ -1,4 +1,4 @@
-"""`bench plot`: how scores grow with training time, and which methods are worth their cost."""
+"""`bench plot`: figures of the results of a suite."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from benchbench.cli.common import (
     SuiteOption,
     TasksOption,
     ThreadsOption,
-    check_format,
     db_path,
+    format_option,
     print_json,
     split_list,
 )
@@ -46,8 +46,8 @@ def plot(
     kind: Annotated[
         str,
         typer.Argument(
-            help="curves (score against training time), pareto (score against cost), anytime (regret and rank over the budget), "
-            "cd (critical differences of mean ranks), heatmap (methods and tasks), elo, or winrate."
+            help="curves (score against training time), pareto (score against cost), anytime (regret and rank over the "
+            "budget), cd (critical differences of mean ranks), heatmap (methods by tasks), elo or winrate."
         ),
     ],
     suite: SuiteOption,
@@ -62,25 +62,30 @@ def plot(
     stat: Annotated[
         str | None,
         typer.Option(
-            "--stat", help="Of a heatmap: norm (normalised scores) or rank; default: norm where ends are frozen."
+            "--stat",
+            help="For a heatmap: norm (normalised scores) or rank; default: norm if the suite has frozen scores.",
         ),
     ] = None,
     db: DbOption = None,
-    format_: Annotated[str, typer.Option("--format", help="text, or json: the data behind the figure.")] = "text",
+    format_: Annotated[str, format_option("table", "json", note="JSON holds the data of the figure.")] = "table",
 ) -> None:
-    """Draw the results of a suite, of the same trials as `bench leaderboard`."""
+    """Draw a figure of the results of a suite.
+
+    It shows the same trials as `bench leaderboard` with the same options.
+    """
     from benchbench.results.importers.suites import find_any_suite
     from benchbench.results.store import Store
 
     if kind not in KINDS:
         raise UnknownNameError("plot", kind, KINDS)
     if stat is not None and (kind != "heatmap" or stat not in ("norm", "rank")):
-        raise InputError(f"--stat {stat}: goes with `bench plot heatmap`, as norm or rank")
-    check_format(format_, ("text", "json"))
+        raise InputError(
+            f"--stat expects norm or rank, and applies only to `bench plot heatmap`; got {stat!r} for {kind}"
+        )
     store = Store(db_path(db))
     spec = find_any_suite(suite, store)
     if out is None and format_ != "json":
-        raise InputError("name the figure to write with -o FILE.png (or .svg, .pdf), or ask for --format json")
+        raise InputError("no output file is named; add -o FILE.png (or .svg, .pdf), or --format json")
     target = None if out is None else _checked(out.expanduser())
     board = make_board(
         spec,
@@ -105,7 +110,7 @@ def plot(
 
     panels, caption = _curves(spec, store, board) if kind == "curves" else cost_panels_of(spec, board)
     if not panels:
-        raise InputError(f"no trial of suite {spec.name} in this figure succeeded; see bench leaderboard")
+        raise InputError(f"no trial of suite {spec.name} in this figure succeeded; see `bench leaderboard`")
     said = [*_not_drawn(board), *board.notes, *(f"left out: {line}" for line in board.left_out)]
     if target is not None:
         _draw(kind, spec, board, panels, caption, target)
@@ -125,7 +130,7 @@ def _plot_anytime(spec: SuiteSpec, store: Readable, board: Leaderboard, target: 
         *([facts_of(spec, board.conditions)] if board.conditions is not None else []),
         f"Means over {plural(n_tasks, 'problem')}; bands: 95 % Student-t intervals over {plural(n_seeds, 'paired seed')}, "
         f"these problems fixed. Regret: 0 = {spec.scores.reference}, "
-        f"1 = {spec.scores.baseline}'s median ({spec.scores.measured or 'frozen in the suite file'}); more than 1 counts as 1. "
+        f"1 = {spec.scores.baseline}'s median ({spec.scores.measured or 'frozen in the suite file'}); larger regrets count as 1. "
         "Before its first incumbent an optimiser counts as the worst of those that have one.",
         *(f"{line[:1].upper()}{line[1:]}." for line in found.left_out),
         *splits_of(spec, board),
@@ -183,7 +188,7 @@ def _curves(suite: SuiteSpec, store: Readable, board: Leaderboard) -> tuple[Sequ
     if "seed" in units:
         bands.append("over seeds (Student's t; the curve is their mean at equal steps)")
     caption.append(
-        "Curves: score on few validation episodes, of other classes than the test's. "
+        "Curves: score on a few validation episodes, whose classes are not those of the test. "
         + (f"Bands: 95 % {' or '.join(bands)}." if bands else "No bands: these results recorded none.")
     )
     if bands and any(line.points and not line.unit for line in lines):

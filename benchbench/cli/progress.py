@@ -14,7 +14,7 @@ from benchbench.stats.labels import whole_duration
 
 __all__ = ["LiveProgress", "PlainProgress", "Progress", "make_progress"]
 
-# plain output says no more often than this how far it is
+# the shortest interval between progress lines of plain output
 PLAIN_SECONDS, PLAIN_SHARE = 30.0, 0.02
 PLAIN_TRIALS = 4
 
@@ -34,26 +34,26 @@ class Progress:
         self.close()
 
     def start(self, trial_id: str, method: str, task: str, allowed: float | None = None) -> None:
-        """A trial was handed to a worker; its training may be given a time in seconds."""
+        """A worker started a trial; its training may have a limit in seconds."""
         self.tally.start(trial_id, method, task, allowed)
 
     def advance(self, trial_id: str, done: float, total: float, part: str = "") -> None:
-        """A trial said how far it is, in which part of its work."""
+        """A trial reported its progress in a part of its work."""
         self.tally.advance(trial_id, done, total, part)
 
     def finish(self, attempt: Attempt, is_final: bool) -> None:
-        """A try ended."""
+        """An attempt ended."""
         self.tally.finish(attempt, is_final)
 
     def tick(self) -> None:
         """Some time has passed."""
 
     def close(self) -> None:
-        """The run is over, well or not."""
+        """The run is over, whether it succeeded or not."""
 
 
 class PlainProgress(Progress):
-    """One line for each trial that went wrong, and now and then one that says how far the run is."""
+    """One line per failed trial, and regular lines of progress."""
 
     def __init__(self, n_trials: int, n_slots: int, waiting: Counter[str], out: TextIO) -> None:
         super().__init__(n_trials, n_slots, waiting)
@@ -61,23 +61,23 @@ class PlainProgress(Progress):
         self.next_line = time.monotonic() + PLAIN_SECONDS
 
     def finish(self, attempt: Attempt, is_final: bool) -> None:
-        """Print what went wrong, if it did."""
+        """Print the error if the attempt failed."""
         super().finish(attempt, is_final)
         if attempt.outcome not in ("ok", "declined"):
             self._print(problem(attempt))
 
     def tick(self) -> None:
-        """Print how far the run is, at intervals."""
+        """Print the progress at intervals."""
         now = time.monotonic()
         if now >= self.next_line:
-            # a log of hours needs no line in every half minute
+            # the log of a long run needs fewer lines
             self.next_line = now + max(PLAIN_SECONDS, PLAIN_SHARE * (now - self.tally.started))
             trials = [str(trial) for trial in self.tally.running.values() if trial.last is not None]
             more = [f"and {len(trials) - PLAIN_TRIALS} more"] if len(trials) > PLAIN_TRIALS else []
             self._print("; ".join([self.tally.line(), *trials[:PLAIN_TRIALS], *more]))
 
     def close(self) -> None:
-        """Print how far the run came."""
+        """Print the final progress."""
         self._print(self.tally.line())
 
     def _print(self, text: str) -> None:
@@ -86,15 +86,17 @@ class PlainProgress(Progress):
 
 
 def problem(attempt: Attempt) -> str:
-    """Say in one line what went wrong with an attempt, and where to read more."""
+    """Return one line on why an attempt failed, and where to read more."""
     what = attempt.error_message.strip().splitlines()[0] if attempt.error_message.strip() else attempt.error_type
     kind = f"{attempt.error_type}: " if attempt.error_type and attempt.error_type not in what else ""
     short = what if len(what) <= 160 else what[:157] + "..."
-    return f"{attempt.outcome}: {attempt.method} on {attempt.task}: {kind}{short} (bench show {attempt.attempt_id[:8]})"
+    return (
+        f"{attempt.outcome}: {attempt.method} on {attempt.task}: {kind}{short} (bench attempt {attempt.attempt_id[:8]})"
+    )
 
 
 class LiveProgress(Progress):
-    """A bar, what is running, and the standing so far, redrawn in place."""
+    """A bar, the running trials and the scores so far, redrawn in place."""
 
     def __init__(self, n_trials: int, n_slots: int, waiting: Counter[str]) -> None:
         super().__init__(n_trials, n_slots, waiting)
@@ -106,7 +108,7 @@ class LiveProgress(Progress):
         self.live.start()
 
     def finish(self, attempt: Attempt, is_final: bool) -> None:
-        """Redraw, and leave a line above the display for what went wrong."""
+        """Redraw, and print a line above the display if the attempt failed."""
         super().finish(attempt, is_final)
         if attempt.outcome not in ("ok", "declined"):
             self.console.print(problem(attempt), style="red", highlight=False, markup=False)
@@ -117,7 +119,7 @@ class LiveProgress(Progress):
         self.live.update(self._draw())
 
     def close(self) -> None:
-        """Take the display away and say in one line how far the run came."""
+        """Remove the display and print the final progress."""
         self.live.stop()
         self.console.print(self.tally.line(), highlight=False)
 
@@ -130,7 +132,7 @@ class LiveProgress(Progress):
         tally = self.tally
         now = time.monotonic()
         running = [str(trial) for trial in tally.running.values()]
-        bar = Table.grid()  # a bar alone ends without a new line
+        bar = Table.grid()  # a bar alone ends without a line break
         bar.add_row(
             ProgressBar(total=max(tally.n_trials, 1), completed=tally.n_done, width=min(60, self.console.width))
         )
@@ -149,7 +151,7 @@ class LiveProgress(Progress):
         from rich.table import Table
 
         tasks = list(dict.fromkeys(t for _, t in self.tally.scores))[:5]
-        table = Table(title="standing so far (scores)", title_justify="left", box=None, pad_edge=False)
+        table = Table(title="scores so far", title_justify="left", box=None, pad_edge=False)
         table.add_column("method")
         for task in tasks:
             table.add_column(task, justify="right")
@@ -163,7 +165,7 @@ class LiveProgress(Progress):
 
 
 def make_progress(n_trials: int, n_slots: int, waiting: Counter[str], quiet: bool) -> Progress:
-    """Return the display that fits: none, live on a terminal, plain lines elsewhere."""
+    """Return the display for this output: none, live on a terminal, plain lines elsewhere."""
     if quiet:
         return Progress(n_trials, n_slots, waiting)
     if sys.stderr.isatty():

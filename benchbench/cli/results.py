@@ -1,4 +1,4 @@
-"""`bench results`: put the results of several people or machines together, and bring in published ones."""
+"""`bench results`: export, import and merge results."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from benchbench.cards import TRACKS
-from benchbench.cli.common import DbOption, FormatOption, check_format, db_path, print_json
+from benchbench.cli.common import DbOption, FormatOption, db_path, print_json
 from benchbench.errors import InputError, UnknownNameError
 
 if TYPE_CHECKING:
@@ -24,16 +24,18 @@ OWN = "benchbench"
 
 
 def results_export(
-    folder: Annotated[Path, typer.Argument(help="New folder for the Parquet files and their manifest.")],
+    folder: Annotated[Path, typer.Argument(help="Folder to create, for Parquet files and their manifest.")],
     suite: Annotated[str | None, typer.Option("--suite", help="Only this suite.")] = None,
     db: DbOption = None,
     format_: FormatOption = "table",
 ) -> None:
-    """Write results to a folder of Parquet files that `bench results import` reads anywhere."""
+    """Export results to a folder of Parquet files.
+
+    `bench results import` reads it on any machine.
+    """
     from benchbench.results.store import Store
     from benchbench.results.transfer import export_results
 
-    check_format(format_)
     store = Store(db_path(db))
     if suite is not None and suite not in (known := store.suites()):
         raise UnknownNameError(f"suite with results in {store.path}:", suite, known)
@@ -48,48 +50,50 @@ def results_import(
     paths: Annotated[PathList, typer.Argument(help="Folders made by `bench results export`, or published results.")],
     from_: Annotated[
         str,
-        typer.Option("--from", help="benchbench, or what was published elsewhere: amlb, aslib, long, metadataset."),
+        typer.Option("--from", help="Format: benchbench, or of published results amlb, aslib, long or metadataset."),
     ] = OWN,
-    suite: Annotated[
-        str | None, typer.Option("--suite", help="Name for published results: a suite of its own.")
-    ] = None,
+    suite: Annotated[str | None, typer.Option("--suite", help="Name of a new suite for published results.")] = None,
     source: Annotated[
-        str | None, typer.Option("--source", help="Where they were published: an address or a citation.")
+        str | None, typer.Option("--source", help="Where the results were published: an address or a citation.")
     ] = None,
-    track: Annotated[str | None, typer.Option("--track", help=f"Of --from long: {', '.join(TRACKS)}.")] = None,
-    metric: Annotated[str | None, typer.Option("--metric", help="Of --from long without a column metric.")] = None,
+    track: Annotated[str | None, typer.Option("--track", help=f"With --from long: {', '.join(TRACKS)}.")] = None,
+    metric: Annotated[
+        str | None, typer.Option("--metric", help="With --from long, if the files have no column metric.")
+    ] = None,
     db: DbOption = None,
     format_: FormatOption = "table",
 ) -> None:
-    """Add exported or published results to the database; what is known already is ignored."""
+    """Import exported or published results.
+
+    Results that the database already has are ignored.
+    """
     from benchbench.results.store import Store
     from benchbench.results.transfer import import_results
 
-    check_format(format_)
     store = Store(db_path(db))
     if from_ == OWN:
         if given := [n for n, v in (("suite", suite), ("source", source), ("track", track), ("metric", metric)) if v]:
             raise InputError(
-                f"--{given[0]} is for published results; say which: --from amlb, aslib, long or metadataset"
+                f"--{given[0]} applies only to published results; add --from amlb, aslib, long or metadataset"
             )
         for path in paths:
             _refuse_file(path)
         _report([(path, import_results(store, path)) for path in paths], store.path, format_)
         return
     if not suite or not source:
-        lacking = "--suite NAME" if not suite else "--source ADDRESS_OR_CITATION"
-        raise InputError(f"published results need a suite of their own and their source; add {lacking}")
+        missing = "--suite NAME" if not suite else "--source ADDRESS_OR_CITATION"
+        raise InputError(f"published results need a suite of their own and a source; add {missing}")
     _import_published(store, paths, from_, suite, source, track, metric, format_)
 
 
 def _refuse_file(path: Path) -> None:
-    """Raise `InputError` for a file: an export is a folder, and of published results the format must be said; or for nothing."""
+    """Raise `InputError` for a file, which cannot be an export, and for a missing folder."""
     if not path.exists():
         raise InputError(f"{path} does not exist; expected a folder made by `bench results export`")
     if path.is_file():
         raise InputError(
-            f"{path} is a file, not the folder of an export; of published results say the format with --from amlb, aslib, long or"
-            f" metadataset, and --suite and --source; a database is added with: bench results merge {path}"
+            f"{path} is a file; expected the folder of an export. Published results need --from amlb, aslib, long or"
+            f" metadataset, --suite and --source. To add a database: bench results merge {path}"
         )
 
 
@@ -105,7 +109,7 @@ def _import_published(
 ) -> None:
     from benchbench.results.importers.storing import import_published, read_published
 
-    # all are read before the first is stored
+    # read all of them before storing the first
     read = [(path, read_published(path, from_, suite, track=track, metric=metric)) for path in paths]
     lines = []
     for path, suites in read:
@@ -123,10 +127,10 @@ def _import_published(
         return
     for path, report in lines:
         sys.stdout.write(
-            f"{path}: suite {report.suite}, {report.n_new} results new, {report.n_known} known already; now in {store.path}\n"
+            f"{path}: suite {report.suite}, {report.n_new} new results, {report.n_known} already known; stored in {store.path}\n"
         )
         sys.stdout.writelines(f"  note: {note}\n" for note in report.notes)
-    sys.stdout.write(f"look at them with: bench leaderboard --suite {lines[0][1].suite}\n")
+    sys.stdout.write(f"show them with: bench leaderboard --suite {lines[0][1].suite}\n")
 
 
 def results_merge(
@@ -134,11 +138,13 @@ def results_merge(
     db: DbOption = None,
     format_: FormatOption = "table",
 ) -> None:
-    """Add the results of other databases to this one; they are not changed."""
+    """Add the results of other databases to this one.
+
+    The other databases are not changed.
+    """
     from benchbench.results.store import Store
     from benchbench.results.transfer import merge_results
 
-    check_format(format_)
     store = Store(db_path(db))
     _report([(source, merge_results(store, source)) for source in sources], store.path, format_)
 
@@ -148,4 +154,4 @@ def _report(reports: list[tuple[Path, ImportReport]], into: Path, format_: str) 
         print_json([{"source": str(s), "n_new": r.n_new, "n_known": r.n_known, "n_runs": r.n_runs} for s, r in reports])
         return
     for source, report in reports:
-        sys.stdout.write(f"{source}: {report.n_new} attempts new, {report.n_known} known already; now in {into}\n")
+        sys.stdout.write(f"{source}: {report.n_new} new attempts, {report.n_known} already known; stored in {into}\n")

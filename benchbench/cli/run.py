@@ -1,4 +1,4 @@
-"""`bench run`: plan, execute on Dask, record, show the board."""
+"""`bench run`: plan trials, execute them on Dask, record them and show the leaderboard."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from benchbench.cli.common import (
     DbOption,
     FormatOption,
     SuiteOption,
-    check_format,
     chosen_tasks,
     db_path,
+    in_words,
     names_something,
     print_json,
     split_list,
@@ -49,9 +49,9 @@ OPTION_OF = {
     "time_limit_seconds": "--time-limit",
     "memory_limit_mib": "--memory-limit",
 }
-"""The options that override a preset, by the preset's field."""
+"""Options that override a preset, by field of the preset."""
 
-MOST = 2**53  # whole numbers are exact as floats up to here
+MOST = 2**53  # whole numbers up to here are exact as floats
 
 
 def run(
@@ -60,20 +60,20 @@ def run(
         list[str] | None,
         typer.Option(
             "--method",
-            help="Methods: name or name(param=value), commas allowed; all for every one.",
+            help="Methods: NAME or NAME(param=value), comma-separated; all for every method.",
             callback=names_something,
         ),
     ] = None,
     task: Annotated[
-        list[str] | None, typer.Option("--task", help="Only these tasks of the suite.", callback=names_something)
+        list[str] | None,
+        typer.Option("--task", help="Only these tasks of the suite; comma-separated.", callback=names_something),
     ] = None,
     preset: Annotated[
         list[str] | None,
         typer.Option(
             "--preset",
-            "--profile",
             metavar="<str>",
-            help="quick, standard, paper, 1m1c ... as the suite defines them.",
+            help="Preset (budget) of the suite, for example quick, standard, paper or 1m1c.",
         ),
     ] = None,
     seeds: Annotated[
@@ -82,45 +82,52 @@ def run(
             "--seeds",
             "--folds",
             metavar="<str>",
-            help="Seeds (of tasks with splits: folds), like 0,1,2; default: the suite's.",
+            help="Seeds, or folds of tasks with splits, for example 0,1,2; default: those of the suite.",
         ),
     ] = None,
     workers: Annotated[
-        int | None, typer.Option("--workers", min=1, help="Worker processes; default: cores / threads.")
+        int | None,
+        typer.Option("--workers", min=1, help="Worker processes; default: cores divided by threads per trial."),
     ] = None,
     cluster: Annotated[
-        str | None, typer.Option("--cluster", help="Scheduler started apart, like tcp://host:8786.")
+        str | None, typer.Option("--cluster", help="Address of a running Dask scheduler, for example tcp://host:8786.")
     ] = None,
-    device: Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")] = "auto",
-    gpus: Annotated[int | None, typer.Option("--gpus", help="Workers with one GPU each.")] = None,
-    iterations: Annotated[int | None, typer.Option("--iterations", min=0, help="Override training iterations.")] = None,
-    test_units: Annotated[int | None, typer.Option("--test-units", min=1, help="Override test episodes.")] = None,
-    threads: Annotated[int | None, typer.Option("--threads", min=1, help="Override CPU threads a trial.")] = None,
+    device: Annotated[str, typer.Option("--device", help="Device: auto, cpu or cuda.")] = "auto",
+    gpus: Annotated[int | None, typer.Option("--gpus", help="Number of workers with one GPU each.")] = None,
+    iterations: Annotated[
+        int | None, typer.Option("--iterations", min=0, help="Training iterations per trial.")
+    ] = None,
+    test_units: Annotated[int | None, typer.Option("--test-units", min=1, help="Test episodes per trial.")] = None,
+    threads: Annotated[int | None, typer.Option("--threads", min=1, help="CPU threads per trial.")] = None,
     fit_seconds: Annotated[
-        float | None, typer.Option("--fit-seconds", help="Override the training budget, seconds a trial.")
+        float | None, typer.Option("--fit-seconds", help="Training budget per trial, in seconds.")
     ] = None,
     time_limit: Annotated[
-        float | None, typer.Option("--time-limit", help="Override the guard, seconds a trial.")
+        float | None, typer.Option("--time-limit", help="Seconds after which a trial is stopped.")
     ] = None,
-    memory_limit: Annotated[int | None, typer.Option("--memory-limit", help="Override the guard, MiB a trial.")] = None,
-    rerun: Annotated[
-        str, typer.Option("--rerun", help="none, failed or all: what to run again though recorded.")
-    ] = "none",
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be run.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", help="No progress.")] = False,
+    memory_limit: Annotated[
+        int | None, typer.Option("--memory-limit", help="Memory at which a trial is stopped, in MiB.")
+    ] = None,
+    rerun: Annotated[str, typer.Option("--rerun", help="Recorded trials to run again: none, failed or all.")] = "none",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only list the trials that would run.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Show no progress.")] = False,
     db: DbOption = None,
     format_: FormatOption = "table",
 ) -> None:
-    """Run methods over a suite; what is already recorded is not run again."""
+    """Run methods on a suite and record the results.
+
+    Recorded trials are not run again. Tasks that share meta-training are trained once.
+    --iterations, --test-units, --threads, --fit-seconds, --time-limit and --memory-limit override the
+    preset.
+    """
     from benchbench.checkpoints import interval_seconds
     from benchbench.cluster.backends import check_workers, resolve_device, too_many_threads
     from benchbench.cluster.plan import check_devices
     from benchbench.results.store import Store
 
-    check_format(format_)
-    interval_seconds()  # of checkpoints, so that a bad one is not met by every trial
+    interval_seconds()  # refuse a bad interval of checkpoints before any trial meets it
     if rerun not in RERUN:
-        raise InputError(f"unknown --rerun {rerun!r}; expected {', '.join(RERUN)}")
+        raise InputError(f"--rerun expects {in_words(RERUN)}, got {rerun!r}")
     overrides = {
         "iterations": iterations,
         "test_units": test_units,
@@ -135,14 +142,14 @@ def run(
         suite,
         method,
         task,
-        _only("--preset (or --profile)", preset),
+        _only("--preset", preset),
         _only("--seeds (or --folds)", seeds),
         found_device,
         overrides,
     )
-    if found_device != "auto":  # else the cluster says it
+    if found_device != "auto":  # else the cluster decides
         check_devices(request.methods, found_device)
-    # workers of a cluster have cores of their own
+    # the workers of a cluster have their own cores
     if cluster is None and (problem := too_many_threads(request.preset.threads)):
         sys.stderr.write(f"warning: {problem}\n")
     store = Store(db_path(db))
@@ -157,8 +164,8 @@ def run(
                 return
             code = session.execute(cluster, workers, n_gpus)
         except KeyboardInterrupt:
-            rest = "the same command runs the rest" + session.goes_on()
-            session.say(f"interrupted; what has ended is recorded in {store.path}; {rest}")
+            rest = "run the same command for the rest" + session.goes_on()
+            session.say(f"interrupted; finished trials are recorded in {store.path}; {rest}")
             raise typer.Exit(130) from None
     session.show_board(format_)
     if code:
@@ -180,12 +187,12 @@ def _request(
 
     suite = find_suite(suite_name)
     if preset_name == "":
-        raise InputError(f"--preset names no preset, got ''; those of suite {suite.name!r}: {', '.join(suite.presets)}")
+        raise InputError(f"--preset expects a preset of suite {suite.name!r} ({', '.join(suite.presets)}), got ''")
     name, preset = suite.preset(preset_name)
     chosen = {key: value for key, value in overrides.items() if value is not None}
     for key, value in chosen.items():
         _check_override(suite, key, value)
-        # an overridden budget is another budget: its results stand on a board of their own
+        # an overridden budget is another budget: its results have a leaderboard of their own
         if getattr(preset, key) != value:
             name += f",{key}={value:g}"
     preset = dataclasses.replace(preset, **chosen)
@@ -210,7 +217,7 @@ def _request(
 
 
 def _check_override(suite: SuiteSpec, key: str, value: float) -> None:
-    """Raise `InputError` if the option's value is no budget, or trials of the suite's track have no use for it."""
+    """Raise `InputError` if an option's value is not a budget, or the suite's track does not use it."""
     from benchbench.protocols.base import get_protocol
 
     option = OPTION_OF[key]
@@ -218,7 +225,7 @@ def _check_override(suite: SuiteSpec, key: str, value: float) -> None:
     if key in unused:
         used = [o for k, o in OPTION_OF.items() if k not in unused]
         raise InputError(
-            f"{option} changes nothing of suite {suite.name!r}: trials of track {suite.track!r} know only {', '.join(used)}"
+            f"{option} has no effect on suite {suite.name!r}: trials of track {suite.track!r} use only {', '.join(used)}"
         )
     least = 0 if key == "iterations" else 1 if isinstance(value, int) else None
     if not (-MOST < value < MOST and (value > 0 if least is None else value >= least)):
@@ -227,7 +234,7 @@ def _check_override(suite: SuiteSpec, key: str, value: float) -> None:
 
 
 def _training(spec: TrialSpec) -> str:
-    """Say what a trial may spend on training."""
+    """Return the training budget of a trial in words."""
     from benchbench.protocols.base import get_protocol
 
     budget = spec.budget
@@ -237,7 +244,7 @@ def _training(spec: TrialSpec) -> str:
 
 
 def _only(option: str, values: list[str] | None) -> str | None:
-    """Return the value of an option that may be given once, under either of its names."""
+    """Return the value of an option that may be given once."""
     different = list(dict.fromkeys(values or ()))
     if len(different) > 1:
         raise InputError(f"{option} is given with different values: {' and '.join(different)}; give one")
@@ -248,15 +255,15 @@ def _seeds(text: str) -> tuple[int, ...]:
     try:
         found = tuple(int(part) for part in text.split(","))
     except ValueError:
-        raise InputError(f"--seeds expects whole numbers like 0,1,2, got {text!r}") from None
+        raise InputError(f"--seeds expects whole numbers, for example 0,1,2; got {text!r}") from None
     if len(set(found)) != len(found) or min(found) < 0 or max(found) >= 2**31:
-        raise InputError(f"--seeds expects different numbers from 0 to 2**31 - 1, got {text!r}")
+        raise InputError(f"--seeds expects distinct numbers from 0 to 2**31 - 1, got {text!r}")
     return found
 
 
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """Treat SIGTERM as Ctrl-C: record what has ended, end what runs."""
+    """Treat SIGTERM as Ctrl-C: record finished trials, stop running ones."""
 
     def stop(signum: int, frame: object) -> None:
         raise KeyboardInterrupt
@@ -274,34 +281,34 @@ class Session:
     def __init__(self, request: Request, store: Store, *, quiet: bool, rerun: str, started: float) -> None:
         self.request, self.store = request, store
         self.quiet, self.rerun, self.started = quiet, rerun, started
-        # what is recorded agrees with the id: data, environments and workers are part of a run
+        # also the start in the record: fetching data and building environments are part of a run
         self.began = time.time()
         self.run_id = f"{time.strftime('%Y%m%d-%H%M%S', time.gmtime(self.began))}-{uuid.uuid4().hex[:6]}"
         self.n_known = 0
 
     def say(self, text: str) -> None:
-        """Tell the user something, on standard error, unless asked to be quiet."""
+        """Write a message to standard error, unless the session is quiet."""
         if not self.quiet:
             sys.stderr.write(text + "\n")
             sys.stderr.flush()
 
     def goes_on(self) -> str:
-        """Say that trainings go on where they are, if any left a checkpoint on this machine."""
+        """Say that training resumes, if a trial left a checkpoint on this machine."""
         from benchbench.artefacts import has_unfinished
 
         began = time.time() - (time.monotonic() - self.started)
         names = {m.entry.name for m in self.request.methods}
-        return ", and goes on with trainings from their last checkpoints" if has_unfinished(names, began) else ""
+        return "; training resumes from the last checkpoints" if has_unfinished(names, began) else ""
 
     def prepare(self) -> None:
-        """Make the data ready; says what it does where that takes time."""
+        """Prepare the data; reports steps that take long."""
         from benchbench.registry import get_loader
 
         for task in self.request.tasks:
             get_loader(task.loader).prepare(task.options, self.say)
 
     def trials(self) -> list[PlannedTrial]:
-        """Return what has to be run, leaving out what is recorded."""
+        """Return the trials to run, without recorded ones."""
         from benchbench.cluster.plan import all_trials, plan
 
         if self.rerun == "all":
@@ -320,7 +327,10 @@ class Session:
         check_devices(self.request.methods, self.request.device)
 
     def show_plan(self, format_: str, cluster: str | None = None) -> None:
-        """Print what would be run; a cluster is asked what it runs on, since that is part of what is recorded."""
+        """Print the trials that would run.
+
+        A cluster is asked for its device, which is part of a trial.
+        """
         from benchbench.cluster.backends import connect
 
         if cluster is not None:
@@ -332,10 +342,10 @@ class Session:
             return
         for t in trials:
             print(f"{t.trial_id}  {t.spec.method} on {t.spec.task}, seed {t.spec.seed}, {_training(t.spec)}")
-        print(f"{len(trials)} trials to run, {self.n_known} recorded already")
+        print(f"{len(trials)} trials to run, {self.n_known} already recorded")
 
     def execute(self, cluster: str | None, workers: int | None, n_gpus: int) -> int:
-        """Run what is missing; return the exit code."""
+        """Run the missing trials; return the exit code."""
         from benchbench.cluster.backends import connect, default_workers, embedded
 
         trials: list[PlannedTrial] | None = None
@@ -361,7 +371,7 @@ class Session:
 
         request = self.request
         record = self._run_record(len(trials))
-        known = f", {self.n_known} recorded already" if self.n_known else ""
+        known = f", {self.n_known} already recorded" if self.n_known else ""
         self.say(
             f"run {self.run_id}: suite {request.suite.name} {request.suite.version}, preset {request.preset_name}, "
             f"{request.device}, {len(trials)} trials to run{known}"
@@ -399,9 +409,7 @@ class Session:
                 self.store.ingest()
         lost = progress.tally.outcomes["infra"]
         if lost:
-            self.say(
-                f"{lost} tries were lost with their workers; run the same command again for those that are missing"
-            )
+            self.say(f"{lost} attempts were lost with their workers; run the same command again for the missing trials")
         return 1 if progress.tally.n_done and progress.tally.outcomes["infra"] and self._is_incomplete() else 0
 
     def _is_incomplete(self) -> bool:
@@ -446,7 +454,7 @@ class Session:
         return record
 
     def show_board(self, format_: str) -> None:
-        """Print the leaderboard of what this run was about."""
+        """Print the leaderboard of this run's suite, preset and device."""
         from benchbench.cli.leaderboard import show_leaderboard
 
         show_leaderboard(

@@ -1,4 +1,4 @@
-"""`bench tabulate`: evaluates a design on live problems once, and writes the tables that optimisers are then run against."""
+"""`bench tabulate`: evaluate a design on live problems and write lookup tables for optimisers."""
 
 from __future__ import annotations
 
@@ -23,35 +23,38 @@ if TYPE_CHECKING:
 
 __all__ = ["tabulate"]
 
-# configurations of one trial: what is lost if it is
+# configurations per trial: so many are lost with it
 CHUNK = 32
 MEMORY_LIMIT_MIB = 4096
-# that a table's losses depend on
+# libraries that the losses depend on
 LIBRARIES = ("scikit-learn", "numpy", "ConfigSpace")
 
 
 def tabulate(
-    out: Annotated[
-        Path, typer.Option("--out", "-o", help="Folder for the tables, TASK.parquet each; made if need be.")
-    ],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the tables (TASK.parquet); created if missing.")],
     suite: SuiteOption = "hpo-live",
     task: TasksOption = None,
-    configs: Annotated[int, typer.Option("--configs", min=1, help="Configurations of the design.")] = 512,
+    configs: Annotated[int, typer.Option("--configs", min=1, help="Number of configurations.")] = 512,
     design: Annotated[
         str | None,
-        typer.Option("--design", help="Method that asks for the design's configurations; default: the first there is."),
+        typer.Option("--design", help="Method that proposes the configurations; default: the first design."),
     ] = None,
     time_limit: Annotated[
-        float, typer.Option("--time-limit", min=1.0, help=f"Seconds that {CHUNK} configurations may take.")
+        float, typer.Option("--time-limit", min=1.0, help=f"Time limit per {CHUNK} configurations, in seconds.")
     ] = 14_400.0,
-    workers: Annotated[int | None, typer.Option("--workers", min=1, help="Worker processes; default: cores.")] = None,
-    cluster: Annotated[
-        str | None, typer.Option("--cluster", help="Scheduler started apart, like tcp://host:8786.")
+    workers: Annotated[
+        int | None, typer.Option("--workers", min=1, help="Worker processes; default: number of cores.")
     ] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", help="No progress.")] = False,
+    cluster: Annotated[
+        str | None, typer.Option("--cluster", help="Address of a running Dask scheduler, for example tcp://host:8786.")
+    ] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Show no progress.")] = False,
     db: DbOption = None,
 ) -> None:
-    """Evaluate a design at every fidelity and write it as tables; what is recorded in the database is not evaluated again."""
+    """Evaluate a design of configurations and write lookup tables.
+
+    Every configuration is evaluated at every fidelity. Recorded evaluations are not repeated.
+    """
     from benchbench.cluster.backends import check_workers
     from benchbench.protocols.base import tracks_where
     from benchbench.results.store import Store
@@ -87,7 +90,9 @@ def tabulate(
                 session.prepare()
                 code = max(code, session.execute(cluster, workers, 0))
             except KeyboardInterrupt:
-                session.say(f"interrupted; what has ended is recorded in {store.path}; the same command does the rest")
+                session.say(
+                    f"interrupted; finished trials are recorded in {store.path}; run the same command for the rest"
+                )
                 raise typer.Exit(130) from None
             path = out / f"{one.name}.parquet"
             n_failed = _write(spec, one, store, design, configs, path)
@@ -99,12 +104,12 @@ def tabulate(
 
 
 def _make_folder(path: Path) -> None:
-    """Make the folder before anything is evaluated, unless it is there.
+    """Create the folder, if missing, before anything is evaluated.
 
     Raises
     ------
     InputError
-        If it cannot be made.
+        If it cannot be created.
     """
     try:
         path.mkdir(parents=True, exist_ok=True)
@@ -119,14 +124,14 @@ def _first_design(track: str) -> str:
 
     found = sorted(n for n, e in methods().items() if e.card.track == track and e.card.family == DESIGN)
     if not found:
-        raise InputError(f"there is no design for track {track!r}; name one with --design")
+        raise InputError(f"track {track!r} has no design; name one with --design")
     return found[0]
 
 
 def _default_db(spec: SuiteSpec) -> Path:
     from benchbench.paths import cache_dir
 
-    # designs are no methods to be compared: they stay out of the user's own database
+    # designs are not compared with methods, so they stay out of the user's own database
     return cache_dir() / "tabulated" / f"{spec.name}.duckdb"
 
 
@@ -141,7 +146,7 @@ def _request(spec: SuiteSpec, task: TaskSpec, design: str, configs: int, time_li
 
     entry = get_method(design)
     if not getattr(entry.cls, "records_evaluations", False):
-        raise InputError(f"method {design!r} records no evaluations: it is no design")
+        raise InputError(f"method {design!r} is not a design: it records no evaluations")
     chunks = _chunks(configs)
     for chunk in chunks:
         check_params(entry, chunk)
@@ -164,7 +169,7 @@ def _request(spec: SuiteSpec, task: TaskSpec, design: str, configs: int, time_li
 
 
 def _write(spec: SuiteSpec, task: TaskSpec, store: Store, design: str, configs: int, path: Path) -> int:
-    """Write the table of a problem; return how many of its evaluations failed."""
+    """Write the table of a problem; return the number of failed evaluations."""
     from importlib.metadata import version
 
     import numpy as np
@@ -183,8 +188,8 @@ def _write(spec: SuiteSpec, task: TaskSpec, store: Store, design: str, configs: 
     missing = [key for key in keys if key not in found]
     if missing:
         raise InputError(
-            f"{len(missing)} of {len(keys)} evaluations of {task.name} are missing: trials of the design did not end well; "
-            f"see `bench runs --db {store.path}`, then run this command again"
+            f"{len(missing)} of {len(keys)} evaluations of {task.name} are missing: trials of the design failed; "
+            f"see `bench history --db {store.path}`, then run this command again"
         )
     rows = [found[key] for key in keys]
 

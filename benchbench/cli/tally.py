@@ -1,4 +1,4 @@
-"""What is known of a run so far, and how long it still takes."""
+"""The state of a run, and an estimate of its remaining time."""
 
 from __future__ import annotations
 
@@ -13,18 +13,17 @@ from benchbench.stats.labels import whole_duration
 
 __all__ = ["RunningTrial", "Tally"]
 
-# so many are shared out evenly over the slots, and not one by one
+# more trials than this are spread evenly over the slots instead of one by one
 MANY_TRIALS = 500
 
 
 @dataclass(slots=True)
 class RunningTrial:
-    """A trial on a worker, and what it said of its progress: first, since it may have gone on from a checkpoint, and last.
+    """A trial on a worker, with its first and last report of progress.
 
-    A trial may have parts, as training and testing; `first` and `last` are of the last one that it named, `before` are the seconds
-    that those before it took.
-
-    `allowed` are the seconds that its training is given, if it is given a time.
+    A trial may have parts, such as training and testing. `first` and `last` concern the current part,
+    `before` holds the seconds of the earlier ones. The first report is not 0 if training resumed from
+    a checkpoint. `allowed` is the training budget in seconds, if there is one.
     """
 
     method: str
@@ -37,20 +36,20 @@ class RunningTrial:
     before: float = 0.0
 
     def advance(self, share: float, part: str = "") -> None:
-        """Note the share that is done, of its training or of another part of its work."""
+        """Record the share that is done, of training or of another part."""
         if part != self.part:
-            # training that went on from a checkpoint took longer than this process has seen
+            # resumed training took longer than this process has seen
             self.before = max(self.elapsed(), self._part_seconds() or 0.0)
             self.part, self.first = part, None
         self.last = (time.monotonic(), share)
         self.first = self.first or self.last
 
     def elapsed(self) -> float:
-        """Return the seconds since it was handed over."""
+        """Return the seconds since the trial started."""
         return time.monotonic() - self.since
 
     def whole_seconds(self) -> float | None:
-        """Estimate from its own pace what all of it takes; None if it has said too little. Parts to come are not counted."""
+        """Estimate the total seconds from the pace so far, without later parts; None if unknown."""
         of_part = self._part_seconds()
         return (self.before or None) if of_part is None else self.before + of_part
 
@@ -61,7 +60,7 @@ class RunningTrial:
         return (now - began) / (share - start)
 
     def seconds_left(self) -> float | None:
-        """Estimate from its own pace what is left of it; None if it has said too little."""
+        """Estimate the remaining seconds from the pace so far; None if unknown."""
         of_part = self._part_seconds()
         if of_part is None or self.last is None:
             return 0.0 if self.part else None  # the last part is the shorter one
@@ -78,7 +77,7 @@ class RunningTrial:
 
 @dataclass(slots=True)
 class Tally:
-    """What is known of a run so far."""
+    """The state of a run."""
 
     n_trials: int
     n_slots: int = 1
@@ -91,33 +90,33 @@ class Tally:
     running: dict[str, RunningTrial] = field(default_factory=dict)
 
     def start(self, trial_id: str, method: str, task: str, allowed: float | None = None) -> None:
-        """Note that a trial was handed to a worker."""
+        """Record that a worker started a trial."""
         self.running[trial_id] = RunningTrial(method, task, time.monotonic(), allowed)
 
     def advance(self, trial_id: str, done: float, total: float, part: str = "") -> None:
-        """Note how far a trial is, in which part of its work."""
+        """Record the progress of a trial in a part of its work."""
         if trial_id in self.running and total > 0 and 0 <= done < math.inf:
             self.running[trial_id].advance(min(1.0, done / total), part)
 
     def finish(self, attempt: Attempt, is_final: bool) -> None:
-        """Note what came of a try."""
+        """Record the outcome of an attempt."""
         self.running.pop(attempt.trial_id, None)
         self.outcomes[attempt.outcome] += 1
         if not is_final:
             return
         self.n_done += 1
         self.waiting[attempt.method] -= 1
-        if attempt.outcome not in ("declined", "infra"):  # they say nothing of how long the others take
+        if attempt.outcome not in ("declined", "infra"):  # their durations do not predict those of others
             whole = attempt.wall_seconds + attempt.metrics.get("continued_seconds", 0.0)
             self.seconds_by_method.setdefault(attempt.method, []).append(whole)
         if attempt.score is not None:
             self.scores.setdefault((attempt.method, attempt.task), []).append(attempt.score)
 
     def seconds_left(self) -> float | None:
-        """Estimate the time to the end; None as long as nothing is known.
+        """Estimate the remaining seconds of the run; None as long as nothing is known.
 
-        A trial that runs goes by its own pace if it says how far it is. Others take what trials of their method took, or are about
-        to take, or may; or else what all trials take.
+        A running trial that reports progress is extrapolated from its pace. Other trials take the mean
+        of their method's finished, extrapolated or allowed seconds, or else the mean of all trials.
         """
         by_method = {method: list(times) for method, times in self.seconds_by_method.items()}
         for trial in self.running.values():
@@ -147,11 +146,11 @@ class Tally:
 
     @property
     def n_failed(self) -> int:
-        """Tries that ended neither well nor by being declined."""
+        """Attempts that neither succeeded nor were declined."""
         return sum(n for outcome, n in self.outcomes.items() if outcome not in ("ok", "declined"))
 
     def line(self) -> str:
-        """Say in one line how far the run is."""
+        """Return one line of progress."""
         left = self.seconds_left()
         eta = (
             "" if left is None or left < 0.5 or self.n_done == self.n_trials else f", about {whole_duration(left)} left"

@@ -9,25 +9,25 @@ from collections.abc import Container, Iterable, Sequence
 
 __all__ = ["columns_that_fit", "markdown_table", "narrowed", "print_lines", "print_that_fits", "terminal_width"]
 
-# narrower than this a column of words is no longer read
+# a narrower column of words is hard to read
 LEAST_WIDTH = 10
 
 
 def terminal_width() -> int | None:
-    """Return the columns of the terminal, or None if standard output is none."""
+    """Return the columns of the terminal, or None if standard output is not a terminal."""
     return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 
 def columns_that_fit(
     headers: Sequence[str], rows: Sequence[Sequence[str]], expendable: Iterable[str], width: int | None
 ) -> list[int]:
-    """Return the columns to show: those that say something, without the expendable ones that a terminal has no room for.
+    """Return the columns to show: those with content, without expendable ones that do not fit.
 
     Parameters
     ----------
     headers, rows : the table
     expendable : iterable of str
-        Headers of the columns that may go, the first to go first.
+        Headers of the columns that may be omitted, the first one first.
     width : int or None
         Columns of the terminal; None for no limit.
     """
@@ -42,7 +42,7 @@ def narrowed(
     expendable: Iterable[str],
     width: int | None,
 ) -> list[int]:
-    """Return the columns of `shown` without as many of the expendable ones as must go, the first to go first."""
+    """Return the columns of `shown`, without as many expendable ones as needed to fit."""
     found = list(shown)
     widths = {i: max(len(line[i]) for line in (headers, *rows)) for i in found}
     for name in expendable:
@@ -60,19 +60,20 @@ def print_that_fits(
     expendable: Iterable[str] = (),
     formats: str = "json",
 ) -> None:
-    """Print a table in the width of the terminal; nothing but the expendable columns is ever left out, and a line says which.
+    """Print a table in the width of the terminal.
 
-    Where that is not enough, columns of words are broken over several lines, and if need be every row stands as a paragraph.
+    Only expendable columns are omitted, and a line names them. If that is not enough, columns of words
+    are wrapped, and finally every row is printed as a paragraph.
 
     Parameters
     ----------
     headers, rows : the table
     right : container of int
-        Columns that are flushed right.
+        Columns that are right-aligned.
     expendable : iterable of str
-        Headers of the columns that may go, the first to go first.
+        Headers of the columns that may be omitted, the first one first.
     formats : str
-        The format that has every column.
+        A format with every column.
     """
     width = terminal_width()
     everything = columns_that_fit(headers, rows, (), None)
@@ -86,15 +87,15 @@ def print_that_fits(
         _print_broken(names, cells, widths, [i in right for i in shown])
     left_out = [headers[i] for i in everything if i not in shown]
     if left_out:
-        print_lines([f"left out to fit {width} columns: {', '.join(left_out)}; --format {formats} has all"], mark="")
+        print_lines([f"omitted to fit {width} columns: {', '.join(left_out)}; --format {formats} shows all"], mark="")
 
 
 def _column_widths(lines: Sequence[Sequence[str]], is_words: Sequence[bool], width: int | None) -> list[int] | None:
-    """Return the widths of the columns, those of words as narrow as they must be; None if they cannot be narrow enough."""
+    """Return the widths of the columns, narrowing those of words as needed; None if they cannot fit."""
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     if width is None:
         return widths
-    # a number is never broken, but "300 episodes" and "mean rank" are two words
+    # a number is never broken; "300 episodes" and "mean rank" may be
     least = [
         LEAST_WIDTH if words else max(len(word) for text in column for word in text.split() or [""])
         for words, column in zip(is_words, zip(*lines, strict=True), strict=True)
@@ -111,7 +112,7 @@ def _column_widths(lines: Sequence[Sequence[str]], is_words: Sequence[bool], wid
 
 
 def _broken(text: str, width: int) -> list[str]:
-    """Break a text into lines, after a space, a comma or before a bracket where it can be."""
+    """Wrap a text, if possible at a space, after a comma or before a parenthesis."""
     lines = []
     while len(text) > width:
         at = max((i for i in range(1, width + 1) if text[i] in " (" or text[i - 1] in ",-_"), default=width)
@@ -132,7 +133,7 @@ def _print_broken(
 
 
 def _print_paragraphs(headers: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> None:
-    """Print every row as "place name: header value ± half-width; header value"."""
+    """Print every row as "rank name: header value ± half-width; header value"."""
     n_names = 2 if headers[0] == "#" else 1
     for row in rows:
         parts: list[str] = []
@@ -147,14 +148,14 @@ def _print_paragraphs(headers: Sequence[str], rows: Sequence[Sequence[str]], wid
 
 
 def markdown_table(headers: Sequence[str], rows: Sequence[Sequence[str]], right: Container[int]) -> str:
-    """Return a table as Markdown; columns in `right` are flushed right."""
+    """Return a table as Markdown; columns in `right` are right-aligned."""
     rule = "|".join("---:" if i in right else "---" for i in range(len(headers)))
     lines = [f"| {' | '.join(row)} |\n".replace("_", "\\_") for row in rows]
     return f"| {' | '.join(headers)} |\n|{rule}|\n{''.join(lines)}"
 
 
 def print_lines(lines: Iterable[str], mark: str = "- ") -> None:
-    """Print sentences as a list, broken at the terminal's width; in a file or a pipe each is one line."""
+    """Print sentences as a list, wrapped at the terminal's width; one line each in a file or pipe."""
     width = terminal_width()
     for line in lines:
         parts = [line]

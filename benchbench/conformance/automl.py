@@ -1,6 +1,9 @@
-"""Probes for methods for tables: each runs in a child process on small made-up tables with every kind of column and gaps.
+"""Probes for AutoML methods: each runs in a child process on small generated tables.
 
-This module is also the runner that the child executes in place of the protocol: the trial's task names the probe.
+The tables have every kind of column and missing values.
+
+This module is also the runner that the child executes instead of the protocol; the trial's task
+names the probe.
 """
 
 from __future__ import annotations
@@ -34,12 +37,12 @@ TASKS: dict[str, tuple[str, dict[str, Any]]] = {
     "regression": ("sklearn", {"table": "diabetes"}),
 }
 N_ROWS = 120
-# whole systems use all that they are given, and a probe fits several times
+# AutoML systems use all the time that they are given, and a probe fits several times
 WRAPPED_SECONDS = 10.0
 
 
 def run(spec: TrialSpec, fingerprint: str, harness: TrialHarness, clock: PhaseClock) -> ProtocolResult:
-    """Put the method to the probe that the trial's task names."""
+    """Run the probe that the trial's task names."""
     info = get_loader(spec.loader).info(spec.task, spec.options)
     adapter = make_adapter(spec, harness)
     reason = adapter.supports(info)
@@ -52,14 +55,14 @@ def run(spec: TrialSpec, fingerprint: str, harness: TrialHarness, clock: PhaseCl
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """A method's name and parameters, and a kind of task to try it on."""
+    """A method's name and parameters, and the kind of task to probe it on."""
 
     spec: TrialSpec
     kind: str
     harness: TrialHarness
 
     def table(self, seed: int = 0) -> tuple[pd.DataFrame, pd.Series[Any]]:
-        """Return rows with numbers, categories and text, gaps in each, and a target that two columns tell well."""
+        """Return rows with numbers, categories, texts, missing values, and a predictable target."""
         import numpy as np
         import pandas as pd
 
@@ -83,11 +86,11 @@ class Subject:
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """Classes in an order that is not that of the alphabet."""
+        """Classes in an order that is not alphabetical."""
         return {"binary": ("yes", "no"), "multiclass": ("m", "z", "a")}.get(self.kind, ())
 
     def fitted(self, rows: pd.DataFrame, target: pd.Series[Any]) -> AutoMLAdapter:
-        """Return a new adapter fitted to these rows; it has to be closed."""
+        """Return a new adapter fitted to these rows; the caller closes it."""
         classes = () if self.kind == "regression" else tuple(target.cat.categories)
         kinds = {"category": "nominal", "text": "string"}
         info = TableInfo(
@@ -118,7 +121,7 @@ class Subject:
 
 
 def check_predictions_keep_the_contract(subject: Subject) -> None:
-    """Predictions have the right shape, are finite, are probabilities where they should be, and labels are places of classes."""
+    """Predictions have the right shape and are finite; probabilities and labels are valid."""
     rows, target = subject.table()
     adapter = subject.fitted(rows, target)
     try:
@@ -131,7 +134,7 @@ def check_predictions_keep_the_contract(subject: Subject) -> None:
 
 
 def check_classes_are_in_the_tasks_order(subject: Subject) -> None:
-    """Columns of probabilities, and labels, follow the order in which the task declares its classes, whatever it is."""
+    """Columns of probabilities and labels follow the task's declared order of classes."""
     rows, target = subject.table()
     if subject.kind == "regression":
         raise NotApplicable("there are no classes")
@@ -145,19 +148,19 @@ def check_classes_are_in_the_tasks_order(subject: Subject) -> None:
             labels = protocol.predict_labels(adapter, rows, probabilities)
         finally:
             adapter.close()
-        # a constant predictor has its classes in order if the averages are
+        # a constant predictor passes if its averages follow the order
         truth, chance = probabilities[range(N_ROWS), codes].mean(), float((shares**2).sum())
         if truth < chance - 0.02:
             raise CheckFailed(
-                f"training rows get {truth:.2f} for their own class on average, {chance:.2f} is chance, with classes declared as"
-                f" {', '.join(classes)}: columns must be in that order"
+                f"training rows get probability {truth:.2f} for their own class on average,"
+                f" chance is {chance:.2f}, with classes declared as {', '.join(classes)}: columns must be in that order"
             )
         if (labels == codes).mean() < float(shares.min()) - 0.02:
-            raise CheckFailed(f"labels are not places in the declared order of classes, {', '.join(classes)}")
+            raise CheckFailed(f"labels are not indices into the declared order of classes, {', '.join(classes)}")
 
 
 def check_strange_categories_and_gaps_break_nothing(subject: Subject) -> None:
-    """Categories and texts that no training row has, and rows with nothing but gaps, are predicted."""
+    """Rows with unseen categories or texts, and rows with only missing values, are predicted."""
     import numpy as np
     import pandas as pd
 
@@ -178,14 +181,14 @@ def check_strange_categories_and_gaps_break_nothing(subject: Subject) -> None:
         for name, asked in (("unseen categories", odd), ("gaps everywhere", gaps)):
             try:
                 protocol.predict(adapter, asked)
-            except Exception as error:  # whatever the library raises
+            except Exception as error:  # a library may raise anything
                 raise CheckFailed(f"rows with {name} cannot be predicted: {type(error).__name__}: {error}") from error
     finally:
         adapter.close()
 
 
 def check_rows_are_left_alone(subject: Subject) -> None:
-    """Neither fitting nor predicting changes what was handed over."""
+    """Neither fitting nor predicting changes its inputs."""
     rows, target = subject.table()
     before = rows.copy(deep=True), target.copy(deep=True)
     subject.predict((rows, target), rows)
@@ -194,7 +197,7 @@ def check_rows_are_left_alone(subject: Subject) -> None:
 
 
 def check_a_row_is_predicted_for_itself(subject: Subject) -> None:
-    """A row's prediction depends neither on the rows beside it nor on their order."""
+    """A row's prediction depends neither on the other rows nor on their order."""
     import numpy as np
 
     rows, target = subject.table()
@@ -213,7 +216,7 @@ def check_a_row_is_predicted_for_itself(subject: Subject) -> None:
 
 
 def check_global_random_state_does_not_matter(subject: Subject) -> None:
-    """Drawing numbers elsewhere in the process changes no prediction."""
+    """Random numbers drawn elsewhere in the process change no prediction."""
     import random
 
     import numpy as np

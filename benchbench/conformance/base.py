@@ -1,8 +1,9 @@
-"""How checks are written and what they answer.
+"""The form of checks and of their results.
 
-A check is one function ``check_<behaviour>``; its docstring's first line says what is asked of the adapter. Static checks take
-the registry's entry and run here; probes take a loaded task and run in a child process with limits, like a trial. A check
-passes by returning and fails by raising `CheckFailed`; it may raise `NotApplicable` with the reason.
+A check is one function ``check_<behaviour>``; the first line of its docstring says what the adapter
+must do. Static checks take the registry's entry and run here; probes take a loaded task and run in
+a child process with limits, like a trial. A check passes by returning and fails by raising
+`CheckFailed`; it may raise `NotApplicable` with the reason.
 """
 
 from __future__ import annotations
@@ -14,11 +15,11 @@ __all__ = ["CheckFailed", "CheckResult", "NotApplicable"]
 
 
 class CheckFailed(Exception):
-    """The adapter does not behave as asked; the message says what was seen and what was expected."""
+    """The adapter does not behave as required; the message says what was got and expected."""
 
 
 class NotApplicable(Exception):
-    """The check does not concern this adapter."""
+    """The check does not apply to this adapter."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,8 +29,9 @@ class CheckResult:
     Parameters
     ----------
     status : str
-        "passed", "failed", "skipped" (not applicable), "known failure" (declared on the card) or "unexpected pass" (declared
-        as failing, but it passes: the declaration must go). Only "failed" and "unexpected pass" fail the gate.
+        "passed", "failed", "skipped" (not applicable), "known failure" (declared on the card) or
+        "unexpected pass" (declared as failing, but it passes: remove the declaration). Only
+        "failed" and "unexpected pass" fail the gate.
     """
 
     check: str

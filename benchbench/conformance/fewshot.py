@@ -1,6 +1,9 @@
-"""Probes for few-shot adapters: each runs in a child process on a small task, after a few training iterations.
+"""Probes for few-shot adapters: each runs in a child process on a small task.
 
-This module is also the runner that the child executes in place of the protocol: the trial's task names the probe.
+The adapter is trained for a few iterations first.
+
+This module is also the runner that the child executes instead of the protocol; the trial's task
+names the probe.
 """
 
 from __future__ import annotations
@@ -30,12 +33,12 @@ TASKS: dict[str, tuple[str, dict[str, Any]]] = {
     "regression": ("sinusoid", {"shot": 10, "query": 10}),
 }
 SCRAMBLED_EPISODES = 100
-# sums are rounded otherwise at another place of a batch, and fifty steps of Adam made 0.005 of it
+# sums are rounded differently at another index of a batch; fifty steps of Adam amplify it to 0.005
 PLACE_TOLERANCE = 0.05
 
 
 def run(spec: TrialSpec, fingerprint: str, harness: TrialHarness, clock: PhaseClock) -> ProtocolResult:
-    """Train the adapter for a few iterations and put it to the probe that the trial's task names."""
+    """Train the adapter for a few iterations and run the probe that the trial's task names."""
     loader = get_loader(spec.loader)
     task = loader.load(spec.task, spec.options)
     reason = create_method(spec.method, spec.params).supports(task.info)
@@ -53,7 +56,7 @@ def check_predictions_keep_the_contract(subject: Subject) -> None:
 
 
 def check_query_order_does_not_matter(subject: Subject) -> None:
-    """Permuting the queries permutes the predictions, and changes nothing else."""
+    """Permuting the queries only permutes the predictions."""
     import numpy as np
 
     batch = subject.episodes(3)
@@ -63,11 +66,11 @@ def check_query_order_does_not_matter(subject: Subject) -> None:
         plain = subject.predict(batch.support_x[i], batch.support_y[i], batch.query_x[i])
         permuted = subject.predict(batch.support_x[i], batch.support_y[i], batch.query_x[i][order])
         if (worst := difference(plain[order], permuted)) > TOLERANCE:
-            raise CheckFailed(f"predictions change by up to {worst:.3g} when the queries come in another order")
+            raise CheckFailed(f"predictions change by up to {worst:.3g} when the queries are permuted")
 
 
 def check_support_order_does_not_matter(subject: Subject) -> None:
-    """Permuting the support, labels with it, changes no prediction."""
+    """Permuting the support set with its labels changes no prediction."""
     import numpy as np
 
     if subject.adapter.card.ordered:
@@ -79,11 +82,11 @@ def check_support_order_does_not_matter(subject: Subject) -> None:
         plain = subject.predict(batch.support_x[i], batch.support_y[i], batch.query_x[i])
         permuted = subject.predict(batch.support_x[i][order], batch.support_y[i][order], batch.query_x[i])
         if (worst := difference(plain, permuted)) > TOLERANCE:
-            raise CheckFailed(f"predictions change by up to {worst:.3g} when the support comes in another order")
+            raise CheckFailed(f"predictions change by up to {worst:.3g} when the support set is permuted")
 
 
 def check_queries_are_predicted_alone_unless_transductive(subject: Subject) -> None:
-    """An inductive method predicts a query the same, whatever other queries come with it."""
+    """An inductive method's prediction for a query does not depend on other queries."""
     if subject.adapter.card.transductive:
         raise NotApplicable("declared transductive")
     batch = subject.episodes(3)
@@ -98,7 +101,7 @@ def check_queries_are_predicted_alone_unless_transductive(subject: Subject) -> N
 
 
 def check_no_state_between_episodes(subject: Subject) -> None:
-    """Adapting to other episodes in between changes no prediction, one by one nor many at once."""
+    """Adapting to other episodes in between changes no prediction, single or batched."""
     batch = subject.episodes(4)
     first = subject.predict(batch.support_x[0], batch.support_y[0], batch.query_x[0])
     for i in range(1, 4):
@@ -106,7 +109,7 @@ def check_no_state_between_episodes(subject: Subject) -> None:
     again = subject.predict(batch.support_x[0], batch.support_y[0], batch.query_x[0])
     if (worst := difference(first, again)) > TOLERANCE:
         raise CheckFailed(
-            f"the same episode is predicted differently later, by up to {worst:.3g}: adapt must leave no trace"
+            f"the same episode is predicted differently later, by up to {worst:.3g}: adapt must not change the adapter"
         )
     if not subject.adapter.card.batched:
         return
@@ -116,12 +119,13 @@ def check_no_state_between_episodes(subject: Subject) -> None:
     again = subject.predict_episodes(batch.support_x, batch.support_y, batch.query_x)
     if (worst := difference(together, again)) > TOLERANCE:
         raise CheckFailed(
-            f"the same episodes are predicted differently later, by up to {worst:.3g}: predict_episodes must leave no trace"
+            f"the same episodes are predicted differently later, by up to {worst:.3g}:"
+            " predict_episodes must not change the adapter"
         )
     if (worst := difference(together[order], backwards)) > PLACE_TOLERANCE:
         raise CheckFailed(
             f"the same episodes in another order are predicted differently by up to {worst:.3g}:"
-            " predict_episodes must treat each episode apart"
+            " predict_episodes must treat each episode separately"
         )
 
 
@@ -138,7 +142,7 @@ def check_input_is_left_alone(subject: Subject) -> None:
 
 
 def check_batched_equals_one_by_one(subject: Subject) -> None:
-    """`predict_episodes` gives what `adapt` and `predict` give."""
+    """`predict_episodes` returns what `adapt` and `predict` return."""
     if not subject.adapter.card.batched:
         raise NotApplicable("not declared batched")
     batch = subject.episodes(4)
@@ -150,7 +154,7 @@ def check_batched_equals_one_by_one(subject: Subject) -> None:
 
 
 def check_scrambled_labels_fall_to_chance(subject: Subject) -> None:
-    """With support labels that say nothing, accuracy is chance: more would mean that query labels leak."""
+    """With scrambled support labels accuracy is at chance: no query labels leak."""
     import numpy as np
 
     if subject.task.info.kind != "classification":
@@ -159,13 +163,14 @@ def check_scrambled_labels_fall_to_chance(subject: Subject) -> None:
     rng = np.random.default_rng(2)
     scores: list[float] = []
     for i in range(SCRAMBLED_EPISODES):
-        # each row gets a label of another; with one shot this renames the classes at random, and one in `n_way` keeps its name
+        # each row gets the label of another; with one shot this permutes the classes at random, and
+        # one in `n_way` keeps its label
         labels = rng.permutation(batch.support_y[i])
         predictions = subject.predict(batch.support_x[i], labels, batch.query_x[i])
         scores += protocol.score_batch(predictions[None], batch.query_y[i][None], subject.task.info)[0]
     mean, chance = float(np.mean(scores)), 1 / subject.task.info.n_way
     error = float(np.std(scores, ddof=1)) / len(scores) ** 0.5
-    # five standard errors: a false alarm once in millions of checks
+    # five standard errors: one false alarm in millions of checks
     if abs(mean - chance) > 5 * max(error, 1e-3):
         raise CheckFailed(
             f"accuracy with scrambled labels is {mean:.3f}, chance is {chance:.3f} (standard error {error:.3f})"

@@ -1,4 +1,4 @@
-"""What probes of few-shot adapters are given: a trained adapter, its task, and the means to train more of them."""
+"""The subject of few-shot probes: a trained adapter, its task, and how to train more."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["TOLERANCE", "Subject", "difference"]
 
-# float32 sums in another order: differences beyond this are differences of substance
+# tolerance for float32 sums in another order
 TOLERANCE = 1e-3
 
 
@@ -33,14 +33,14 @@ class Subject:
 
     @classmethod
     def new(cls, spec: TrialSpec, task: FewShotTask, harness: TrialHarness) -> Subject:
-        """Make an adapter for the task; it still has to be trained, or to load a state."""
+        """Create an adapter for the task, without training or state."""
         adapter: FewShotAdapter = make_adapter(spec, harness)
         adapter.setup(task.info, harness.context)
         return cls(adapter, task, spec, harness)
 
     @classmethod
     def trained(cls, spec: TrialSpec, task: FewShotTask, harness: TrialHarness) -> Subject:
-        """Make an adapter for the task and train it for the trial's few iterations."""
+        """Create an adapter for the task and train it for the trial's few iterations."""
         made = cls.new(spec, task, harness)
         harness.start_clock()
         made.adapter.meta_fit(task.train, validation=task.validation, budget=spec.budget, context=harness.context)

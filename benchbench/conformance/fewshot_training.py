@@ -1,4 +1,4 @@
-"""Probes of what few-shot adapters promise about training and embedding."""
+"""Probes of training, shared training and embeddings of few-shot adapters."""
 
 from __future__ import annotations
 
@@ -18,10 +18,11 @@ from benchbench.registry import create_method, get_loader
 
 __all__ = ["PROBES"]
 
-# of one of bfloat16's rounding steps (1/256) a few may add up; batch statistics and the like differ by far more
+# a few of bfloat16's rounding steps (1/256) may add up; batch statistics would differ far more
 EMBEDDING_TOLERANCE = 0.05
 
-# what other tasks differ in from the probe's, most first: which of them share its training is the adapter's to say
+# how other tasks differ from the probe's, most first; the adapter's key says which of them share
+# training
 OTHERS: Mapping[str, tuple[Mapping[str, Any], ...]] = {
     "classification": (
         {"way": 3, "shot": 2, "query": 4},
@@ -34,13 +35,13 @@ OTHERS: Mapping[str, tuple[Mapping[str, Any], ...]] = {
 
 
 def check_global_random_state_does_not_matter(subject: Subject) -> None:
-    """Neither training nor prediction depends on the global random state of Python, numpy or torch."""
+    """Neither training nor prediction uses the global random state of Python, numpy or torch."""
     if not subject.adapter.card.deterministic:
         raise NotApplicable("declared not deterministic")
     batch = subject.episodes(3)
     _seed_globally(1)
     first = subject.predict_all(batch)
-    # forked children inherit numpy's state, so that two processes with one seed would agree on it
+    # forked children inherit numpy's state, so two processes with one seed would agree anyway
     _seed_globally(2)
     second = Subject.trained(subject.spec, subject.task, subject.harness)
     _seed_globally(3)
@@ -62,7 +63,7 @@ def _seed_globally(seed: int) -> None:
 
 
 def check_shared_training_is_sound(subject: Subject) -> None:
-    """A state learnt for one task and loaded for another of the same training key predicts as if trained for the other."""
+    """A state loaded for another task with the same training key predicts as if trained for it."""
     key = create_method(subject.spec.method, subject.spec.params).training_key(subject.task.info)
     if key is None:
         raise NotApplicable("its training is not shared")
@@ -70,7 +71,7 @@ def check_shared_training_is_sound(subject: Subject) -> None:
         state = artefacts.unpack(artefacts.pack(subject.adapter.state()))
     except ProtocolViolation as error:
         raise CheckFailed(str(error)) from error
-    # at least a new instance for the same task
+    # at the least a new instance for the same task
     other = next((task for task in _other_tasks(subject) if _training_key(subject, task) == key), subject.task)
     taken = Subject.new(subject.spec, other, subject.harness)
     taken.adapter.load_state(state)
@@ -85,11 +86,11 @@ def check_shared_training_is_sound(subject: Subject) -> None:
 
 
 class _Interrupted(Exception):
-    """Stands for the end of the process."""
+    """Simulates the end of the process."""
 
 
 def check_training_continues_to_the_same_end(subject: Subject) -> None:
-    """Training that is interrupted at a checkpoint and continued by a new instance learns and reports what it would have anyway."""
+    """Training resumed from a checkpoint learns and reports the same as without interruption."""
     if not subject.adapter.card.deterministic:
         raise NotApplicable("declared not deterministic")
     kept: list[bytes] = []
@@ -104,7 +105,7 @@ def check_training_continues_to_the_same_end(subject: Subject) -> None:
         Subject.trained(subject.spec, subject.task, harness)
     if not kept:
         raise NotApplicable("it offers no checkpoints")
-    # what another process does with torch's generators is not known
+    # the state of torch's generators in another process is unknown
     _seed_globally(4)
     with harness.recorded() as ended, harness.checkpoints(earlier=kept[-1]):
         continued = Subject.trained(subject.spec, subject.task, harness)
@@ -113,19 +114,19 @@ def check_training_continues_to_the_same_end(subject: Subject) -> None:
     batch = subject.episodes(3)
     if (worst := difference(at_once.predict_all(batch), continued.predict_all(batch))) > TOLERANCE:
         raise CheckFailed(
-            f"predictions after continued training differ by up to {worst:.3g} from those after training at once"
+            f"predictions after resumed training differ by up to {worst:.3g} from those after uninterrupted training"
         )
     if not _same_state(at_once, continued):
-        raise CheckFailed("what was learnt by continued training is not equal, to the bit, to what is learnt at once")
+        raise CheckFailed("the state after resumed training is not bit-identical to that after uninterrupted training")
     curves = [
         [(step, metric, repr(value)) for step, _, metric, value in points] for points in ([*begun, *ended], whole)
     ]
     if curves[0] != curves[1]:
-        raise CheckFailed(f"continued training reported {curves[0]}, training at once {curves[1]}")
+        raise CheckFailed(f"resumed training reported {curves[0]}, uninterrupted training {curves[1]}")
 
 
 def _same_state(one: Subject, other: Subject) -> bool:
-    """Tell whether two trained adapters hold the same state; true if theirs is not shared."""
+    """Return whether two trained adapters have the same state; True if training is not shared."""
     import numpy as np
 
     if one.adapter.training_key(one.task.info) is None:
@@ -148,7 +149,7 @@ def _other_tasks(subject: Subject) -> Iterator[FewShotTask]:
 
 
 def check_images_are_embedded_alone(subject: Subject) -> None:
-    """The embedding of an image depends on no other image of the batch, nor on its place."""
+    """The embedding of an image depends neither on other images of the batch nor on its index."""
     import numpy as np
 
     adapter = _embedding_adapter(subject)
@@ -164,7 +165,7 @@ def check_images_are_embedded_alone(subject: Subject) -> None:
 
 
 def check_embedding_once_changes_nothing(subject: Subject) -> None:
-    """Predictions from images embedded once are those that whole episodes get."""
+    """Predictions from images embedded once equal those from whole episodes."""
     adapter, batch = _embedding_adapter(subject), subject.episodes(4)
     if batch.support_id is None or batch.query_id is None:
         raise NotApplicable("the episodes of this task carry no ids")

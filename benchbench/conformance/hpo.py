@@ -1,6 +1,9 @@
-"""Probes for optimisers of hyper-parameters: each runs in a child process on a small problem with several fidelities.
+"""Probes for hyper-parameter optimisers: each runs in a child process on a small problem.
 
-This module is also the runner that the child executes in place of the protocol: the trial's task names the probe.
+The problem has several fidelities.
+
+This module is also the runner that the child executes instead of the protocol; the trial's task
+names the probe.
 """
 
 from __future__ import annotations
@@ -27,7 +30,7 @@ __all__ = ["ITERATIONS", "PROBES", "PROTOCOL_VERSION", "TASKS", "TIMED_PHASES", 
 PROTOCOL_VERSION = protocol.PROTOCOL_VERSION
 TIMED_PHASES: tuple[str, ...] = ()
 ITERATIONS = 15
-"""Evaluations of a trial or probe: more than the usual initial designs of small spaces."""
+"""Evaluations per trial or probe: more than the usual initial designs of small spaces."""
 
 # kind of problem -> (loader, options)
 TASKS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -41,7 +44,7 @@ FIRST_FAILURES = 5
 
 
 def run(spec: TrialSpec, fingerprint: str, harness: TrialHarness, clock: PhaseClock) -> ProtocolResult:
-    """Put the optimiser to the probe that the trial's task names."""
+    """Run the probe that the trial's task names."""
     problem: Problem = get_loader(spec.loader).load(spec.task, spec.options)
     reason = create_method(spec.method, spec.params).supports(problem.info)
     if reason is not None:
@@ -52,7 +55,7 @@ def run(spec: TrialSpec, fingerprint: str, harness: TrialHarness, clock: PhaseCl
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """An evaluation as the problem met it."""
+    """An evaluation as the problem received it."""
 
     config: Configuration
     fidelity: float
@@ -61,7 +64,7 @@ class Seen:
 
 @dataclass
 class Watched(Problem):
-    """A problem that remembers what it was asked, and may answer otherwise."""
+    """A problem that records its evaluations and may change their results."""
 
     problem: Problem
     change: Callable[[int, Evaluation], Evaluation] = lambda number, found: found
@@ -79,7 +82,7 @@ class Watched(Problem):
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """An optimiser's name and parameters, and a problem to try it on."""
+    """An optimiser's name and parameters, and the problem to probe it on."""
 
     spec: TrialSpec
     problem: Problem
@@ -87,7 +90,7 @@ class Subject:
 
     @property
     def is_deterministic(self) -> bool:
-        """Whether the card says so."""
+        """Whether the card declares it deterministic."""
         return get_method(self.spec.method).card.deterministic
 
     def optimise(
@@ -97,7 +100,7 @@ class Subject:
         evaluations: int = ITERATIONS,
         workers: int = 1,
     ) -> list[Seen]:
-        """Let a new optimiser spend a budget; return what it had evaluated, in the order asked."""
+        """Let a new optimiser spend a budget; return its evaluations in order."""
         watched = Watched(self.problem, change)
         budget = HPOBudget(evaluations=evaluations, workers=workers)
         adapter: HPOAdapter = create_method(self.spec.method, self.spec.params)
@@ -107,47 +110,48 @@ class Subject:
 
 
 def _keys(seen: list[Seen]) -> list[tuple[tuple[float, ...], float]]:
-    """Return what was asked for, in a form that can be compared (an inactive parameter is -1)."""
+    """Return the suggestions in comparable form (an inactive parameter is -1)."""
     return [(tuple(-1.0 if v != v else float(v) for v in s.config.get_array()), s.fidelity) for s in seen]
 
 
 def check_suggestions_are_legal(subject: Subject) -> None:
-    """Something is asked for, and every configuration is legal in the problem's space."""
+    """There are suggestions, and every configuration is legal in the problem's space."""
     seen = subject.optimise()
     for one in seen:
         try:
-            # made of values: vectors are not checked when a configuration is made of them
+            # created from values: ConfigSpace does not check vectors
             type(one.config)(subject.problem.info.space, values=dict(one.config))
-        except Exception as error:  # ConfigSpace has an exception of its own for every way of being illegal
-            raise CheckFailed(f"an illegal configuration was asked for: {type(error).__name__}: {error}") from error
+        # ConfigSpace has a separate exception per kind of illegal configuration
+        except Exception as error:
+            raise CheckFailed(f"an illegal configuration was suggested: {type(error).__name__}: {error}") from error
         for parameter, coordinate in zip(subject.problem.info.space.values(), one.config.get_array(), strict=True):
             if coordinate == coordinate and not parameter.legal_vector(coordinate):
-                raise CheckFailed(f"{parameter.name} was asked for at {coordinate} of its scale, outside its range")
+                raise CheckFailed(f"{parameter.name} was suggested at {coordinate} of its scale, outside its range")
     if not seen:
-        raise CheckFailed("nothing was asked for")
+        raise CheckFailed("nothing was suggested")
 
 
 def check_failed_evaluations_break_nothing(subject: Subject) -> None:
-    """Failures at the very start, in the middle, or of everything, are taken as failures."""
+    """Failed evaluations at the start, in the middle or throughout are handled."""
 
     def some(number: int, found: Evaluation) -> Evaluation:
         failed = number < FIRST_FAILURES or number % 3 == 0
         return replace(found, loss=None, reason="a probe") if failed else found
 
     if len(subject.optimise(some)) <= FIRST_FAILURES:
-        raise CheckFailed(f"after {FIRST_FAILURES} failures at the start nothing more was asked for")
+        raise CheckFailed(f"after {FIRST_FAILURES} failures at the start nothing more was suggested")
     subject.optimise(lambda number, found: replace(found, loss=None, reason="a probe"))
 
 
 def check_pending_suggestions_break_nothing(subject: Subject) -> None:
-    """Several suggestions may be pending, and end in another order than they were asked for."""
+    """Several suggestions may be pending, and end in another order than suggested."""
 
     def late(number: int, found: Evaluation) -> Evaluation:
         return replace(found, seconds=found.seconds * (1 + (7 * number) % 5))
 
     seen = subject.optimise(late, workers=4)
     if len(seen) < 2:
-        raise CheckFailed(f"with 4 workers only {len(seen)} evaluations were asked for")
+        raise CheckFailed(f"with 4 workers only {len(seen)} evaluations were suggested")
 
 
 def _scaled(scale: float) -> Callable[[int, Evaluation], Evaluation]:
@@ -155,13 +159,13 @@ def _scaled(scale: float) -> Callable[[int, Evaluation], Evaluation]:
 
 
 def check_any_losses_are_taken(subject: Subject) -> None:
-    """Losses that are all equal, huge or tiny are taken as they are."""
+    """Losses that are all equal, huge or tiny are handled."""
     for scale in (0.0, 1e-12, 1e12):
         subject.optimise(_scaled(scale))
 
 
 def check_small_budgets_are_kept(subject: Subject) -> None:
-    """A budget of one or two evaluations is no special case."""
+    """A budget of one or two evaluations is kept."""
     for evaluations in (1, 2):
         spent = sum(one.fidelity for one in subject.optimise(evaluations=evaluations))
         if spent > evaluations + 1e-6:
@@ -169,7 +173,7 @@ def check_small_budgets_are_kept(subject: Subject) -> None:
 
 
 def check_space_is_left_alone(subject: Subject) -> None:
-    """Neither the space nor its random state changes: other methods share it."""
+    """Neither the space nor its random state changes, since other methods share it."""
     space = subject.problem.info.space
 
     def state() -> tuple[str, str]:
@@ -187,7 +191,7 @@ def check_space_is_left_alone(subject: Subject) -> None:
 
 
 def check_global_random_state_does_not_matter(subject: Subject) -> None:
-    """Drawing numbers elsewhere in the process changes no suggestion."""
+    """Random numbers drawn elsewhere in the process change no suggestion."""
     import random
 
     import numpy as np

@@ -1,4 +1,4 @@
-"""Runs every check that concerns a method, each probe in a child process of its own."""
+"""Runs every check that applies to a method, each probe in its own child process."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ ITERATIONS = 3
 TIME_LIMIT_SECONDS = 120.0
 MEMORY_LIMIT_MIB = 4096
 TRIAL_CHECKS = ("check_same_seed_same_scores", "check_unsupported_tasks_are_declined", "check_time_limit_is_kept")
-# the limit given to a method that would train for ever, and how much later the harness must have ended it
+# the limit of a method that would never stop training, and the slack of the harness to end it
 SHORT_LIMIT_SECONDS, SHORT_GRACE_SECONDS, SLACK_SECONDS = 1.0, 0.5, 2.0
 
 
@@ -33,7 +33,7 @@ def check_names(track: str) -> list[str]:
     Raises
     ------
     InputError
-        If the track has no checks yet.
+        If the track has no checks.
     """
     return [*(c.__name__ for c in static.CHECKS), *_probes(track).PROBES, *TRIAL_CHECKS]
 
@@ -52,7 +52,7 @@ def run_checks(entry: MethodEntry, only: Sequence[str] = ()) -> Iterator[CheckRe
     ----------
     entry : MethodEntry
     only : sequence of str
-        Names of checks; all if empty.
+        Names of checks; empty: all.
     """
     names = check_names(entry.card.track)
     for name in [*only, *entry.card.known_failures]:
@@ -89,7 +89,8 @@ def _judge(entry: MethodEntry, name: str, kind: str, call: Callable[[], None]) -
         status, message = "failed", str(error)
     except (
         Exception
-    ) as error:  # a static check may meet anything in foreign code; it must be reported, not end the rest
+        # foreign code may raise anything in a static check; report it and run the other checks
+    ) as error:
         status, message = "failed", f"{type(error).__name__}: {error}"
     declared = entry.card.known_failures.get(name)
     if declared is not None and status == "failed":
@@ -127,7 +128,7 @@ def _request(entry: MethodEntry, kind: str, task: str, **budget: Any) -> dict[st
         "fingerprint": get_loader(loader).fingerprint(options),
         "preload": list(get_protocol(entry.card.track).PRELOAD),
         "visible_gpus": "",
-        # a check of what training gives must not find it in the cache
+        # a check of training must not find its result in the cache
         "shares_training": False,
     }
 
@@ -156,18 +157,20 @@ def _trial_same_seed(entry: MethodEntry, kind: str) -> None:
             raise CheckFailed(f"a small trial ends with {outcome.outcome}: {outcome.error_message}")
     if first.unit_scores != second.unit_scores:
         n = sum(a != b for a, b in zip(first.unit_scores, second.unit_scores, strict=True))
-        raise CheckFailed(f"{n} of {first.n_units} episode scores differ between two processes with one seed")
+        raise CheckFailed(f"{n} of {first.n_units} episode scores differ between two processes with the same seed")
 
 
 def _trial_declines(entry: MethodEntry, kind: str) -> None:
-    """A task of a kind that the card does not name is declined with a reason."""
+    """A task of a kind that the card does not list is declined with a reason."""
     outcome = supervisor.execute(_request(entry, kind, kind))
     if outcome.outcome != "declined" or not outcome.error_message:
-        raise CheckFailed(f"the card names no {kind}, so it must be declined with a reason; got {outcome.outcome}")
+        raise CheckFailed(
+            f"the card does not list {kind}, so such a task must be declined with a reason; got {outcome.outcome}"
+        )
 
 
 def _trial_limit(entry: MethodEntry, kind: str) -> None:
-    """A trial that would train for ever ends at its limit."""
+    """A trial that would train forever ends at its limit."""
     request = _request(
         entry, kind, kind, iterations=10**9, time_limit_seconds=SHORT_LIMIT_SECONDS, grace_seconds=SHORT_GRACE_SECONDS
     )

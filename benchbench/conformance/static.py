@@ -1,4 +1,4 @@
-"""Checks that hold for adapters of every track and need no trial."""
+"""Checks for adapters of every track that need no trial."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ def check_card_is_complete(entry: MethodEntry) -> None:
     if not re.fullmatch(r"[a-z][a-z0-9_]*", card.name):
         raise CheckFailed(f"name {card.name!r} is not snake_case")
     if not card.url.startswith("https://"):
-        raise CheckFailed(f"url {card.url!r} is no https link to the paper")
+        raise CheckFailed(f"url {card.url!r} is not an https link to the paper")
     if not 1950 <= card.year <= 2100:
-        raise CheckFailed(f"year {card.year} is no year")
+        raise CheckFailed(f"year {card.year} is not a year")
     protocol = find_protocol(card.track)
-    # elsewhere the suite's preset says how much may be spent
+    # in other tracks the suite's preset sets the budget
     missing = [p for p in PRESETS if p not in card.iterations]
     if missing and protocol is not None and protocol.CARDS_STATE_ITERATIONS:
         raise CheckFailed(f"no iterations on the card for presets {', '.join(missing)} (0 means: not trained)")
@@ -95,7 +95,7 @@ def check_constructor_only_stores(entry: MethodEntry) -> None:
         raise CheckFailed(f"attributes after construction differ from the parameters by: {', '.join(odd)}")
     changed = [n for n, v in expected.items() if stored[n] is not v]
     if changed:
-        raise CheckFailed(f"stored otherwise than given: {', '.join(changed)}")
+        raise CheckFailed(f"stored values differ from those given: {', '.join(changed)}")
 
 
 CHECKS = (

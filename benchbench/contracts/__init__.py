@@ -1,1 +1,1 @@
-"""What adapters implement, and the data that flows through them; one module a track."""
+"""What adapters implement, and the data that flows through them; one module per track."""

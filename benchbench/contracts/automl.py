@@ -1,7 +1,7 @@
-"""The contract of AutoML on tables: typed columns and a target in, labels, probabilities or values out.
+"""The AutoML contract: typed columns and a target in; labels, probabilities or values out.
 
-A method is fitted on the training rows of one fold within a budget of seconds, cores and memory, and then predicts rows that it has not
-seen. Test labels never reach it.
+A method is fitted on the training rows of one fold within a budget of seconds, cores and memory,
+and then predicts rows that it has not seen. Test labels never reach it.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ if TYPE_CHECKING:
 __all__ = ["KINDS", "METRICS", "AutoMLAdapter", "AutoMLBudget", "TableInfo", "TableTask"]
 
 METRICS = {"binary": "auc", "multiclass": "log_loss", "regression": "rmse"}
-"""What the score of each kind of task is made of, as in AMLB (Gijsbers et al. 2024, JMLR 25(101))."""
+"""Metric per kind of task, as in AMLB (Gijsbers et al. 2024, JMLR 25(101))."""
 KINDS = tuple(METRICS)
 """Kinds of tasks on cards."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TableInfo:
-    """What is known of a task before anything is fitted.
+    """The description of a task, known before anything is fitted.
 
     Parameters
     ----------
@@ -39,15 +39,16 @@ class TableInfo:
     kind : str
         One of `KINDS`.
     metric : str
-        What the score is made of: "auc", "log_loss" or "rmse".
+        "auc", "log_loss" or "rmse".
     target : str
-        Name of the column to be predicted.
+        Name of the column to predict.
     classes : tuple of str
-        Labels in the task's order, which is that of the columns of `predict_proba`; () for regression.
+        Labels in the task's order, which is that of the columns of `predict_proba`; () for
+        regression.
     columns : mapping of str to str
         Features in their order, each with its kind: "numeric", "nominal" or "string".
     n_rows : int
-        Training rows (in what a loader says without a split: all rows).
+        Training rows (without a split: all rows).
     """
 
     name: str
@@ -67,12 +68,14 @@ class TableTask:
     ----------
     info : TableInfo
     table : Path
-        Features of all rows, typed as `AutoMLAdapter` says, and nothing of the target: a file for `benchbench.frames.read_table`,
-        one for all splits.
+        File with the features of all rows, typed as `AutoMLAdapter` says, without the target;
+        `benchbench.frames.read_table` reads it.
     target : Series
-        (n_rows,), without missing values: a category whose categories are `info.classes`, or float64.
+        (n_rows,), without missing values: a category whose categories are `info.classes`, or
+        float64.
     split : callable
-        Receives the number of a split, counted from 0; returns the numbers of its training rows and of its test rows.
+        Receives the number of a split, counted from 0; returns the numbers of its training and of
+        its test rows.
     """
 
     info: TableInfo
@@ -88,7 +91,7 @@ class AutoMLBudget:
     Parameters
     ----------
     seconds : float
-        Wall-clock seconds of `fit`, which is stopped from outside 10 s and a tenth of them later.
+        Wall-clock seconds of `fit`, which is killed 10 s and a tenth of its seconds later.
     threads : int
         Cores.
     memory_mib : int
@@ -101,11 +104,15 @@ class AutoMLBudget:
 
 
 class AutoMLAdapter(ABC):
-    """A method for tables. The harness calls `supports`, `setup`, `fit`, then `predict` or `predict_proba` as often as it likes.
+    """A method for tables.
 
-    The constructor takes JSON-able keyword arguments and only stores them under their own names. Rows come as a DataFrame numbered
-    from 0: numeric columns int64 or float64 (NaN: missing), nominal ones category (all declared categories), string ones str. Targets are
-    a category of the task's classes, or float64. What is handed over may be shared: adapters leave it as it is.
+    The harness calls `supports`, `setup`, `fit`, then `predict` or `predict_proba` any number of
+    times.
+
+    The constructor takes JSON-able keyword arguments and only stores them under their own names.
+    Rows come as a DataFrame numbered from 0: numeric columns int64 or float64 (NaN: missing),
+    nominal ones category (all declared categories), string ones str. Targets are a category of the
+    task's classes, or float64. The data may be shared: adapters must not change them.
     """
 
     card: ClassVar[MethodCard]
@@ -120,18 +127,18 @@ class AutoMLAdapter(ABC):
         return None
 
     def setup(self, info: TableInfo, *, budget: AutoMLBudget, context: Context) -> None:
-        """Receive the task; untimed, so import what is needed here (and start a server, where there is one)."""
+        """Receive the task; untimed, so import heavy packages and start servers here."""
         self.info, self.budget, self.context = info, budget, context
 
     def hand_over(self, table: Path, numbers: NDArray[np.int32], target: pd.Series[Any] | None = None) -> Any:
-        """Return rows of a table as `fit` and predictions are to get them: a DataFrame, or what stands for one elsewhere.
+        """Return rows of a table as `fit` and predictions receive them; untimed.
 
-        Untimed. `target` is theirs, if they are for `fit`.
+        That is a DataFrame, or a proxy's reference to one. `target` is given with rows for `fit`.
         """
         return read_table(table, numbers)
 
     def row(self, rows: Any, number: int) -> Any:
-        """Return one of the rows that `hand_over` returned, as it returns them; untimed."""
+        """Return one of the rows that `hand_over` returned, in the same form; untimed."""
         return rows.iloc[[number]].reset_index(drop=True)
 
     @abstractmethod
@@ -140,7 +147,9 @@ class AutoMLAdapter(ABC):
 
     @abstractmethod
     def predict(self, rows: pd.DataFrame) -> NDArray[Any]:
-        """Return (n,) predictions: for classification places in `info.classes` (int64), for regression values (float64)."""
+        """Return (n,) predictions: indices of `info.classes` (int64), or for regression values
+        (float64).
+        """
 
     def predict_proba(self, rows: pd.DataFrame) -> NDArray[np.float64]:
         """Return (n, n_classes) probabilities in the order of `info.classes`; classification only.
@@ -148,13 +157,13 @@ class AutoMLAdapter(ABC):
         Raises
         ------
         NotImplementedError
-            If the method has none; the harness then counts its predictions as certain.
+            If the method has none; the harness then gives each predicted class the probability 1.
         """
         raise NotImplementedError
 
     def metrics(self) -> dict[str, float]:
-        """Return figures of its own, to be recorded beside the scores."""
+        """Return further figures to record beside the scores."""
         return {}
 
     def close(self) -> None:  # noqa: B027
-        """Let go of what `setup` started; called whatever happened."""
+        """Release what `setup` started; always called, also after errors."""

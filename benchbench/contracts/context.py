@@ -1,4 +1,4 @@
-"""What the harness hands to every adapter of every track."""
+"""Budget and context, which the harness hands to adapters of every track."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ FIT_GRACE_SHARE = 0.1
 
 
 def base_preset(name: str) -> str:
-    """Return the preset that a budget began as: `name` without what was overridden ("quick" of "quick,threads=2")."""
+    """Return a budget's preset without overrides: "quick" for "quick,threads=2"."""
     return name.partition(",")[0]
 
 
 def fit_limit_seconds(fit_seconds: float) -> float:
-    """Return when training is stopped from outside: 10 s and a tenth of its budget later than it should have ended."""
+    """Return after how many seconds training is killed: its budget, a tenth of it and 10 s."""
     return fit_seconds * (1 + FIT_GRACE_SHARE) + FIT_GRACE_SECONDS
 
 
@@ -37,22 +37,24 @@ class Budget:
     Parameters
     ----------
     preset : str
-        Name of the preset that this budget comes from, with what was overridden: see `base_preset`.
+        Name of the preset that this budget comes from, with overrides: see `base_preset`.
     iterations : int
-        Training iterations: the budget that counts, because it repeats.
+        Training iterations: the reproducible budget.
     threads : int
         CPU threads of the trial.
     time_limit_seconds : float
-        Wall-clock guard of the whole trial; reaching it is a failure (`timeout`), not an early stop.
+        Wall-clock limit of the whole trial; reaching it is a failure (`timeout`), not an early
+        stop.
     memory_limit_mib : int
-        Guard on the memory of the trial's whole process tree.
+        Memory limit of the trial's whole process tree.
     grace_seconds : float
-        Time between SIGTERM and SIGKILL once a guard is reached.
+        Time between SIGTERM and SIGKILL once a limit is reached.
     test_units : int
-        Test episodes (few-shot) or other units that the score is taken over; 0 where the task says it.
+        Test episodes (few-shot) or other units that the score is averaged over; 0 where the task
+        fixes them.
     fit_seconds : float or None
-        Wall-clock seconds that training alone may take, for methods that use the time they are given; it is stopped at
-        `fit_limit_seconds` of it. None: training has no limit of its own.
+        Training budget in wall-clock seconds, for methods that use the time they are given;
+        training is killed at `fit_limit_seconds` of it. None: training has no such limit.
     """
 
     preset: str
@@ -66,65 +68,70 @@ class Budget:
 
 
 class Context(ABC):
-    """What an adapter may know and use of its trial: seed, device, threads, scratch folder, deadline, any-time curves, checkpoints.
+    """What an adapter may know and use of its trial.
 
-    The harness makes it (`benchbench.execution.harness.TrialHarness`) and hands it over with the task.
+    Seed, device, threads, scratch folder, deadline, any-time curves and checkpoints.
+
+    The harness (`benchbench.execution.harness.TrialHarness`) creates it and passes it with the
+    task.
     """
 
     seed: int
-    """The trial's seed; derive streams of it with `rng` or `derive`."""
+    """The trial's seed; derive streams from it with `rng` or `derive`."""
     device: str
     """"cpu" or "cuda"."""
     threads: int
     """CPU threads; already set in torch and the BLAS libraries."""
     scratch: Path
-    """Empty folder of this trial, removed afterwards."""
+    """Folder of this trial, empty at first, removed afterwards."""
 
     @property
     @abstractmethod
     def deadline(self) -> float:
-        """`time.monotonic()` at which the trial is stopped from outside."""
+        """`time.monotonic()` at which the trial is killed."""
 
     def seconds_left(self) -> float:
-        """Return the wall-clock seconds until the trial is stopped from outside."""
+        """Return the wall-clock seconds until the trial is killed."""
         return self.deadline - time.monotonic()
 
     def rng(self, *names: str | int) -> np.random.Generator:
-        """Return numpy's generator for a named stream of the trial's seed."""
+        """Return a numpy generator for a named stream of the trial's seed."""
         return generator(self.seed, *names)
 
     def derive(self, *names: str | int) -> int:
-        """Return an integer seed for a named stream of the trial's seed (for `torch.manual_seed`)."""
+        """Return an integer seed for a named stream of the trial's seed."""
         return derive_seed(self.seed, *names) % (2**31)
 
     @abstractmethod
     def report(self, step: int, **metrics: float) -> None:
-        """Record a point of the any-time curves: `report(iteration, accuracy=0.91, train_loss=0.3)`.
+        """Record a point of any-time curves: `report(iteration, accuracy=0.91, train_loss=0.3)`.
 
-        Points are sent at once, so that they survive a trial that is stopped. Their seconds count from the beginning of training.
+        Points are sent at once, so that they survive a killed trial. Their seconds count from the
+        beginning of training.
         """
 
     @abstractmethod
     def progress(self, done: float, total: float) -> None:
-        """Say how far the trial is, for who watches: `progress(iteration, n_iterations)`.
+        """Report the trial's progress to observers: `progress(iteration, n_iterations)`.
 
-        It is passed on once every few seconds, so call it as often as you like.
+        It is forwarded once every few seconds, so call it as often as you like.
         """
 
     @abstractmethod
     def last_checkpoint(self) -> bytes | None:
-        """Return the last checkpoint of this very training if it was interrupted, or None: begin at the beginning.
+        """Return the last checkpoint of an interrupted training, or None to start afresh.
 
-        Only `meta_fit` has checkpoints, and only of methods with a `training_key`.
+        Only `meta_fit` of methods with a `training_key` has checkpoints.
         """
 
     @abstractmethod
     def checkpoint(self, make: Callable[[], bytes]) -> None:
-        """Offer to keep how far training has come; cheap enough to be called after every iteration.
+        """Offer to save a checkpoint of training; cheap enough to call after every iteration.
 
         Parameters
         ----------
         make : callable
-            Returns all that is needed to go on to the very same end; called once a minute or so. Nothing but the method reads the
-            bytes, so never unpickle them (`torch.load` with ``weights_only=True``).
+            Returns all that is needed to resume with the same final result; called about once per
+            minute. Only the method reads the bytes; never unpickle them (`torch.load` with
+            ``weights_only=True``).
         """

@@ -4,10 +4,10 @@ Shape glossary, used by everything that touches episodes::
 
     n_tasks     episodes in a batch
     n_way       classes of an episode; 1 for regression
-    k_shot      labelled examples a class (support)
+    k_shot      labelled examples per class (support)
     n_query     examples to predict, over all classes: n_way * n_query_per_class
     n_support   n_way * k_shot
-    *input      shape of one example: (channels, height, width) for images in [0, 1], (n_features,) for regression
+    *input      shape of one example: (channels, height, width) in [0, 1], or (n_features,)
     n_outputs   targets of a regression task
 """
 
@@ -56,7 +56,7 @@ class Support:
 
 @dataclass(frozen=True, slots=True)
 class EpisodeBatch:
-    """Several episodes of one shape, labels included: what an adapter is meta-trained on.
+    """Several episodes of one shape, labels included, for meta-training.
 
     Parameters
     ----------
@@ -65,13 +65,15 @@ class EpisodeBatch:
     query_x : (n_tasks, n_query, *input) float32
     query_y : (n_tasks, n_query) int64, or (n_tasks, n_query, n_outputs) float32
     support_id, query_id : (n_tasks, n_support) and (n_tasks, n_query) int64, optional
-        Which example of the split a row is: equal ids, equal examples. They let the protocol embed an image once that
-        stands in many test episodes; adapters never see those of test episodes.
+        Which example of the split a row is: equal ids, equal examples. With them the protocol
+        embeds an image of many test episodes only once. Adapters never see the ids of test
+        episodes.
 
     Notes
     -----
-    As sampled, classes come in order: the first `k_shot` support rows are class 0, and so on; the same for queries.
-    The protocol shuffles both before it tests an adapter, so `adapt` and `predict` must go by the labels.
+    Sampled rows are ordered by class: the first `k_shot` support rows are class 0, and so on, as
+    are queries. The protocol shuffles both before it tests an adapter, so `adapt` and `predict`
+    must use the labels.
     """
 
     support_x: NDArray[np.float32]
@@ -89,7 +91,7 @@ class EpisodeBatch:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskInfo:
-    """What an adapter may know of a task before it sees data.
+    """The description of a task, known before any data.
 
     Parameters
     ----------
@@ -113,7 +115,10 @@ class TaskInfo:
 
 
 class EpisodeSource(ABC):
-    """A supply of episodes from one split. It holds no random state: the caller brings the generator."""
+    """A source of episodes from one split.
+
+    It has no random state of its own: the caller passes a generator.
+    """
 
     kind: str
     """"classification" or "regression"."""
@@ -130,7 +135,7 @@ class EpisodeSource(ABC):
         Parameters
         ----------
         rng : numpy Generator
-            Same state, same episodes.
+            Equal states give equal episodes.
         n_way, k_shot : int
         n_query_per_class : int
             For regression there is one "class".
@@ -139,16 +144,17 @@ class EpisodeSource(ABC):
         Raises
         ------
         ValueError
-            If there are fewer than `n_way` classes, or a class has fewer than `k_shot + n_query_per_class` examples.
+            If there are fewer than `n_way` classes, or a class has fewer than `k_shot +
+            n_query_per_class` examples.
         """
 
     @property
     def n_labels(self) -> int:
-        """Labels that `sample_images` gives; 0 if there are no classes."""
+        """Number of labels of `sample_images`; 0 if there are no classes."""
         return 0
 
     def sample_images(self, rng: np.random.Generator, n_images: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        """Draw single labelled examples of all classes, for methods that pre-train a classifier.
+        """Draw labelled examples of all classes, for methods that pre-train a classifier.
 
         Parameters
         ----------
@@ -164,22 +170,22 @@ class EpisodeSource(ABC):
         NotImplementedError
             If there are no classes (regression).
         """
-        raise NotImplementedError(f"{type(self).__name__} has no classes to draw labelled examples of")
+        raise NotImplementedError(f"{type(self).__name__} has no classes to draw labelled examples from")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FewShotTask:
-    """One loaded task: its description and the three supplies of episodes.
+    """One loaded task: its description and its three sources of episodes.
 
     Parameters
     ----------
     info : TaskInfo
     train, validation, test : EpisodeSource
-        Disjoint in classes (for regression: in nothing but the random stream).
+        With disjoint classes (for regression only the random streams differ).
     metric : str
         "accuracy" or "neg_mse"; higher is better.
     seed : int
-        Fixes the test episodes, so that every method meets the same ones.
+        Fixes the test episodes, so that every method gets the same ones.
     """
 
     info: TaskInfo
@@ -203,16 +209,18 @@ class Predictor(ABC):
 
         Returns
         -------
-        (n_query, n_way) probabilities, each row summing to 1; for regression (n_query, n_outputs) values.
+        (n_query, n_way) probabilities, each row summing to 1; for regression (n_query, n_outputs)
+        values.
         """
 
 
 class FewShotAdapter(ABC):
-    """A few-shot method: meta-trained once a task, then adapted to each test episode apart.
+    """A few-shot method: meta-trained once per task, then adapted to each test episode separately.
 
-    The constructor takes JSON-able keyword arguments and only stores them under their own names. The harness calls
-    `supports`, `setup`, `meta_fit`, then `adapt` and `predict` (or `predict_episodes`) for every test episode. Nothing
-    learnt in one test episode may reach another. Query labels of test episodes are never handed over.
+    The constructor takes JSON-able keyword arguments and only stores them under their own names.
+    The harness calls `supports`, `setup`, `meta_fit`, then `adapt` and `predict` (or
+    `predict_episodes`) for every test episode. Nothing learnt in one test episode may reach
+    another. The harness never passes query labels of test episodes.
     """
 
     card: ClassVar[MethodCard]
@@ -221,25 +229,30 @@ class FewShotAdapter(ABC):
 
     @classmethod
     def iterations(cls, preset: str, task: TaskInfo) -> int:
-        """Return the meta-training iterations of `preset` (its plain name) for such a task; by default what the card says."""
+        """Return the meta-training iterations of `preset` (a plain name) for a task; by default the
+        card's.
+        """
         return cls.card.iterations.get(preset, 0)
 
     def training_key(self, task: TaskInfo) -> Mapping[str, Any] | None:
-        """Return all that meta-training takes from the task besides its training and validation data, or None.
+        """Return what meta-training uses of the task besides training and validation data, or None.
 
-        Where it is not None, `meta_fit` must do the same for every task with the same key, and `state` and `load_state`
-        must carry over all that it learnt: the harness then trains once for all tasks of a suite that share key and
-        training data, and hands the state on. ``{}`` says that training depends on the data alone;
-        ``{"shot": task.k_shot}`` that it also depends on the shots. Called before `setup`; needs no heavy imports.
+        If it is not None, `meta_fit` must do the same for every task with the same key, and `state`
+        and `load_state` must transfer all that it learnt: the harness then trains once for all
+        tasks of a suite with equal key and training data. ``{}`` says that training depends on the
+        data alone, ``{"shot": task.k_shot}`` that it also depends on the shots. Called before
+        `setup`; must not need heavy imports.
         """
         return None
 
     def state(self) -> dict[str, NDArray[Any]]:
-        """Return what `meta_fit` learnt, as plain arrays by name; only called if `training_key` is not None."""
+        """Return what `meta_fit` learnt as plain arrays by name; needs a `training_key`."""
         raise NotImplementedError(f"{type(self).__name__} has a training_key but no state")
 
     def load_state(self, state: Mapping[str, NDArray[Any]]) -> None:
-        """Take what another instance's `state` returned, in place of `meta_fit`; called after `setup`."""
+        """Load what another instance's `state` returned; called after `setup` instead of
+        `meta_fit`.
+        """
         raise NotImplementedError(f"{type(self).__name__} has a training_key but no load_state")
 
     def supports(self, task: TaskInfo) -> str | None:
@@ -249,10 +262,10 @@ class FewShotAdapter(ABC):
         return None
 
     def setup(self, task: TaskInfo, context: Context) -> None:
-        """Receive the task's description and the context; untimed, so import and build what is needed here."""
+        """Receive the task and the context; untimed, so import and build models here."""
         self.task, self.context = task, context
 
-    # not abstract: methods without meta-training leave it as it is
+    # not abstract: methods without meta-training do not override it
     def meta_fit(  # noqa: B027
         self, episodes: EpisodeSource, *, validation: EpisodeSource, budget: Budget, context: Context
     ) -> None:
@@ -260,12 +273,12 @@ class FewShotAdapter(ABC):
 
     @abstractmethod
     def adapt(self, support: Support) -> Predictor:
-        """Adapt to one episode; must leave `self` as it was."""
+        """Adapt to one episode; must not change `self`."""
 
     def predict_episodes(
         self, support_x: NDArray[np.float32], support_y: NDArray[Any], query_x: NDArray[np.float32]
     ) -> NDArray[np.floating[Any]]:
-        """Adapt to and predict many episodes at once; only called if the card says `batched`.
+        """Adapt to many episodes and predict them at once; called only if the card says `batched`.
 
         Parameters
         ----------
@@ -275,29 +288,29 @@ class FewShotAdapter(ABC):
 
         Returns
         -------
-        (n_tasks, n_query, n_way) probabilities, or (n_tasks, n_query, n_outputs) values: those that `adapt` and
-        `predict` would give, up to rounding.
+        (n_tasks, n_query, n_way) probabilities, or (n_tasks, n_query, n_outputs) values, equal to
+        those of `adapt` and `predict` up to rounding.
         """
         raise NotImplementedError(f"{type(self).__name__} declares batched=True but has no predict_episodes")
 
     def metrics(self) -> dict[str, float]:
-        """Return figures of its own, to be recorded beside the scores."""
+        """Return further figures to record beside the scores."""
         return {}
 
     def close(self) -> None:  # noqa: B027
-        """Let go of what `setup` started; called whatever happened."""
+        """Release what `setup` started; always called, also after errors."""
 
 
 class EmbeddingAdapter(FewShotAdapter):
     """A method that sees an image only through an embedding of that image alone.
 
-    It is inductive and batched by nature. Since an image's embedding does not depend on its episode, the protocol embeds
-    every test image once, however many episodes it stands in.
+    It is always inductive and batched. Since an image's embedding does not depend on its episode,
+    the protocol embeds every test image once, however many episodes it occurs in.
     """
 
     @abstractmethod
     def embed(self, x: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Embed images, each by itself.
+        """Embed images, each independently of the others.
 
         Parameters
         ----------

@@ -1,7 +1,7 @@
-"""The contract of hyper-parameter optimisation: ask for a configuration, tell what became of it.
+"""The contract of hyper-parameter optimisation: ask for a configuration, tell its result.
 
-Losses are minimised. A failed evaluation is a status, never a number. The harness owns evaluation, clock and workers: several
-suggestions may be pending at once.
+Losses are minimised. A failed evaluation is a status, never a number. The harness owns evaluation,
+clock and workers: several suggestions may be pending at once.
 """
 
 from __future__ import annotations
@@ -32,7 +32,9 @@ __all__ = [
 ]
 
 KINDS = ("continuous", "mixed")
-"""Kinds of problems on cards: all parameters numbers that are always active; or categories or conditions among them."""
+"""Kinds of problems on cards: only unconditional numeric parameters, or also categories or
+conditions.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,9 +44,11 @@ class HPOBudget:
     Parameters
     ----------
     evaluations : float
-        Evaluations, each weighted by its fidelity: one at a third of the full fidelity counts a third.
+        Number of evaluations, each weighted by its fidelity: one at a third of the full fidelity
+        counts a third.
     seconds : float, optional
-        Of the problem's clock (simulated where evaluations are looked up); what ends later does not count.
+        On the problem's clock (simulated where evaluations are looked up); what ends later does not
+        count.
     workers : int
         Evaluations that may be pending at once.
     """
@@ -63,7 +67,7 @@ class History:
     problem : str
         Its name.
     meta_features : mapping of str to float
-        What its data set is like, as in `ProblemInfo`.
+        Description of its data set, as in `ProblemInfo`.
     vectors : (n, n_parameters) array
         Configurations as the space's own vectors: NaN where inactive.
     losses : (n,) array
@@ -82,23 +86,24 @@ def _no_histories() -> Sequence[History]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProblemInfo:
-    """What an optimiser may know of a problem before it evaluates anything.
+    """The description of a problem, known before any evaluation.
 
     Parameters
     ----------
     name : str
     space : ConfigurationSpace
-        Its own random state is not to be used: draw from the context.
+        Do not use its random state; draw from the context.
     fidelities : tuple of float
-        The fidelities that can be asked for, ascending shares of the full one; the last is 1.
+        Available fidelities, in ascending shares of the full one; the last is 1.
     fidelity_name : str
-        What the fidelity is ("epochs"); empty if there is only the full one.
+        Meaning of the fidelity ("epochs"); empty if there is only the full one.
     data_set : str
-        What the losses are measured on; empty for functions. Problems on one data set are not shown to each other.
+        What the losses are measured on; empty for functions. The histories of a problem never
+        include problems on its own data set.
     meta_features : mapping of str to float
-        What the data set is like, of its training rows alone; empty if it is not described.
+        Description of the data set by its training rows alone; empty if there is none.
     histories : callable
-        Returns what is known of related problems; reads it at the first call.
+        Returns the histories of related problems; reads them at the first call.
     """
 
     name: str
@@ -121,7 +126,7 @@ class ProblemInfo:
 
 @dataclass(frozen=True, slots=True)
 class Suggestion:
-    """A configuration to be evaluated.
+    """A configuration to evaluate.
 
     Parameters
     ----------
@@ -130,7 +135,7 @@ class Suggestion:
     fidelity : float
         One of the problem's fidelities.
     tag : object
-        Anything the optimiser wants back with the observation.
+        Any object that the optimiser wants back with the observation.
     """
 
     config: Configuration
@@ -145,13 +150,13 @@ class Evaluation:
     Parameters
     ----------
     loss : float, optional
-        What the optimiser is told; None if the evaluation failed.
+        Observed by the optimiser; None if the evaluation failed.
     seconds : float
         On the problem's clock.
     true_loss : float, optional
-        What the configuration is worth, if that is not the loss observed (problems with noise).
+        Loss without noise, where it differs from the observed one.
     test_loss : float, optional
-        On data that no optimiser ever sees anything of.
+        Loss on data that no optimiser ever sees.
     reason : str
         Why it failed.
     """
@@ -165,7 +170,7 @@ class Evaluation:
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """What became of a suggestion.
+    """The result of a suggestion.
 
     Parameters
     ----------
@@ -199,26 +204,28 @@ class Problem(ABC):
 
     @abstractmethod
     def evaluate(self, config: Configuration, fidelity: float, rng: np.random.Generator) -> Evaluation:
-        """Evaluate a configuration; what it raises becomes a failed evaluation.
+        """Evaluate a configuration; any exception becomes a failed evaluation.
 
         Parameters
         ----------
         config : Configuration
         fidelity : float
         rng : numpy Generator
-            Of the trial's seed and the number of the evaluation: for noise.
+            For noise; derived from the trial's seed and the number of the evaluation.
         """
 
 
 class HPOAdapter(ABC):
-    """An optimiser. The harness calls `supports`, `setup`, then `ask` and `tell` until the budget is spent.
+    """An optimiser.
+
+    The harness calls `supports`, `setup`, then `ask` and `tell` until the budget is spent.
 
     The constructor takes JSON-able keyword arguments and only stores them under their own names.
     """
 
     card: ClassVar[MethodCard]
     records_evaluations: ClassVar[bool] = False
-    """Whether every evaluation is recorded, not the incumbents alone: for designs that tables are made of."""
+    """Whether every evaluation is recorded, not only incumbents: for designs that become tables."""
     problem: ProblemInfo
     budget: HPOBudget
     context: Context
@@ -230,12 +237,14 @@ class HPOAdapter(ABC):
         return None
 
     def setup(self, problem: ProblemInfo, *, budget: HPOBudget, context: Context) -> None:
-        """Receive the problem; untimed, so import and build what is needed here."""
+        """Receive the problem; untimed, so import and build models here."""
         self.problem, self.budget, self.context = problem, budget, context
 
     @abstractmethod
     def ask(self) -> Suggestion | None:
-        """Return what to evaluate next, or None to wait for pending evaluations (or, without any, to end)."""
+        """Return what to evaluate next, or None to wait for pending evaluations (if there are none:
+        to end).
+        """
 
     def tell(self, observation: Observation) -> None:  # noqa: B027
-        """Take what became of a suggestion; in the order in which evaluations end."""
+        """Receive the result of a suggestion; called in the order in which evaluations end."""

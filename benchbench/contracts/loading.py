@@ -1,4 +1,4 @@
-"""What a loader of tasks implements; loaders live in `benchbench.suites`."""
+"""The contract of task loaders; loaders are in `benchbench.suites`."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from typing import Any, ClassVar
 __all__ = ["GENERATED", "Progress", "TaskLoader"]
 
 GENERATED = "-generated"
-"""End of the fingerprints of tasks whose splits are not the official ones."""
+"""Suffix of the fingerprints of tasks without official splits."""
 
 Progress = Callable[[str], None]
-"""Receives one line of what is being done, for people."""
+"""Receives one line of progress for people."""
 
 
 class TaskLoader(ABC):
     """Turns a task's options (plain data from a suite file) into a task.
 
-    Importing the module of a loader must be light; whatever is heavy is imported inside the methods.
+    A loader's module must be cheap to import: import heavy packages inside methods.
     """
 
     name: ClassVar[str]
@@ -33,7 +33,8 @@ class TaskLoader(ABC):
         Raises
         ------
         InputError
-            On unknown, missing or impossible options: what was got and what was expected.
+            If options are unknown, missing or invalid; the message says what was got and what was
+            expected.
         """
 
     @abstractmethod
@@ -42,19 +43,22 @@ class TaskLoader(ABC):
 
     @abstractmethod
     def prepare(self, options: Mapping[str, Any], progress: Progress) -> None:
-        """Make the data ready in the cache (build, convert or download), under a lock; quick if they are.
+        """Build, convert or download the data into the cache, under a lock; quick if they are
+        there.
 
         Raises
         ------
         DataMissingError
-            If the data are neither on disk nor to be had; the message says what to do.
+            If the data are not on disk and cannot be obtained; the message says what to do.
         """
 
     @abstractmethod
     def fingerprint(self, options: Mapping[str, Any]) -> str:
-        """Return a hash of the data and of the protocol's options, from the manifest beside the prepared data.
+        """Return the hash of the data and of the protocol's options, from the prepared data's
+        manifest.
 
-        It ends in `GENERATED` if the splits were made here though published results have others: boards then say so.
+        It ends in `GENERATED` if the splits were generated here and published results use others;
+        leaderboards then say so.
 
         Raises
         ------
@@ -64,33 +68,38 @@ class TaskLoader(ABC):
 
     @abstractmethod
     def load(self, name: str, options: Mapping[str, Any]) -> Any:
-        """Load the task (the track's `FewShotTask`, `Problem`, ...); the data are memory-mapped read-only from what `prepare` left."""
+        """Load the task (the track's `FewShotTask`, `Problem`, ...).
+
+        The prepared data are memory-mapped read-only.
+        """
 
     def n_splits(self, options: Mapping[str, Any]) -> int | None:
-        """Return how many splits into training and test rows the task has: the trial's seed is then the number of one of them.
+        """Return the number of splits into training and test rows, or None.
 
-        None: seeds say nothing about the data. May raise as `fingerprint` does.
+        With splits, a trial's seed is the number of its split; else seeds do not affect the data.
+        Raises as `fingerprint` does.
         """
         return None
 
     def training_fingerprint(self, options: Mapping[str, Any]) -> str | None:
-        """Return a hash of the meta-training and validation data alone, whatever is tested: or None.
+        """Return the hash of the meta-training and validation data alone, or None.
 
-        Tasks with equal hashes may share what a method learnt in meta-training. None: nothing is shared.
+        Tasks with equal hashes may share what a method learnt in meta-training. None: nothing is
+        shared.
         """
         return None
 
     def mirror(self, options: Mapping[str, Any], progress: Progress) -> None:
-        """Do what `prepare` does, and keep the originals as well, so that no network is needed ever after.
+        """Do what `prepare` does and keep the originals, so that no network is needed afterwards.
 
-        What is found damaged is made or fetched again. Raises as `prepare` does.
+        Damaged files are built or fetched again. Raises as `prepare` does.
         """
         self.prepare(options, progress)
 
     def folders(self, options: Mapping[str, Any]) -> Sequence[Path]:
-        """Return the folders of the cache that the task is loaded from, whether they are there yet or not.
+        """Return the folders of the cache that the task is loaded from, existing or not.
 
-        Each, once it is there, has a manifest with the hash of all that is in it. Folders of originals come after them,
-        those that are there. Empty: nothing is kept.
+        Each existing one has a manifest with the hash of its contents. Existing folders of
+        originals follow. Empty: nothing is kept.
         """
         return ()

@@ -1,1 +1,1 @@
-"""One trial in a child process, with limits that hold."""
+"""Execution of one trial in a child process, with enforced limits."""

@@ -1,4 +1,4 @@
-"""Makes the adapter of a trial, in this process or in an interpreter of its own."""
+"""Creates the adapter of a trial, in this process or in its own interpreter."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ __all__ = ["make_adapter"]
 
 
 def make_adapter(spec: TrialSpec, harness: TrialHarness) -> Any:
-    """Make the method's adapter; of methods with requirements of their own, one that speaks to another interpreter."""
+    """Create the method's adapter; if the method has its own requirements, a proxy for one."""
     entry = get_method(spec.method)
     if entry.card.requirements:
-        # most trials need none of it
+        # most trials do not need it
         from benchbench.execution.remote.adapters import remote_adapter
 
         return remote_adapter(entry, spec.params, harness)

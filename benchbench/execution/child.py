@@ -28,11 +28,11 @@ __all__ = ["run", "set_device", "set_threads"]
 
 
 def run(request: dict[str, Any], scratch: str, report_fd: int, log_fd: int, deadline: float) -> NoReturn:
-    """Execute the request in this freshly forked process and leave; never returns."""
+    """Execute the request in this freshly forked process and exit; never returns."""
     code = 1
     try:
         os.setsid()
-        # workers of an embedded cluster block it, and a method may rely on it
+        # workers of an embedded cluster block this signal, and a method may rely on it
         signal.signal(signal.SIGINT, signal.default_int_handler)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
         _redirect(log_fd)
@@ -68,7 +68,7 @@ def _emitter(report_fd: int) -> Callable[[dict[str, Any]], None]:
     owner = os.getpid()
 
     def emit(message: dict[str, Any]) -> None:
-        if os.getpid() != owner:  # a process that the method forked has no say
+        if os.getpid() != owner:  # a process that the method forked must not send
             return
         data = memoryview(json.dumps(message).encode() + b"\n")
         while data:
@@ -80,14 +80,14 @@ def _emitter(report_fd: int) -> Callable[[dict[str, Any]], None]:
 def _execute(
     request: dict[str, Any], scratch: Path, deadline: float, emit: Callable[[dict[str, Any]], None]
 ) -> TrialOutcome:
-    """Run the protocol and turn whatever happens into an outcome."""
+    """Run the protocol and turn its result or exception into an outcome."""
     clock = PhaseClock()
     timed: tuple[str, ...] = ()
     try:
         spec = TrialSpec.from_dict(request["spec"])
         set_threads(spec.budget.threads)
         set_device(spec.device)
-        # conformance probes come with a runner of their own
+        # conformance probes have their own runner
         protocol = import_module(request["runner"]) if "runner" in request else get_protocol(spec.track)
         timed = protocol.TIMED_PHASES
         harness = TrialHarness(
@@ -104,8 +104,8 @@ def _execute(
         outcome = TrialOutcome(outcome="declined", error_message=str(reason))
     except (ClusterError, DataMissingError) as error:
         outcome = _failed("infra", error)
-    except BaseException as error:  # also KeyboardInterrupt and SystemExit that a method raises
-        # some errors know what they are: the death of a process that the method lived in
+    except BaseException as error:  # also a method's KeyboardInterrupt and SystemExit
+        # some errors name their outcome: the death of the method's own interpreter
         known = getattr(type(error), "outcome", "failed") if isinstance(error, BenchbenchError) else "failed"
         outcome = _failed("memory" if _is_out_of_memory(error) else known, error)
     return replace(
@@ -128,7 +128,7 @@ def _scored(found: ProtocolResult) -> TrialOutcome:
         score_sd=(sum((s - mean) ** 2 for s in scores) / (n - 1)) ** 0.5 if n > 1 else None,
         n_units=n,
         unit_scores=scores,
-        # a method's own figures may be numpy's
+        # a method's own metrics may be numpy scalars
         metrics={name: float(value) for name, value in found.metrics.items()},
     )
 
@@ -152,28 +152,33 @@ def _is_out_of_memory(error: BaseException) -> bool:
 
 
 def set_threads(n_threads: int) -> None:
-    """Set the threads of torch and the BLAS and OpenMP libraries; environment variables come too late after the preload."""
+    """Set the threads of torch and of the BLAS and OpenMP libraries.
+
+    They are loaded already, so environment variables would come too late.
+    """
     if "torch" in sys.modules:
         import torch
 
         torch.set_num_threads(n_threads)
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS"):
         os.environ[name] = str(n_threads)
-    if n_threads > 1:  # one thread is what the zygote was started with
+    if n_threads > 1:  # the zygote was started with one thread
         from threadpoolctl import threadpool_limits
 
         threadpool_limits(n_threads)
 
 
 def set_device(device: str) -> None:
-    """Have a GPU compute the same each time, and in float32 where float32 is said; call it before CUDA starts.
+    """Make GPU results repeatable and truly float32; call it before CUDA starts.
 
-    Left to itself, cuDNN picks algorithms that add in any order, and rounds the inputs of float32 convolutions to 10 bits (TF32).
+    By default cuDNN picks algorithms that add in any order, and rounds the inputs of float32
+    convolutions to 10 bits (TF32).
     """
     if device != "cuda":
         return
     os.environ["CUBLAS_WORKSPACE_CONFIG"] = ":4096:8"
-    os.environ["NVIDIA_TF32_OVERRIDE"] = "0"  # also for an environment of its own, which has a torch of its own
+    # also for the method's own environment, which has its own torch
+    os.environ["NVIDIA_TF32_OVERRIDE"] = "0"
     if "torch" in sys.modules:
         import torch
 

@@ -1,16 +1,18 @@
-"""Environments of methods whose dependencies exclude those of others: built by uv from pinned requirements, kept in the cache.
+"""Environments of methods with conflicting dependencies.
+
+uv builds them from pinned requirements into the cache.
 
 Layout under `benchbench.paths.cache_dir()`::
 
-    environments/<name>/<key>/                    the environment; <name> is that of the requirements file
-    environments/<name>/<key>/environment.json    what is in it; written last, so without it the folder counts for nothing
-    environments/<name>/<key>.lock                locked by the process that builds, and by uv itself
-    environments/<name>/<key>.log                 what uv said the last time
-    environments/<name>/<key>.failed.json         the last build failed: why, and when
-    environments/<name>/.tmp-<key>-*              being built, or left by a process that was killed; the next one removes it
+    environments/<name>/<key>/                    <name> is that of the requirements file
+    environments/<name>/<key>/environment.json    written last: without it the folder is ignored
+    environments/<name>/<key>.lock                locked by the process that builds, and by uv
+    environments/<name>/<key>.log                 uv's last output
+    environments/<name>/<key>.failed.json         if the last build failed: why, and when
+    environments/<name>/.tmp-<key>-*              being built, or left by a killed process
 
-The key is a hash of the requirements' text, of uv's settings beside it if there are any, the Python version, the platform and the version
-of this layout.
+The key is a hash of the requirements' text, of uv's settings beside it (if any), of the Python
+version, the platform and the version of this layout.
 """
 
 from __future__ import annotations
@@ -53,28 +55,28 @@ __all__ = [
 ]
 
 FORMAT = 1
-"""Version of the layout; raised when older environments cannot be used any more."""
+"""Version of the layout; raised when older environments can no longer be used."""
 
 MANIFEST = "environment.json"
 
-# a build that failed is not tried again for each fold: so many seconds long its failure stands for the next one
+# seconds for which a failed build is not tried again: every fold would repeat it
 FAILURE_SECONDS = 600.0
 WAITING_LINE_SECONDS = 30.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
-    """The environment that a requirements file asks for on this host.
+    """The environment that a requirements file needs on this host.
 
     Parameters
     ----------
     name : str
-        That of the file, without its ending.
+        Name of the file, without its suffix.
     file : Path
     pins : mapping of str to str
         Version of each distribution, by its normalised name.
     folder : Path
-        Where it is, or would be.
+        Its folder, existing or not.
     """
 
     name: str
@@ -88,7 +90,7 @@ class Wanted:
         return self.folder.name
 
     def beside(self, ending: str) -> Path:
-        """Return the file of that ending beside the environment's folder."""
+        """Return the file with that suffix beside the environment's folder."""
         return self.folder.with_name(self.folder.name + ending)
 
 
@@ -101,14 +103,14 @@ class Environment:
     name, key, folder
         As in `Wanted`.
     versions : mapping of str to str
-        What was installed, by normalised name; empty if the manifest cannot be read.
+        Installed versions by normalised name; empty if the manifest cannot be read.
     python_version : str
     seconds : float
-        What the build took.
+        Duration of the build.
     created_at : float
     n_bytes : int
     problem : str
-        Why it is not usable, if it is not.
+        Why it is unusable; empty if it is usable.
     """
 
     name: str
@@ -123,27 +125,27 @@ class Environment:
 
     @property
     def python(self) -> Path:
-        """The interpreter."""
+        """Path of the interpreter."""
         return self.folder / "bin" / "python"
 
 
 def wanted(entry: MethodEntry) -> Wanted:
-    """Return the environment that a method's card asks for.
+    """Return the environment that a method's card requires.
 
     Raises
     ------
     InputError
-        If it asks for none, or its file is missing or holds anything but exact pins.
+        If it requires none, or its file is missing or has anything but exact pins.
     """
     if not entry.card.requirements:
-        raise InputError(f"method {entry.name!r} has no environment of its own: its card names no requirements")
+        raise InputError(f"method {entry.name!r} has no own environment: its card names no requirements")
     file = entry.path.parent / entry.card.requirements
     try:
         text = file.read_text()
     except OSError as error:
         raise InputError(
             f"the requirements of method {entry.name!r} cannot be read: {error}; its card names"
-            f" {entry.card.requirements!r}, to be found beside {entry.path}"
+            f" {entry.card.requirements!r}, expected beside {entry.path}"
         ) from error
     made_of: dict[str, Any] = {
         "format": FORMAT,
@@ -161,18 +163,20 @@ def wanted(entry: MethodEntry) -> Wanted:
 
 
 def find(needed: Wanted) -> Environment | None:
-    """Return the environment if it has been built and its interpreter is still there."""
+    """Return the environment if it was built and its interpreter still exists."""
     found = _read(needed.folder) if needed.folder.is_dir() else None
     return None if found is None or found.problem else found
 
 
 def ensure(entry: MethodEntry, progress: Progress) -> Environment:
-    """Return the method's environment; build it if it is not there, while other processes that want it wait.
+    """Return the method's environment; build it if it is missing.
+
+    Other processes that need it wait meanwhile.
 
     Raises
     ------
     EnvironmentBuildError
-        If it cannot be built, or could not a short while ago; the message ends with what uv said.
+        If it cannot be built, or a build failed recently; the message ends with uv's output.
     """
     needed = wanted(entry)
     found = find(needed)
@@ -180,16 +184,16 @@ def ensure(entry: MethodEntry, progress: Progress) -> Environment:
 
 
 def build(needed: Wanted, progress: Progress, *, retry: bool = True, again: bool = False) -> Environment:
-    """Build the environment, or take it over from a process that does so already.
+    """Build the environment, or wait for another process that builds it.
 
     Parameters
     ----------
     needed : Wanted
     progress : callable
     retry : bool
-        Whether to try at once although a build has failed lately.
+        Whether to try even if a build failed recently.
     again : bool
-        Whether to build it although it is there.
+        Whether to build it even if it exists.
 
     Raises
     ------
@@ -210,12 +214,12 @@ def last_failure(needed: Wanted) -> str:
 
 
 def differences(needed: Wanted, found: Environment) -> list[str]:
-    """Return in what an environment differs from what is wanted: versions, and files that are missing or have another size."""
+    """Return how an environment differs from its pins: versions, missing or changed files."""
     there = installing.installed(found.folder)
     problems = []
     for name, pin in needed.pins.items():
         version = there.get(name, "")
-        # a pin without a local part ("+cpu") takes any
+        # a pin without a local part ("+cpu") accepts any
         if version != pin and version.partition("+")[0] != pin:
             problems.append(f"{name} {version or 'is missing'}, pinned {pin}")
     problems += [f"{name} {there[name]} is not pinned" for name in sorted(there.keys() - needed.pins.keys())]
@@ -225,12 +229,12 @@ def differences(needed: Wanted, found: Environment) -> list[str]:
 
 
 def abort() -> None:
-    """End the builds that go on in this process, from another thread; they raise `EnvironmentBuildError`."""
+    """Stop the builds of this process, from another thread; they raise `EnvironmentBuildError`."""
     installing.abort()
 
 
 def entries() -> Iterator[Environment]:
-    """Yield what the cache holds, damaged and unfinished ones too, by name."""
+    """Yield the environments in the cache by name, including damaged and unfinished ones."""
     for folder in sorted(_root().glob("*/*")):
         if folder.is_dir() and not folder.name.startswith(".tmp-"):
             yield _read(folder)
@@ -238,7 +242,7 @@ def entries() -> Iterator[Environment]:
 
 def remove(environment: Environment) -> None:
     """Remove an environment; the next trial that needs it builds it again."""
-    # renamed first: what stands under its own name is complete at all times
+    # renamed first: a folder under its own name is always complete
     doomed = Path(tempfile.mkdtemp(prefix=f".tmp-{environment.key}-", dir=environment.folder.parent))
     environment.folder.rename(doomed / "removed")
     shutil.rmtree(doomed)
@@ -270,16 +274,17 @@ def _locked(needed: Wanted, progress: Progress) -> Iterator[IO[bytes]]:
         file = needed.beside(".lock").open("ab")
     except OSError as error:
         raise EnvironmentBuildError(
-            f"environment {needed.name} cannot be kept in the cache: {error}; set BENCHBENCH_CACHE to a folder that can be written"
+            f"environment {needed.name} cannot be written to the cache: {error};"
+            " set BENCHBENCH_CACHE to a writable folder"
         ) from error
     said, aborts = -WAITING_LINE_SECONDS, installing.n_aborts()
 
     def watch() -> None:
         nonlocal said
         if installing.n_aborts() != aborts:
-            raise installing.BuildInterrupted(f"environment {needed.name}: no longer waited for")
+            raise installing.BuildInterrupted(f"environment {needed.name}: the wait for its build was stopped")
         if time.monotonic() - said > WAITING_LINE_SECONDS:
-            progress(f"environment {needed.name}: waiting for another process that builds it")
+            progress(f"environment {needed.name}: waiting for another process to build it")
             said = time.monotonic()
 
     with file as lock:
@@ -295,7 +300,7 @@ def _raise_recent_failure(needed: Wanted) -> None:
     at, message = _failure(needed)
     ago = time.time() - at
     if message and 0 <= ago < FAILURE_SECONDS:
-        raise EnvironmentBuildError(f"{message}\n[this was {ago:.0f} s ago; `bench env build` tries again at once]")
+        raise EnvironmentBuildError(f"{message}\n[failed {ago:.0f} s ago; to try again now: bench env build]")
 
 
 def _failure(needed: Wanted) -> tuple[float, str]:
@@ -307,11 +312,11 @@ def _failure(needed: Wanted) -> tuple[float, str]:
 
 
 def _make(needed: Wanted, lock: IO[bytes], progress: Progress) -> Environment:
-    """Build under a temporary name and give it its own; the lock is held."""
+    """Build under a temporary name, then rename; the caller holds the lock."""
     failed = needed.beside(".failed.json")
     for stale in needed.folder.parent.glob(f".tmp-{needed.key}-*"):
         shutil.rmtree(stale, ignore_errors=True)
-    progress(f"environment {needed.name}: building it with {len(needed.pins)} packages from {needed.file.name}")
+    progress(f"environment {needed.name}: building with {len(needed.pins)} packages from {needed.file.name}")
     started = time.monotonic()
     temporary: Path | None = None
     try:
@@ -328,12 +333,14 @@ def _make(needed: Wanted, lock: IO[bytes], progress: Progress) -> Environment:
     except installing.BuildInterrupted:
         raise
     except EnvironmentBuildError as error:
-        # a full disk may be what it failed for
+        # a full disk may be the reason of the failure
         with suppress(OSError):
             failed.write_text(json.dumps({"at": time.time(), "message": str(error)}))
         raise
     except OSError as error:
-        raise EnvironmentBuildError(f"environment {needed.name} cannot be kept in {needed.folder}: {error}") from error
+        raise EnvironmentBuildError(
+            f"environment {needed.name} cannot be written to {needed.folder}: {error}"
+        ) from error
     finally:
         if temporary is not None:
             shutil.rmtree(temporary, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""The harness's side of a trial: what a protocol steers besides the adapter, and where the adapter's reports go."""
+"""The harness of a trial: limits, clock, checkpoints and the channel for the adapter's reports."""
 
 from __future__ import annotations
 
@@ -16,28 +16,29 @@ __all__ = ["KeepCheckpoint", "TrialHarness"]
 PROGRESS_SECONDS = 2.0
 
 KeepCheckpoint = Callable[[Callable[[], bytes]], None]
-"""Receives the maker of a checkpoint whenever the method offers one."""
+"""Receives the function that makes a checkpoint whenever the method offers one."""
 
 
 class TrialHarness:
-    """Clock of the curves, limits of parts, checkpoints, and the channel to whoever supervises the trial.
+    """Clock of the curves, limits of phases, checkpoints, and the channel to the supervisor.
 
     Parameters
     ----------
     seed, device, threads, scratch
         As of `Context`.
     deadline : float
-        `time.monotonic()` at which the trial is stopped from outside; an attribute that may be set.
+        `time.monotonic()` at which the trial is killed; may be set later.
     send : callable, optional
-        Receives messages, each plain data under one key: `point` (step, seconds, metric, value), `progress` (done, total, part),
-        `limit` (what, seconds, deadline; None at its end) or `checkpoint` (path).
+        Receives messages, each plain data under one key: `point` (step, seconds, metric, value),
+        `progress` (done, total, part), `limit` (what, seconds, deadline; None at its end) or
+        `checkpoint` (path).
     shares_training : bool
-        Whether the trial may take over what another trial learnt in the same training.
+        Whether the trial may reuse what another trial learnt in the same training.
 
     Attributes
     ----------
     context : Context
-        What adapters get.
+        What adapters receive.
     """
 
     def __init__(
@@ -61,7 +62,7 @@ class TrialHarness:
         self._earlier: bytes | None = None
 
     def start_clock(self, already_seconds: float = 0.0) -> None:
-        """Begin the timed phase: reported points count seconds from here, on top of those that were spent already."""
+        """Start the timed phase: seconds of points count from now, plus those already spent."""
         self._started = time.perf_counter() - already_seconds
 
     def elapsed(self) -> float:
@@ -70,7 +71,7 @@ class TrialHarness:
 
     @contextmanager
     def limited(self, what: str, seconds: float) -> Iterator[None]:
-        """Have the trial stopped from outside if the body takes longer."""
+        """Have the trial killed if the body takes longer."""
         before = self.deadline
         deadline = time.monotonic() + seconds
         self.deadline = min(before, deadline)
@@ -82,9 +83,9 @@ class TrialHarness:
             self._tell("limit", None)
 
     def charge(self, seconds: float, *, limit_seconds: float) -> None:
-        """Count seconds that an interrupted process spent against the trial's limit."""
+        """Count the seconds of an interrupted process against the trial's limit."""
         self.deadline -= seconds
-        self._tell("limit", ("the trial, with the time before it was interrupted,", limit_seconds, self.deadline))
+        self._tell("limit", ("the trial, including the time before its interruption,", limit_seconds, self.deadline))
 
     def point(self, step: int, seconds: float, metric: str, value: float) -> None:
         """Record a point of a curve, with its own seconds."""
@@ -100,17 +101,17 @@ class TrialHarness:
 
     @contextmanager
     def recorded(self) -> Iterator[list[Point]]:
-        """Collect the points of the body, besides sending them."""
+        """Collect the points of the body; they are sent as well."""
         points: list[Point] = []
         self._recordings.append(points)
         try:
             yield points
         finally:
-            # the last one that is open: recordings are nested
+            # the innermost one: recordings are nested
             self._recordings.pop()
 
     def progress(self, done: float, total: float, part: str = "") -> None:
-        """Say how far the trial is; passed on once in `PROGRESS_SECONDS`, and whenever a part begins. Training has no name."""
+        """Report progress; sent every `PROGRESS_SECONDS` and when a part begins (training: "")."""
         now = time.monotonic()
         if now >= self._next_progress or part != self._part:
             self._next_progress, self._part = now + PROGRESS_SECONDS, part
@@ -118,7 +119,7 @@ class TrialHarness:
 
     @contextmanager
     def checkpoints(self, keep: KeepCheckpoint | None = None, earlier: bytes | None = None) -> Iterator[None]:
-        """Have what the body's training offers kept by `keep`, and let it go on from `earlier`."""
+        """Save checkpoints of the body's training with `keep`; resume it from `earlier`."""
         self._keep, self._earlier = keep, earlier
         try:
             yield
@@ -126,20 +127,20 @@ class TrialHarness:
             self._keep = self._earlier = None
 
     def name_checkpoint(self, path: Path) -> None:
-        """Say where the checkpoint lies, which must not outlive a trial that is killed for what it did."""
+        """Report the checkpoint's path, to be removed if a limit or a crash ends the trial."""
         self._tell("checkpoint", str(path))
 
     def last_checkpoint(self) -> bytes | None:
-        """Return what training goes on from."""
+        """Return the checkpoint that training resumes from."""
         return self._earlier
 
     def offer_checkpoint(self, make: Callable[[], bytes]) -> None:
-        """Pass the maker of a checkpoint on to who keeps them, if anybody does."""
+        """Pass the function that makes a checkpoint to `keep`, if there is one."""
         if self._keep is not None:
             self._keep(make)
 
     def report(self, step: int, metrics: Mapping[str, float]) -> None:
-        """Record values of now."""
+        """Record values at the current time."""
         seconds = self.elapsed()
         for name, value in metrics.items():
             self.point(step, seconds, name, value)
@@ -150,7 +151,7 @@ class TrialHarness:
 
 
 class _TrialContext(Context):
-    """The adapter's face of a harness."""
+    """The adapter's view of a harness."""
 
     __slots__ = ("_harness", "device", "scratch", "seed", "threads")
 

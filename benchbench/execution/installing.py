@@ -1,4 +1,4 @@
-"""How uv installs pinned requirements into a new environment, with the package sources that pip is set up for."""
+"""Installs pinned requirements into a new environment with uv, from the sources set for pip."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ __all__ = [
     "uv_command",
 ]
 
-# one exact version; what stands behind a semicolon or "--hash" is uv's business
+# one exact version; uv interprets what follows a semicolon or "--hash"
 PIN = re.compile(r"^(?P<name>[A-Za-z0-9][\w.-]*)(\[[^\]]*\])?\s*==\s*(?P<version>[^\s;*]+)\s*(;.*|--hash.*)?$")
 SECONDS_LIMIT = 3600.0
-# while uv is silent (it is when it downloads) people are told so often that it goes on
+# seconds between reports of progress while uv prints nothing, as during downloads
 HEARTBEAT_SECONDS = 15.0
 TAIL_CHARACTERS = 3000
 PIP_SECONDS = 60.0
 
-# pip's settings, and uv's options and variables for the same
+# pip's settings and uv's equivalent options and variables
 SOURCES = {
     "index-url": ("--default-index", ("UV_DEFAULT_INDEX", "UV_INDEX_URL")),
     "extra-index-url": ("--index", ("UV_INDEX", "UV_EXTRA_INDEX_URL")),
@@ -50,16 +50,16 @@ _aborts = 0
 
 
 class BuildInterrupted(EnvironmentBuildError):
-    """The build was stopped from outside, which says nothing of the next one."""
+    """The build was stopped from outside; the next one may succeed."""
 
 
 def read_pins(file: Path, text: str) -> dict[str, str]:
-    """Return the version of each distribution that a requirements file names.
+    """Return the pinned version of each distribution in a requirements file.
 
     Raises
     ------
     InputError
-        If a line is anything but an exact pin.
+        If a line is not an exact pin.
     """
     pins = {}
     for number, line in enumerate(text.replace("\\\n", " ").splitlines(), start=1):
@@ -76,7 +76,7 @@ def read_pins(file: Path, text: str) -> dict[str, str]:
 
 
 def settings_file(requirements: Path) -> Path:
-    """Return the file beside a requirements file that holds uv's settings for it, if it is there: how to build a package, say."""
+    """Return the path of uv's settings for a requirements file (how to build a package, ...)."""
     return requirements.with_suffix(".uv.toml")
 
 
@@ -90,7 +90,7 @@ def installed(folder: Path) -> dict[str, str]:
 
 
 def changed_files(folder: Path) -> dict[str, list[str]]:
-    """Return, by distribution, what is not as it was installed: files that are missing or have another size."""
+    """Return by distribution the files that are missing or whose size has changed."""
     wrong: dict[str, list[str]] = {}
     for found in _distributions(folder):
         for file in found.files or ():
@@ -112,10 +112,10 @@ def _distributions(folder: Path) -> list[Distribution]:
 
 
 def _named(found: Distribution) -> bool:
-    """Whether a distribution has a name: what has lost its metadata has none.
+    """Return whether a distribution has a name; it has none if its metadata are lost.
 
-    Where the package ``importlib_metadata`` is loaded (dask brings it before Python 3.12), it finds the
-    distributions in place of the standard library, and says the same by an error.
+    Where the package ``importlib_metadata`` is loaded (by dask before Python 3.12), it replaces the
+    standard library's finder and raises an error instead.
     """
     try:
         return bool(found.metadata["Name"])
@@ -129,7 +129,7 @@ def uv_command() -> list[str]:
     Raises
     ------
     EnvironmentBuildError
-        If it is not installed.
+        If uv is not installed.
     """
     try:
         from uv import find_uv_bin
@@ -140,7 +140,7 @@ def uv_command() -> list[str]:
 
 
 def install(name: str, requirements: Path, folder: Path, log: IO[bytes], lock_fd: int, progress: Progress) -> None:
-    """Make an environment with exactly these packages; from uv's cache alone if that suffices, else from the network.
+    """Create an environment with exactly these packages, from uv's cache or the network.
 
     Parameters
     ----------
@@ -148,38 +148,39 @@ def install(name: str, requirements: Path, folder: Path, log: IO[bytes], lock_fd
         For messages.
     requirements : Path
     folder : Path
-        The environment, which must not be there yet; the folder that it is made in must be empty.
+        The environment, which must not exist; its parent folder must be empty.
     log : binary file
-        Takes all that uv says.
+        Receives all of uv's output.
     lock_fd : int
-        Of a locked file; uv inherits it, so that the lock holds for as long as it runs.
+        Descriptor of a locked file; uv inherits it, so that the lock is held while uv runs.
     progress : callable
 
     Raises
     ------
     EnvironmentBuildError
-        The message ends with the last of what uv said.
+        The message ends with the last lines of uv's output.
     """
     settings = _pip_settings()
     environment = _environment(settings)
     own = settings_file(requirements)
     if own.is_file():
-        # uv looks for a file of this name where it runs, and its settings come on top of the user's; but in the root of the
-        # workspace if there is one, so without a workspace here a cache inside of anybody's project would not have them
+        # uv adds the settings of a file of this name in its folder to the user's, unless the folder
+        # is inside a workspace. Making the folder a workspace of its own keeps them for a cache
+        # within somebody's project.
         shutil.copyfile(own, folder.parent / "uv.toml")
         (folder.parent / "pyproject.toml").write_text("[tool.uv.workspace]\n")
     folder, requirements = folder.absolute(), requirements.absolute()
-    # relocatable: it is built under another name than the one it gets
+    # relocatable: it is built under a temporary name
     make = [*uv_command(), "venv", "--quiet", "--relocatable", "--no-project", "--python", sys.executable, str(folder)]
-    # compiled now, so that the first trial's timed phase does not pay for it
+    # compiled now, not in the first trial's timed phase
     sync = [*uv_command(), "pip", "sync", "--compile-bytecode", "--python", str(folder / "bin" / "python")]
     steps = [*_sources(settings), str(requirements)]
     job = _Job(name, log, lock_fd, environment, progress, folder.parent if own.is_file() else None)
     if job.run(make) != 0:
-        raise job.failure("uv cannot make an environment")
+        raise job.failure("uv cannot create an environment")
     if job.run([*sync, "--offline", *steps]) == 0:
         return
-    progress(f"environment {name}: not everything is in uv's cache; downloading")
+    progress(f"environment {name}: some packages are missing in uv's cache; downloading")
     if job.run([*sync, *steps], tell=True) != 0:
         raise job.failure("uv cannot install its requirements")
 
@@ -202,13 +203,13 @@ class _Job:
         self.started = time.monotonic()
 
     def run(self, command: list[str], tell: bool = False) -> int:
-        """Run to the end and return the exit code; if asked, pass on what it says.
+        """Run a command and return its exit code; if asked, forward its output.
 
         Raises
         ------
         BuildInterrupted
         """
-        # for the case that this process is killed: uv must not go on writing where the next build begins
+        # if this process is killed, uv must stop writing where the next build starts
         start = "import os, sys; from benchbench.execution import limits; limits.die_with_parent(int(sys.argv[1]))"
         start += "; os.execv(sys.argv[2], sys.argv[2:])"
         self.said = ""
@@ -243,7 +244,7 @@ class _Job:
                 self.log.flush()
                 text = line.decode(errors="replace").rstrip()
                 self.said = (self.said + text + "\n")[-TAIL_CHARACTERS:]
-                # the list of all that was installed is left to the log
+                # the list of installed packages is only in the log
                 if tell and text and not text.startswith((" +", " -", "Using")):
                     self.progress(f"environment {self.name}: {text.strip()}")
 
@@ -259,20 +260,20 @@ class _Job:
                 self.progress(f"environment {self.name}: {time.monotonic() - self.started:.0f} s so far")
 
     def failure(self, what: str) -> EnvironmentBuildError:
-        """Return the error to be raised."""
+        """Return the error to raise."""
         log = getattr(self.log, "name", "")
         return EnvironmentBuildError(
-            f"environment {self.name} cannot be built: {what} (log: {log}); it said:\n{self.said.strip()}"
+            f"environment {self.name} cannot be built: {what} (log: {log}); it printed:\n{self.said.strip()}"
         )
 
 
 def n_aborts() -> int:
-    """Return how often `abort` was called: who waits for its turn gives up if that changes."""
+    """Return how often `abort` was called: waiting builds give up when it changes."""
     return _aborts
 
 
 def abort() -> None:
-    """End every uv that this process has started."""
+    """Stop every uv that this process has started."""
     global _aborts
     _aborts += 1
     for process in list(_running):
@@ -288,20 +289,20 @@ def _environment(settings: dict[str, list[str]]) -> dict[str, str]:
 
 
 def _sources(settings: dict[str, list[str]]) -> list[str]:
-    """Return uv's options for the indexes and folders where pip looks, as far as uv has no settings of its own for them."""
+    """Return uv's options for pip's indexes and folders, where uv has no settings of its own."""
     options: list[str] = []
     for name, (option, variables) in SOURCES.items():
         if any(os.environ.get(variable) for variable in variables):
             continue
         options += [part for value in settings.get(name, ()) for part in (option, value)]
     if options:
-        # as pip does: the best version of all indexes, not the first index that has any
+        # as pip does: the best version of all indexes, not of the first index with the package
         options += ["--index-strategy", "unsafe-best-match"]
     return options
 
 
 def _pip_settings() -> dict[str, list[str]]:
-    """Return pip's own configuration, variables of the environment included; empty where there is no pip."""
+    """Return pip's configuration, environment variables included; empty without pip."""
     try:
         done = subprocess.run(
             [sys.executable, "-m", "pip", "config", "list"],
@@ -314,7 +315,7 @@ def _pip_settings() -> dict[str, list[str]]:
     except (OSError, subprocess.TimeoutExpired):
         return {}
     found: dict[str, list[str]] = {}
-    # pip lists files before variables, and what comes later counts
+    # pip lists files before variables; later entries override earlier ones
     ranks = ("global.", "install.", ":env:.")
     rows = [line.partition("=") for line in done.stdout.splitlines() if line.startswith(ranks)]
     for rank in ranks:

@@ -1,4 +1,4 @@
-"""Processes and their memory, read from `/proc`: who descends from whom, what a tree holds, how to end it.
+"""Process trees, read from `/proc`: their descendants, their memory, and how to end them.
 
 Only Linux is supported: the guarantees rest on child subreapers, pidfds and `/proc`.
 """
@@ -24,7 +24,8 @@ __all__ = [
 PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
 MADV_COLLAPSE = 25
-# looks at /proc that find no marked process: so many in a row that leave no doubt, or so many in all where others come and go
+# scans of /proc without a marked process: so many in a row, or so many in all where other processes
+# come and go
 CALM_ROUNDS, QUIET_ROUNDS = 2, 60
 HUGE = 2 * 2**20
 
@@ -32,13 +33,16 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 def become_subreaper() -> None:
-    """Make this process the one that orphaned descendants fall to, in place of init."""
+    """Make this process, not init, the parent of its orphaned descendants."""
     if _libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
         raise OSError(ctypes.get_errno(), "prctl(PR_SET_CHILD_SUBREAPER) failed")
 
 
 def die_with_parent(parent: int) -> None:
-    """Have the kernel kill this process when the parent *thread* that forked it ends; call it first thing after a fork."""
+    """Have the kernel kill this process when the *thread* that forked it ends.
+
+    Call it first after a fork.
+    """
     _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     if os.getppid() != parent:
         os._exit(1)
@@ -66,11 +70,12 @@ def descendants(root: int) -> list[int]:
 
 
 def tree_memory_mib(pids: list[int], limit_mib: float, exact: bool = False) -> float:
-    """Return the memory of these processes in MiB: an upper bound if that is below the limit, else the exact figure.
+    """Return the memory of these processes in MiB: an upper bound below the limit, else exact.
 
-    The bound counts every anonymous and shared-memory page of each process, so pages that a forked child still shares with
-    its zygote count again; the exact figure is proportional (`Pss`), so they count once, and files that are merely
-    memory-mapped do not count. It walks page tables, which takes milliseconds for large processes.
+    The bound counts every anonymous and shared-memory page of each process, so pages that a forked
+    child shares with its zygote count twice. The exact figure is proportional (`Pss`): shared pages
+    count once, memory-mapped files not at all. It walks page tables, which takes milliseconds for
+    large processes.
     """
     bound = sum(_resident_mib(pid) for pid in pids)
     return sum(_proportional_mib(pid) for pid in pids) if exact or bound > limit_mib else bound
@@ -85,7 +90,7 @@ def _proportional_mib(pid: int) -> float:
 
 
 def _sum_mib(path: str, fields: tuple[bytes, ...]) -> float:
-    """Add up these fields (kB) of a file of `/proc`; a process that is gone holds nothing."""
+    """Return the sum of these fields (kB) of a file of `/proc`; 0 if the process is gone."""
     try:
         with open(path, "rb") as file:  # noqa: PTH123, hot path
             return sum(int(line.split()[1]) for line in file if line.startswith(fields)) / 1024
@@ -94,10 +99,10 @@ def _sum_mib(path: str, fields: tuple[bytes, ...]) -> float:
 
 
 def reap(root: int, grace_seconds: float) -> int:
-    """End every descendant of `root` (this process): SIGTERM, after the grace SIGKILL; return how many there were.
+    """End every descendant of `root` (this process): SIGTERM, after the grace SIGKILL.
 
-    Orphans are children of `root` if it is a subreaper, so nothing escapes by `setsid` or by forking twice. It returns when
-    none is left.
+    Returns how many there were, once none is left. Orphans are children of `root` if it is a
+    subreaper, so nothing escapes by `setsid` or by forking twice.
     """
     seen: set[int] = set()
     until = time.monotonic() + grace_seconds
@@ -113,7 +118,7 @@ def reap(root: int, grace_seconds: float) -> int:
         if time.monotonic() >= until:
             sign = signal.SIGKILL
         for pid in living:
-            # SIGTERM once each; SIGKILL again and again, for a process may fork between two looks
+            # SIGTERM once each; SIGKILL repeatedly, since a process may fork between two scans
             if sign == signal.SIGKILL or (pid, sign) not in signalled:
                 signalled.add((pid, sign))
                 _kill(pid, sign)
@@ -139,22 +144,24 @@ def _kill(pid: int, sign: int) -> None:
 def kill_marked(mark: str) -> int:
     """SIGKILL every process whose initial environment holds `mark` ("NAME=value"); return how many.
 
-    This finds the descendants of a zygote that was killed itself: forked children show its environment, and so do the
-    programs they start, whoever has inherited them.
+    It finds the descendants of a killed zygote: forked children and the programs that they start
+    have its environment, whatever their parent is now.
     """
     needle = mark.encode()
     killed: set[int] = set()
     blank: set[int] = set()
     calm = quiet = 0
-    # a killed process may take long to go on a busy machine, and what it forked meanwhile shows in the next round only
+    # a killed process may take long to end on a busy machine; what it forked meanwhile appears only
+    # in the next round
     for _ in range(600):
         environs = {pid: _environ(pid) for pid in _all_pids() if pid != os.getpid()}
         living = [pid for pid, environ in environs.items() if needle in environ.split(b"\x00")]
         killed.update(living)
         for pid in living:
             _kill(pid, signal.SIGKILL)
-        # one that shows nothing may be a zombie or the kernel's, but also one that just now starts a program, or that forked
-        # after /proc was listed and ended before it was read: whatever is blank for the first time calls for another look
+        # a process with an empty environment may be a zombie or the kernel's, but also one that is
+        # just starting a program, or that forked after /proc was listed and ended before it was
+        # read: each one that is new needs another scan
         before, blank = blank, {pid for pid, environ in environs.items() if not environ}
         quiet = 0 if living else quiet + 1
         calm = 0 if living or blank - before else calm + 1
@@ -176,9 +183,9 @@ def _environ(pid: int) -> bytes:
 
 
 def collapse_memory() -> None:
-    """Ask the kernel to back this process's heap with huge pages, so that forking copies fewer page-table entries.
+    """Ask the kernel to back this process's heap with huge pages, so that forks are cheaper.
 
-    Linux 6.1 or later; elsewhere it changes nothing. Measured: about 5 ms less for each fork with torch loaded.
+    A fork then copies fewer page-table entries. Needs Linux 6.1; elsewhere it changes nothing.
     """
     _libc.madvise.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
     for line in Path("/proc/self/maps").read_text().splitlines():

@@ -1,4 +1,4 @@
-"""The worker's side of a zygote: start it, hand it trials, survive its death."""
+"""The worker's side of a zygote: starts it, sends it trials, survives its death."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from benchbench.registry import get_method
 __all__ = ["Zygote", "abort_all", "execute"]
 
 START_SECONDS = 180.0
-# beyond limit and grace, the time that a zygote may take to clean up before it is taken for dead
+# seconds beyond limit and grace after which a zygote that still cleans up counts as dead
 MARGIN_SECONDS = 30.0
 MARK = "BENCHBENCH_ZYGOTE"
 THREAD_VARIABLES = (
@@ -43,29 +43,30 @@ class ZygoteLostError(Exception):
 
 
 class Zygote:
-    """A zygote process with these modules imported; one trial at a time.
+    """A zygote process with these modules imported; it runs one trial at a time.
 
     Raises
     ------
     ZygoteLostError
-        If it cannot be started; the message holds what it printed.
+        If it cannot be started; the message holds its output.
     """
 
     def __init__(self, preload: tuple[str, ...]) -> None:
         self.preload = preload
         self.mark = f"{MARK}={uuid.uuid4().hex}"
         self._log = tempfile.TemporaryFile()  # noqa: SIM115, lives as long as the process
-        # of its trials; the zygote removes it when it leaves, but it may be killed
+        # of its trials; the zygote removes it on exit, but may be killed before
         self._scratch = tempfile.mkdtemp(prefix="benchbench-")
         mine, its = socket.socketpair()
         self._socket = mine
-        # one thread, and no CUDA before the fork: a child hangs if its zygote ever ran a parallel region
+        # one thread, and no CUDA before the fork: a child hangs if its zygote ever ran a parallel
+        # region
         environment = {**os.environ, **dict.fromkeys(THREAD_VARIABLES, "1"), MARK: self.mark.partition("=")[2]}
-        # Dask's nanny sets this for its workers; the allocator then returns memory to the kernel at every turn, and MAML's
-        # training took 2.4 times as long (44 s against 18 s of CPU)
+        # Dask's nanny sets this for its workers; the allocator then returns memory to the kernel
+        # all the time, which slows training down
         environment.pop("MALLOC_TRIM_THRESHOLD_", None)
         with its:
-            # -P keeps the current folder off sys.path, where `methods` could be found a second time
+            # -P keeps the current folder off sys.path, where `methods` would be found twice
             self._process = subprocess.Popen(
                 [
                     sys.executable,
@@ -88,12 +89,12 @@ class Zygote:
         self._expect(START_SECONDS)
 
     def execute(self, request: dict[str, Any], on_progress: OnProgress | None = None) -> TrialOutcome:
-        """Run one trial and return its outcome; parameters as of the function `execute`.
+        """Run one trial and return its outcome; parameters as in the function `execute`.
 
         Raises
         ------
         ZygoteLostError
-            If the zygote dies or does not answer in time; everything it had started has then been ended.
+            If the zygote dies or does not answer in time; all its descendants have been ended then.
         """
         budget = request["spec"]["budget"]
         try:
@@ -105,7 +106,7 @@ class Zygote:
         return TrialOutcome.received(self._expect(longest, on_progress), "the trial's zygote")
 
     def _expect(self, seconds: float, on_progress: OnProgress | None = None) -> dict[str, Any]:
-        """Return the next message that is no word of progress."""
+        """Return the next message that is not about progress."""
         until = time.monotonic() + seconds
         while True:
             try:
@@ -136,7 +137,7 @@ class Zygote:
         return self._log.read()[-4000:].decode(errors="replace").strip() or "nothing"
 
     def interrupt(self) -> None:
-        """Cut the connection from another thread: the zygote ends its trial and itself, and `execute` raises."""
+        """Close the connection from another thread: the zygote ends, and `execute` raises."""
         try:
             self._socket.shutdown(socket.SHUT_RDWR)
         except OSError:
@@ -152,7 +153,7 @@ class Zygote:
             self._process.wait()
         self._log.close()
         limits.kill_marked(self.mark)
-        # last, when nothing is left that could write there
+        # last, when no process is left that could write there
         shutil.rmtree(self._scratch, ignore_errors=True)
 
 
@@ -162,15 +163,16 @@ _lock = threading.Lock()
 
 
 def execute(request: dict[str, Any], on_progress: OnProgress | None = None) -> TrialOutcome:
-    """Run one trial in a child of a zygote of this process; never raises for what a trial does.
+    """Run one trial in a child of a zygote of this process; a failing trial never raises.
 
     Parameters
     ----------
     request : dict
-        `spec` (a trial specification as plain data), `fingerprint` (of the task), `preload` (modules), and optionally
-        `visible_gpus` (for CUDA_VISIBLE_DEVICES) and `shares_training` (false: the trial trains for itself).
+        `spec` (a trial specification as plain data), `fingerprint` (of the task), `preload`
+        (modules), and optionally `visible_gpus` (for CUDA_VISIBLE_DEVICES) and `shares_training`
+        (False: the trial trains by itself).
     on_progress : callable, optional
-        Told now and then how much of the trial is done, and of how much.
+        Receives the trial's progress: what is done, and the total.
 
     Returns
     -------
@@ -180,10 +182,10 @@ def execute(request: dict[str, Any], on_progress: OnProgress | None = None) -> T
     started_at, started = time.time(), time.monotonic()
     zygote: Zygote | None = None
     try:
-        # here, because a build must not count against the trial's limits
+        # here, since a build must not count against the trial's limits
         prepare_environment(request["spec"]["method"])
     except EnvironmentBuildError as error:
-        # tried again by itself only if it was stopped from outside
+        # retried automatically only if it was stopped from outside
         status = "infra" if isinstance(error, BuildInterrupted) else "failed"
         return _without_trial(status, error, started_at, started)
     except OSError as error:
@@ -211,12 +213,12 @@ def _without_trial(outcome: str, error: Exception, started_at: float, started: f
 
 
 def prepare_environment(method: str) -> None:
-    """Build the environment that a method has of its own, if it has one and it is not there yet.
+    """Build the method's own environment, if it has one and that is missing.
 
     Raises
     ------
     EnvironmentBuildError
-        If that fails.
+        If the build fails.
     """
     try:
         entry = get_method(method)
@@ -225,7 +227,8 @@ def prepare_environment(method: str) -> None:
     except EnvironmentBuildError:
         raise
     except BenchbenchError:
-        # an unknown method, or a card that names no usable file: the trial meets it as well, and says so with its traceback
+        # an unknown method, or a card with an unusable file: the trial fails with the same error
+        # and records its traceback
         return
 
 
@@ -235,7 +238,7 @@ def _say(line: str) -> None:
 
 
 def abort_all() -> int:
-    """End every trial that runs in this process, and all zygotes; return how many there were."""
+    """End all running trials and zygotes of this process; return how many zygotes there were."""
     environments.abort()
     with _lock:
         zygotes = [*_busy, *_idle]

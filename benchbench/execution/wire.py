@@ -1,4 +1,7 @@
-"""Frames of JSON over a socket: four bytes of length, then the text. No pickle, so that any interpreter can be the other end."""
+"""JSON messages over a socket: four bytes of length, then the text.
+
+Without pickle, so that any interpreter can be the other end.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,7 @@ def send(sock: socket.socket, message: dict[str, Any]) -> None:
 
 
 def receive(sock: socket.socket) -> dict[str, Any] | None:
-    """Return the next message, or None at the end of the stream; raises `TimeoutError` if the socket has a time-out."""
+    """Return the next message, or None at the end of the stream; may raise `TimeoutError`."""
     head = _exactly(sock, _LENGTH.size)
     if head is None:
         return None

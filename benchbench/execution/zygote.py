@@ -1,8 +1,8 @@
-"""The zygote: a process that has imported everything, never computes, and forks one child a trial.
+"""The zygote: a process that imports everything, never computes, and forks a child per trial.
 
-It is started by the supervisor with one end of a socket pair. For each request it forks a child, watches the child's
-deadline and memory, collects what the child reports, ends whatever the child left behind, and answers. When the socket
-closes (the worker is gone) it ends everything and leaves.
+The supervisor starts it with one end of a socket pair. For each request it forks a child, watches
+the child's deadline and memory, collects its reports, ends the processes that it leaves behind, and
+answers. When the socket closes (the worker is gone) it ends everything and exits.
 """
 
 from __future__ import annotations
@@ -30,18 +30,21 @@ from benchbench.records import TrialOutcome
 
 __all__ = ["main"]
 
-# memory is looked at again as soon as a process that writes as fast as it can might reach the limit
+# memory is checked again as soon as a process that writes at this rate might reach the limit
 POLL_SECONDS = (0.02, 0.25)
 ALLOCATION_MIB_A_SECOND = 8000.0
 EXACT_MEMORY_SECONDS = 1.0
 LOG_TAIL_BYTES = 16 * 1024
 PIPE_BYTES = 2**20
-# results larger than this are refused, so that a method cannot fill the worker's memory through `report`
+# larger results are refused, so that a method cannot fill the worker's memory through `report`
 MAX_REPORT_BYTES = 64 * 2**20
 
 
 def main() -> None:
-    """Run the zygote; arguments: the socket's file descriptor, a folder for the trials' files, modules to import beforehand."""
+    """Run the zygote.
+
+    Arguments: the socket's file descriptor, a folder for the trials' files, modules to preload.
+    """
     sock = socket.socket(fileno=int(sys.argv[1]))
     os.set_inheritable(sock.fileno(), False)
     limits.become_subreaper()
@@ -50,8 +53,8 @@ def main() -> None:
         try:
             import_module(name)
         except ModuleNotFoundError as error:
-            # it costs the trials time, or fails those that need it, but not the others
-            sys.stderr.write(f"{name} cannot be imported beforehand: {error}\n")
+            # trials that need the module fail or import it themselves; others are not affected
+            sys.stderr.write(f"{name} cannot be preloaded: {error}\n")
     _import_registry()
     package_versions()
     gc.collect()
@@ -63,7 +66,7 @@ def main() -> None:
         while (request := wire.receive(sock)) is not None:
             wire.send(sock, Trial(sock, request, folder).execute().to_wire())
     except OSError:
-        pass  # the worker is gone: nobody is left to tell
+        pass  # the worker is gone
     finally:
         limits.reap(os.getpid(), 0.0)
         shutil.rmtree(folder, ignore_errors=True)
@@ -75,7 +78,7 @@ def _import_registry() -> None:
     registry.loaders()
     registry.harness_hash()
     for entry in registry.methods().values():
-        # here, where the code is read: by the time that a trial asks, its author may have changed the file
+        # now, while the code is read: its author may change the file before a trial asks
         try:
             entry.source_hash()
         except Exception as error:
@@ -96,19 +99,20 @@ class Trial:
         self.log_bytes = 0
         self.peak_mib = 0.0
         self.stopped: TrialOutcome | None = None
-        # a limit that the child set for a part of the trial: (what, seconds, deadline); it can only be an earlier one
+        # limit that the child set for a part of the trial: (what, seconds, deadline); never later
+        # than the trial's
         self.part: tuple[str, float, float] | None = None
         self.looked_at = 0
 
     def execute(self) -> TrialOutcome:
-        """Run the trial to its end and return its outcome; raises `OSError` only if the worker is gone."""
+        """Run the trial and return its outcome; raises `OSError` only if the worker is gone."""
         scratch = tempfile.mkdtemp(dir=self.folder)
         cpu_before = _children_cpu()
         started_at, started = time.time(), time.monotonic()
         try:
             status = self._run(scratch, started + self.time_limit)
             if status != 0:
-                # now, while a child that has to be ended still holds its locks
+                # now, while a child that must be ended still holds its locks
                 self._remove_checkpoint()
         finally:
             left_over = limits.reap(os.getpid(), self.grace if self.stopped else 0.0)
@@ -133,7 +137,7 @@ class Trial:
         pid = os.fork()
         if pid == 0:
             limits.die_with_parent(parent)
-            # or a forked process that outlives the zygote would keep the worker from seeing its end
+            # otherwise a forked process that outlives the zygote would hide its end from the worker
             for fd in (self.sock.fileno(), self.report_fd, self.log_fd):
                 os.close(fd)
             child.run(self.request, scratch, report_end, log_end, deadline)
@@ -161,7 +165,7 @@ class Trial:
             if pidfd in ready:
                 return os.waitpid(self.pid, 0)[1]
             if self.sock.fileno() in ready:
-                raise ConnectionAbortedError("the worker is gone, or has given this trial up")
+                raise ConnectionAbortedError("the worker is gone or has abandoned this trial")
             now = time.monotonic()
             if now >= deadline:
                 self.stopped = _stopped("timeout", f"stopped at its limit of {self.time_limit:g} s")
@@ -180,7 +184,7 @@ class Trial:
                 next_exact = now + EXACT_MEMORY_SECONDS if exact else next_exact
 
     def _check_memory(self, exact: bool) -> float | None:
-        """Return what the tree holds in MiB, or None if that is too much and the trial must be stopped."""
+        """Return the tree's memory in MiB, or None if it is above the limit: stop the trial."""
         used = limits.tree_memory_mib(limits.descendants(os.getpid()), self.limit_mib, exact)
         if exact or used > self.limit_mib:
             self.peak_mib = max(self.peak_mib, used)
@@ -192,7 +196,7 @@ class Trial:
         return None
 
     def _read(self, fd: int) -> bool:
-        """Read what there is; return whether more may come."""
+        """Read what is available; return whether more may come."""
         while True:
             try:
                 data = os.read(fd, PIPE_BYTES)
@@ -204,13 +208,13 @@ class Trial:
                 self.log_bytes += len(data)
                 self.log += data
                 del self.log[:-LOG_TAIL_BYTES]
-                return True  # one read a turn, so that a flood of output cannot starve the limits
+                return True  # one read per turn, so that a flood of output cannot delay the limits
             if len(self.report) < MAX_REPORT_BYTES:
                 self.report += data
                 self._take_notice()
 
     def _take_notice(self) -> None:
-        """Take over what the child has said of limits since the last look, and pass on how far it is."""
+        """Apply the child's latest limits and forward its progress."""
         end = self.report.rfind(b"\n") + 1
         if end > self.looked_at and any(
             self.report.find(w, self.looked_at, end) >= 0 for w in (b'"limit"', b'"progress"')
@@ -218,14 +222,14 @@ class Trial:
             progress = None
             for line in self.report[self.looked_at : end].split(b"\n"):
                 message = _parse(line) or {}
-                # a method may have written there as well: what is neither is left alone
+                # a method may have written there as well: other messages are kept
                 if "limit" in message and (
                     message["limit"] is None or _is_made_of(message["limit"], str, float, float)
                 ):
                     self.part = message["limit"] and tuple(message["limit"])
                 if _is_made_of(message.get("progress"), float, float, str):
                     progress = message["progress"]
-            # never waits for a worker that reads nothing, as limits would then not be kept
+            # never waits for a worker that does not read: limits must be enforced meanwhile
             if progress is not None and select.select([], [self.sock], [], 0)[1]:
                 wire.send(self.sock, {"progress": progress})
         self.looked_at = max(self.looked_at, end)
@@ -256,7 +260,7 @@ class Trial:
         return TrialOutcome.received(ended.to_wire() | {"curve": curve}, "the trial's process")
 
     def _remove_checkpoint(self) -> None:
-        """Remove the checkpoint that the child named, since it could not do so itself."""
+        """Remove the checkpoint that the child named, if the child could not."""
         for line in self.report.split(b"\n"):
             message = _parse(line) if b'"checkpoint"' in line else None
             if message is not None and isinstance(message.get("checkpoint"), str):
@@ -276,15 +280,15 @@ def _stopped(outcome: str, message: str) -> TrialOutcome:
 
 
 def _died(status: int) -> TrialOutcome:
-    """Return the outcome of a process that ended without a result."""
+    """Return the outcome of a process that exited without a result."""
     if os.WIFSIGNALED(status):
         name = signal.Signals(os.WTERMSIG(status)).name
         message = f"the process was killed by {name}"
         if name == "SIGKILL":
-            message += " (not by the harness; perhaps by the kernel for want of memory)"
+            message += " (not by the harness; perhaps by the kernel, out of memory)"
     else:
         name = "exit"
-        message = f"the process left by exit code {os.waitstatus_to_exitcode(status)} without a result"
+        message = f"the process exited with code {os.waitstatus_to_exitcode(status)} without a result"
     return TrialOutcome(outcome="crashed", error_type=name, error_message=message)
 
 
@@ -295,7 +299,7 @@ def _pipe() -> tuple[int, int]:
 
 
 def _parse(line: bytes | bytearray) -> dict[str, Any] | None:
-    """Return the message of a line, or None: the child may have been killed in the middle of one."""
+    """Return the message of a line, or None if the child was killed in the middle of one."""
     try:
         message = json.loads(line)
     except ValueError:
@@ -304,7 +308,7 @@ def _parse(line: bytes | bytearray) -> dict[str, Any] | None:
 
 
 def _is_made_of(found: object, *types: type) -> bool:
-    """Tell whether a message is a list of values of these types; whole numbers come as int where float is asked for."""
+    """Return whether a message is a list of values of these types; an int counts as a float."""
     return (
         isinstance(found, list)
         and len(found) == len(types)

@@ -100,7 +100,7 @@ def heatmap(
     if what == "norm":
         if not any(has_ends):
             raise InputError("no task has frozen ends, which normalised scores need; try --stat rank")
-        values, _ = task_values(imputed, "norm", Options(ends=ends))
+        values, _ = task_values(table, "norm", Options(ends=ends))
     else:
         values, _ = task_values(imputed, "rank")
     failed, declined = table.count(TrialState.FAILED), table.count(TrialState.DECLINED)

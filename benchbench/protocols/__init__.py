@@ -1,1 +1,1 @@
-"""One loop a track: phases and scoring. A protocol knows the contract and no method."""
+"""One loop per track: phases and scoring. A protocol knows the contract and no method."""

@@ -1,11 +1,14 @@
-"""The protocol of AutoML on tables: AMLB's. One trial is one split of a task: fit on its training rows, predict its test rows.
+"""The AutoML protocol, as in AMLB.
 
-The trial's seed is the number of the split (repeat x folds + fold), and the adapter's randomness derives from it, as in AMLB.
-The score is the area under the ROC curve (two classes), minus the log loss (more), or minus the root mean squared error (regression).
+One trial is one split of a task: fit on its training rows, predict its test rows.
 
-`fit` may take the seconds of the budget and is stopped at `fit_limit_seconds` of them; what it is given are rows and targets of
-the training part. Loading, importing and `setup` are not timed. Test rows are predicted twice: all at once, which is timed, and
-some of them one by one, for the latency of a single row.
+The trial's seed is the number of the split (repeat x folds + fold), and the adapter's randomness
+derives from it, as in AMLB. The score is the area under the ROC curve (two classes), minus the log
+loss (more), or minus the root mean squared error (regression).
+
+`fit` receives the training rows and targets. It may take the budget's seconds and is killed at
+`fit_limit_seconds` of them. Loading, importing and `setup` are not timed. Test rows are predicted
+twice: all at once, which is timed, and some one by one, for the latency of a single row.
 """
 
 from __future__ import annotations
@@ -61,7 +64,7 @@ PRELOAD = (
     "sklearn.linear_model",
     "sklearn.metrics",
     "sklearn.model_selection",
-    # scikit-learn looks at tables through it, and imports this with the first one
+    # scikit-learn imports it with the first table that it gets
     "narwhals._pandas_like.namespace",
     "narwhals._pandas_like.dataframe",
     "narwhals._pandas_like.group_by",
@@ -69,10 +72,11 @@ PRELOAD = (
     "importlib.resources.readers",
 )
 
-# single rows whose prediction is timed: as many as fit into these seconds, at most so many, at least one
+# number of single rows whose prediction is timed: as many as fit into these seconds, at least one,
+# at most so many
 LATENCY_ROWS = 20
 LATENCY_SECONDS = 1.0
-# beyond what float32 rounds away, rows that do not sum to 1 are no probabilities
+# tolerance of the sum of a row of probabilities: the rounding of float32
 ROW_SUM_TOLERANCE = 1e-3
 
 
@@ -82,7 +86,7 @@ def budget_iterations(cls: type[AutoMLAdapter], preset: str, task: str, loader: 
 
 
 def task_facts(task: str, loader: str, options: dict[str, Any]) -> dict[str, Any]:
-    """Return nothing: the options say it."""
+    """Return nothing: the options hold all facts."""
     return {}
 
 
@@ -94,9 +98,9 @@ def run(spec: TrialSpec, fingerprint: str, harness: TrialHarness, clock: PhaseCl
     Declined
         If the method declines the task.
     ClusterError
-        If the data here are not those that were planned for.
+        If the data here differ from the planned ones.
     ProtocolViolation
-        If predictions have the wrong shape, are not finite, or are no probabilities.
+        If predictions have the wrong shape, are not finite, or are not probabilities.
     """
     with clock.phase("load"):
         loader = checked_loader(spec, fingerprint)
@@ -122,7 +126,7 @@ def run(spec: TrialSpec, fingerprint: str, harness: TrialHarness, clock: PhaseCl
 
 
 def budget_of(spec: TrialSpec) -> AutoMLBudget:
-    """Return what `fit` may spend; where training has no limit of its own, it is the trial's."""
+    """Return the budget of `fit`; without a limit of training, the trial's limit holds."""
     budget = spec.budget
     return AutoMLBudget(
         seconds=budget.time_limit_seconds if budget.fit_seconds is None else budget.fit_seconds,
@@ -134,7 +138,7 @@ def budget_of(spec: TrialSpec) -> AutoMLBudget:
 def fit(
     adapter: AutoMLAdapter, task: TableTask, train: NDArray[np.int32], harness: TrialHarness, clock: PhaseClock
 ) -> None:
-    """Fit the adapter to the training rows, within its limit."""
+    """Fit the adapter to the training rows, within the limit."""
     with clock.phase("load"):
         target = task.target.iloc[train].reset_index(drop=True)
         rows = adapter.hand_over(task.table, train, target)
@@ -168,9 +172,10 @@ def score(adapter: AutoMLAdapter, task: TableTask, test: NDArray[np.int32], cloc
 
 
 def predict(adapter: AutoMLAdapter, rows: Any) -> NDArray[np.float64]:
-    """Return checked probabilities (n, n_classes), or values (n,) for regression; rows are what `hand_over` returned, or a DataFrame.
+    """Return checked probabilities (n, n_classes), or values (n,) for regression.
 
-    A method without probabilities is taken at its word: its predictions count as certain.
+    `rows` is what `hand_over` returned, or a DataFrame. For a method without probabilities, each
+    predicted class gets the probability 1.
 
     Raises
     ------
@@ -189,12 +194,12 @@ def predict(adapter: AutoMLAdapter, rows: Any) -> NDArray[np.float64]:
 
 
 def predict_labels(adapter: AutoMLAdapter, rows: Any, probabilities: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Return checked places of classes (n,)."""
+    """Return checked indices of classes (n,)."""
     return check_labels(adapter.predict(rows), *probabilities.shape)
 
 
 def row_latency(adapter: AutoMLAdapter, rows: Any) -> dict[str, float]:
-    """Return the median seconds of the prediction of a single row, if there is one; rows are made ready before the clock starts."""
+    """Return the median seconds per prediction of a single row; preparing the row is not timed."""
     import numpy as np
 
     ask = adapter.predict if adapter.info.kind == "regression" else adapter.predict_proba
@@ -233,19 +238,19 @@ def check_values(found: Any, n_rows: int) -> NDArray[np.float64]:
 
 
 def check_labels(found: Any, n_rows: int, n_classes: int) -> NDArray[np.int64]:
-    """Return predicted places of classes (n_rows,), or raise `ProtocolViolation`."""
+    """Return predicted indices of classes (n_rows,), or raise `ProtocolViolation`."""
     array = _array(found, (n_rows,), "predicted classes")
     labels = array.astype("int64")
     if (labels != array).any() or (n_rows and (labels.min() < 0 or labels.max() >= n_classes)):
         raise ProtocolViolation(
-            f"predicted classes lie in [{array.min():g}, {array.max():g}], expected places 0 to {n_classes - 1} in the task's"
-            " order of classes"
+            f"predicted classes lie in [{array.min():g}, {array.max():g}], expected indices 0 to {n_classes - 1}"
+            " in the task's order of classes"
         )
     return labels
 
 
 def check_probabilities(found: Any, n_rows: int, n_classes: int) -> NDArray[np.float64]:
-    """Return probabilities (n_rows, n_classes), or raise `ProtocolViolation`; what was rounded is left as it is."""
+    """Return probabilities (n_rows, n_classes) unchanged, or raise `ProtocolViolation`."""
     import numpy as np
 
     array = _array(found, (n_rows, n_classes), "probabilities")

@@ -1,6 +1,6 @@
-"""Scores of predictions for the rows of a table, named and defined as in AMLB, where it has them.
+"""Scores of predictions for the rows of a table, with AMLB's names and definitions.
 
-Shapes: n test rows, k classes; classes are given by their places in the task's order.
+Shapes: n test rows, k classes; classes are given by their indices in the task's order.
 """
 
 from __future__ import annotations
@@ -44,8 +44,8 @@ def classification_scores(
 def log_loss(truth: NDArray[np.int64], probabilities: NDArray[np.float64]) -> float:
     """Return the mean of -log of the true class's probability.
 
-    What rounding took from the sum of a row is given back, then probabilities are clipped to [eps, 1 - eps] with the eps of
-    float64, 2.2e-16: `sklearn.metrics.log_loss`, which AMLB calls.
+    Rows are divided by their sums, then probabilities are clipped to [eps, 1 - eps] with the eps of
+    float64, 2.2e-16, as in `sklearn.metrics.log_loss`, which AMLB calls.
     """
     import numpy as np
 
@@ -58,7 +58,8 @@ def log_loss(truth: NDArray[np.int64], probabilities: NDArray[np.float64]) -> fl
 def auc(truth: NDArray[np.int64], probabilities: NDArray[np.float64]) -> float:
     """Return the area under the ROC curve; the second class is the positive one.
 
-    For more than two classes: the mean over those that occur in the test rows, each against the rest.
+    For more than two classes: the mean over those that occur in the test rows, each against the
+    rest.
 
     Raises
     ------
@@ -70,8 +71,8 @@ def auc(truth: NDArray[np.int64], probabilities: NDArray[np.float64]) -> float:
 
     present = np.unique(truth)
     if len(present) < 2:
-        raise InputError("all test rows of this split are of one class: it has no area under the curve")
-    # as they come: dividing by the sum of a row would break ties
+        raise InputError("all test rows of this split have one class: the area under the ROC curve is undefined")
+    # not normalised: dividing by the sum of a row would break ties
     classes = [1] if probabilities.shape[1] == 2 else present
     return float(np.mean([roc_auc_score(truth == c, probabilities[:, c]) for c in classes]))
 
@@ -82,6 +83,6 @@ def regression_scores(truth: NDArray[np.float64], values: NDArray[np.float64]) -
 
     squared = (truth - values) ** 2
     total = float(((truth - truth.mean()) ** 2).sum())
-    # all true values alike: 1 for a perfect prediction, else 0, as in scikit-learn
+    # if all true values are equal: 1 for a perfect prediction, else 0, as in scikit-learn
     r2 = 1.0 - float(squared.sum()) / total if total else float(not squared.any())
     return {"rmse": float(np.sqrt(squared.mean())), "r2": r2}

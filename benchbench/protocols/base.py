@@ -1,4 +1,4 @@
-"""What every track's protocol returns, and how its phases are timed."""
+"""The interface of a track's protocol, its result and the clock of its phases."""
 
 from __future__ import annotations
 
@@ -37,16 +37,16 @@ class Declined(Exception):
 
 @dataclass(slots=True, kw_only=True)
 class ProtocolResult:
-    """What came of a trial that ended well.
+    """The result of a successful trial.
 
     Parameters
     ----------
     metric : str
         Name of the score; higher is better.
     unit : str
-        What `unit_scores` are of: "episode", "fold", ...
+        Unit of `unit_scores`: "episode", "fold", ...
     unit_scores : list of float
-        In the order that the task fixes.
+        In an order fixed by the task.
     metrics : dict
         Further figures, by name.
     """
@@ -65,7 +65,7 @@ class PhaseClock:
 
     @contextmanager
     def phase(self, name: str) -> Iterator[None]:
-        """Time the body as a part of phase `name`, also if it raises."""
+        """Add the body's time to phase `name`, also if it raises."""
         started = time.perf_counter()
         try:
             yield
@@ -74,22 +74,27 @@ class PhaseClock:
 
 
 class ProtocolModule(Protocol):
-    """What a module `benchbench.protocols.<track>` offers: all in which tracks differ. Importing it is light."""
+    """What a module `benchbench.protocols.<track>` offers: all in which tracks differ.
+
+    Importing it must be cheap.
+    """
 
     PROTOCOL_VERSION: str
     """Raised by hand when results can no longer be compared with earlier ones."""
     TIMED_PHASES: tuple[str, ...]
     """Phases whose seconds count for the method."""
     UNUSED_BUDGET: tuple[str, ...]
-    """Fields of a budget that trials have no use for: overridden, they would put results on a board of their own for nothing."""
+    """Fields of a budget that trials ignore; overriding them is an error."""
     PRELOAD: tuple[str, ...]
-    """Modules that are imported before the first trial."""
+    """Modules to import before the first trial."""
     CARDS_STATE_ITERATIONS: bool
-    """Whether a method's budget of iterations stands on its card, for each preset."""
+    """Whether cards hold the methods' iterations per preset."""
     CURVES_OF_INCUMBENTS: bool
-    """Whether curves hold the incumbent's loss over the budget, of which any-time regret is computed."""
+    """Whether curves hold the incumbent's loss over the budget, from which any-time regret is
+    computed.
+    """
     RECORDS_EVALUATIONS: bool
-    """Whether a method may record every evaluation, which tables are made of."""
+    """Whether a method may record every evaluation, to build tables from."""
 
     def run(self, spec: TrialSpec, fingerprint: str, harness: TrialHarness, clock: PhaseClock) -> ProtocolResult:
         """Execute the trial in this process."""
@@ -100,7 +105,7 @@ class ProtocolModule(Protocol):
         ...
 
     def task_facts(self, task: str, loader: str, options: dict[str, Any]) -> dict[str, Any]:
-        """Return what listings say of a task besides its options, as plain data by name; no data are read for it."""
+        """Return facts of a task for listings, as plain data by name; reads no data."""
         ...
 
 
@@ -110,7 +115,7 @@ def get_protocol(track: str) -> ProtocolModule:
     Raises
     ------
     UnknownNameError
-        If the track has no protocol here.
+        If the track has no protocol.
     """
     found = find_protocol(track)
     if found is None:
@@ -119,7 +124,7 @@ def get_protocol(track: str) -> ProtocolModule:
 
 
 def find_protocol(track: str) -> ProtocolModule | None:
-    """Return the protocol module of a track, or None: a track that has none here may still have published results."""
+    """Return the protocol module of a track, or None: it may have published results alone."""
     name = f"benchbench.protocols.{track}"
     if track not in TRACKS or find_spec(name) is None:
         return None
@@ -127,13 +132,13 @@ def find_protocol(track: str) -> ProtocolModule | None:
 
 
 def tracks_where(holds: Callable[[ProtocolModule], bool]) -> tuple[str, ...]:
-    """Return the tracks with a protocol here of which something holds."""
+    """Return the tracks whose protocol satisfies a predicate."""
     found = ((track, find_protocol(track)) for track in TRACKS)
     return tuple(track for track, protocol in found if protocol is not None and holds(protocol))
 
 
 def checked_loader(spec: TrialSpec, fingerprint: str) -> TaskLoader:
-    """Return the loader of the trial's task, whose data are those that were planned for.
+    """Return the loader of the trial's task, after checking that its data are the planned ones.
 
     Raises
     ------

@@ -1,8 +1,9 @@
-"""The few-shot protocol: meta-train once, then adapt to and predict fixed test episodes.
+"""The few-shot protocol: meta-train once, then adapt and predict on fixed test episodes.
 
-Test episode `i` of a task depends on the task's seed and on `i` alone, so that every method, whatever its own seed, meets the
-same episodes in the same order, and a shorter test is a prefix of a longer one. Support and query rows are shuffled.
-Methods that embed each image alone embed each distinct test image once; that time counts as prediction.
+Test episode `i` of a task depends only on the task's seed and on `i`, so that every method,
+whatever its own seed, gets the same episodes in the same order, and a shorter test is a prefix of a
+longer one. Support and query rows are shuffled. Methods that embed each image alone embed each
+distinct test image once; that time counts as prediction.
 """
 
 from __future__ import annotations
@@ -58,7 +59,8 @@ CURVES_OF_INCUMBENTS = False
 RECORDS_EVALUATIONS = False
 PRELOAD = ("numpy", "torch", "torch._dynamo")
 
-# test episodes are handed to batched methods in chunks of at most this many bytes of input; a GPU is fast only with many at once
+# batched methods get test episodes in chunks of at most this many bytes of input: a GPU needs many
+# at once
 CHUNK_BYTES, CUDA_CHUNK_BYTES = 16 * 2**20, 128 * 2**20
 ROW_SUM_TOLERANCE = 1e-3
 
@@ -69,7 +71,7 @@ def budget_iterations(cls: type[FewShotAdapter], preset: str, task: str, loader:
 
 
 def task_facts(task: str, loader: str, options: dict[str, Any]) -> dict[str, Any]:
-    """Return the kind of the task and the shape of its episodes; `n_query` counts over all classes."""
+    """Return the task's kind and its episodes' shape; `n_query` counts over all classes."""
     info = get_loader(loader).info(task, options)
     shapes = {name: getattr(info, name) for name in ("kind", "n_way", "k_shot", "n_query")}
     return {**shapes, "input_shape": list(info.input_shape)}
@@ -83,7 +85,7 @@ def run(spec: TrialSpec, fingerprint: str, harness: TrialHarness, clock: PhaseCl
     Declined
         If the method declines the task.
     ClusterError
-        If the data here are not those that were planned for.
+        If the data here differ from the planned ones.
     ProtocolViolation
         If predictions have the wrong shape or are not probabilities.
     """
@@ -114,7 +116,7 @@ def _meta_train(
     harness: TrialHarness,
     clock: PhaseClock,
 ) -> tuple[FewShotAdapter, dict[str, float]]:
-    """Return a trained adapter, and figures for the record; the training may be that of another task of the suite."""
+    """Return a trained adapter and metrics; the training may be that of another task."""
 
     def train(trainee: FewShotAdapter) -> None:
         trainee.meta_fit(task.train, validation=task.validation, budget=spec.budget, context=harness.context)
@@ -145,7 +147,7 @@ def score_episodes(
     clock: PhaseClock,
     harness: TrialHarness,
 ) -> ProtocolResult:
-    """Score a trained adapter on the task's test episodes; `metrics` are put beside the scores."""
+    """Score a trained adapter on the task's test episodes; `metrics` are added to the result."""
     scores: list[float] = []
     losses: list[float] = []
     predict = Predict(adapter, task.info, clock)
@@ -163,7 +165,7 @@ def score_episodes(
 
 
 def test_episodes(task: FewShotTask, n_episodes: int, chunk_bytes: int | None = None) -> Iterator[EpisodeBatch]:
-    """Yield the first `n_episodes` test episodes of the task, in chunks of bounded size, by default `CHUNK_BYTES`."""
+    """Yield the first `n_episodes` test episodes in chunks of at most `CHUNK_BYTES` by default."""
     import numpy as np
 
     info = task.info
@@ -180,7 +182,7 @@ def test_episodes(task: FewShotTask, n_episodes: int, chunk_bytes: int | None = 
 
 
 def _shuffled(one: EpisodeBatch, rng: np.random.Generator) -> EpisodeBatch:
-    """Put the support rows of a batch of one episode in random order, and its query rows; ids go with them."""
+    """Shuffle the support and the query rows of a batch of one episode, with their ids."""
     s, q = rng.permutation(one.support_x.shape[1]), rng.permutation(one.query_x.shape[1])
     return EpisodeBatch(
         one.support_x[:, s],
@@ -193,7 +195,7 @@ def _shuffled(one: EpisodeBatch, rng: np.random.Generator) -> EpisodeBatch:
 
 
 def stacked(episodes: list[EpisodeBatch]) -> EpisodeBatch:
-    """Return all the episodes in one batch; with ids only if every episode has them."""
+    """Return all episodes in one batch; with ids only if every episode has them."""
     import numpy as np
 
     parts: list[list[Any]] = [[getattr(one, f.name) for one in episodes] for f in fields(EpisodeBatch)]
@@ -202,7 +204,9 @@ def stacked(episodes: list[EpisodeBatch]) -> EpisodeBatch:
 
 
 class Predict:
-    """Predicts the queries of batches of episodes, by the fastest way that the adapter offers; keep it for a whole test.
+    """Predicts batches of episodes in the fastest way that the adapter offers.
+
+    Use one instance for a whole test.
 
     Parameters
     ----------
@@ -218,7 +222,10 @@ class Predict:
         self._table = EmbeddingTable(adapter) if isinstance(adapter, EmbeddingAdapter) else None
 
     def __call__(self, batch: EpisodeBatch) -> NDArray[np.floating[Any]]:
-        """Return checked predictions (n_tasks, n_query, n_way or n_outputs); query labels and ids stay here."""
+        """Return checked predictions (n_tasks, n_query, n_way or n_outputs).
+
+        The adapter receives neither query labels nor ids.
+        """
         import numpy as np
 
         found: Any
@@ -241,7 +248,7 @@ class Predict:
 
 
 def check_predictions(found: Any, lead: tuple[int, ...], info: TaskInfo) -> NDArray[np.floating[Any]]:
-    """Return `found` as an array if it is what the contract asks for.
+    """Return `found` as an array if it obeys the contract.
 
     Parameters
     ----------
@@ -254,7 +261,7 @@ def check_predictions(found: Any, lead: tuple[int, ...], info: TaskInfo) -> NDAr
     Raises
     ------
     ProtocolViolation
-        On a wrong shape or type, NaN or infinity, or rows that are not probabilities.
+        If shape or type is wrong, values are NaN or infinite, or rows are not probabilities.
     """
     import numpy as np
 
@@ -279,10 +286,12 @@ def check_predictions(found: Any, lead: tuple[int, ...], info: TaskInfo) -> NDAr
 def score_batch(
     predictions: NDArray[np.floating[Any]], query_y: NDArray[Any], info: TaskInfo
 ) -> tuple[list[float], list[float]]:
-    """Return one score an episode (accuracy, or minus the mean squared error) and one log loss (classification only).
+    """Return one score per episode, and for classification one log loss per episode.
 
-    A true class that ties for the highest probability with `t - 1` others counts 1/t, so that constant predictions score
-    exactly chance.
+    The score is the accuracy, or minus the mean squared error.
+
+    A true class that ties for the highest probability with `t - 1` others counts 1/t, so that
+    constant predictions score exactly chance.
     """
     import numpy as np
 

@@ -1,4 +1,4 @@
-"""Embeds every distinct test image once, however many test episodes it stands in."""
+"""Embeds every distinct test image once, however many test episodes it occurs in."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ if TYPE_CHECKING:
 __all__ = ["EmbeddingTable"]
 
 LIMIT_BYTES = 512 * 2**20
-# images handed to `embed` at once; methods split further as their caches like it
+# images per call of `embed`; methods may split further to fit their caches
 CHUNK_IMAGES = 512
 
 
 class EmbeddingTable:
-    """Embeddings of the test images met so far, by the ids that the episodes carry.
+    """Embeddings of the test images so far, by the episodes' ids.
 
     Parameters
     ----------
     adapter : EmbeddingAdapter
     limit_bytes : int
-        Memory for embeddings. When the images of one batch no longer fit, all are forgotten and embedded again as they
-        come; the images of one batch are held always.
+        Memory for embeddings. When the images of a batch no longer fit, all earlier ones are
+        dropped and embedded again when needed. The images of the current batch are always held.
     """
 
     def __init__(self, adapter: EmbeddingAdapter, limit_bytes: int = LIMIT_BYTES) -> None:
@@ -36,7 +36,7 @@ class EmbeddingTable:
         self._table: NDArray[np.float32] | None = None
 
     def predict(self, batch: EpisodeBatch) -> NDArray[np.floating[Any]]:
-        """Return what `classify` says of the queries; ids and query labels stay here.
+        """Return what `classify` predicts for the queries; it gets neither ids nor query labels.
 
         Parameters
         ----------
@@ -46,7 +46,7 @@ class EmbeddingTable:
         Raises
         ------
         ProtocolViolation
-            If embeddings are not finite numbers, one row an image, or change their shape.
+            If embeddings are not finite numbers with one row per image, or change their shape.
         """
         import numpy as np
 
@@ -60,7 +60,7 @@ class EmbeddingTable:
         return self._adapter.classify(embedded[:, :n_support], batch.support_y, embedded[:, n_support:])
 
     def _rows(self, ids: NDArray[np.int64], images: NDArray[np.float32]) -> NDArray[np.int64]:
-        """Return where the embeddings of these images (n, *input) stand in the table: (n,)."""
+        """Return the rows (n,) of the embeddings of these images (n, *input) in the table."""
         import numpy as np
 
         distinct, first, inverse = np.unique(ids, return_index=True, return_inverse=True)
@@ -76,7 +76,7 @@ class EmbeddingTable:
         return rows[inverse]
 
     def _most_rows(self) -> float:
-        """Return how many embeddings fit; unbounded until their size is known."""
+        """Return how many embeddings fit; infinite until their size is known."""
         if self._table is None:
             return float("inf")
         return float(self._limit_bytes // max(1, self._table[0].nbytes))
@@ -105,11 +105,11 @@ class EmbeddingTable:
             raise ProtocolViolation(f"embeddings are not numbers but {type(found).__name__}: {error}") from error
         if embedded.ndim == 0 or len(embedded) != len(images):
             raise ProtocolViolation(
-                f"embeddings have shape {embedded.shape}, expected one row for each of {len(images)}"
+                f"embeddings have shape {embedded.shape}, expected one row for each of {len(images)} images"
             )
         if self._table is not None and embedded.shape[1:] != self._table.shape[1:]:
             raise ProtocolViolation(
-                f"embeddings have shape {embedded.shape[1:]} an image, earlier ones had {self._table.shape[1:]}"
+                f"embeddings have shape {embedded.shape[1:]} per image, earlier ones had {self._table.shape[1:]}"
             )
         if not np.isfinite(embedded).all():
             n = int((~np.isfinite(embedded)).sum())

@@ -1,11 +1,13 @@
-"""The protocol of hyper-parameter optimisation: evaluate what the optimiser asks for, on a clock of the problem's own.
+"""The protocol of hyper-parameter optimisation: evaluate suggestions on the problem's clock.
 
-Evaluations take the seconds that the problem says (recorded ones for tables, drawn ones for synthetic functions, measured ones for
-live problems), and `workers` of them go on at once: an optimiser is told of them in the order in which they end. The optimiser's own
-time is measured apart and does not move this clock, so that a trial repeats exactly.
+The problem sets the seconds of each evaluation: recorded ones for tables, drawn ones for synthetic
+functions, measured ones for live problems. `workers` evaluations run at once, and the optimiser is
+told of them in the order in which they end. The optimiser's own time is measured separately and
+does not advance this clock, so that a trial repeats exactly.
 
-The incumbent is the best configuration evaluated at full fidelity, by the losses that the optimiser was told. The score is minus its
-true loss at the end of the budget; the curve has a point wherever it changed.
+The incumbent is the best configuration evaluated at full fidelity, by the losses that the optimiser
+observed. The score is minus its true loss at the end of the budget; the curve has a point wherever
+the incumbent changed.
 """
 
 from __future__ import annotations
@@ -47,20 +49,20 @@ UNUSED_BUDGET = ("test_units", "fit_seconds")
 CARDS_STATE_ITERATIONS = False
 CURVES_OF_INCUMBENTS = True
 RECORDS_EVALUATIONS = True
-# what many optimisers, and tables of evaluations, import: a trial of a tenth of a second would wait for up to two seconds
+# imports of many optimisers and tables: they take up to two seconds, a trial often a tenth
 PRELOAD = ("numpy", "scipy.stats", "ConfigSpace", "optuna", "torch", "torch._dynamo", "pandas", "pyarrow.parquet")
 
-# fidelities are shares like 1/27: sums of them are equal only up to rounding
+# fidelities are shares like 1/27, whose sums are equal only up to rounding
 TINY = 1e-9
 
 
 def budget_iterations(cls: type[HPOAdapter], preset: str, task: str, loader: str, options: dict[str, Any]) -> int:
-    """Return how many evaluations a preset has for a method: what the suite's preset does not say is 100."""
+    """Return the evaluations of a preset where the suite does not set them: 100."""
     return cls.card.iterations.get(preset, 100)
 
 
 def task_facts(task: str, loader: str, options: dict[str, Any]) -> dict[str, Any]:
-    """Return nothing: the options say it."""
+    """Return nothing: the options hold all facts."""
     return {}
 
 
@@ -72,9 +74,9 @@ def run(spec: TrialSpec, fingerprint: str, harness: TrialHarness, clock: PhaseCl
     Declined
         If the method declines the problem.
     ClusterError
-        If the problem here is not the one that was planned for.
+        If the problem here differs from the planned one.
     ProtocolViolation
-        If the optimiser suggests what the problem does not have, or no evaluation at full fidelity ended well.
+        If a suggestion is invalid, or no evaluation at full fidelity succeeded.
     """
     with clock.phase("load"):
         problem: Problem = checked_loader(spec, fingerprint).load(spec.task, spec.options)
@@ -112,9 +114,9 @@ class Step:
     Parameters
     ----------
     n_evaluations : int
-        Evaluations that had ended.
+        Number of evaluations that had ended.
     spent : float
-        Their fidelities together.
+        Sum of their fidelities.
     seconds : float
         On the problem's clock.
     loss, true_loss, test_loss
@@ -131,7 +133,7 @@ class Step:
 
 @dataclass(slots=True)
 class Optimised:
-    """What became of a whole optimisation."""
+    """The result of an optimisation."""
 
     steps: list[Step]
     n_evaluations: int = 0
@@ -144,7 +146,7 @@ class Optimised:
 def optimise(
     adapter: HPOAdapter, problem: Problem, budget: HPOBudget, harness: TrialHarness, clock: PhaseClock
 ) -> Optimised:
-    """Let the optimiser spend the budget, and report each new incumbent."""
+    """Let the optimiser spend the budget; report each new incumbent."""
     found = Optimised([])
     pending: list[tuple[float, int, Suggestion, Evaluation]] = []
     asked, n_asked, suggest_seconds = 0.0, 0, 0.0
@@ -158,7 +160,7 @@ def optimise(
                     break
                 _check(suggestion, problem)
                 if asked + suggestion.fidelity > budget.evaluations + TINY:
-                    # what the budget has no room for is the end of it
+                    # the first suggestion that exceeds the budget ends the optimisation
                     asked = budget.evaluations
                     break
                 asked += suggestion.fidelity
@@ -187,18 +189,20 @@ def _check(suggestion: Suggestion, problem: Problem) -> None:
         raise ProtocolViolation(f"ask returned {type(suggestion).__name__}, expected a Suggestion or None")
     if suggestion.fidelity not in problem.info.fidelities:
         raise ProtocolViolation(
-            f"fidelity {suggestion.fidelity!r} was asked for; this problem has {', '.join(map(str, problem.info.fidelities))}"
+            f"fidelity {suggestion.fidelity!r} was suggested;"
+            f" this problem has {', '.join(map(str, problem.info.fidelities))}"
         )
     if suggestion.config.config_space is not problem.info.space:
-        raise ProtocolViolation("a configuration of another space was asked for; make it of the problem's space")
+        raise ProtocolViolation("a configuration of another space was suggested; create it in the problem's space")
 
 
 def _evaluate(problem: Problem, suggestion: Suggestion, seed: int, number: int) -> Evaluation:
-    """Evaluate; an exception, and a loss that is not finite, are failed evaluations."""
+    """Evaluate; an exception or a loss that is not finite is a failed evaluation."""
     started = perf_counter()
     try:
         found = problem.evaluate(suggestion.config, suggestion.fidelity, generator(seed, "evaluation", number))
-    except Exception as error:  # whatever a problem raises is an observation, and its reason is kept
+    # whatever a problem raises is a failed observation with its reason
+    except Exception as error:
         return Evaluation(None, perf_counter() - started, reason=f"{type(error).__name__}: {error}")
     if found.loss is not None and not math.isfinite(found.loss):
         return Evaluation(None, found.seconds, reason=found.reason or f"the loss is {found.loss}")
@@ -222,14 +226,14 @@ def _end(found: Optimised, suggestion: Suggestion, evaluation: Evaluation, harne
 
 
 def _record(number: int, suggestion: Suggestion, evaluation: Evaluation, harness: TrialHarness) -> None:
-    """Report an evaluation as points of one step: what was asked for, and what came of it (no loss: it failed)."""
+    """Report an evaluation as points of one step: configuration and result, if it has one."""
     found = {"fidelity": suggestion.fidelity, "evaluation_seconds": evaluation.seconds}
     for name in ("loss", "true_loss", "test_loss"):
         value = getattr(evaluation, name)
         if value is not None:
             found[name] = value
     for i, coordinate in enumerate(suggestion.config.get_array()):
-        # an inactive parameter has none
+        # an inactive parameter has no value
         if coordinate == coordinate:
             found[f"vector_{i}"] = float(coordinate)
     harness.replay((number, evaluation.seconds, name, value) for name, value in found.items())

@@ -1,6 +1,7 @@
-"""Training that trials share: done here, or taken over from a trial that would have learnt the very same. Of every track.
+"""Shared training, for every track: done here, or reused from a trial with the same training.
 
-A track's protocol says what its training depends on, as plain data, and how it trains; what else determines the state is added here.
+A track's protocol says how it trains and, as plain data, what its training depends on. Everything
+else that determines the state is added here.
 """
 
 from __future__ import annotations
@@ -26,18 +27,18 @@ if TYPE_CHECKING:
 __all__ = ["PHASE", "Trainable", "train_or_share"]
 
 PHASE = "meta_fit"
-"""The phase that holds the seconds of training; tracks that share it count it among their timed ones."""
+"""The phase with the seconds of training; a timed phase of the tracks that share training."""
 
 
 class Trainable(Protocol):
-    """What an adapter offers whose training can be shared."""
+    """The interface of an adapter whose training can be shared."""
 
     def state(self) -> Mapping[str, NDArray[Any]]:
         """Return all that was learnt, as plain arrays by name."""
         ...
 
     def load_state(self, state: Mapping[str, NDArray[Any]]) -> None:
-        """Take over what another instance learnt, in place of training."""
+        """Load what another instance learnt, instead of training."""
         ...
 
 
@@ -54,26 +55,26 @@ def train_or_share(
     train: Callable[[Adapter], None],
     renew: Callable[[], Adapter],
 ) -> tuple[Adapter, dict[str, float]]:
-    """Return a trained adapter, and figures for the record.
+    """Return a trained adapter and metrics.
 
-    Whether the state was learnt here or by another trial, `PHASE` holds the seconds that it took, and the curve the points that
-    were reported; `shared_seconds` tells that these seconds were spent elsewhere.
+    Whether this or another trial trained, `PHASE` holds the seconds of training, and the curve its
+    points. The metric `shared_seconds` marks seconds spent by another trial.
 
     Parameters
     ----------
     spec : TrialSpec
     adapter : Trainable
-        Ready to be trained.
+        Set up, not trained.
     harness : TrialHarness
     clock : PhaseClock
     key : mapping or None
-        All that training depends on besides method, parameters, budget, seed, device, source and machine: what of its data and of the
-        task it uses. Plain JSON data. None: it is not shared.
+        What training uses of its data and of the task, as plain JSON data; method, parameters,
+        budget, seed, device, source and machine are added here. None: training is not shared.
     train : callable
-        Trains the adapter that it is given.
+        Trains the adapter that it receives.
     renew : callable
-        Returns a new instance, as ready as `adapter` was. Whoever trains goes on with one, as all who take the state over do: what
-        `state` forgets, it forgets here as well.
+        Returns a new instance, set up as `adapter` was. After training, the state is loaded into
+        one, as in trials that reuse it: what `state` omits is lost in all of them.
 
     Raises
     ------
@@ -88,7 +89,7 @@ def train_or_share(
     def train_here(unfinished: CheckpointFile | None) -> artefacts.Trained:
         earlier = unfinished.read() if unfinished is not None else None
         if earlier is not None:
-            sys.stderr.write(f"training was interrupted after {earlier.seconds:.1f} s and is continued\n")
+            sys.stderr.write(f"training was interrupted after {earlier.seconds:.1f} s and is resumed\n")
             figures["continued_seconds"] = earlier.seconds
         points = _train(spec, adapter, harness, clock, train, unfinished, earlier)
         return artefacts.Trained(state=adapter.state(), seconds=clock.seconds[PHASE], curve=tuple(points))
@@ -115,13 +116,13 @@ def _train(
     unfinished: CheckpointFile | None = None,
     earlier: Checkpoint | None = None,
 ) -> list[Point]:
-    """Train the adapter, from a checkpoint on if there is an earlier one; return what was reported since the beginning."""
+    """Train the adapter, resuming from a checkpoint if given; return all points of the curve."""
     before, payload = 0.0, None
     with harness.recorded() as points:
         keeper = None if unfinished is None else _Keeper(unfinished, harness, points)
         if earlier is not None:
             before, payload = earlier.seconds, earlier.payload
-            # limits hold for all that a trial takes, in however many pieces; what it has waited for, it has been charged already
+            # limits hold for the sum over interruptions; time spent waiting is already counted
             harness.charge(
                 max(0.0, before - clock.seconds.get("wait", 0.0)), limit_seconds=spec.budget.time_limit_seconds
             )
@@ -136,7 +137,7 @@ def _train(
 
 
 class _Keeper:
-    """Writes the checkpoints of a training, one in so many seconds."""
+    """Writes the checkpoints of a training, at most one per interval."""
 
     def __init__(self, file: CheckpointFile, harness: TrialHarness, points: list[Point]) -> None:
         self._file, self._harness, self._points = file, harness, points
@@ -151,17 +152,17 @@ class _Keeper:
         try:
             self._file.write(Checkpoint(payload=payload, seconds=self._harness.elapsed(), curve=tuple(self._points)))
         except OSError as error:
-            sys.stderr.write(f"how far training has come cannot be kept: {error}\n")
+            sys.stderr.write(f"the checkpoint cannot be written: {error}\n")
         self._next = time.monotonic() + self._interval
 
 
 def _made_of(spec: TrialSpec, key: Mapping[str, Any]) -> dict[str, Any]:
-    """Return all that determines what is learnt.
+    """Return all that determines the trained state.
 
     Raises
     ------
     ValueError
-        If the track's key has a name that is taken.
+        If the track's key uses a reserved name.
     """
     common = {
         "protocol_version": get_protocol(spec.track).PROTOCOL_VERSION,
@@ -174,18 +175,18 @@ def _made_of(spec: TrialSpec, key: Mapping[str, Any]) -> dict[str, Any]:
         "threads": spec.budget.threads,
         "seed": spec.seed,
         "device": spec.device,
-        # also so that seconds taken over were spent on a machine like this one
+        # also so that reused seconds come from a machine like this one
         "hardware": hardware_class(),
         "arithmetic": _arithmetic(),
         "versions": _versions(),
     }
     if taken := sorted(common.keys() & key.keys()):
-        raise ValueError(f"the key of track {spec.track!r} must not name {', '.join(taken)}: the harness says it")
+        raise ValueError(f"the key of track {spec.track!r} must not name {', '.join(taken)}: the harness adds it")
     return {**common, **key}
 
 
 def _arithmetic() -> Mapping[str, Any]:
-    """Return what rounding depends on besides versions: which instructions torch uses, which precisions it can."""
+    """Return what rounding depends on besides versions: torch's instruction set and precisions."""
     if "torch" not in sys.modules:
         return {}
     import torch

@@ -1,1 +1,1 @@
-"""Leaderboard statistics: tables in, tables out; nothing here knows the runner."""
+"""Leaderboard statistics: tables in, tables out, independent of the runner."""

@@ -1,10 +1,12 @@
-r"""Any-time statistics of optimisers: regret and rank over the budget, and what follows from them.
+r"""Any-time statistics of optimisers: regret and rank over the budget.
 
-Words: the *incumbent* is the best configuration so far; the *normalised regret* of a loss is 0 at the best loss known of the
-problem and 1 at the median that random search ends with, both frozen with the suite. Budgets are evaluations weighted by fidelity.
+The *incumbent* is the best configuration so far. The *normalised regret* of a loss is 0 at the best
+known loss of the problem and 1 at the median final loss of random search, both frozen with the
+suite. Budgets are evaluations weighted by fidelity.
 
-Trials are paired by problem and seed. Before its first incumbent an optimiser has no regret: there it counts as the worst of the
-optimisers compared that have one, and ranks last; `first` says from which budget on nothing is filled in.
+Trials are paired by problem and seed. Before its first incumbent an optimiser has no regret: the
+worst regret of the compared optimisers is imputed, and it ranks last. `first` is the budget from
+which on nothing is imputed.
 """
 
 from __future__ import annotations
@@ -33,7 +35,7 @@ __all__ = [
     "log_difference",
 ]
 
-# regrets below are equal: the optimum to rounding
+# smaller regrets count as equal: the optimum up to rounding
 SMALLEST = 1e-8
 N_BUDGETS = 40
 
@@ -49,9 +51,10 @@ class Incumbents:
         The method with its parameters.
     seed : int
     budget : float
-        Evaluations that it could spend.
+        Evaluations that the trial could spend.
     spent, seconds, losses : tuple of float
-        When each incumbent was found, in evaluations and on the problem's clock, and its loss; ascending.
+        When each incumbent was found, in evaluations and on the problem's clock, and its loss; in
+        order of time.
     """
 
     task: str
@@ -63,14 +66,14 @@ class Incumbents:
     losses: tuple[float, ...]
 
     def loss_at(self, spent: float) -> float | None:
-        """Return the loss of the incumbent after so many evaluations, None if there was none yet."""
+        """Return the incumbent's loss after `spent` evaluations, or None before the first."""
         i = bisect_right(self.spent, spent + 1e-9)
         return self.losses[i - 1] if i else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Band:
-    """Regret (above 1 counted as 1) and rank at one budget: means over problems, intervals over seeds."""
+    """Regret (clipped at 1) and rank at one budget: means over problems, intervals over seeds."""
 
     spent: float
     regret: Estimate
@@ -79,30 +82,34 @@ class Band:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AnytimeRow:
-    """An optimiser over the problems compared; means over problems, 95 % intervals over paired seeds (these problems fixed).
+    """An optimiser over the compared problems.
 
-    Where all seeds give the same there is no interval: that a few agree does not make a value certain.
+    Values are means over problems with 95 % intervals over paired seeds, for these fixed problems.
+    If all seeds give the same value there is no interval: the agreement of a few does not make it
+    certain.
 
     Parameters
     ----------
     regret : Estimate
-        Normalised regret at the end of the budget, as the curve ends; a regret above 1 counts as 1.
+        Normalised regret at the end of the budget, where the curve ends; clipped at 1.
     area : Estimate
-        Mean normalised regret over the budget, each evaluation counting the same; a regret above 1 counts as 1, since early ones
+        Mean normalised regret over all evaluations of the budget; clipped at 1, since early regrets
         are a thousand times as large on some problems.
     rank : Estimate
         Mean rank at the end of the budget, 1 = best.
     wins : Estimate or None
-        Share of paired trials that end below the baseline's, ties counted by half; None for the baseline itself.
+        Share of paired trials with a lower final loss than the baseline, ties counted by half; None
+        for the baseline itself.
     log_regret_difference : Estimate or None
-        Mean of log10 regret less that of the baseline, paired; below 0 is better.
+        Mean of log10 regret minus that of the baseline, paired; below 0 is better.
     reached : float
-        Share of trials that came to the target.
+        Share of trials that reached the target.
     running_time : float or None
-        Expected evaluations to reach the target (Hansen et al. 2009): all evaluations until then, of trials that reached it and
-        of those that did not, over the number that did; None if none did.
+        Expected evaluations to reach the target (Hansen et al. 2009): evaluations of all trials
+        until they reached it or ended, divided by the number of trials that reached it; None if
+        none did.
     first : float
-        Budget from which on all its trials have an incumbent.
+        Budget from which on all trials have an incumbent.
     curve : tuple of Band
     """
 
@@ -122,7 +129,7 @@ class AnytimeRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AnytimeTable:
-    """Optimisers on the problems and seeds that all of them have; `left_out` says what is missing."""
+    """Optimisers on the problems and seeds that all of them have; `left_out` names the others."""
 
     tasks: tuple[str, ...]
     seeds: tuple[int, ...]
@@ -138,7 +145,7 @@ class AnytimeTable:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Difference:
-    """A paired difference of log10 regrets, over `n` seeds."""
+    """A paired difference of log10 regrets over `n` seeds."""
 
     first: str
     second: str
@@ -152,9 +159,9 @@ class Difference:
 
 
 def band_ends(values: Sequence[Estimate], lowest: float, highest: float) -> tuple[list[float], list[float]] | None:
-    """Return the lower and the upper ends of a curve's intervals, cut to where the values can be; None without any interval.
+    """Return the ends of a curve's intervals, clipped to [lowest, highest]; None if it has none.
 
-    Where all seeds agree there is no interval, and the band is closed.
+    Where all seeds agree there is no interval, and the band has width 0.
 
     Parameters
     ----------
@@ -172,7 +179,7 @@ def band_ends(values: Sequence[Estimate], lowest: float, highest: float) -> tupl
 
 
 def budgets(most: float) -> list[float]:
-    """Return up to `N_BUDGETS` whole budgets from 1 to `most`, evenly spaced on a logarithmic scale."""
+    """Return up to `N_BUDGETS` integer budgets from 1 to `most`, evenly spaced in log scale."""
     last = max(1, math.floor(most + 1e-9))
     found = {round(last ** (i / (N_BUDGETS - 1))) for i in range(N_BUDGETS)}
     return [float(n) for n in sorted(found | {1, last})]
@@ -190,18 +197,18 @@ def anytime_table(
     Parameters
     ----------
     trials : sequence of Incumbents
-        One a problem, optimiser and seed.
+        One per problem, optimiser and seed.
     anchors : mapping of task to (best loss known, random search's median loss)
-        Problems without are left out.
+        Problems without anchors are left out.
     baseline : str
-        Label of the optimiser that others are compared with.
+        Label of the optimiser to compare the others with.
     target : float
-        Normalised regret to be reached.
+        Normalised regret to reach.
 
     Raises
     ------
     ValueError
-        If no problem and seed is left that every optimiser has.
+        If no problem and seed is common to all optimisers.
     """
     known = [t for t in trials if t.task in anchors]
     labels = list(dict.fromkeys(t.label for t in known))
@@ -213,7 +220,7 @@ def anytime_table(
     ]
     seeds = sorted({s for _, s in pairs if all((t, s, m) in by_key for t in tasks for m in labels)})
     if not tasks or not seeds:
-        raise ValueError("no problem and seed that every optimiser has")
+        raise ValueError("no problem and seed is common to all optimisers")
     left_out = [f"problem {t}: without frozen ends" for t in sorted({t.task for t in trials} - set(anchors))]
     left_out += [
         f"problem {t}: not every optimiser has it" for t in dict.fromkeys(t for t, _ in pairs) if t not in tasks
@@ -245,7 +252,9 @@ def anytime_table(
 def log_difference(
     trials: Sequence[Incumbents], task: str, first: str, second: str, best: float, *, spent: float | None = None
 ) -> Difference:
-    """Return the paired difference of log10 of (loss less the best known), first less second, on one problem.
+    """Return the paired difference of log10 regrets on one problem, first minus second.
+
+    A regret is the loss minus the best known loss.
 
     Raises
     ------
@@ -285,7 +294,10 @@ def _filled(
     labels: Sequence[str],
     n_budgets: int,
 ) -> tuple[Regrets, Regrets]:
-    """Return regrets without gaps, and ranks; where nobody has an incumbent yet, all are as bad as the first one's."""
+    """Return ranks, and regrets with missing ones imputed.
+
+    Where no optimiser has an incumbent yet, all get the regret of the first incumbent.
+    """
     filled: Regrets = defaultdict(list)
     ranked: Regrets = defaultdict(list)
     for task in tasks:
@@ -295,7 +307,7 @@ def _filled(
             for i in range(n_budgets):
                 now = {label: regret_of[task, seed, label][i] for label in labels}
                 worst = max((r for r in now.values() if r is not None), default=worst_of_all)
-                # minus infinity: without an incumbent nobody is worse
+                # minus infinity: no optimiser is worse than one without an incumbent
                 scores = [-math.inf if r is None else -max(r, SMALLEST) for r in now.values()]
                 places = tied_ranks(np.array(scores)[:, None])[:, 0].tolist()
                 for (label, r), place in zip(now.items(), places, strict=True):
@@ -363,7 +375,7 @@ def _log(regret: float) -> float:
 
 
 def _area(regrets: Sequence[float], grid: Sequence[float]) -> float:
-    """Return the mean over evaluations 1, 2, ... of a curve that is known at some of them, straight in between."""
+    """Return the mean over evaluations 1, 2, ... of a curve, interpolated linearly."""
     if len(grid) == 1:
         return regrets[0]
     pieces = ((grid[i + 1] - grid[i]) * (regrets[i] + regrets[i + 1]) / 2 for i in range(len(grid) - 1))

@@ -1,4 +1,4 @@
-"""Methods on tasks, summed up over units: means with their 95 % intervals."""
+"""Summaries of each method on each task over units: means with 95 % intervals."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ __all__ = ["CellNumbers"]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CellNumbers:
-    """Arrays (M, T) of what is known of each method on each task.
+    """Arrays (M, T) that summarise each method on each task.
 
     Parameters
     ----------
     means, ci95 : (M, T) float64
-        Mean score and the half-width of its 95 % interval by Student's t; NaN where there is none.
+        Mean score and half-width of its 95 % interval by Student's t; NaN where missing.
     n : (M, T) int
-        What the interval is over: trials if `is_over_trials`, else the units of one trial.
+        Sample size of the interval: trials if `is_over_trials`, else the units of one trial.
     agree : (M, T) bool
-        Whether several trials all have the same score.
+        Whether there are several trials, all with the same score.
     n_ok, n_imputed, n_units : (M, T) int
     seconds : (M, T) float64
-        Mean timed seconds; NaN where there are none.
+        Mean timed seconds; NaN where missing.
     """
 
     methods: tuple[str, ...]
@@ -45,7 +45,7 @@ class CellNumbers:
 
     @classmethod
     def of(cls, table: ScoreTable) -> CellNumbers:
-        """Sum up the units of each cell; what failed and has a score was imputed."""
+        """Summarise the units of each cell; a failed unit with a score is imputed."""
         shape = table.shape[:2]
         numbers = cls(
             methods=table.methods,
@@ -60,7 +60,7 @@ class CellNumbers:
             n_units=np.zeros(shape, dtype=np.int64),
             seconds=np.full(shape, np.nan),
         )
-        # some methods at a time: what is computed on the way is as large as the table
+        # in blocks of methods, since intermediate arrays are as large as the table
         step = max(1, _CELLS_AT_ONCE // max(1, shape[1] * len(table.units)))
         for start in range(0, shape[0] if table.units else 0, step):
             numbers._sum_up(slice(start, start + step), table)
@@ -75,7 +75,7 @@ class CellNumbers:
         most = np.where(is_ok, scores, -np.inf).max(axis=2, initial=-np.inf)
         with np.errstate(invalid="ignore"):
             agree = (n_ok > 1) & (most - least <= 1e-12 * np.maximum(np.abs(most), np.abs(least)))
-        # of one trial, or of several that chance does not touch, what is sampled are the units within
+        # with one trial, or several equal ones, the sample are the units within a trial
         first = np.argmax(is_ok, axis=2)[:, :, None]
         deviation = _first(table.deviations, part, first, np.nan)
         n_within = _first(table.n_units, part, first, 0).astype(np.int64)
@@ -86,7 +86,7 @@ class CellNumbers:
         ci95 = np.where(is_over_trials, between, np.where(n_ok > 0, within, np.nan))
         is_over_trials |= (agree & np.isnan(ci95)) | (n_imputed > 0)
         self.means[part], self.agree[part], self.n_ok[part], self.n_imputed[part] = means, agree, n_ok, n_imputed
-        # an interval over seeds of which some are imputed would pretend to know
+        # no interval over seeds with imputed scores: it would be too narrow
         self.ci95[part] = np.where(n_imputed > 0, np.nan, ci95)
         self.is_over_trials[part] = is_over_trials
         self.n[part] = np.where(n_ok == 0, 0, np.where(is_over_trials, n_ok + n_imputed, n_within))
@@ -96,7 +96,7 @@ class CellNumbers:
             self.seconds[part] = mean_over_units(table.seconds[part])
 
 
-# bounds what is computed on the way to some 10 MB
+# bounds intermediate arrays to some 10 MB
 _CELLS_AT_ONCE = 200_000
 
 
@@ -107,7 +107,7 @@ def _first(values: NDArray[Any] | None, part: slice, first: NDArray[np.intp], no
 
 
 def _half_width(deviation: FloatArray, n: NDArray[np.int64]) -> FloatArray:
-    """Return half-widths of 95 % Student-t intervals, NaN where they cannot be known."""
+    """Return half-widths of 95 % Student-t intervals, NaN where undefined."""
     is_known = (n >= 2) & np.isfinite(deviation)
     found = np.full(deviation.shape, np.nan)
     found[is_known] = t_quantiles(n[is_known] - 1) * deviation[is_known] / np.sqrt(n[is_known])

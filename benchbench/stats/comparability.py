@@ -1,7 +1,8 @@
-"""What may share a leaderboard, and what is left out.
+"""Which results may share a leaderboard, and which are left out.
 
-Results are compared under equal conditions (suite version, protocol version, preset, test units, threads, device),
-and on each task with equal data (one fingerprint). Everything else is left out, and listed.
+Results are compared under equal conditions (suite version, protocol version, preset, test units,
+threads, device), and on each task with equal data (one fingerprint). All other results are left out
+and listed.
 """
 
 from __future__ import annotations
@@ -21,27 +22,28 @@ __all__ = ["Comparable", "choose"]
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class Comparable:
-    """The results of a suite that may be compared with each other.
+    """Comparable results of a suite.
 
     Parameters
     ----------
     conditions : Conditions or None
-        None: nothing fits.
+        None: no results match.
     everyone : ScoreTable
-        All methods under these conditions, so that what is imputed does not depend on who is shown.
+        All methods under these conditions, so that imputation does not depend on which methods are
+        shown.
     table : ScoreTable
-        The methods and tasks that are shown.
+        The shown methods and tasks.
     cells : mapping of (label, task) to Cell
-        Of what is shown.
+        Cells of `table`.
     everyones_cells : mapping of (label, task) to Cell
     tasks : tuple of str
-        Tasks that the suite has and that were asked for.
+        Requested tasks of the suite.
     fingerprints : mapping of task to fingerprint
     hardware : tuple of str
-        Classes of machines that the seconds come from.
+        Hardware classes behind the seconds.
     notes, left_out : tuple of str
     n_left_out : int
-        Trials behind `left_out`.
+        Number of trials in `left_out`.
     """
 
     conditions: Conditions | None
@@ -85,18 +87,18 @@ def choose(
     keep: Callable[[Cell], bool] | None = None,
     conditions: Conditions | None = None,
 ) -> Comparable:
-    """Return the results under the conditions that were asked for, or under those of the newest results.
+    """Return the results under the requested conditions, by default those of the newest results.
 
     Parameters
     ----------
     preset, device, threads : optional
         The conditions.
     tasks, methods : iterable of str
-        What is shown; all if empty.
+        Tasks and methods to show; empty: all.
     keep : callable, optional
-        Further restricts what is shown to the cells for which it is true.
+        Predicate of the cells to show.
     conditions : Conditions, optional
-        These very conditions, whatever else is asked for.
+        Exact conditions; overrides `preset`, `device` and `threads`.
     """
     wanted_tasks, wanted_methods = set(tasks), set(methods)
     asked = [i for i, c in enumerate(trials.cells) if not wanted_tasks or c.task in wanted_tasks]
@@ -134,7 +136,7 @@ def choose(
             removed.append(c)
         else:
             kept.append(i)
-    # on a task that nothing is shown of, the newest data of anybody
+    # on a task without shown results, the newest data of any method
     under = [i for i in asked if (c := trials.cells[i]).task in known and is_same(c)]
     newest_of_all = _newest_data([trials.cells[i] for i in under]) | newest
     everyone = [i for i in under if (c := trials.cells[i]).fingerprint == newest_of_all[c.task]]
@@ -166,10 +168,10 @@ def choose(
 def _conditions(
     cells: Sequence[Cell], suite: SuiteFacts, preset: str | None, device: str | None, threads: int | None
 ) -> Conditions | None:
-    # as `bench run --preset NAME --threads N` names it
+    # named as by `bench run --preset NAME --threads N`
     presets = {preset, f"{preset},threads={threads}"} if preset else None
     newest: dict[Conditions, float] = {}
-    # cells that were loaded together share their conditions: looked at once
+    # cells that were loaded together share their conditions, so check each object once
     by_identity: dict[int, tuple[Conditions, float]] = {}
     for c in cells:
         _, before = by_identity.get(id(c.conditions), (c.conditions, -math.inf))
@@ -184,12 +186,15 @@ def _conditions(
         and c.threads == (threads or c.threads)
     ]
     fitting = [c for c in fitting if c.preset == preset] or fitting
-    # results of the suite as its file stands now come before those of older versions, then the newest
+    # prefer results of the suite file's version over older versions, then the newest
     return max(fitting, key=lambda c: (c.suite_version == suite.version, newest[c]), default=None)
 
 
 class _Same:
-    """Whether cells are of these conditions; cells that were loaded together share theirs, which are compared once."""
+    """Predicate of cells under given conditions.
+
+    Cells that were loaded together share their conditions, which are compared once.
+    """
 
     def __init__(self, conditions: Conditions) -> None:
         self._conditions, self._known = conditions, {id(conditions): True}
@@ -202,7 +207,7 @@ class _Same:
 
 
 def _newest_data(cells: Sequence[Cell]) -> dict[str, str]:
-    """Return of each task the fingerprint of the newest results."""
+    """Return the fingerprint of the newest results per task."""
     newest: dict[str, tuple[float, str]] = {}
     for c in cells:
         before = newest.get(c.task)
@@ -220,7 +225,7 @@ def _older_sources(trials: CountedTrials) -> list[str]:
 
 
 def _elsewhere(cells: Iterable[Cell], shown: Conditions | None = None) -> list[str]:
-    """List results under other conditions, and the options that show them in place of these."""
+    """List results under other conditions, with the options that show them instead."""
     counts: dict[Conditions, int] = defaultdict(int)
     for c in cells:
         counts[c.conditions] += c.n_trials

@@ -13,13 +13,14 @@ from benchbench.stats.leaderboard import Leaderboard, Row
 
 __all__ = ["CurvePanel", "CurveValue", "Line", "SeedCurve", "curve_panels"]
 
-# a meta_fit that does nothing takes microseconds; budgets cannot tell, since a preset may give iterations to every method
+# an empty meta_fit takes microseconds; iterations do not tell, since a preset may set them for
+# every method
 TRAINS_FROM_SECONDS = 0.01
 
 
 @dataclass(frozen=True, slots=True)
 class CurveValue:
-    """What was reported at one step; `ci95` is the half-width over validation episodes, if it was recorded."""
+    """A point of a curve; `ci95` is the half-width over validation episodes, if recorded."""
 
     step: int
     seconds: float
@@ -29,9 +30,9 @@ class CurveValue:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SeedCurve:
-    """The curve of one counted trial that ended well; without points if none was reported.
+    """The curve of one successful counted trial; without points if none was reported.
 
-    `fit_seconds` is what its meta-training took in all.
+    `fit_seconds` is the total time of its meta-training.
     """
 
     task: str
@@ -45,20 +46,21 @@ class SeedCurve:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Line:
-    """A method on a task: its curve over steps, and the test score that it ended with.
+    """A method on a task: its curve over steps and its test score.
 
     Parameters
     ----------
     points : tuple of CurveValue
-        Of one seed as reported; of several, means over seeds at the steps that all of them reported, and `ci95` over seeds.
+        With one seed, the reported points; with several, means and `ci95` over seeds at the steps
+        that all of them reported.
     unit : str
-        What the curve's intervals were taken over: "episode", "seed", or "" if there are none.
+        What the curve's intervals are over: "episode", "seed", or "" if there are none.
     score, score_ci95, score_unit, score_n
-        The test score as it stands on the board.
+        The test score on the leaderboard.
     fit_seconds : float or None
         Mean seconds of meta-training.
     is_trained : bool
-        Whether there is meta-training at all.
+        Whether the method has meta-training.
     """
 
     method: str
@@ -80,7 +82,7 @@ class Line:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CurvePanel:
-    """The methods of one task, in the order of the board."""
+    """The methods of one task, in the leaderboard's order."""
 
     task: str
     metric: str
@@ -92,13 +94,13 @@ class CurvePanel:
 
 
 def curve_panels(board: Leaderboard, curves: Sequence[SeedCurve]) -> list[CurvePanel]:
-    """Return one panel a task of the board, of the methods with a trial that ended well.
+    """Return one panel per task of the leaderboard, of the methods with a successful trial.
 
     Parameters
     ----------
     board : Leaderboard
     curves : sequence of SeedCurve
-        Of the board's group; those of other data than the board's are left out, as there.
+        Under the leaderboard's conditions; curves of other data are left out, as there.
     """
     found: dict[tuple[str, str, str], list[SeedCurve]] = {}
     for c in curves:

@@ -22,34 +22,37 @@ __all__ = [
 
 MEAN_RATING = 1000.0
 POINTS_PER_FACTOR_TEN = 400.0
-"""A method rated that much higher is ten times as likely to win as to lose (Elo 1978)."""
+"""Difference of ratings at which winning is ten times as likely as losing (Elo 1978)."""
 POINTS_PER_UNIT = POINTS_PER_FACTOR_TEN / math.log(10.0)
-"""Points a unit of log-strength."""
+"""Points per unit of log-strength."""
 PRIOR_DRAWS = 1.0
-"""Imagined draws of each method, spread evenly over its opponents."""
+"""Imagined draws per method, spread evenly over its opponents."""
 _NEWTON_STEPS = 60
-# of the last step; the error left after it is of the order of its square
+# bound of the last step; the remaining error is of the order of its square
 _TOLERANCE = 1e-6
-# steps with one matrix for all only get shorter by a factor each
+# chord steps converge only linearly
 _CHORD_TOLERANCE = 1e-7
 _MANY_METHODS = 150
-# of the log-strength in one step: keeps Newton's method from overshooting where the likelihood is flat
+# bound of a step of log-strength: keeps Newton's method from overshooting where the likelihood is
+# flat
 _LONGEST_STEP = 2.0
 
 
 def elo(wins: FloatArray, *, prior_draws: float = PRIOR_DRAWS, start: FloatArray | None = None) -> FloatArray:
-    r"""Return ratings with a mean of 1000, 400 points a factor of ten in the odds.
+    r"""Return ratings with a mean of 1000 and 400 points per factor of ten in the odds.
 
     Parameters
     ----------
     wins : (..., M, M)
-        `wins[a, b]` is how often a beat b, ties counted as half a win of each. Leading axes are separate fits.
+        `wins[a, b]` is how often a beat b, a tie being half a win of each. Leading axes are
+        separate fits.
     prior_draws : float
-        Imagined draws of each method in total, spread evenly over its opponents. They keep the rating of a method finite that won
-        (or lost) everything, where the likelihood has no maximum (Ford 1957), and move others little: they weigh as much as that
-        many comparisons of all that the method has. 0 gives plain maximum likelihood.
+        Imagined draws per method, spread evenly over its opponents. They keep the rating of a
+        method finite that won (or lost) everything, where the likelihood has no maximum (Ford
+        1957), and change others little: they weigh as much as that many comparisons. 0 gives plain
+        maximum likelihood.
     start : (..., M), optional
-        Log-strengths to begin with.
+        Initial log-strengths.
 
     Returns
     -------
@@ -81,12 +84,12 @@ def bradley_terry(wins: FloatArray, *, prior_draws: float = 0.0, start: FloatArr
     prior_draws : float
         As for `elo`.
     start : (..., M), optional
-        Where Newton's method begins.
+        Initial log-strengths of Newton's method.
 
     Raises
     ------
     InputError
-        If the matrix is no matrix of wins, or there is no finite maximum.
+        If `wins` is invalid, or the likelihood has no finite maximum.
     """
     wins = np.array(wins, dtype=np.float64)
     if wins.ndim < 2 or wins.shape[-1] != wins.shape[-2] or not np.isfinite(wins).all() or (wins < 0).any():
@@ -111,7 +114,7 @@ def bradley_terry(wins: FloatArray, *, prior_draws: float = 0.0, start: FloatArr
 
 
 def _fit(wins: FloatArray, theta: FloatArray) -> None:
-    """Improve the log-strengths in place until the likelihood is at its maximum."""
+    """Maximise the likelihood over the log-strengths, in place."""
     games = wins + wins.transpose(0, 2, 1)
     won = wins.sum(axis=2)
     active = np.arange(len(theta))
@@ -129,9 +132,9 @@ def _fit(wins: FloatArray, theta: FloatArray) -> None:
 
 
 def _chords(games: FloatArray, won: FloatArray, theta: FloatArray) -> NDArray[np.intp]:
-    """Take Newton's steps with one matrix for all fits, that of their mean; return which fits need better ones.
+    """Take Newton's steps with the mean fit's matrix for all; return the fits that need their own.
 
-    Resamples of one table differ little, and one inverse costs as much as a single step of a single fit.
+    Resamples of one table differ little, and one inverse costs as much as one step of one fit.
     """
     mean = theta.mean(axis=0)[None]
     _, weight = _derivatives(games.mean(axis=0)[None], won.mean(axis=0)[None], mean)
@@ -142,7 +145,7 @@ def _chords(games: FloatArray, won: FloatArray, theta: FloatArray) -> NDArray[np
         gradient, _ = _derivatives(games[active], won[active], theta[active])
         step = gradient @ inverse
         longest = np.abs(step).max(axis=1)
-        # where steps do not get shorter the matrix is not the right one
+        # where steps do not get shorter, the fit needs its own matrix
         is_bad = longest > 0.7 * last[active]
         doubtful[active[is_bad]] = True
         theta[active[~is_bad]] += step[~is_bad]
@@ -155,7 +158,7 @@ def _chords(games: FloatArray, won: FloatArray, theta: FloatArray) -> NDArray[np
 
 
 def _derivatives(games: FloatArray, won: FloatArray, theta: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Return the gradient (B, M) of the log-likelihood, and (B, M, M) what each pair adds to its curvature."""
+    """Return the log-likelihood's gradient (B, M) and the curvature (B, M, M) of each pair."""
     strength = np.exp(theta - theta.mean(axis=1, keepdims=True))
     chance = strength[:, :, None] / (strength[:, :, None] + strength[:, None, :])  # P(a beats b)
     expected = games * chance
@@ -166,7 +169,10 @@ def _derivatives(games: FloatArray, won: FloatArray, theta: FloatArray) -> tuple
 
 
 def _information(weight: FloatArray) -> FloatArray:
-    """Return (B, M, M) minus the second derivatives, made regular: the likelihood does not see a shift of all strengths."""
+    """Return (B, M, M) minus the second derivatives, made regular.
+
+    They are singular, since the likelihood is invariant to a shift of all strengths.
+    """
     n = weight.shape[1]
     system = np.full(weight.shape, 1.0)
     system *= weight.sum(axis=(1, 2))[:, None, None] / n**2 + 1e-12
@@ -177,9 +183,9 @@ def _information(weight: FloatArray) -> FloatArray:
 
 
 def has_finite_ratings(wins: FloatArray) -> bool:
-    """Whether plain maximum likelihood has a maximum: whoever is beaten beats somebody in turn, all around (Ford 1957).
+    """Return whether plain maximum likelihood has a maximum (Ford 1957).
 
-    That is: the graph with an edge from a to b where a beat b is strongly connected.
+    It has one if the graph with an edge from a to b where a beat b is strongly connected.
     """
     from scipy.sparse.csgraph import connected_components
 

@@ -1,4 +1,4 @@
-"""What statistics need to know of a suite: its tasks and the frozen scores at both ends of their scales."""
+"""A suite as statistics need it: its tasks, and the frozen scores at both ends of their scales."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PERFECT_SCORES: Mapping[str, float] = {
     "neg_mse": 0.0,
     "neg_rmse": 0.0,
 }
-"""Score of a perfect prediction by metric; improvability measures errors from it."""
+"""Score of a perfect prediction by metric; improvability measures errors relative to it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,7 +33,7 @@ class TaskEnds:
 
     @property
     def has_scale(self) -> bool:
-        """Whether the reference is above the baseline: else there is no normalised score."""
+        """Whether the reference is above the baseline; else there is no normalised score."""
         zero, one = self.baseline_score, self.reference_score
         return zero is not None and one is not None and one > zero
 
@@ -61,7 +61,7 @@ class SuiteFacts:
         return {t.name: t.baseline_score for t in self.tasks if t.baseline_score is not None}
 
     def perfect_scores(self, metrics: Mapping[str, str]) -> dict[str, float]:
-        """Return the score of a perfect answer where it is known: by metric, or the best known score of a problem.
+        """Return the known perfect scores: by metric, or the best known score of a problem.
 
         Parameters
         ----------

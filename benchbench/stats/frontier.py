@@ -1,4 +1,4 @@
-"""Score against cost: which methods no other one beats on both."""
+"""Score against cost: the methods that no other method dominates."""
 
 from __future__ import annotations
 
@@ -18,10 +18,11 @@ COMMON_TASKS = "common tasks"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CostPoint:
-    """A method's score with the half-width of its 95 % interval, and its timed seconds (meta-training and test).
+    """A method's score, the half-width of its 95 % interval, and its timed seconds.
 
-    `is_comparable` is false where it lacks tasks that others have; `n_failed_tasks` counts the tasks on which every trial failed:
-    their cost is not known, only their imputed score. Such points are never on the front.
+    Seconds are of meta-training and test. `is_comparable` is False if the method lacks tasks that
+    others have. `n_failed_tasks` counts the tasks on which every trial failed: their score is
+    imputed and their cost unknown. Such points are never on the front.
     """
 
     method: str
@@ -41,7 +42,7 @@ class CostPoint:
 
     @property
     def is_imputed(self) -> bool:
-        """Whether a part of the score is imputed."""
+        """Whether part of the score is imputed."""
         return self.imputed_share > 0
 
     @property
@@ -55,9 +56,10 @@ class CostPoint:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CostPanel:
-    """The methods of one task, of the whole suite or of the common tasks (`task` is None), by score.
+    """The methods of one task, of the whole suite or of the common tasks, by score.
 
-    `tasks` are those that scores and seconds are over; `left_out` the methods without a point, and why.
+    `task` is None unless the panel is of one task. `tasks` are those behind scores and seconds;
+    `left_out` names the methods without a point, with reasons.
     """
 
     task: str | None
@@ -69,7 +71,7 @@ class CostPanel:
 
     @property
     def name(self) -> str:
-        """What the panel is of."""
+        """Name of the panel's task or tasks."""
         return self.task or (COMMON_TASKS if self.is_common else "whole suite")
 
     def to_dict(self) -> dict[str, Any]:
@@ -79,9 +81,9 @@ class CostPanel:
 
 
 def front(points: Sequence[tuple[float, float]]) -> list[int]:
-    """Return the indices of the points (cost, score) that no other one dominates, by rising cost.
+    """Return the indices of the non-dominated points (cost, score), by rising cost.
 
-    A point dominates another if it costs no more, scores no less, and is better in one of the two.
+    A point dominates another if it is no worse in cost and in score, and better in one of them.
     """
     found: list[int] = []
     best = -math.inf
@@ -94,9 +96,10 @@ def front(points: Sequence[tuple[float, float]]) -> list[int]:
 
 
 def cost_panels(board: Leaderboard) -> list[CostPanel]:
-    """Return the panels of the whole suite and of the common tasks, where there are such, and then one per task.
+    """Return the panels of the whole suite and of the common tasks, if any, then one per task.
 
-    Scores are those of the leaderboard, imputed ones included. Methods without any seconds have no point.
+    Scores are those of the leaderboard, imputed ones included. Methods without seconds have no
+    point.
     """
     panels = []
     for name in board.imputed.table.tasks:
@@ -164,19 +167,17 @@ def _without_seconds(rows: Sequence[Row]) -> tuple[str, ...]:
 
 
 def _why_no_cost(rows: Sequence[Row]) -> str:
-    """Say why there are no seconds of a method with these rows of scored tasks."""
-    if not rows:
-        return "no score, its cost is not known"
+    """Return why a method with these rows that have a score has no seconds."""
     if any(r.n_ok for r in rows):
-        return "no seconds are recorded, its cost is not known"
-    return "every trial failed, its cost is not known"
+        return "no seconds were recorded"
+    return f"{'every trial failed' if rows else 'no score'}, its cost is not known"
 
 
 def _over_tasks(board: Leaderboard) -> list[CostPanel]:
-    """Return the panels of mean scores over tasks against the tasks' seconds together.
+    """Return the panels of mean scores over tasks against total seconds of the tasks.
 
-    Means are of normalised scores, or of plain ones where all tasks have one metric. There is none of a single task, nor where
-    tasks have different metrics and no frozen ends.
+    Means are of normalised scores, or of plain ones if all tasks have the same metric. There is no
+    panel for a single task, nor for tasks with different metrics and no frozen ends.
     """
     names = board.imputed.table.tasks
     ends = board.suite.ends()
@@ -217,7 +218,7 @@ def _whole(
             continue
         parts = [_scaled(r, ends.get(r.task or "")) for r in own]
         widths = [w for _, w in parts if w is not None]
-        # tasks are fixed, not sampled: the interval is the tasks' own, propagated
+        # tasks are fixed, not sampled: the tasks' own intervals are propagated
         ci95 = math.hypot(*widths) / len(parts) if len(widths) == len(parts) else None
         score = math.fsum(s for s, _ in parts) / len(parts)
         n_failed = sum(not r.n_ok for r in own)
@@ -228,7 +229,7 @@ def _whole(
 
 
 def _scaled(row: Row, ends: tuple[float, float] | None) -> tuple[float, float | None]:
-    """Return score and half-width, on the scale from baseline to reference if there is one."""
+    """Return score and half-width, on the scale from baseline to reference if given."""
     from benchbench.stats.scales import normalise_one
 
     return normalise_one(row.score or 0.0, row.ci95, ends)

@@ -1,4 +1,4 @@
-"""What stands for a failed trial: chosen when results are looked at, never stored."""
+"""Imputation of failed trials: chosen when results are shown, never stored."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["BASELINE_PREFIX", "POLICIES", "ImputedTable", "check_policy", "imput
 
 POLICIES = ("baseline", "worst", "none", "drop-task")
 BASELINE_PREFIX = "baseline="
-"""Before the name of a method whose own scores stand for failures."""
+"""Prefix of a policy that imputes the scores of the named method."""
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -30,12 +30,15 @@ class ImputedTable:
     imputed : (M, T, U) bool
         Which cells were imputed.
     dropped_tasks : tuple of str
-        Tasks that the policy took out of the table.
+        Tasks that the policy removed from the table.
     policy : str
     fills : mapping of task to float or None
         Score that stands for a failed trial of the task; None: nothing does.
+    unranked : frozenset of str
+        Labels of the methods whose every trial failed: with nothing but imputed scores they are not
+        ranked, neither over tasks nor on one, and the others are ranked without them.
     notes : tuple of str
-        What was done that the policy's name does not say.
+        Where the imputation differs from what the policy's name says.
     """
 
     table: ScoreTable
@@ -43,21 +46,22 @@ class ImputedTable:
     dropped_tasks: tuple[str, ...] = ()
     policy: str = "none"
     fills: Mapping[str, float | None] = field(default_factory=dict)
+    unranked: frozenset[str] = frozenset()
     notes: tuple[str, ...] = ()
 
     def shares(self) -> FloatArray:
-        """Return of each (M,) method the share of its scores that were imputed; 0 for one without any score."""
+        """Return the (M,) share of imputed scores per method; 0 for one without scores."""
         n_scores = (~np.isnan(self.table.scores)).sum(axis=(1, 2))
         return np.asarray(self.imputed.sum(axis=(1, 2)) / np.maximum(n_scores, 1), dtype=np.float64)
 
     def ranked(self) -> ScoreTable:
-        """Return the table without the methods that have nothing but imputed scores: what failed everywhere is not ranked."""
-        shares = self.shares().tolist()
-        kept = [m for m, share in zip(self.table.methods, shares, strict=True) if share < 1]
-        return self.table if len(kept) == len(shares) else self.table.select(methods=kept)
+        """Return the table of the methods that are ranked."""
+        if self.unranked.isdisjoint(self.table.methods):
+            return self.table
+        return self.table.select(methods=[m for m in self.table.methods if m not in self.unranked])
 
     def select(self, methods: Sequence[str] | None = None, tasks: Sequence[str] | None = None) -> ImputedTable:
-        """Return the part of some methods and tasks, in that order; all if None.
+        """Return the table of these methods and tasks, in that order; None: all.
 
         Raises
         ------
@@ -77,7 +81,7 @@ class ImputedTable:
 
 
 def check_policy(policy: str) -> None:
-    """Refuse what is neither one of `POLICIES` nor ``baseline=NAME``.
+    """Raise unless `policy` is one of `POLICIES` or ``baseline=NAME``.
 
     Raises
     ------
@@ -103,38 +107,43 @@ def impute(
     absent: bool = False,
     whole_tasks: bool = True,
 ) -> ImputedTable:
-    """Give failed trials a score, or drop their tasks.
+    """Impute the scores of failed trials, or drop their tasks.
 
-    A trial that succeeded is never touched, and a declined one never imputed.
+    A successful trial is never changed, and a declined one never imputed.
 
     Parameters
     ----------
     table : ScoreTable
     policy : str
-        "none": nothing is imputed. "worst": the lowest mean of any method on the task. "baseline": the frozen score
-        of the task; where there is none, the mean of the baseline method on the task. "baseline=NAME": the mean of
-        that method on the task. "drop-task": tasks on which any method failed are left out for all. Where a baseline
-        has no score on a task the lowest mean takes its place, with a note.
+        "none": nothing is imputed. "worst": the lowest mean of any method on the task. "baseline":
+        the frozen score of the task; where there is none, the mean of the baseline method on the
+        task. "baseline=NAME": the mean of that method on the task. "drop-task": tasks on which any
+        method failed are left out for all. Where a baseline has no score on a task, the lowest mean
+        is imputed, with a note.
     everyone : ScoreTable, optional
-        All methods of the leaderboard, if `table` holds only some of them: what is imputed must not depend on who is
-        shown.
+        All methods of the leaderboard, if `table` holds only some of them: imputed scores must not
+        depend on which methods are shown.
     frozen : mapping of task to score, optional
-        Baseline scores of the suite's file.
+        Baseline scores of the suite file.
     baselines : sequence of str
-        Labels of the baseline method, the preferred one first; with "baseline=NAME" labels of that method.
+        Labels of the baseline method, the preferred one first; with "baseline=NAME" labels of that
+        method.
     per_unit : bool
-        Impute the baseline method's score on the same unit (fold) where it has one, as AMLB does, rather than its mean.
+        Impute the baseline method's score on the same unit (fold) where it has one, as AMLB does,
+        rather than its mean.
     absent : bool
-        Impute (or drop) what was never run, too. A unit that no method has on a task stays absent.
+        Also impute (or drop) units that were never run. A unit that no method has on a task stays
+        absent.
     whole_tasks : bool
-        Whether a method without any score on a task gets one. AMLB's published tables of 2019 do not give it one.
+        Whether to impute also for a method without any score on a task; AMLB's tables of 2019 do
+        not.
 
     Raises
     ------
     InputError
         If the policy is unknown.
     UnknownNameError
-        If no method has the label of a baseline.
+        If no method has a baseline's label.
     """
     check_policy(policy)
     source = table if everyone is None else everyone
@@ -168,9 +177,12 @@ def impute(
     for task, is_hit in zip(table.tasks, _on_tasks(gaps), strict=True):
         if is_hit and task in reasons:
             told[reasons[task]].append(task)
+    has_own = (~np.isnan(table.scores) & ~is_filled).any(axis=(1, 2))
+    unranked = is_filled.any(axis=(1, 2)) & ~has_own
     return ImputedTable(
         table=table,
         imputed=is_filled,
+        unranked=frozenset(m for m, one in zip(table.methods, unranked.tolist(), strict=True) if one),
         policy=policy,
         fills={t: None if np.isnan(fill) else float(fill) for t, fill in zip(table.tasks, of_tasks, strict=True)},
         notes=tuple(f"{reason} on {', '.join(tasks)}" for reason, tasks in told.items()),
@@ -180,7 +192,7 @@ def impute(
 def _fills(
     source: ScoreTable, policy: str, frozen: Mapping[str, float], baselines: Sequence[str]
 ) -> tuple[FloatArray, dict[str, str]]:
-    """Return what stands for a failure on each (T,) task, and where that is not what the policy's name says, why."""
+    """Return the score to impute per (T,) task, and why where it differs from the policy's name."""
     means = source.task_means()
     lowest = np.fmin.reduce(means, axis=0, initial=np.nan)
     if policy == "worst":
@@ -196,11 +208,11 @@ def _fills(
     values = np.where(np.isnan(known), own, known)
     for task, from_file, value in zip(source.tasks, known, values, strict=True):
         if np.isnan(value) and is_named:
-            reasons[task] = f"no score of {baselines[0]}: the lowest mean stands for failures"
+            reasons[task] = f"no score of {baselines[0]}: the lowest mean is imputed for failures"
         elif np.isnan(value):
-            reasons[task] = "no baseline score: the lowest mean stands for failures"
+            reasons[task] = "no baseline score: the lowest mean is imputed for failures"
         elif np.isnan(from_file) and not is_named:
-            reasons[task] = f"no frozen baseline score: the mean of {baselines[0]} stands for failures"
+            reasons[task] = f"no frozen baseline score: the mean of {baselines[0]} is imputed for failures"
     return np.where(np.isnan(values), lowest, values), reasons
 
 

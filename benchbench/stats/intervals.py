@@ -25,14 +25,14 @@ __all__ = [
 ]
 
 NORMAL_QUANTILE = 1.959963984540054
-"""Of 0.975."""
+"""Standard normal quantile of 0.975."""
 FEW_TASKS = 5
-"""With fewer, intervals over tasks are shown with a caution."""
+"""With fewer tasks, intervals over tasks are shown with a caution."""
 
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """A mean, the half-width of its 95 % interval (None if it cannot be known), and the number of values behind both."""
+    """A mean of `n` values and the half-width of its 95 % interval (None if undefined)."""
 
     mean: float
     ci95: float | None
@@ -42,7 +42,7 @@ class Estimate:
 @lru_cache(maxsize=1024)
 def t_quantile(degrees: float, level: float = 0.975) -> float:
     """Return the quantile of Student's t distribution."""
-    # scipy.special alone imports in a fraction of the time of scipy.stats
+    # scipy.special imports much faster than scipy.stats
     from scipy.special import stdtrit
 
     return float(stdtrit(degrees, level))
@@ -57,7 +57,7 @@ def t_quantiles(degrees: NDArray[np.integer], level: float = 0.975) -> NDArray[n
 
 
 def estimate_of_summary(mean: float, deviation: float | None, n: int) -> Estimate:
-    """Return the interval of a mean from the sample's standard deviation (n - 1 in the denominator) and size."""
+    """Return the interval of a mean from the sample's size and standard deviation (with n - 1)."""
     if n < 2 or deviation is None or not math.isfinite(deviation):
         return Estimate(mean, None, n)
     return Estimate(mean, t_quantile(n - 1) * deviation / math.sqrt(n), n)
@@ -69,38 +69,42 @@ def estimate(values: Sequence[float]) -> Estimate:
     Raises
     ------
     ValueError
-        If there are none.
+        If there are no values.
     """
     n = len(values)
     if n == 0:
-        raise ValueError("no values to take the mean of")
+        raise ValueError("expected at least one value to average, got none")
     mean = math.fsum(values) / n
     deviation = math.sqrt(math.fsum([(v - mean) ** 2 for v in values]) / (n - 1)) if n > 1 else None
     return estimate_of_summary(mean, deviation, n)
 
 
 def agree(values: Sequence[float]) -> bool:
-    """Return whether there are several values, and all are the same up to rounding."""
+    """Return whether there are several values, all equal up to rounding."""
     return len(values) > 1 and max(values) - min(values) <= 1e-12 * max(map(abs, values))
 
 
 def estimate_of_trials(values: Sequence[float]) -> Estimate:
-    """Return `estimate` of the values of seeds or folds, but no interval where all give the same: a few do not make a value certain."""
+    """Return `estimate` of the values of seeds or folds, without an interval if all are equal.
+
+    The agreement of a few does not make a value certain.
+    """
     found = estimate(values)
     return Estimate(found.mean, None, found.n) if agree(values) else found
 
 
 def share(values: Sequence[float], n_pairs: int) -> Estimate:
-    """Return the mean of shares and its interval by Student's t; where all are 0, or all 1, by Wilson 1927 over the pairs behind them.
+    """Return the mean of shares and its interval by Student's t.
 
-    Without that, thirty wins of thirty would be certain.
+    Where all are 0 or all 1, the interval is Wilson's (1927) over the pairs behind them: thirty
+    wins of thirty do not make a win certain.
 
     Parameters
     ----------
     values : sequence of float
         Shares within [0, 1].
     n_pairs : int
-        Comparisons behind all of them together.
+        Total number of comparisons behind them.
     """
     found = estimate(values)
     if found.n < 2 or found.mean not in (0.0, 1.0):

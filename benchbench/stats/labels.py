@@ -1,4 +1,4 @@
-"""How things are written for people: methods as they would type them, and where published results come from."""
+"""Texts for people: labels of methods, sources of published results, numbers, durations."""
 
 from __future__ import annotations
 
@@ -18,35 +18,40 @@ __all__ = [
 ]
 
 PUBLISHED = "published: "
-"""The protocol version of imported results is this and their source, so that they never stand beside results measured here."""
+"""Imported results have this prefix and their source as protocol version, so that they never share
+a leaderboard with results measured here.
+"""
 
 
 @lru_cache(maxsize=8192)
 def method_label(method: str, params: str) -> str:
-    """Return ``name`` or ``name(param=value, ...)``, which `bench run --method` understands, of a name and canonical JSON."""
+    """Return ``name`` or ``name(param=value, ...)``, as `bench run --method` reads it.
+
+    `params` is canonical JSON.
+    """
     values = params_of(params)
     return f"{method}({', '.join(f'{key}={value!r}' for key, value in values.items())})" if values else method
 
 
 def params_of(text: str) -> dict[str, Any]:
-    """Return a method's parameters of their canonical JSON, as programs get them; no text is none."""
+    """Return a method's parameters from canonical JSON; an empty text is no parameters."""
     found: dict[str, Any] = json.loads(text) if text else {}
     return found
 
 
 def published_source(protocol_version: str) -> str | None:
-    """Return where results of that protocol version were published; None if they were measured."""
+    """Return the source of published results; None if that protocol version was measured here."""
     return protocol_version.removeprefix(PUBLISHED) if protocol_version.startswith(PUBLISHED) else None
 
 
 def number_text(value: float, digits: int) -> str:
-    """Return a number with so many digits after the point; never "-0.00"."""
+    """Return a number with `digits` digits after the point; never "-0.00"."""
     text = f"{value:.{digits}f}"
     return text.removeprefix("-") if float(text) == 0 else text
 
 
 def share_text(share: float) -> str:
-    """Return a share in per cent, never as "0%" what is not nothing, nor as "100%" what is not "all"."""
+    """Return a share in per cent; "0%" and "100%" only if it is exactly 0 or 1."""
     if share == 1:
         return "all"
     return "<1%" if 0 < share < 0.005 else ">99%" if 0.995 <= share < 1 else f"{share:.0%}"

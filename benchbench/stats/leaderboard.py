@@ -1,4 +1,4 @@
-"""A leaderboard: methods ranked over the tasks of a suite and on each task, from a table of scores.
+"""Leaderboards: methods ranked over the tasks of a suite and on each task, from a score table.
 
 Shapes: M methods, T tasks, U units (seeds or folds).
 """
@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+
+import numpy as np
 
 from benchbench.errors import InputError, UnknownNameError
 from benchbench.stats.cell_numbers import CellNumbers
@@ -36,11 +38,13 @@ __all__ = ["Leaderboard", "Row", "make_leaderboard", "rank_comparable"]
 class Row:
     """One line of a leaderboard: a method on a task, or on the whole suite (`task` is None).
 
-    `ci95` is the half-width of the 95 % interval of `score`; `unit` says over what it was taken and `n` over how many. Tasks of
-    different units make the suite's `unit` "mixed"; `n_by_unit` has the number of each. On the suite's rows `score` is the mean
-    normalised score (0 = baseline, 1 = reference) and `rank` the rank by `mean_rank`, whose 95 % interval over tasks goes from
-    `mean_rank_low` to `mean_rank_high`. A task is scored if it has a score, imputed or not, and ok if a trial of it succeeded.
-    `shared_seconds` is the part of `seconds` that other trials spent on training that `n_shared` of its trials used.
+    `ci95` is the half-width of the 95 % interval of `score` over `n` values of `unit`. If tasks
+    have different units, the suite's `unit` is "mixed" and `n_by_unit` has the number of each. On
+    the suite's rows `score` is the mean normalised score (0 = baseline, 1 = reference) and `rank`
+    the rank by `mean_rank`, whose 95 % interval over tasks is [`mean_rank_low`, `mean_rank_high`].
+    A task is scored if it has a score, imputed or not, and ok if a trial of it succeeded.
+    `shared_seconds` is the part of `seconds` that other trials spent on training reused by
+    `n_shared` of its trials.
     """
 
     method: str
@@ -79,12 +83,12 @@ class Row:
 
     @property
     def label(self) -> str:
-        """The method with its parameters, as a reader sees it."""
+        """The method with its parameters, for people."""
         return method_label(self.method, self.params)
 
     @property
     def n_in_words(self) -> str:
-        """Over what the interval was taken, as in "400 episodes, 3 seeds"."""
+        """The sample size of the interval, as in "400 episodes, 3 seeds"."""
         return ", ".join(plural(n, unit) for unit, n in self.n_by_unit.items())
 
     def to_dict(self) -> dict[str, Any]:
@@ -99,7 +103,7 @@ class Row:
 
 @dataclass(slots=True, kw_only=True)
 class Leaderboard:
-    """Rows (the suite's first, by rank; then task by task), what they have in common, and what was left out.
+    """Rows (the suite's by rank, then task by task), their conditions, and what was left out.
 
     Parameters
     ----------
@@ -108,21 +112,21 @@ class Leaderboard:
         None: the leaderboard is empty.
     rows : list of Row
     imputed : ImputedTable
-        Scores behind the rows, without the tasks that "drop-task" takes out.
+        Scores behind the rows, without the tasks that "drop-task" removes.
     measured : ScoreTable
         The same scores before imputation, with all tasks.
     imputation : str
     all_tasks : tuple of str
-        Tasks of the suite that were asked for, with results or without.
+        Requested tasks of the suite, with or without results.
     metrics : mapping of task to metric
     trial_units : mapping of task to str
-        What a trial is a sample of: "seed" or "fold".
+        Unit of a trial: "seed" or "fold".
     fingerprints : mapping of task to fingerprint
     hardware : list of str
-        Classes of machines that the seconds come from.
+        Hardware classes behind the seconds.
     left_out, notes : list of str
     n_left_out : int
-        Trials behind `left_out` that another choice of options would show.
+        Number of trials in `left_out` that other options would show.
     """
 
     suite: SuiteFacts
@@ -144,12 +148,12 @@ class Leaderboard:
 
     @property
     def dropped_tasks(self) -> tuple[str, ...]:
-        """Tasks that "drop-task" takes out of the suite's rows."""
+        """Tasks that "drop-task" removes from the suite's rows."""
         return self.imputed.dropped_tasks
 
     @property
     def fills(self) -> Mapping[str, float | None]:
-        """Score that stands for a failed trial of each task (None: nothing)."""
+        """Score imputed for a failed trial per task (None: nothing is imputed)."""
         return self.imputed.fills
 
     @property
@@ -159,7 +163,7 @@ class Leaderboard:
 
     @property
     def tasks(self) -> list[str]:
-        """Tasks with rows, in the suite's order; dropped ones included."""
+        """Tasks with rows, in the suite's order, including dropped ones."""
         self._rows(None)
         return [task for task in self._by_task if task is not None]
 
@@ -183,9 +187,9 @@ class Leaderboard:
         return next((r for r in self._rows(task) if r.label == label), None)
 
     def options(self) -> Options:
-        """Return what statistics need: frozen ends, and the scores of perfect answers.
+        """Return the statistics' options: frozen ends and perfect scores.
 
-        Frozen ends or none: scores of methods as measured here would move the scale with every run.
+        Ends are always frozen: measured ones would change the scale with every run.
         """
         return Options(ends=self.suite.ends(), perfect=self.suite.perfect_scores(self.metrics))
 
@@ -204,16 +208,21 @@ class Leaderboard:
         return self._values[key]
 
     def task_values(self, statistic: str, tasks: Sequence[str] | None = None) -> dict[str, list[StatisticValue]]:
-        """Return the same for each task alone, without intervals; all tasks if None are named."""
+        """Return the same for each task alone, of the methods that have trials on it, without intervals.
+
+        All tasks if `tasks` is None.
+        """
         self.check_tasks()
-        return {
-            task: statistic_values(self.imputed.select(tasks=[task]), statistic, self.options(), n_bootstrap=0)
-            for task in self.imputed.table.tasks
-            if tasks is None or task in tasks
-        }
+        found = {}
+        for task in self.imputed.table.tasks:
+            if tasks is None or task in tasks:
+                values = statistic_values(self.imputed.select(tasks=[task]), statistic, self.options(), n_bootstrap=0)
+                shown = {row.label for row in self.rows_of(task)}
+                found[task] = [v for v in values if v.method in shown]
+        return found
 
     def check_tasks(self) -> None:
-        """Refuse a leaderboard without a task.
+        """Raise if no task is left.
 
         Raises
         ------
@@ -240,12 +249,12 @@ def make_leaderboard(
     conditions: Conditions | None = None,
     n_bootstrap: int = N_BOOTSTRAP,
 ) -> Leaderboard:
-    """Return the leaderboard under the conditions that were asked for, or under those of the newest results.
+    """Return the leaderboard under the requested conditions, by default the newest results'.
 
     Parameters
     ----------
     trials : CountedTrials
-        Of the suite, under any conditions.
+        Trials of the suite, under any conditions.
     preset, device, threads, tasks, methods, keep, conditions : optional
         See `comparability.choose`.
     imputation : str
@@ -256,9 +265,9 @@ def make_leaderboard(
     Raises
     ------
     InputError
-        On an unknown imputation.
+        If the imputation is unknown.
     UnknownNameError
-        If the method to impute with has no results on this leaderboard.
+        If the baseline method has no results on this leaderboard.
     """
     check_policy(imputation)
     found = choose(
@@ -278,7 +287,7 @@ def make_leaderboard(
 def rank_comparable(
     found: Comparable, suite: SuiteFacts, *, imputation: str = "baseline", n_bootstrap: int = N_BOOTSTRAP
 ) -> Leaderboard:
-    """Return the leaderboard of results that may be compared; parameters as for `make_leaderboard`."""
+    """Return the leaderboard of comparable results; parameters as for `make_leaderboard`."""
     check_policy(imputation)
     imputed = _imputed(found, suite, imputation)
     board = Leaderboard(
@@ -303,8 +312,8 @@ def rank_comparable(
         if cell.unit == FOLD:
             board.trial_units[task] = FOLD
     numbers = CellNumbers.of(found.table if imputed.dropped_tasks else imputed.table)
-    task_rows = _task_rows(found, numbers)
-    board.notes += _all_failed(numbers)
+    task_rows = _task_rows(found, numbers, imputed.unranked)
+    board.notes += _all_failed(imputed)
     board.notes += _dropped(found, imputed.dropped_tasks)
     board.rows = [*_suite_rows(board, numbers, task_rows, n_bootstrap), *(r for own in task_rows.values() for r in own)]
     return board
@@ -321,7 +330,7 @@ def _imputed(found: Comparable, suite: SuiteFacts, imputation: str) -> ImputedTa
 
 
 def _baselines(found: Comparable, suite: SuiteFacts, imputation: str) -> list[str]:
-    """Return the labels of the method whose scores stand for failures; of the suite's baseline the default parameters first."""
+    """Return the labels of the method whose scores are imputed, default parameters first."""
     cells = {c.label: c for c in found.everyones_cells.values() if c.n_ok}
     if imputation == "baseline":
         own = sorted(label for label, c in cells.items() if c.method == suite.baseline)
@@ -339,10 +348,12 @@ def _baselines(found: Comparable, suite: SuiteFacts, imputation: str) -> list[st
     return named
 
 
-def _task_rows(found: Comparable, numbers: CellNumbers) -> dict[str, list[Row]]:
+def _task_rows(found: Comparable, numbers: CellNumbers, unranked: Collection[str]) -> dict[str, list[Row]]:
     """Return the rows of each task, by rank."""
     row_of = {m: i for i, m in enumerate(numbers.methods)}
     column_of = {t: i for i, t in enumerate(numbers.tasks)}
+    means = numbers.means.copy()
+    means[[row_of[m] for m in unranked]] = np.nan
     place = ([row_of[label] for label, _ in found.cells], [column_of[task] for _, task in found.cells])
     of_cells = [
         values[place].tolist()
@@ -355,7 +366,7 @@ def _task_rows(found: Comparable, numbers: CellNumbers) -> dict[str, list[Row]]:
             numbers.n_imputed,
             numbers.n_units,
             numbers.seconds,
-            tied_ranks(rounded(numbers.means)),
+            tied_ranks(rounded(means)),
         )
     ]
     by_task: dict[str, list[Row]] = {task: [] for task in numbers.tasks}
@@ -472,7 +483,7 @@ def _suite_row(own: Sequence[Row], normalised: Mapping[str, tuple[float, float]]
     if scored:
         row.metric = "normalised score"
         row.score = math.fsum(score for _, (score, _) in scored) / len(scored)
-        # tasks are fixed, not sampled: the interval is the tasks' own, propagated
+        # tasks are fixed, not sampled: the tasks' own intervals are propagated
         width = math.sqrt(math.fsum(half * half for _, (_, half) in scored)) / len(scored)
         row.ci95 = _known(width)
         counts: Counter[str] = Counter()
@@ -490,11 +501,9 @@ def _suite_row(own: Sequence[Row], normalised: Mapping[str, tuple[float, float]]
     return row
 
 
-def _all_failed(numbers: CellNumbers) -> list[str]:
-    """Name the methods that have no score but imputed ones."""
-    is_made_up = (numbers.n_ok.sum(axis=1) == 0) & (numbers.n_imputed.sum(axis=1) > 0)
-    names = [m for m, one in zip(numbers.methods, is_made_up.tolist(), strict=True) if one]
-    return [f"not ranked over tasks, since every trial failed: {', '.join(names)}"] if names else []
+def _all_failed(imputed: ImputedTable) -> list[str]:
+    names = sorted(imputed.unranked)
+    return [f"not ranked, since every trial failed: {', '.join(names)}"] if names else []
 
 
 def _dropped(found: Comparable, dropped: Sequence[str]) -> list[str]:

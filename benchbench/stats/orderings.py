@@ -1,4 +1,4 @@
-"""Orderings known from the literature, checked on trials: a table in, verdicts out."""
+"""Checks orderings known from the literature on trials."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 __all__ = ["VERDICTS", "Finding", "OrderedTrial", "Paired", "check_orderings", "over_tasks", "paired"]
 
 VERDICTS = ("violated", "not shown", "missing", "declined", "holds")
-"""In the order in which they matter to a reader."""
+"""Verdicts, the most important ones first."""
 
 
 @dataclass(frozen=True, slots=True)
 class OrderedTrial:
-    """One counted trial. The order of fields is that of the query in `benchbench.results.load_units`."""
+    """One counted trial; fields in the order of the query in `benchbench.results.load_units`."""
 
     task: str
     fingerprint: str
@@ -36,18 +36,18 @@ class OrderedTrial:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Paired:
-    """What is known of a difference that was measured unit by unit, once a seed.
+    """A difference measured per unit and seed.
 
     Parameters
     ----------
     units : Estimate
-        Over units, each averaged over the seeds: given these trainings.
+        Over units, each averaged over the seeds, for these fixed trainings.
     seeds : Estimate
-        Over the seeds' mean differences; without an interval if there is one seed.
+        Over the seeds' mean differences; without an interval for a single seed.
     n_won : int
         Seeds with a mean difference above 0.
     by_seed : tuple of float
-        Those differences.
+        Mean difference per seed.
     """
 
     units: Estimate
@@ -58,12 +58,12 @@ class Paired:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """One ordering of two methods on one task, or over several, and what results say of it.
+    """One ordering of two methods on one task or over several, and its verdict.
 
-    `difference` is `above`'s score minus `below`'s, over the seeds that both have. `ci95` is the half-width of its interval over
-    `n` paired units, which the verdict rests on; `seed_ci95` that over the mean differences of `n_seeds` seeds, `by_seed`.
-    `was_not_run`: missing for no other reason than that nobody ran one of the two, or both. Over several tasks `task` is None and
-    `over` names them.
+    `difference` is `above`'s score minus `below`'s, over the seeds that both have. The verdict uses
+    `ci95`, the half-width of its interval over `n` paired units; `seed_ci95` is that over the mean
+    differences of `n_seeds` seeds, `by_seed`. `was_not_run`: the verdict is missing only because
+    one method or both were not run. Over several tasks `task` is None and `over` names them.
     """
 
     above: str
@@ -89,7 +89,7 @@ class Finding:
 
     @property
     def label(self) -> str:
-        """The ordering as a reader sees it."""
+        """The ordering for people."""
         return f"{self.above} {'≥' if self.at_least else '>'} {self.below}"
 
     def to_dict(self) -> dict[str, Any]:
@@ -108,7 +108,7 @@ def paired(above: Sequence[Sequence[float]], below: Sequence[Sequence[float]]) -
     Raises
     ------
     ValueError
-        If there are no scores, or not the same number on both sides.
+        If there are no scores, or their numbers differ.
     """
     table = [[a - b for a, b in zip(*rows, strict=True)] for rows in zip(above, below, strict=True)]
     by_unit = [math.fsum(column) / len(column) for column in zip(*table, strict=True)]
@@ -120,23 +120,24 @@ def paired(above: Sequence[Sequence[float]], below: Sequence[Sequence[float]]) -
 def check_orderings(
     orderings: Iterable[OrderingSpec], trials: Iterable[OrderedTrial], tasks: Sequence[str]
 ) -> list[Finding]:
-    """Check every pair of methods of every ordering on every task that it names.
+    """Check every pair of methods of every ordering on each of its tasks.
 
     Parameters
     ----------
     orderings : iterable of OrderingSpec
     trials : iterable of OrderedTrial
-        Comparable ones: equal fingerprint on a task, protocol, budget, threads and device. Of several of a task, method and seed
-        the last counts.
+        Comparable trials: equal fingerprint per task, protocol, budget, threads and device. Of
+        several with the same task, method and seed the last one counts.
     tasks : sequence of str
-        Where an ordering holds that names no tasks.
+        Tasks of an ordering that names none.
 
     Returns
     -------
     list of Finding
-        One a pair and task, whether there are results or not, in the orderings' order. A strict ordering "holds" if the interval
-        over units lies above 0, is "violated" if it lies below 0, else "not shown"; `at_least` holds unless violated. "missing":
-        no result that ended well, or none with the same seed; "declined": one of the two declines the task.
+        One per pair and task, with or without results, in the orderings' order. A strict ordering
+        "holds" if the interval over units is above 0, is "violated" if it is below 0, and else "not
+        shown"; `at_least` holds unless violated. "missing": no common seed with a successful trial
+        of both; "declined": one of the two declines the task.
     """
     by_key: dict[tuple[str, str], dict[int, OrderedTrial]] = defaultdict(dict)
     for trial in trials:
@@ -168,7 +169,7 @@ def _find(plain: Finding, above: Mapping[int, OrderedTrial], below: Mapping[int,
     ended = [{seed: t for seed, t in own.items() if t.outcome == "ok"} for own in (above, below)]
     seeds = sorted(set(ended[0]) & set(ended[1]))
     if not seeds:
-        return replace(plain, verdict="missing", reason="no seed that ended well with both")
+        return replace(plain, verdict="missing", reason="no seed on which both succeeded")
     scores = [[own[seed].unit_scores for seed in seeds] for own in ended]
     lengths = [{len(row) for row in side} for side in scores]
     if lengths[0] != lengths[1] or len(lengths[0]) != 1 or lengths[0] == {0}:
@@ -197,10 +198,11 @@ def _find(plain: Finding, above: Mapping[int, OrderedTrial], below: Mapping[int,
 
 
 def over_tasks(findings: Iterable[Finding]) -> list[Finding]:
-    """Return one finding more for each ordering that was measured on several tasks of one metric: on their mean.
+    """Return one more finding per ordering measured on several tasks of one metric: the mean.
 
-    Units of different tasks are independent, so the variances of the tasks' differences add; degrees of freedom by Welch and
-    Satterthwaite. Each task weighs the same. Tasks with one unit are left out.
+    Units of different tasks are independent, so the variances of the tasks' differences add;
+    degrees of freedom are Welch and Satterthwaite's. Tasks have equal weights. Tasks with one unit
+    are left out.
     """
     groups: dict[tuple[str, str, bool, str, str], list[Finding]] = defaultdict(list)
     for f in findings:
@@ -211,7 +213,7 @@ def over_tasks(findings: Iterable[Finding]) -> list[Finding]:
 
 def _mean_of(found: Sequence[Finding]) -> Finding:
     k = len(found)
-    # of each task's difference
+    # variance of each task's difference
     variances = [((f.ci95 or 0.0) / t_quantile(f.n - 1)) ** 2 for f in found]
     total = math.fsum(variances)
     degrees = math.fsum(v**2 / (f.n - 1) for v, f in zip(variances, found, strict=True))
@@ -240,7 +242,7 @@ def _mean_of(found: Sequence[Finding]) -> Finding:
 
 
 def _verdict(found: Estimate, *, at_least: bool) -> str:
-    if found.ci95 is None:  # of one unit nothing can be said
+    if found.ci95 is None:  # one unit has no variance
         return "not shown"
     if found.mean + found.ci95 < 0:
         return "violated"
@@ -252,14 +254,14 @@ def _is_declined(own: Mapping[int, OrderedTrial]) -> bool:
 
 
 def _absent(name: str, own: Mapping[int, OrderedTrial]) -> str:
-    """Say why there is no score of a method; empty if there is one."""
+    """Return why a method has no score; empty if it has one."""
     if any(t.outcome == "ok" for t in own.values()):
         return ""
     if not own:
         return f"no result of {name}"
     if _is_declined(own):
         return f"{name} declines the task"
-    # infra counts only where there is nothing else
+    # infra counts only if there is no other outcome
     trial = next((t for t in own.values() if t.outcome != "infra"), None)
     if trial is None:
         return f"{name} was lost with its workers: run it again"

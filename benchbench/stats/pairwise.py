@@ -1,7 +1,7 @@
-"""Two methods compared: task by task over paired units, over tasks on one scale, and who cannot be told from the first.
+"""Pairwise comparisons of methods, and the verdict on a leaderboard.
 
-Whatever is compared is paired: on the seeds (folds) that both methods have of a task, and on the tasks that both have.
-The rest is left out, and named.
+Comparisons are paired: on the seeds (folds) that both methods have on a task, and on the tasks that
+both have. All others are left out and named.
 """
 
 from __future__ import annotations
@@ -37,37 +37,40 @@ from benchbench.stats.table import FloatArray, ScoreTable, TrialState
 __all__ = ["NORMALISED", "MethodComparison", "TaskPair", "Verdict", "compare_methods", "default_rope", "verdict_on"]
 
 NORMALISED, RANK = "normalised score", "rank"
-# half-widths of the region of practical equivalence, where none is given: a hundredth of the way from baseline to reference
-# (as of accuracy: Benavoli et al. 2017, JMLR 18(77), use 0.01), and half a rank
+# default half-widths of the region of practical equivalence: 0.01 of a normalised score (Benavoli
+# et al. 2017, JMLR 18(77), use 0.01 of accuracy), and half a rank
 ROPES = {NORMALISED: 0.01, RANK: 0.5}
 DECIDED = 0.95
-"""Posterior probability from which a comparison counts as decided."""
+"""Posterior probability from which on a comparison is decided."""
 MOST_TESTED = 50
-"""Methods, by rank, that a verdict tests against the first."""
+"""Number of methods, by rank, that a verdict tests against the first."""
 
 UnitScores = Mapping[tuple[str, int], Sequence[float]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskPair:
-    """A minus B on one task.
+    """The difference of two methods, a minus b, on one task.
 
     Parameters
     ----------
     a, b : float or None
-        Mean scores over the seeds (folds) that both have; None where one has none.
+        Mean scores over the seeds (folds) that both have; None if one has none.
     difference, ci95 : float or None
-        Mean over the pairs and the half-width of its 95 % interval by Student's t; no interval of one pair, nor with imputed scores.
+        Mean over the pairs and half-width of its 95 % interval by Student's t; no interval for one
+        pair, nor with imputed scores.
     n, unit : int, str
-        Pairs, and what was paired: seeds or folds, or with one of them its units (episodes).
+        Number of pairs, and what is paired: seeds or folds, or with a single one its units
+        (episodes).
     n_imputed : int
-        Pairs of seeds (folds) of which a score, or both, was imputed.
+        Pairs of seeds (folds) with one or two imputed scores.
     scaled : float or None
         The difference on the scale of the overall comparison.
     better : str
-        Label of the method that scores higher beyond its interval and beyond the region of practical equivalence; else empty.
+        Label of the method whose lead exceeds both the interval and the region of practical
+        equivalence; else empty.
     note : str
-        Why something is missing, imputed or left out.
+        What is missing, imputed or left out, and why.
     """
 
     task: str
@@ -90,20 +93,21 @@ class TaskPair:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MethodComparison:
-    """The comparison of two methods; above 0: a is better.
+    """The comparison of two methods; differences above 0 favour a.
 
     Parameters
     ----------
     scale : str
-        On what scores of different tasks are put together: "normalised score", a metric that all tasks have, or "rank" (among
-        all methods of the leaderboard, turned round).
+        Scale on which scores of different tasks are combined: "normalised score", a metric that all
+        tasks have, or "rank" (minus the rank among all methods of the leaderboard).
     rope : float
         Half-width of the region of practical equivalence on that scale.
     tasks : tuple of TaskPair
     overall, bayes, separation
-        None without a common task, and where all pairs are imputed; the latter two also with a single task.
+        None without a common task or if all pairs are imputed; the latter two also with a single
+        task.
     n_pairs, n_imputed : int
-        Common seeds (folds) over all tasks, and those of which a score was imputed.
+        Common seeds (folds) over all tasks, and how many of them have an imputed score.
     left_out : tuple of str
         Seeds and tasks that only one of the two has.
     """
@@ -122,7 +126,7 @@ class MethodComparison:
 
     @property
     def better(self) -> str:
-        """Label of the method that is decidedly better, "equivalent" if the two decidedly are, "" if nothing is decided."""
+        """Label of the method that is decided to be better, "equivalent", or "" if undecided."""
         if self.bayes is None:
             return self.tasks[0].better if self.overall is not None and self.overall.n_tasks == 1 else ""
         chances = {self.a: self.bayes.p_right, self.b: self.bayes.p_left, "equivalent": self.bayes.p_rope}
@@ -130,7 +134,7 @@ class MethodComparison:
         return best if chances[best] >= DECIDED else ""
 
     def sentence(self) -> str:
-        """Return what the comparison comes to, in sentences that claim no more than the numbers do."""
+        """Return the result in words that claim no more than the numbers."""
         if self.n_pairs and self.n_imputed == self.n_pairs:
             return "Nothing is compared: all pairs are imputed."
         if self.overall is None:
@@ -169,11 +173,9 @@ class MethodComparison:
         if 1 < n_tasks < FEW_TASKS:
             lines.append(f"With only {n_tasks} tasks, interval and posterior are unreliable.")
         if self.n_imputed:
-            lines.append(
-                f"{self.n_imputed} of {self.n_pairs} pairs are imputed and taken as if they had been measured."
-            )
+            lines.append(f"{self.n_imputed} of {self.n_pairs} pairs are imputed and treated as measured.")
         if self.left_out:
-            lines.append(f"Left out, since only one of the two has them: {'; '.join(self.left_out)}.")
+            lines.append(f"Left out, because only one method has them: {'; '.join(self.left_out)}.")
         return lines
 
     def to_dict(self) -> dict[str, Any]:
@@ -195,18 +197,18 @@ def compare_methods(
     Parameters
     ----------
     a, b : str
-        Their labels.
+        Labels of the methods.
     units : pair of mappings of (task, seed) to scores by unit
-        Of a and b: with a single common seed its units are paired.
+        Of a and b; with a single common seed its units are paired.
     unit_names : mapping of task to str
-        What a unit within a trial is ("episode").
+        Name of a unit within a trial ("episode").
     rope : float, optional
         Half-width of the region of practical equivalence on the scale of the comparison.
 
     Raises
     ------
     InputError
-        If both are the same, or `rope` is below 0.
+        If both are the same method, or `rope` is below 0.
     """
     if a == b:
         raise InputError(f"compare two different methods; both are {a!r}")
@@ -230,7 +232,7 @@ def compare_methods(
         n_imputed=n_imputed,
         left_out=_left_out(board, paired),
     )
-    # of imputed scores alone there is nothing to win
+    # imputed scores alone show nothing
     if not paired.has_task.any() or n_imputed == n_pairs:
         return nothing
     first, second = paired.first, paired.second
@@ -255,7 +257,7 @@ def _posterior(differences: FloatArray, rope: float, *, is_turned: bool) -> Post
 
 
 def default_rope(board: Leaderboard, a: str, b: str) -> float:
-    """Return the half-width of the region of practical equivalence where none is given."""
+    """Return the default half-width of the region of practical equivalence."""
     return _usual_rope(_Paired.of(board, a, b).scale)
 
 
@@ -265,10 +267,10 @@ def _usual_rope(scale: str) -> float:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Paired:
-    """Two methods on common units, and on the scale that all common tasks have.
+    """Two methods on common units and on a scale common to all tasks.
 
-    `rows` are those of the two in `table`; `common` (T, U) the units that both have; `first` and `second` (T,) their means over
-    these on `scale`; `has_task` (T,) where both have one.
+    `rows` are their rows of `table`; `common` (T, U) the units that both have; `first` and `second`
+    (T,) their means over these on `scale`; `has_task` (T,) where both have a mean.
     """
 
     table: ScoreTable
@@ -302,14 +304,17 @@ class _Paired:
 def _scaled(
     board: Leaderboard, table: ScoreTable, rows: tuple[int, int], common: NDArray[np.bool_]
 ) -> tuple[str, ScoreTable]:
-    """Return the name of the scale that all common tasks have, and the table on it, of common units; higher is better."""
+    """Return the scale of the common tasks and the table of common units on it.
+
+    Higher is better.
+    """
     from benchbench.stats.scales import frozen_ends, normalise
 
     tasks = [task for task, is_common in zip(table.tasks, np.asarray(common.any(axis=1)), strict=True) if is_common]
     ends = board.suite.ends()
     metrics = {board.metrics.get(task, "") for task in tasks}
     is_normalised = bool(tasks) and all(task in ends for task in tasks)
-    # a unit that only one of the two has must not move the mean of the other
+    # a unit that only one of the two has must not affect its mean
     if is_normalised or (len(metrics) == 1 and metrics != {""}):
         pair = table.select(methods=[table.methods[row] for row in rows])
         scores = np.where(common[None], pair.scores, np.nan)
@@ -326,7 +331,7 @@ def _scaled(
 
 
 def _states(scores: FloatArray, table: ScoreTable) -> NDArray[np.int8]:
-    """Return states that claim no score where one was taken out."""
+    """Return states without a score where one was removed."""
     return np.where(np.isnan(scores) & (table.states == TrialState.OK), np.int8(TrialState.ABSENT), table.states)
 
 
@@ -382,7 +387,7 @@ def _better(pair: TaskPair, a: str, b: str, rope: float) -> str:
 
 
 def _alone(board: Leaderboard, paired: _Paired, t: int) -> list[str]:
-    """Name the units of a task that only one of the two has, where both have some in common."""
+    """Name the units of a task that only one of the two has, if both have common ones."""
     table, task = paired.table, paired.table.tasks[t]
     word = board.trial_units.get(task, "seed")
     found = []
@@ -395,7 +400,7 @@ def _alone(board: Leaderboard, paired: _Paired, t: int) -> list[str]:
 
 
 def _left_out(board: Leaderboard, paired: _Paired) -> tuple[str, ...]:
-    """Name what only one of the two has: equal seeds of several tasks together, then tasks."""
+    """Name what only one of the two has: seeds, grouped over tasks, then tasks."""
     table = paired.table
     seeds: dict[str, list[str]] = {}
     for t in np.flatnonzero(paired.common.any(axis=1)):
@@ -414,13 +419,13 @@ def _named(tasks: Sequence[str]) -> str:
     return ", ".join(tasks) if len(tasks) <= 5 else f"{', '.join(tasks[:5])} and {len(tasks) - 5} more tasks"
 
 
-# --------------------------------------------------------------------------------------------------------------------
-# who cannot be told from the first
+# --------------------------------------------------------------------------------------------------
+# which methods are not distinguishable from the first
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """Who leads a leaderboard by a statistic, and who cannot be told from the first.
+    """Which methods lead a leaderboard, and which are not distinguishable from the first.
 
     Parameters
     ----------
@@ -428,16 +433,18 @@ class Verdict:
     leaders : tuple of str
         Labels of rank 1; several if they are tied.
     alike : tuple of str
-        Labels of the methods that no test tells from the first of the leaders, by rank.
+        Labels of the methods that are not distinguishable from the first leader, by rank.
     ahead : tuple of str
-        Labels of the methods that the test tells from the first leader as the better ones: the leaderboard averages over
-        whatever seeds there are, the test pairs, and a mean rank counts a narrow win as much as a wide one.
+        Labels of the methods that score significantly higher than the first leader. That can
+        happen, since a leaderboard averages over all seeds, while the test pairs common ones, and a
+        mean rank ignores the size of differences.
     p : mapping of label to float or None
-        Two-sided p-values against the first leader, Holm-corrected; None where nothing could be tested.
+        Two-sided p-values against the first leader, Holm-corrected; None where no test was
+        possible.
     test : str
-        What was tested.
+        Name of the test.
     sentence : str
-        All of it in words.
+        The verdict in words.
     """
 
     statistic: str
@@ -450,7 +457,7 @@ class Verdict:
 
     @property
     def group(self) -> frozenset[str]:
-        """The leaders and whoever cannot be told from them."""
+        """The leaders and the methods that are not distinguishable from them."""
         return frozenset((*self.leaders, *self.alike))
 
     def to_dict(self) -> dict[str, Any]:
@@ -459,18 +466,18 @@ class Verdict:
 
 
 def verdict_on(board: Leaderboard, statistic: str, values: Sequence[StatisticValue] | None = None) -> Verdict:
-    """Return who leads by a statistic, and who cannot be told from the first.
+    """Return the leaders by a statistic and the methods not distinguishable from the first.
 
     Parameters
     ----------
     values : sequence of StatisticValue, optional
-        Of the methods that are shown; all if None.
+        Values of the shown methods; None: all methods.
 
     Notes
     -----
-    The first is tested against each other method by Wilcoxon's signed-rank test over the tasks that both have, paired and scaled
-    as `compare_methods` does; p-values are corrected by Holm's procedure. On a single task by the paired t-test over common seeds
-    (folds).
+    The first is tested against each other method by Wilcoxon's signed-rank test over the tasks that
+    both have, paired and scaled as in `compare_methods`, or on a single task by the paired t-test
+    over common seeds (folds). P-values are corrected by Holm's procedure.
     """
     kind = STATISTICS[statistic]
     found = board.values(statistic) if values is None else values
@@ -517,14 +524,17 @@ def verdict_on(board: Leaderboard, statistic: str, values: Sequence[StatisticVal
 
 
 def _is_behind(pair: _Paired) -> bool:
-    """Return whether the first of two scores lower, as the test counts it."""
+    """Return whether the first of two scores lower in the paired test."""
     if len(pair.table.tasks) > 1:
         return rank_biserial((pair.first - pair.second)[pair.has_task]) < 0
     return bool((pair.first - pair.second)[0] < 0)
 
 
 def _reversed(board: Leaderboard, first: str, others: Sequence[str], pairs: Sequence[_Paired]) -> str:
-    """Say where a method that ranks lower is ahead on what both have: leaderboards average over whatever seeds there are."""
+    """Return a sentence on a lower-ranked method that is ahead on common seeds, if any.
+
+    Leaderboards average over all seeds of each method.
+    """
     for other, pair in zip(others, pairs, strict=True):
         differences = (pair.first - pair.second)[pair.has_task]
         if len(differences) and differences.mean() < 0 and any(_alone(board, pair, t) for t in range(len(pair.common))):
@@ -547,13 +557,15 @@ def _with_p(labels: Sequence[str], p_values: Mapping[str, float | None]) -> str:
 
 def _lowest(test: str, p_values: Mapping[str, float | None]) -> str:
     known = [p for p in p_values.values() if p is not None]
-    return f"{test}: smallest p {p_text(min(known))}" if known else f"{test}: nothing could be tested"
+    return f"{test}: smallest p {p_text(min(known))}" if known else f"{test}: no test was possible"
 
 
 def _tests(
     board: Leaderboard, others: Sequence[str], pairs: Sequence[_Paired]
 ) -> tuple[dict[str, float | None], int, str]:
-    """Return Holm-corrected p-values of the first against each other, the most tasks behind one, and the test's name."""
+    """Return Holm-corrected p-values of the first against each, the most tasks behind one, the
+    test.
+    """
     table = board.imputed.table
     n_tasks = max((int(p.has_task.sum()) for p in pairs), default=0)
     if len(table.tasks) > 1:

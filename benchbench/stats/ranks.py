@@ -1,4 +1,4 @@
-"""Ranks within a task, and Meta-Dataset's, in which methods whose intervals meet share a rank."""
+"""Ranks within a task: plain ones, and Meta-Dataset's tie-aware ones."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ __all__ = ["tie_aware_ranks", "tied_ranks"]
 def tied_ranks(scores: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the (M, T) ranks of (M, T) scores within each column.
 
-    1 = highest, ties share their mean rank, NaN stays NaN: as `scipy.stats.rankdata` with ``nan_policy="omit"``.
-    Not that one, because importing `scipy.stats` alone takes as long as a whole leaderboard of 100,000 attempts.
+    1 = highest, ties share their mean rank, NaN stays NaN: as `scipy.stats.rankdata` with
+    ``nan_policy="omit"``, which takes longer to import than a whole leaderboard to compute.
     """
     import numpy as np
 
     n_methods = len(scores)
-    # NaN comes last, and differs from its like
+    # NaN comes last, and NaN != NaN
     order = np.argsort(-scores, axis=0, kind="stable")
     ordered = np.take_along_axis(scores, order, axis=0)
     is_other = np.ones(scores.shape, dtype=np.bool_)
@@ -39,28 +39,30 @@ def tied_ranks(scores: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def tie_aware_ranks(scores: Sequence[float], half_widths: Sequence[float]) -> list[float]:
-    r"""Return the ranks of methods on one task by Meta-Dataset's rule, 1 = best; those that intervals cannot tell apart share a rank.
+    r"""Return the ranks of methods on one task by Meta-Dataset's rule, 1 = best.
 
     Parameters
     ----------
     scores : sequence of float
-        Higher is better; NaN where there is none.
+        Higher is better; NaN where missing.
     half_widths : sequence of float
-        Of the scores' 95 % intervals, 0 or more.
+        Half-widths of the scores' 95 % intervals, 0 or more.
 
     Notes
     -----
-    The best method is taken, with every other whose score is lower by no more than :math:`\sqrt{h_1^2 + h_2^2}`; they share the mean
-    of their places. Then the same among the rest. Being tied is a relation to the group's best, not between its members.
+    The best method and all whose scores are lower by at most :math:`\sqrt{h_1^2 + h_2^2}` share
+    their mean rank. The same is repeated among the rest. Methods are tied with the best of their
+    group, not necessarily with each other.
 
     References
     ----------
-    Triantafillou et al. 2020, arXiv:1903.03096; the notebook Leaderboard.ipynb of google-research/meta-dataset.
+    Triantafillou et al. 2020, arXiv:1903.03096; the notebook Leaderboard.ipynb of
+    google-research/meta-dataset.
 
     Raises
     ------
     ValueError
-        If there is not one half-width of 0 or more for each score.
+        If the half-widths do not match the scores, or one is below 0.
     """
     if len(scores) != len(half_widths) or any(
         h < 0 or math.isnan(h) for h, s in zip(half_widths, scores, strict=False) if s == s
@@ -82,5 +84,6 @@ def tie_aware_ranks(scores: Sequence[float], half_widths: Sequence[float]) -> li
 
 
 def _is_tied(difference: float, width: float, other: float) -> bool:
-    # published scores are decimal numbers: a difference equal to the bound must not be lost to the last binary digit
+    # published scores are decimal: a difference equal to the bound must not depend on binary
+    # rounding
     return difference <= math.hypot(width, other) * (1 + 1e-12) + 1e-12

@@ -1,4 +1,4 @@
-"""Paired comparisons of the same trials in two sets of results: a table in, verdicts out."""
+"""Paired comparisons of the same trials in two sets of results."""
 
 from __future__ import annotations
 
@@ -24,15 +24,19 @@ VERDICTS = (
     "failed in both",
     "declined in both",
 )
-"""`missing`: in BASE but not in HEAD. `worse` and `missing` fail the gate, and so does a comparison with none of `COMPARED`."""
+"""`missing`: in BASE but not in HEAD. `worse` and `missing` fail the gate, as does a comparison
+without any of `COMPARED`.
+"""
 
 COMPARED = ("worse", "better", "same", "cannot tell")
-"""The verdicts that say something of HEAD against BASE."""
+"""The verdicts that compare HEAD with BASE."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Side:
-    """One counted trial of one of the two sides. The order of fields is that of the query in `benchbench.results.load_units`."""
+    """One counted trial of one side; fields in the order of the query in
+    `benchbench.results.load_units`.
+    """
 
     suite: str
     suite_version: str
@@ -55,7 +59,7 @@ class Side:
 
     @property
     def key(self) -> tuple[str, ...]:
-        """What is compared with what."""
+        """Key of what is compared: equal on both sides."""
         return (self.suite, self.task, self.method, self.params, self.preset, str(self.threads), self.device)
 
 
@@ -63,9 +67,9 @@ class Side:
 class Verdict:
     """The comparison of one method on one task.
 
-    `difference` is HEAD minus BASE (above 0: HEAD is better), `ci95` its half-width, `p` the two-sided p-value, `p_holm` the same
-    corrected for the number of comparisons, `n` the number of pairs, `unit` what was paired. `protocol_version` is BASE's, or HEAD's
-    where BASE has no result.
+    `difference` is HEAD minus BASE (above 0: HEAD is better), `ci95` its half-width, `p` the
+    two-sided p-value, `p_holm` the same corrected for the number of comparisons, `n` the number of
+    pairs, `unit` what was paired. `protocol_version` is BASE's, or HEAD's if BASE has no result.
     """
 
     suite: str
@@ -92,7 +96,7 @@ class Verdict:
 
     @property
     def label(self) -> str:
-        """The method with its parameters, as a reader sees it."""
+        """The method with its parameters, for people."""
         return method_label(self.method, self.params)
 
     def to_dict(self) -> dict[str, Any]:
@@ -116,15 +120,15 @@ def compare(
     margin : float
         Smallest difference that matters for accuracy-like scores (in [0, 1]).
     relative_margin : float
-        The same for other scores, as a share of the absolute value of BASE's score.
+        Smallest difference that matters for other scores, as a share of BASE's absolute score.
     level : float
         Family-wise error level: p-values are corrected by Holm's method over all comparisons.
 
     Returns
     -------
     list of Verdict
-        "worse" and "better" need a difference beyond the margin that is also significant; "same" needs the whole interval within
-        the margin; everything between is "cannot tell".
+        "worse" and "better": the difference exceeds the margin and is significant. "same": the
+        whole interval is within the margin. Else: "cannot tell".
     """
     sides: dict[tuple[str, ...], tuple[list[Side], list[Side]]] = defaultdict(lambda: ([], []))
     for i, rows in enumerate((base, head)):
@@ -163,7 +167,7 @@ _Found = tuple[str, str] | None
 
 
 def _lost(base: list[Side], head: list[Side]) -> _Found:
-    """What was lost with its worker says nothing of the method."""
+    """Return a verdict on trials lost with their workers, which say nothing about the method."""
     for name, side in (("BASE", base), ("HEAD", head)):
         if side and all(s.outcome == "infra" for s in side):
             return ("missing" if side is head else "new"), f"{name} lost it with its workers: run it again"
@@ -188,7 +192,7 @@ def _unlike(base: list[Side], head: list[Side]) -> _Found:
 
 
 def _failed(base: list[Side], head: list[Side]) -> _Found:
-    """A method that fails where it did not is worse, whatever its other seeds say."""
+    """Return a verdict on failures: a method that newly fails is worse, whatever else."""
     base_by_seed, head_by_seed = ({s.seed: s for s in side} for side in (base, head))
     for seed, before in sorted(base_by_seed.items()):
         after = head_by_seed.get(seed)
@@ -210,7 +214,7 @@ def _paired(plain: Verdict, base: list[Side], head: list[Side], margin: float, r
         return replace(plain, verdict="incomparable", reason="no seed that succeeded on both sides")
     if len(pairs) > 1:
         values = [(float(b.score or 0.0), float(h.score or 0.0)) for b, h in pairs]
-        # of tasks with splits the seed is the number of one
+        # on tasks with splits, the seed is the number of a split
         unit = "fold" if pairs[0][0].unit == "fold" else "seed"
     else:
         (b, h), unit = pairs[0], pairs[0][0].unit or "unit"
@@ -238,7 +242,7 @@ def _paired(plain: Verdict, base: list[Side], head: list[Side], margin: float, r
 
 
 def _unpaired(base: list[Side], head: list[Side], paired: set[int]) -> str:
-    """Say which seeds were left out, because only one side has a score of them."""
+    """Return which seeds were left out because only one side has a score."""
     left = sorted({s.seed for s in (*base, *head)} - paired)
     return f"without seed{'s' if len(left) > 1 else ''} {', '.join(map(str, left))}: on one side only" if left else ""
 

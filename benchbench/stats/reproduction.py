@@ -1,4 +1,4 @@
-"""Measured accuracies beside those that papers report."""
+"""Measured accuracies compared with those that papers report."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["Cited", "Comparison", "compare_with_papers", "largest_budgets"]
 
 @dataclass(frozen=True, slots=True)
 class Cited:
-    """A method's paper and what it reports: accuracies in [0, 1] by task."""
+    """A method's paper and its reported accuracies in [0, 1], by task."""
 
     paper: str
     figures: Mapping[str, float]
@@ -22,9 +22,10 @@ class Cited:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
-    """A method on a task: measured accuracy with the half-width of its 95 % interval, and the paper's figure.
+    """A method on a task: measured accuracy, its half-width, and the paper's accuracy.
 
-    `difference_points` is measured minus published in percentage points; None where nothing was measured.
+    `difference_points` is measured minus published in percentage points; None if nothing was
+    measured.
     """
 
     method: str
@@ -54,14 +55,15 @@ class Comparison:
 
 
 def compare_with_papers(boards: Sequence[Leaderboard], cited: Mapping[str, Cited]) -> list[Comparison]:
-    """Return one comparison for each task and each method that has been measured somewhere and has a figure for it.
+    """Return one comparison per task and method with a published accuracy and any measurement.
 
     Parameters
     ----------
     boards : sequence of Leaderboard
-        Made without imputation. Several (one a preset) if the largest budget of each method and task is wanted.
+        Without imputation. Give several, one per preset, to use the largest budget of each method
+        and task.
     cited : mapping of method to Cited
-        Figures hold for the default parameters, so variants are never compared.
+        Published accuracies are for default parameters, so variants are never compared.
     """
     measured = largest_budgets(boards)
     tasks = list(dict.fromkeys(r.task for b in boards for r in b.rows if r.task is not None))
@@ -77,7 +79,10 @@ def compare_with_papers(boards: Sequence[Leaderboard], cited: Mapping[str, Cited
 
 
 def largest_budgets(boards: Sequence[Leaderboard]) -> dict[tuple[str, str], tuple[Row, Conditions]]:
-    """Return for each method (default parameters) and task the measured accuracy of most iterations, then of most test units."""
+    """Return the row with the most iterations, then test units, per method and task.
+
+    Only default parameters count.
+    """
     found: dict[tuple[str, str], tuple[Row, Conditions]] = {}
     for board in boards:
         for row in board.rows:

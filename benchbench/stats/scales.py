@@ -1,4 +1,4 @@
-"""Scores of different tasks on one scale: between two ends, or by how much of the error is left."""
+"""Scores of different tasks on one scale: between two ends, or by the avoidable share of error."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def frozen_ends(tasks: tuple[str, ...], ends: Mapping[str, tuple[float, float]])
 
 
 def normalise(scores: FloatArray, zero: FloatArray, one: FloatArray) -> FloatArray:
-    r"""Return scores on the scale on which `zero` is 0 and `one` is 1; arrays that broadcast.
+    r"""Return scores on the scale where `zero` is 0 and `one` is 1; arrays broadcast.
 
     Notes
     -----
@@ -31,7 +31,7 @@ def normalise(scores: FloatArray, zero: FloatArray, one: FloatArray) -> FloatArr
 
 
 def normalise_one(score: float, ci95: float | None, ends: tuple[float, float] | None) -> tuple[float, float | None]:
-    """Return a score and its half-width on the scale between two ends; as they are without ends."""
+    """Return a score and its half-width on the scale between two ends, unchanged without ends."""
     if ends is None:
         return score, ci95
     zero, one = (np.asarray(end) for end in ends)
@@ -45,22 +45,22 @@ def normalised_scores(
     reference: str | None = None,
     ends: Mapping[str, tuple[float, float]] | None = None,
 ) -> tuple[FloatArray, tuple[str, ...]]:
-    r"""Return the (M, T) scores on a scale of each task's own, 0 = baseline and 1 = reference, and notes.
+    r"""Return (M, T) scores on each task's scale, 0 = baseline and 1 = reference, and notes.
 
     Parameters
     ----------
     table : ScoreTable
     baseline, reference : str, optional
-        Methods of the table. The scale is then that of each unit (fold), and the mean over units is taken afterwards,
-        as AMLB does.
+        Methods of the table. Each unit (fold) then has its own scale, and the mean over units is
+        taken afterwards, as in AMLB.
     ends : mapping of task to (baseline score, reference score), optional
-        Frozen ends; they come before the methods.
+        Frozen ends; they take precedence over the methods.
 
     Notes
     -----
-    See `normalise`. Without ends and methods, 0 is the median method of each task and 1 the best, and what lies below
-    0 is 0 (Salinas, Erickson 2024, arXiv:2311.02971). Tasks whose reference is not above the baseline have no such
-    scale: they are left out, and named.
+    See `normalise`. Without ends and methods, 0 is the median method of each task and 1 the best,
+    and scores are clipped at 0 (Salinas, Erickson 2024, arXiv:2311.02971). Tasks whose reference is
+    not above the baseline have no scale: they are left out and named.
 
     Raises
     ------
@@ -81,7 +81,7 @@ def normalised_scores(
             values[:, t] = np.maximum(normalise(scores[:, t], np.asarray(np.median(own)), np.asarray(own.max())), 0.0)
         else:
             bare.append(task)
-    notes = ["normalised score: 0 = median method of each task, 1 = best, cut at 0"]
+    notes = ["normalised score: 0 = median method of each task, 1 = best, clipped at 0"]
     if bare:
         notes.append(f"no scale, the best is no better than the median: {', '.join(bare)}")
     return values, tuple(notes)
@@ -111,22 +111,22 @@ def _between(
 def improvability(
     table: ScoreTable, *, perfect: Mapping[str, float] | None = None
 ) -> tuple[FloatArray, tuple[str, ...]]:
-    r"""Return (M, T): by which share each method's error could fall to be the best one's on the task; and notes.
+    r"""Return the (M, T) shares by which errors exceed the best one's on the task, and notes.
 
     Parameters
     ----------
     table : ScoreTable
     perfect : mapping of task to score, optional
-        Score of a perfect answer (`facts.PERFECT_SCORES` by metric). Where it is missing: 1 if all scores of the task
-        lie within 0 and 1, 0 if none is above 0.
+        Score of a perfect prediction (`facts.PERFECT_SCORES` by metric). Where it is missing: 1 if
+        all scores of the task are in [0, 1], 0 if none is above 0.
 
     Notes
     -----
     .. math:: 1 - e_\text{best} / e, \qquad e = s_\text{perfect} - s
 
-    0 is the best method's, and 1 that of one with an error where the best has none (Erickson et al. 2025,
-    arXiv:2506.16791, give it in per cent). Tasks where a method is better than perfect, or no perfect score is known,
-    are left out, and named.
+    0 is the best method's; 1 means an error where the best method has none (Erickson et al. 2025,
+    arXiv:2506.16791, give it in per cent). Tasks where a method is better than perfect, or without
+    a known perfect score, are left out and named.
     """
     scores = table.task_means()
     values, bare, assumed = np.full(scores.shape, np.nan), [], []
@@ -144,7 +144,7 @@ def improvability(
         values[np.isnan(errors), t] = np.nan
     notes = []
     if set(assumed) - set(bare):
-        notes.append("the score of a perfect answer was inferred from the scores' range")
+        notes.append("the perfect score was inferred from the range of scores")
     if bare:
-        notes.append(f"no improvability, the score of a perfect answer is not known: {', '.join(bare)}")
+        notes.append(f"no improvability, the perfect score is unknown: {', '.join(bare)}")
     return values, tuple(notes)

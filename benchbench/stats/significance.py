@@ -1,6 +1,7 @@
-"""Is a difference between methods more than chance? Tests over tasks.
+"""Significance tests of differences between methods, over tasks.
 
-Tasks are what is sampled here: a test says whether a difference would be seen again on other tasks of the same kind.
+The tasks are the sample: a test says whether a difference would recur on other tasks of the same
+kind.
 """
 
 from __future__ import annotations
@@ -39,12 +40,12 @@ __all__ = [
 ]
 
 ALPHA = 0.05
-"""Level of tests, and of Nemenyi's critical difference."""
+"""Level of tests and of Nemenyi's critical difference."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FriedmanResult:
-    """Whether any of k methods differs from the others over n tasks.
+    """Friedman's test whether any of k methods differs from the others over n tasks.
 
     Parameters
     ----------
@@ -77,9 +78,9 @@ class TwoComparison:
     ----------
     n_tasks : int
     mean_difference, low, high : float
-        `low` and `high` are the ends of Student's 95 % interval over tasks; None with one task.
+        `low` and `high` are the ends of Student's 95 % interval over tasks; None for one task.
     p : float or None
-        Wilcoxon's signed-rank test, two-sided; None with fewer than two tasks.
+        Of Wilcoxon's two-sided signed-rank test; None for fewer than two tasks.
     effect_size : float
         Matched-pairs rank-biserial correlation.
     wins, ties, losses : int
@@ -103,7 +104,10 @@ class TwoComparison:
 
 @dataclass(frozen=True, slots=True)
 class PosteriorProbabilities:
-    """Posterior probabilities that b is practically better, that the two are practically the same, and that a is better."""
+    """Posterior probabilities that b is better, that both are equivalent, and that a is better.
+
+    All are meant practically: beyond, or within, the region of practical equivalence.
+    """
 
     p_left: float
     p_rope: float
@@ -122,7 +126,7 @@ def friedman(matrix: ArrayLike, *, correct_ties: bool = True) -> FriedmanResult:
     matrix : (M, T) scores
         Higher is better; complete.
     correct_ties : bool
-        As `scipy.stats.friedmanchisquare` does. Demsar's formulas do not.
+        Whether to correct for ties, as `scipy.stats.friedmanchisquare` does and Demsar does not.
 
     Notes
     -----
@@ -144,7 +148,7 @@ def friedman(matrix: ArrayLike, *, correct_ties: bool = True) -> FriedmanResult:
         raise InputError(f"Friedman's test needs at least 3 methods and 2 tasks, got {k} and {n}")
     means = tied_ranks(scores).mean(axis=1)
     if (scores == scores[:1]).all():
-        chi2 = 0.0  # scipy divides by zero where everything is tied
+        chi2 = 0.0  # scipy divides by zero if all are tied
     elif correct_ties:
         chi2 = float(friedmanchisquare(*scores).statistic)
     else:
@@ -176,14 +180,14 @@ def _complete(matrix: ArrayLike) -> FloatArray:
 def nemenyi_cd(k: int, n: int, alpha: float = ALPHA) -> float:
     r"""Return Nemenyi's critical difference of mean ranks of k methods over n tasks.
 
-    Two methods differ if their mean ranks do by at least that much, whichever two of the k they are.
+    Any two of the k methods differ if their mean ranks differ by at least that much.
 
     Notes
     -----
     .. math:: CD = q_\alpha \sqrt{\frac{k (k + 1)}{6 n}}
 
-    with :math:`q_\alpha` the quantile of the studentised range of k at infinite degrees, divided by :math:`\sqrt 2` (Demsar 2006,
-    section 3.2.2).
+    with :math:`q_\alpha` the quantile of the studentised range of k at infinite degrees, divided by
+    :math:`\sqrt 2` (Demsar 2006, section 3.2.2).
 
     Raises
     ------
@@ -198,9 +202,9 @@ def nemenyi_cd(k: int, n: int, alpha: float = ALPHA) -> float:
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Return p-values adjusted by Holm's step-down procedure (Holm 1979, Scand. J. Statist. 6:65), in the given order.
+    """Return p-values adjusted by Holm's step-down procedure, in the given order.
 
-    scipy has none; statsmodels has one, but takes 2 s to import and 90 MB on disk for these six lines.
+    Holm 1979, Scand. J. Statist. 6:65. scipy lacks it; statsmodels is too heavy for six lines.
     """
     order = sorted(range(len(p_values)), key=lambda i: p_values[i])
     found, highest = [0.0] * len(p_values), 0.0
@@ -213,9 +217,10 @@ def holm(p_values: Sequence[float]) -> list[float]:
 def wilcoxon(differences: FloatArray) -> list[float]:
     """Return two-sided p-values of Wilcoxon's signed-rank test of each row of (N, T) differences.
 
-    NaN are left out, and so are differences of 0 (Wilcoxon 1945). Exact with up to 50 differences and no ties, else the normal
-    approximation, as `scipy.stats.wilcoxon` chooses, whose p-values these are. 1 for a row with fewer than two differences, or none
-    but 0. Not scipy's own, because every leaderboard tests, and importing `scipy.stats` takes longer than all the rest of it.
+    NaN and differences of 0 are left out (Wilcoxon 1945). P-values equal those of
+    `scipy.stats.wilcoxon`: exact with up to 50 differences and no ties, else by the normal
+    approximation. A row with fewer than two differences other than 0 has p = 1. scipy's own is not
+    used, since importing `scipy.stats` takes longer than a whole leaderboard.
     """
     return [_signed_rank_p(row[~np.isnan(row)]) for row in differences]
 
@@ -240,7 +245,7 @@ def _signed_rank_p(differences: FloatArray) -> float:
 
 @lru_cache(maxsize=64)
 def _signed_rank_chances(n: int) -> FloatArray:
-    """Return the probability of each sum of the ranks above 0, from 0 to n (n + 1) / 2, where every sign is as likely."""
+    """Return the probability of each sum of positive ranks, 0 to n (n + 1) / 2, by chance."""
     chances = np.ones(1)
     for rank in range(1, n + 1):
         more = np.zeros(len(chances) + rank)
@@ -251,18 +256,21 @@ def _signed_rank_chances(n: int) -> FloatArray:
 
 
 def least_p(n_tasks: int) -> float:
-    """Return the smallest two-sided p-value that Wilcoxon's signed-rank test can give with so many tasks."""
+    """Return the smallest two-sided p of Wilcoxon's signed-rank test over `n_tasks` tasks."""
     return min(1.0, 2.0 ** (1 - n_tasks))
 
 
 def p_text(p: float) -> str:
-    """Return a p-value as it stands after "p"."""
+    """Return a p-value as text after "p"."""
     return "< 0.0001" if p < 1e-4 else f"= {p:.4f}" if p < 0.1 else f"= {p:.2f}"
 
 
 @dataclass(frozen=True, slots=True)
 class PairedT:
-    """Mean of paired differences, half-width of its 95 % interval, two-sided p; one pair alone has neither of the latter."""
+    """Mean of paired differences, half-width of its 95 % interval, two-sided p.
+
+    A single pair has neither interval nor p.
+    """
 
     mean: float
     ci95: float | None
@@ -272,12 +280,13 @@ class PairedT:
 def paired_t(differences: Sequence[float]) -> PairedT:
     """Return Student's paired t-test.
 
-    `scipy.stats.ttest_rel` gives NaN where every pair differs by the same amount, and takes 0.7 s to import.
+    `scipy.stats.ttest_rel` returns NaN if all pairs differ by the same amount, and is slow to
+    import.
     """
     found = estimate(differences)
     if found.ci95 is None:
         return PairedT(found.mean, None, None)
-    if found.ci95 == 0.0:  # every pair differs by the same amount
+    if found.ci95 == 0.0:  # all pairs differ by the same amount
         return PairedT(found.mean, 0.0, 1.0 if found.mean == 0.0 else 0.0)
     from scipy.special import stdtr
 
@@ -286,9 +295,10 @@ def paired_t(differences: Sequence[float]) -> PairedT:
 
 
 def rank_biserial(differences: ArrayLike) -> float:
-    """Return the matched-pairs rank-biserial correlation (Kerby 2014): (sum of ranks above 0 - below 0) / sum of all ranks.
+    """Return the matched-pairs rank-biserial correlation (Kerby 2014).
 
-    Differences of 0 are left out; 0.0 if there are no others.
+    That is (sum of positive ranks - sum of negative ranks) / sum of all ranks. Differences of 0 are
+    left out; 0.0 if there are no others.
     """
     values = np.asarray(differences, dtype=np.float64)
     values = values[values != 0]
@@ -331,7 +341,7 @@ def compare_scores(scores_a: ArrayLike, scores_b: ArrayLike) -> TwoComparison:
     )
 
 
-# (samples, tasks) weights at once; bounds memory at some 50 MB
+# (samples, tasks) weights at once; bounds memory to some 50 MB
 _WEIGHTS_AT_ONCE = 2_000_000
 
 
@@ -354,20 +364,25 @@ def bayesian_signed_rank(
     n_samples, seed : int
         Draws from the posterior.
     prior_strength : float
-        Weight of the one imagined difference of 0 that the Dirichlet process begins with, against 1 for each task.
+        Weight of the prior's one imagined difference of 0, relative to 1 per task.
 
     Returns
     -------
     PosteriorProbabilities
-        Shares of draws in which "left" (below -rope), "rope" or "right" (above rope) is the most probable of the three.
+        Shares of draws in which "left" (below -rope), "rope" or "right" (above rope) is the most
+        probable.
 
     Notes
     -----
-    In one draw, weights :math:`w \sim \mathrm{Dir}(s, 1, ..., 1)` belong to :math:`z = (0, d_1, ..., d_T)`, and
+    In one draw, weights :math:`w \sim \mathrm{Dir}(s, 1, ..., 1)` belong to :math:`z = (0, d_1,
+    ..., d_T)`, and
 
-    .. math:: \theta_\text{right} = \sum_{i, j} w_i w_j [z_i + z_j > 2 r], \quad \theta_\text{left} = \sum_{i, j} w_i w_j [z_i + z_j < -2 r]
+    .. math:: \theta_\text{right} = \sum_{i, j} w_i w_j [z_i + z_j > 2 r]
 
-    and the rest is the rope's (Benavoli et al. 2014, ICML; Benavoli et al. 2017, JMLR 18(77), section 4.2.1).
+    .. math:: \theta_\text{left} = \sum_{i, j} w_i w_j [z_i + z_j < -2 r]
+
+    and the rest is the rope's (Benavoli et al. 2014, ICML; Benavoli et al. 2017, JMLR 18(77),
+    section 4.2.1).
 
     Raises
     ------
@@ -382,7 +397,7 @@ def bayesian_signed_rank(
     z = np.concatenate([[0.0], values])
     order = np.argsort(z, kind="stable")
     ordered = z[order]
-    # how many of the ordered z lie at or below 2 r - z_i, and strictly below -2 r - z_i
+    # how many of the ordered z are at most 2 r - z_i, and below -2 r - z_i
     up_to = np.searchsorted(ordered, 2 * rope - ordered, side="right")
     below = np.searchsorted(ordered, -2 * rope - ordered, side="left")
     concentration = np.where(order == 0, prior_strength, 1.0)
@@ -402,7 +417,7 @@ def bayesian_signed_rank(
 
 
 def critical_groups(mean_ranks: Mapping[str, float], cd: float) -> list[tuple[str, ...]]:
-    """Return the groups of methods that a test cannot tell apart, for the bars of a critical-difference diagram.
+    """Return the groups of indistinguishable methods, the bars of a critical-difference diagram.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""How many more tasks or seeds would tell two methods apart."""
+"""How many more tasks or seeds it takes to distinguish two methods."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["Separation", "tasks_to_separate"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Separation:
-    """What it would take to tell two methods apart.
+    """The tasks or seeds needed to distinguish two methods.
 
     Parameters
     ----------
@@ -26,15 +26,16 @@ class Separation:
     difference : float
         Mean of a minus b over the common tasks.
     sd_tasks : float
-        Standard deviation of the differences between tasks, seeds averaged.
+        Standard deviation between tasks of the differences, averaged over seeds.
     sd_seeds : float or None
-        Standard deviation of a difference between seeds within a task; None with one seed.
+        Standard deviation of a difference between seeds within a task; None for one seed.
     n_tasks, n_seeds : int
-        What there is; `n_seeds` is the least that any of the common tasks has.
+        Numbers at present; `n_seeds` is the minimum over the common tasks.
     tasks_needed : int or None
-        Tasks in all, with as many seeds as now; None if the difference is 0.
+        Total tasks needed with the present seeds; None if the difference is 0.
     seeds_needed : int or None
-        Seeds a task in all, on as many tasks as now; None if no number of seeds would do, or it cannot be known.
+        Total seeds per task needed on the present tasks; None if no number suffices or it is
+        unknown.
     note : str
     """
 
@@ -51,12 +52,12 @@ class Separation:
 
     @property
     def more_tasks(self) -> int | None:
-        """How many tasks must be added."""
+        """Tasks to add."""
         return None if self.tasks_needed is None else max(0, self.tasks_needed - self.n_tasks)
 
     @property
     def more_seeds(self) -> int | None:
-        """How many seeds a task must be added."""
+        """Seeds per task to add."""
         return None if self.seeds_needed is None else max(0, self.seeds_needed - self.n_seeds)
 
     def to_dict(self) -> dict[str, Any]:
@@ -65,7 +66,7 @@ class Separation:
 
 
 def tasks_to_separate(table: ScoreTable, a: str, b: str, *, alpha: float = 0.05, power: float = 0.8) -> Separation:
-    r"""Return how many tasks, or how many seeds a task, would tell two methods apart.
+    r"""Return how many tasks, or how many seeds per task, would distinguish two methods.
 
     Parameters
     ----------
@@ -73,17 +74,19 @@ def tasks_to_separate(table: ScoreTable, a: str, b: str, *, alpha: float = 0.05,
     a, b : str
         Methods of the table.
     alpha, power : float
-        A two-sided test at level `alpha` would find a difference as large as the one seen with probability `power`.
+        A two-sided test at level `alpha` finds a difference as large as the measured one with
+        probability `power`.
 
     Notes
     -----
-    By the normal approximation, with :math:`\bar d` the mean difference, :math:`\sigma^2` the variance of a task's mean difference,
-    and :math:`\sigma_s^2 / S` the part of it that comes from S seeds:
+    By the normal approximation, with :math:`\bar d` the mean difference, :math:`\sigma^2` the
+    variance of a task's mean difference, and :math:`\sigma_s^2 / S` the part of it that comes from
+    S seeds:
 
     .. math:: T = \left(\frac{(z_{1 - \alpha/2} + z_\text{power})\, \sigma}{\bar d}\right)^2
 
-    and the number of seeds for which T is what there is now. The difference is taken as it was measured, which is itself uncertain:
-    a guide for planning, not a promise.
+    and the number of seeds for which T equals the present number of tasks. The measured difference
+    is itself uncertain: this is a guide for planning, not a promise.
 
     Raises
     ------
@@ -96,7 +99,7 @@ def tasks_to_separate(table: ScoreTable, a: str, b: str, *, alpha: float = 0.05,
     if not 0 < alpha < 1 or not 0 < power < 1:
         raise InputError(f"expected alpha and power between 0 and 1, got {alpha} and {power}")
     own, other = table.methods.index(a), table.methods.index(b)
-    # unit by unit where both have the unit, so that what the units share falls out
+    # paired by unit, so that effects common to both methods cancel
     paired = table.scores[own] - table.scores[other]
     rows = [row[~np.isnan(row)] for row in paired]
     means = table.task_scores()
@@ -109,7 +112,7 @@ def tasks_to_separate(table: ScoreTable, a: str, b: str, *, alpha: float = 0.05,
     sd_seeds = math.sqrt(float(np.mean([row.var(ddof=1) for row in several]))) if several else None
     n_seeds = min((len(row) for row in rows if len(row)), default=1)
     quantiles = NormalDist().inv_cdf(1 - alpha / 2) + NormalDist().inv_cdf(power)
-    # the variance of a task's mean difference under which the tasks there are would do
+    # the variance of a task's mean difference for which the present tasks suffice
     allowed = n * (mean / quantiles) ** 2
     return Separation(
         a=a,
@@ -121,7 +124,7 @@ def tasks_to_separate(table: ScoreTable, a: str, b: str, *, alpha: float = 0.05,
         n_seeds=n_seeds,
         tasks_needed=None if mean == 0 else max(2, math.ceil(variance * (quantiles / mean) ** 2 - 1e-9)),
         seeds_needed=_seeds(variance, sd_seeds, n_seeds, allowed),
-        note=f"normal approximation, two-sided level {alpha:g}, power {power:g}, for the difference as measured",
+        note=f"normal approximation, two-sided level {alpha:g}, power {power:g}, for the measured difference",
     )
 
 

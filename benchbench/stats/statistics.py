@@ -1,9 +1,10 @@
-"""The statistics that methods are ranked by: each one object, which knows how it is computed and how it is shown.
+"""The registry of statistics that rank methods.
 
-Importing this is light: numpy is imported by whoever computes.
+Each is one object that defines how it is computed and shown. Importing this module is cheap: only
+computations import numpy.
 
-Intervals come from a bootstrap over tasks: they say how far a value would move if other tasks of the same kind had been
-chosen. The scores on each task are taken as given.
+Intervals come from a bootstrap over tasks: they show how much a value would vary over other tasks
+of the same kind. The scores on each task are fixed.
 """
 
 from __future__ import annotations
@@ -35,27 +36,27 @@ __all__ = [
 ]
 
 N_BOOTSTRAP = 200
-"""Resamples of the tasks behind an interval."""
+"""Resamples of the tasks per interval."""
 PRIOR_DRAWS = 1.0
-"""Imagined draws of each method in Elo, spread evenly over its opponents."""
-# imagined draws in resamples where the ratings themselves are plain maximum likelihood
+"""Imagined draws per method in Elo, spread evenly over its opponents."""
+# imagined draws in resamples if the ratings themselves are plain maximum likelihood
 LEAST_PRIOR_DRAWS = 0.01
-# (resamples, M, M) numbers at once, of which there are some five at a time
+# bound of (resamples, M, M) arrays, of which some five exist at a time
 _PAIRS_AT_ONCE = 20_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """What some statistics need besides scores.
+    """What some statistics need in addition to scores.
 
     Parameters
     ----------
     baseline, reference : str, optional
         For "norm": methods of the table at 0 and 1.
     ends : mapping of task to (baseline score, reference score)
-        For "norm": frozen scores, which come before the methods.
+        For "norm": frozen scores, which take precedence over the methods.
     perfect : mapping of task to score
-        For "improvability": score of a perfect answer.
+        For "improvability": score of a perfect prediction.
     prior_draws : float
         For "elo".
     """
@@ -69,7 +70,7 @@ class Options:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Computed:
-    """Values (M,), and how to compute those of resampled tasks: (B, T) weights in, (B, M) values out."""
+    """Values (M,), and a function from (B, T) weights of resampled tasks to (B, M) values."""
 
     values: FloatArray
     n_tasks: FloatArray
@@ -85,24 +86,25 @@ class Statistic:
     Parameters
     ----------
     name : str
-        As options and addresses have it.
+        Name in options and URLs.
     title : str
-        As headings have it, within a sentence.
+        Name for people, as within a sentence.
     help : str
-        What it is, in one sentence without a full stop.
+        Definition in one sentence without a full stop.
     higher_is_better : bool
     lowest, highest : float
-        Bounds of a value. `highest` is infinite for the mean rank, whose highest value is the number of methods.
+        Bounds of a value. `highest` is infinite for the mean rank, whose maximum is the number of
+        methods.
     digits : int
-        Shown after the point.
+        Digits shown after the point.
     is_share : bool
         Whether pages show it in per cent.
     needs_pairs : bool
         Whether a single method has no value.
     compute : callable
-        `compute(table, options)` returns the values, and how to resample them.
+        `compute(table, options)` returns the values and how to resample them.
     per_task : callable
-        `per_task(table, options)` returns (M, T) values of the single tasks, and notes.
+        `per_task(table, options)` returns (M, T) values per task, and notes.
     """
 
     name: str
@@ -119,7 +121,7 @@ class Statistic:
 
     @property
     def heading(self) -> str:
-        """The title with a capital letter."""
+        """The title, capitalised."""
         return f"{self.title[:1].upper()}{self.title[1:]}"
 
     @property
@@ -128,11 +130,11 @@ class Statistic:
         return "higher is better" if self.higher_is_better else "lower is better"
 
     def text(self, value: float | None) -> str:
-        """Return a value with the statistic's digits; empty for None."""
+        """Return a value with the statistic's digits; "" for None."""
         return "" if value is None else number_text(value, self.digits)
 
     def bounds(self, n_methods: int) -> tuple[float, float]:
-        """Return between which values it lies among so many methods."""
+        """Return the bounds of a value among `n_methods` methods."""
         return self.lowest, float(n_methods) if self.name in ("rank", "tierank") else self.highest
 
 
@@ -145,16 +147,16 @@ class StatisticValue:
     method : str
         Label.
     value : float or None
-        None if the statistic is not defined for it (no task, or none with both ends of the scale), or if it is not
-        ranked because every trial failed.
+        None if the statistic is undefined for the method (no task, or none with both ends of the
+        scale), or if every trial failed.
     low, high : float or None
-        Ends of the interval; None with fewer than two tasks.
+        Ends of the interval; None for fewer than two tasks.
     rank : float or None
         1 is best; equal values share their mean rank.
     n_tasks : int
         Tasks behind the value.
     imputed_share : float
-        Share of the scores behind it that were imputed.
+        Share of imputed scores behind it.
     notes : tuple of str
     """
 
@@ -193,7 +195,7 @@ def statistic_values(
     seed: int = 0,
     level: float = 0.95,
 ) -> list[StatisticValue]:
-    r"""Return the methods by one statistic, best first; those without a value last.
+    r"""Return the methods by one statistic, best first, those without a value last.
 
     Parameters
     ----------
@@ -202,10 +204,10 @@ def statistic_values(
         One of `STATISTICS`.
     options : Options, optional
     n_bootstrap : int
-        Resamples of the tasks; 0 for no intervals. For Elo all ratings are fitted again in each.
+        Resamples of the tasks; 0: no intervals. Elo fits all ratings again in each.
     seed : int
     level : float
-        Of the interval.
+        Level of the interval.
 
     Raises
     ------
@@ -213,13 +215,14 @@ def statistic_values(
 
     Notes
     -----
-    A method whose every trial failed has nothing but imputed scores: it is not ranked, and the others are ranked
-    without it.
+    A method whose every trial failed is not ranked, and the others are ranked without it.
 
-    The interval is the percentile interval over `n_bootstrap` resamples of the T tasks with replacement, stretched about the
-    estimate by :math:`\sqrt{T / (T - 1)}\, t_{T-1} / z`, and cut to the statistic's bounds. Unstretched ones are too short for few
-    tasks: of five, they cover 95 % means in about 82 % of cases (Hesterberg 2015, doi:10.1080/00031305.2015.1089789, section 4.3,
-    stretches the quantiles' levels by the same amount, which needs far more resamples).
+    The interval is the percentile interval over `n_bootstrap` resamples of the T tasks with
+    replacement, stretched about the estimate by :math:`\sqrt{T / (T - 1)}\, t_{T-1} / z`, and
+    clipped to the statistic's bounds. Without stretching it is too narrow for few tasks: a 95 %
+    interval of a mean over five tasks covers it in about 82 % of cases. (Hesterberg 2015,
+    doi:10.1080/00031305.2015.1089789, section 4.3, stretches the quantiles' levels instead, which
+    needs far more resamples.)
     """
     import numpy as np
 
@@ -262,7 +265,7 @@ NOT_RANKED = "not ranked: every trial failed"
 
 
 def few_tasks(n_tasks: int) -> tuple[str, ...]:
-    """Return the caution that intervals over so few tasks need, if any."""
+    """Return the caution for intervals over few tasks, if needed."""
     if n_tasks >= FEW_TASKS:
         return ()
     return (
@@ -273,14 +276,25 @@ def few_tasks(n_tasks: int) -> tuple[str, ...]:
 def task_values(
     imputed: ImputedTable | ScoreTable, statistic: str, options: Options | None = None
 ) -> tuple[FloatArray, tuple[str, ...]]:
-    """Return the values of the single tasks, (M, T), for heat maps and paired tests, and notes.
+    """Return (M, T) values per task, for heat maps and paired tests, and notes.
 
-    "elo" has no value of a single task; the points on a task ("winrate") stand for it.
+    "elo" has no value of a single task; the points on a task ("winrate") take its place.
+    NaN for methods that are not ranked.
     """
+    import numpy as np
+
     from benchbench.stats.table import ScoreTable
 
-    table = imputed if isinstance(imputed, ScoreTable) else imputed.table
-    return find_statistic(statistic).per_task(table, options or Options())
+    kind, options = find_statistic(statistic), options or Options()
+    if isinstance(imputed, ScoreTable):
+        return kind.per_task(imputed, options)
+    ranked = imputed.ranked()
+    values, notes = kind.per_task(ranked, options)
+    if ranked is not imputed.table:
+        whole = np.full(imputed.table.shape[:2], np.nan)
+        whole[[imputed.table.methods.index(m) for m in ranked.methods]] = values
+        values = whole
+    return values, notes
 
 
 def _number(value: float) -> float | None:
@@ -288,7 +302,7 @@ def _number(value: float) -> float | None:
 
 
 def _own_notes(table: ScoreTable, row: int, n_tasks: int) -> tuple[str, ...]:
-    """Say why a method has fewer tasks than there are."""
+    """Return a note on why a method has fewer tasks than the table."""
     from benchbench.stats.table import TrialState
 
     if n_tasks == len(table.tasks):
@@ -299,18 +313,18 @@ def _own_notes(table: ScoreTable, row: int, n_tasks: int) -> tuple[str, ...]:
 
 
 def rank_values(values: FloatArray, kind: Statistic) -> FloatArray:
-    """Return the ranks (M,) of values: 1 = best, equal ones share their mean rank, NaN stays NaN."""
+    """Return the ranks (M,) of values: 1 = best, ties share their mean rank, NaN stays NaN."""
     import numpy as np
 
     from benchbench.stats.ranks import tied_ranks
 
-    # sums in another order differ in the last digits, which must not break a tie
+    # sums in another order differ in the last digits, which must not break ties
     rounded = np.round(values, 9)
     return tied_ranks((rounded if kind.higher_is_better else -rounded)[:, None])[:, 0]
 
 
-# --------------------------------------------------------------------------------------------------------------------
-# how they are computed
+# --------------------------------------------------------------------------------------------------
+# computations
 
 
 def _ranks_on_tasks(table: ScoreTable, _: Options) -> tuple[FloatArray, tuple[str, ...]]:
@@ -320,7 +334,7 @@ def _ranks_on_tasks(table: ScoreTable, _: Options) -> tuple[FloatArray, tuple[st
 
 
 def _tie_aware_ranks_on_tasks(table: ScoreTable, _: Options) -> tuple[FloatArray, tuple[str, ...]]:
-    """Compute Meta-Dataset's ranks: a score without an interval is taken as it is."""
+    """Compute Meta-Dataset's ranks; a score without an interval counts as exact."""
     import numpy as np
 
     from benchbench.stats.cell_numbers import CellNumbers
@@ -330,7 +344,7 @@ def _tie_aware_ranks_on_tasks(table: ScoreTable, _: Options) -> tuple[FloatArray
     widths = np.where(np.isnan(numbers.ci95), 0.0, numbers.ci95)
     columns = [tie_aware_ranks(s.tolist(), w.tolist()) for s, w in zip(numbers.means.T, widths.T, strict=True)]
     bare = int((np.isnan(numbers.ci95) & ~np.isnan(numbers.means)).sum())
-    notes = (f"{bare} scores have no interval and are taken as they are",) if bare else ()
+    notes = (f"{bare} scores have no interval and count as exact",) if bare else ()
     return np.array(columns, dtype=np.float64).reshape(numbers.means.T.shape).T, notes
 
 
@@ -363,7 +377,7 @@ def _improvability(table: ScoreTable, options: Options) -> tuple[FloatArray, tup
 def _mean_of(
     per_task: Callable[[ScoreTable, Options], tuple[FloatArray, tuple[str, ...]]],
 ) -> Callable[[ScoreTable, Options], Computed]:
-    """Return the computation of a mean over tasks."""
+    """Return a function that computes a mean over tasks."""
 
     def compute(table: ScoreTable, options: Options) -> Computed:
         return _mean_over_tasks(*per_task(table, options))
@@ -372,7 +386,7 @@ def _mean_of(
 
 
 def _mean_over_tasks(values: FloatArray, notes: tuple[str, ...]) -> Computed:
-    """Return the mean of the (M, T) values over the tasks that have one."""
+    """Return the means of (M, T) values over the tasks with a value."""
     import numpy as np
 
     from benchbench.stats.table import mean_over_units
@@ -388,12 +402,15 @@ def _mean_over_tasks(values: FloatArray, notes: tuple[str, ...]) -> Computed:
 
 
 def _mean_rank(table: ScoreTable, options: Options) -> Computed:
-    r"""Compute mean ranks, comparing any two methods on the tasks that both have.
+    r"""Compute mean ranks, comparing each two methods on the tasks that both have.
 
-    .. math:: \bar r_a = 1 + \sum_{b \ne a} \frac{1}{|T_{ab}|} \sum_{t \in T_{ab}} [s_{bt} > s_{at}] + \tfrac12 [s_{bt} = s_{at}]
+    .. math::
 
-    with :math:`T_{ab}` the tasks of both. If every method has every task this is the usual mean of the tasks' ranks.
-    Two methods that share no task count as tied.
+        \bar r_a = 1 + \sum_{b \ne a} \frac{1}{|T_{ab}|}
+        \sum_{t \in T_{ab}} [s_{bt} > s_{at}] + \tfrac12 [s_{bt} = s_{at}]
+
+    with :math:`T_{ab}` the common tasks. If every method has every task, this is the usual mean of
+    ranks. Two methods without a common task count as tied.
     """
     return _over_pairs(table, options, is_rank=True)
 
@@ -409,10 +426,10 @@ def _over_pairs(table: ScoreTable, options: Options, *, is_rank: bool) -> Comput
 
     scores = table.task_scores()
     is_known = ~np.isnan(scores)
-    # tasks without any score say nothing, and are no reason to look at every pair
+    # drop tasks without any score: they must not force the comparison of all pairs
     is_met = is_known.any(axis=0)
     if is_known[:, is_met].all():
-        # then the mean rank is the mean of the ranks, and no pair need be looked at
+        # then the mean rank is the mean of the ranks, without comparing pairs
         if is_rank:
             return _mean_over_tasks(*_ranks_on_tasks(table, options))
         return _mean_over_tasks(*_wins_on_tasks(table, options))
@@ -441,7 +458,7 @@ def _elo(table: ScoreTable, options: Options) -> Computed:
     start = bradley_terry(wins, prior_draws=options.prior_draws)
 
     def resample(weights: FloatArray) -> FloatArray:
-        # a resample may leave a method with nothing but wins, even where the tasks themselves do not
+        # a resample may leave a method with only wins, even if the tasks themselves do not
         return elo(counts.wins(weights), prior_draws=max(options.prior_draws, LEAST_PRIOR_DRAWS), start=start)
 
     values = np.where(met, MEAN_RATING + start * POINTS_PER_UNIT, np.nan)
@@ -450,7 +467,7 @@ def _elo(table: ScoreTable, options: Options) -> Computed:
 
 
 def task_weights(n_tasks: int, n_bootstrap: int, seed: int) -> FloatArray:
-    """Return the (B, T) numbers of times that each task is drawn in each resample."""
+    """Return how often (B, T) each task is drawn in each resample."""
     import numpy as np
 
     rng = np.random.default_rng(seed)
@@ -460,14 +477,14 @@ def task_weights(n_tasks: int, n_bootstrap: int, seed: int) -> FloatArray:
 def _intervals(
     computed: Computed, kind: Statistic, n_bootstrap: int, seed: int, level: float
 ) -> tuple[FloatArray, FloatArray]:
-    """Return the ends (M,) of the stretched percentile intervals; NaN where there are fewer than two tasks."""
+    """Return the ends (M,) of the stretched percentile intervals; NaN for fewer than two tasks."""
     import numpy as np
 
     nothing = np.full(computed.values.shape, np.nan)
     known = (computed.n_tasks >= 2) & ~np.isnan(computed.values)
     if n_bootstrap < 2 or not known.any():
         return nothing, nothing
-    # of few tasks many resamples are the same: of 200 resamples of 4 tasks at most 35 differ
+    # with few tasks many resamples are equal: of 200 resamples of 4 tasks at most 35 differ
     weights, number = np.unique(task_weights(computed.n_all_tasks, n_bootstrap, seed), axis=0, return_inverse=True)
     at_once = max(1, _PAIRS_AT_ONCE // len(computed.values) ** 2)
     drawn = np.concatenate([computed.resample(weights[i : i + at_once]) for i in range(0, len(weights), at_once)])
@@ -482,7 +499,7 @@ def _intervals(
         for n in (int(count) for count in computed.n_tasks)
     ]
     low, high = computed.values + (ends - computed.values) * np.array(stretch)
-    # nobody ranks below the last of all methods that have a rank
+    # no method ranks below the last of all ranked methods
     lowest, highest = kind.bounds(int((~np.isnan(computed.values)).sum()))
     return np.clip(low, lowest, highest), np.clip(high, lowest, highest)
 
@@ -569,4 +586,4 @@ _ALL = (
     ),
 )
 STATISTICS: Mapping[str, Statistic] = {s.name: s for s in _ALL}
-"""All statistics by name; the first is the default."""
+"""All statistics by name, the default first."""

@@ -1,4 +1,4 @@
-"""The table that every statistic is computed of: methods x tasks x units, each cell with its score and how it came about.
+"""The score table from which every statistic is computed: methods x tasks x units.
 
 Shapes used in this package: M methods, T tasks, U units (seeds or folds).
 """
@@ -20,11 +20,11 @@ __all__ = ["SIGNIFICANT_DIGITS", "FloatArray", "ScoreTable", "TrialState", "mean
 FloatArray = NDArray[np.float64]
 
 SIGNIFICANT_DIGITS = 12
-"""Digits of a score that are compared; the digits after them depend on the order in which scores are added up."""
+"""Significant digits of a score in comparisons; later digits depend on the order of summation."""
 
 
 class TrialState(IntEnum):
-    """How a cell came about: it has a score; it failed, crashed or hit a limit; the method declined; it was never run."""
+    """State of a cell: scored; failed, crashed or stopped at a limit; declined; never run."""
 
     OK = 0
     FAILED = 1
@@ -39,24 +39,25 @@ class ScoreTable:
     Parameters
     ----------
     methods, tasks : tuple of str
-        Labels, each once.
+        Unique labels.
     units : tuple of int
         Seeds or folds. A unit that a task does not have is `TrialState.ABSENT` there.
     scores : (M, T, U) float64
-        Higher is better; NaN where there is none.
+        Higher is better; NaN where missing.
     states : (M, T, U) int8
-        Values of `TrialState`. What was imputed has a score and keeps its state.
+        Values of `TrialState`. An imputed cell has a score and keeps its state.
     seconds : (M, T, U) float64 or None
-        Timed seconds; NaN where there are none.
+        Timed seconds; NaN where missing.
     deviations : (M, T, U) float64 or None
-        Standard deviation over the units within a trial (episodes, say); NaN where there is none.
+        Standard deviation over the units within a trial (episodes); NaN where missing.
     n_units : (M, T, U) int32 or None
         Number of those units.
 
     Raises
     ------
     InputError
-        If shapes do not fit, a label occurs twice, a cell that is OK has no finite score, or any score is infinite.
+        If shapes do not match, a label occurs twice, a cell that is OK has no finite score, or a
+        score is infinite.
     """
 
     methods: tuple[str, ...]
@@ -74,7 +75,7 @@ class ScoreTable:
             value = getattr(self, name)
             if value is not None and value.shape != shape:
                 raise InputError(
-                    f"{name} of a table have shape {value.shape}; {shape} is expected (methods, tasks, units)"
+                    f"{name} of a table have shape {value.shape}, expected {shape} (methods, tasks, units)"
                 )
         for name in ("methods", "tasks", "units"):
             labels = getattr(self, name)
@@ -87,7 +88,7 @@ class ScoreTable:
             m, t, u = (int(i[0]) for i in np.nonzero(wrong))
             raise InputError(
                 f"{self.methods[m]} on {self.tasks[t]}, unit {self.units[u]}: score {self.scores[m, t, u]};"
-                " a finite number is expected of a trial that succeeded"
+                " a successful trial must have a finite score"
             )
 
     @property
@@ -96,7 +97,7 @@ class ScoreTable:
         return len(self.methods), len(self.tasks), len(self.units)
 
     def select(self, methods: Sequence[str] | None = None, tasks: Sequence[str] | None = None) -> ScoreTable:
-        """Return the table of those methods and tasks, in that order; all if None.
+        """Return the table of these methods and tasks, in that order; None: all.
 
         Raises
         ------
@@ -121,11 +122,11 @@ class ScoreTable:
         )
 
     def task_means(self) -> FloatArray:
-        """Return the (M, T) means over the units that have a score, NaN where none has."""
+        """Return the (M, T) means over the units with a score, NaN where there are none."""
         return mean_over_units(self.scores)
 
     def task_scores(self) -> FloatArray:
-        """Return the same with 12 significant digits, to be compared: the order of a sum breaks no tie."""
+        """Return `task_means` with 12 significant digits, so that summation order breaks no tie."""
         return rounded(self.task_means())
 
     def task_seconds(self) -> FloatArray | None:
@@ -133,12 +134,12 @@ class ScoreTable:
         return None if self.seconds is None else mean_over_units(self.seconds)
 
     def count(self, state: TrialState) -> NDArray[np.int64]:
-        """Return how many units of each (M, T) cell are in that state."""
+        """Return how many units per (M, T) cell have that state."""
         return np.asarray((self.states == state).sum(axis=2), dtype=np.int64)
 
 
 def mean_over_units(values: FloatArray) -> FloatArray:
-    """Return the mean over the last axis of what is not NaN; NaN where nothing is."""
+    """Return the mean over the last axis without NaN; NaN where all are."""
     present = ~np.isnan(values)
     if present.all() and values.shape[-1]:
         return np.asarray(values.mean(axis=-1))
@@ -148,9 +149,9 @@ def mean_over_units(values: FloatArray) -> FloatArray:
 
 
 def rounded(values: FloatArray) -> FloatArray:
-    """Return values with `SIGNIFICANT_DIGITS` digits."""
+    """Return values rounded to `SIGNIFICANT_DIGITS` digits."""
     size = np.abs(values)
-    # beyond these the scale itself would overflow
+    # beyond these the scale factor would overflow
     is_usual = (size > 1e-200) & (size < 1e200)
     scale = 10.0 ** (SIGNIFICANT_DIGITS - 1 - np.floor(np.log10(np.where(is_usual, size, 1.0))))
     return np.where(is_usual, np.rint(np.where(is_usual, values, 0.0) * scale) / scale, values)

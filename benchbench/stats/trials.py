@@ -1,4 +1,4 @@
-"""The counted trials of a suite: what leaderboards are made of, a column each.
+"""The counted trials of a suite, in columns: the input of leaderboards.
 
 Shapes: N trials, C cells.
 """
@@ -22,12 +22,12 @@ __all__ = ["FOLD", "Cell", "Conditions", "CountedTrials"]
 
 
 FOLD = "fold"
-"""Unit of tasks with splits: there the seed of a trial is the number of its split."""
+"""Unit of tasks with splits: a trial's seed is the number of its split."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
 class Conditions:
-    """What results must have in common to be compared, apart from the tasks' fingerprints."""
+    """What comparable results have in common, apart from the tasks' fingerprints."""
 
     suite_version: str
     protocol_version: str
@@ -39,7 +39,7 @@ class Conditions:
     def in_words(self) -> str:
         """Return "protocol fewshot/2, preset quick, 300 test units, 1 thread, cpu".
 
-        What published results do not say is left out.
+        Fields that published results lack are left out.
         """
         parts = [f"protocol {self.protocol_version}", f"preset {self.preset}"]
         if self.test_units:
@@ -50,7 +50,7 @@ class Conditions:
 
 
 class Cell(NamedTuple):
-    """One method on one task under one set of conditions: what its counted trials share.
+    """One method on one task under one set of conditions.
 
     Parameters
     ----------
@@ -61,10 +61,10 @@ class Cell(NamedTuple):
     hardware : tuple of str
         Hardware classes of the trials that succeeded.
     newest : float
-        When the newest attempt began, seconds since the epoch.
+        Start of the newest attempt, in seconds since the epoch.
     n_shared, shared_seconds : int, float
-        Trials that succeeded with training done by another trial, and the seconds of that training, as
-        a mean over all trials that succeeded.
+        Successful trials that reused another trial's training, and the seconds of that training, as
+        a mean over all successful trials.
     iterations : int
         Meta-training iterations per trial; 0 without meta-training.
     """
@@ -95,13 +95,13 @@ class Cell(NamedTuple):
 
     @property
     def label(self) -> str:
-        """The method with its parameters, as a reader sees it."""
+        """The method with its parameters, for people."""
         return method_label(self.method, self.params)
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class CountedTrials:
-    """The trials that count, one attempt each, and the cells that they belong to.
+    """The counted trials, one attempt each, and their cells.
 
     Parameters
     ----------
@@ -113,12 +113,12 @@ class CountedTrials:
     state : (N,) int8
         Values of `TrialState`.
     score, deviation : (N,) float64
-        Mean score of the trial and the standard deviation over its units; NaN where there is none.
+        Mean score of the trial and standard deviation over its units; NaN where missing.
     n_units : (N,) int
     seconds : (N,) float64
-        Timed seconds; NaN where there are none.
+        Timed seconds; NaN where missing.
     superseded : tuple of (method, number of trials)
-        Trials that have only attempts of an older source of their adapter.
+        Trials with only attempts of an older source of their adapter.
     """
 
     cells: tuple[Cell, ...]
@@ -132,7 +132,7 @@ class CountedTrials:
     superseded: tuple[tuple[str, int], ...] = ()
 
     def table(self, chosen: Sequence[int], tasks: Sequence[str]) -> ScoreTable:
-        """Return the trials of some cells as a table of scores, methods in the order of their labels.
+        """Return the trials of some cells as a score table, with methods in the order of labels.
 
         Parameters
         ----------
@@ -147,13 +147,13 @@ class CountedTrials:
         row, column = (np.full(len(self.cells), -1, dtype=np.int32) for _ in range(2))
         row[list(chosen)] = [row_of[label] for label in labels]
         column[list(chosen)] = [column_of[self.cells[i].task] for i in chosen]
-        # what was lost with its worker is absent, and needs no place
+        # trials lost with their workers are absent from the table
         kept = np.flatnonzero((row[self.cell] >= 0) & (self.state != TrialState.ABSENT))
         if len(kept) == len(self.cell):
             kept = slice(None)  # type: ignore[assignment]
         units, unit = positions(self.seed[kept])
         shape = (len(methods), len(tasks), len(units))
-        # a cell's first place, then the unit's
+        # index of the cell, then of the unit
         first = (row.astype(np.int64) * shape[1] + column) * shape[2]
         place = first[self.cell[kept]]
         place += unit
@@ -181,6 +181,6 @@ def positions(values: NDArray[np.integer]) -> tuple[NDArray[np.int64], NDArray[n
     if high - low > 4 * len(values):
         distinct, found = np.unique(values, return_inverse=True)
         return distinct, found
-    # small numbers, as seeds mostly are, need no sorting
+    # small numbers, as most seeds are, need no sorting
     is_met = np.bincount(values - low, minlength=high - low + 1) > 0
     return np.flatnonzero(is_met) + low, (np.cumsum(is_met) - 1)[values - low]

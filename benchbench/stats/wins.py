@@ -1,4 +1,4 @@
-"""Who scored higher than whom: comparisons of all pairs of methods, over the tasks that both have."""
+"""Wins, ties and losses of all pairs of methods, over the tasks that both have."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from benchbench.stats.table import FloatArray, ScoreTable
 
 __all__ = ["PairCounts", "WinMatrix", "win_matrix"]
 
-# (T, block, M) comparisons at once; bounds memory at some 100 MB
+# (T, block, M) comparisons at once; bounds memory to some 100 MB
 _COMPARISONS_AT_ONCE = 12_000_000
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class WinMatrix:
-    """How often each method scored higher than each other, over the tasks that both have.
+    """How often each method won, tied and lost against each other, over common tasks.
 
     Parameters
     ----------
@@ -32,7 +32,10 @@ class WinMatrix:
     losses: NDArray[np.int64]
 
     def rates(self) -> FloatArray:
-        """Return the (M, M) shares of common tasks won, ties counted by half; NaN on the diagonal and where no task is common."""
+        """Return the (M, M) shares of common tasks won, ties by half.
+
+        NaN on the diagonal and without a common task.
+        """
         n = self.wins + self.ties + self.losses
         return np.where(n > 0, (self.wins + 0.5 * self.ties) / np.maximum(n, 1), np.nan)
 
@@ -55,7 +58,7 @@ class PairCounts:
     Parameters
     ----------
     scores : (M, T)
-        NaN where a method has none.
+        NaN where missing.
     """
 
     def __init__(self, scores: FloatArray) -> None:
@@ -77,7 +80,7 @@ class PairCounts:
         return found
 
     def _points(self, rows: slice) -> NDArray[np.float32]:
-        """Return (T, block, M) points of those methods against all: 1 a win, 1/2 a tie, 0 also where one has no score."""
+        """Return (T, block, M) points of these methods against all: win 1, tie 1/2, else 0."""
         own, others = self.scores[rows].T[:, :, None], self.scores.T[:, None, :]
         points = (own > others).astype(np.float32)
         points += np.float32(0.5) * (own == others)
@@ -86,7 +89,8 @@ class PairCounts:
         return points
 
     def beaten(self, weights: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Return (B, M) sums over the other methods of the share of common tasks won, and how many others have their share.
+        """Return (B, M) sums over other methods of the share of common tasks won, and their
+        numbers.
 
         A pair without a common task counts as tied.
         """

@@ -41,7 +41,7 @@ def page() -> None:
         return
     shell.show(view.runs_table(rows, now))
     if len(rows) == MOST_RUNS:
-        st.caption(f"The newest {MOST_RUNS}; `bench runs --limit N` lists more.")
+        st.caption(f"The newest {MOST_RUNS}; `bench history --limit N` lists more.")
     shell.downloads(PAGE, rows, "runs")
 
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Generator, Tensor
 
-__all__ = ["Adam", "Reptile", "inner_adam"]
+__all__ = ["Adam", "ReptileBase", "inner_adam"]
 
 # the commands in the paper's code: up to 10 ways, more ways, and its sinusoid (plain steps of 0.02
 # there)
@@ -65,7 +65,7 @@ QUICK_COLOUR: Mapping[str, Any] = {"meta_batch": 2}
 QUICK_WORK, STANDARD_WORK = 60_000, 900_000
 
 
-class Reptile(InitialisationAdapter):
+class ReptileBase(InitialisationAdapter):
     """Moves an initialisation towards what training on each task makes of it.
 
     None means the paper's value.

@@ -28,7 +28,7 @@ from benchbench.methods.fewshot import _reptile
 __all__ = ["Reptile"]
 
 
-class Reptile(_reptile.Reptile):
+class Reptile(_reptile.ReptileBase):
     """Reptile with transduction."""
 
     card: ClassVar[MethodCard] = MethodCard(

@@ -18,7 +18,7 @@ from benchbench.methods.fewshot import _reptile
 __all__ = ["InductiveReptile"]
 
 
-class InductiveReptile(_reptile.Reptile):
+class InductiveReptile(_reptile.ReptileBase):
     """Reptile whose queries do not see each other."""
 
     card: ClassVar[MethodCard] = MethodCard(

@@ -15,6 +15,7 @@ from benchbench.reports.figures import BOARD_KINDS, Drawing, board_drawing
 from benchbench.reports.leaderboard import board_report, statistic_report
 from benchbench.reports.site.names import slug
 from benchbench.reports.text import as_csv, as_json
+from benchbench.results.counted import select_counted
 from benchbench.stats.frontier import cost_panels
 from benchbench.stats.pairwise import verdict_on
 from benchbench.stats.statistics import STATISTICS
@@ -32,19 +33,17 @@ __all__ = ["Failure", "SuitePage", "build_site"]
 
 _NEWEST = "SELECT max(started_at) FROM attempts WHERE suite IN (SELECT unnest(CAST($1 AS VARCHAR[])))"
 
-# what failed and was not mended by a later attempt; without tracebacks and hosts, which are nobody's business
+# without tracebacks and hosts, which are nobody's business
 _FAILURES = """
-SELECT suite, task, method, params_json, seed, preset, outcome, error_type, error_message FROM attempts
-WHERE suite IN (SELECT unnest(CAST($1 AS VARCHAR[])))
-QUALIFY row_number() OVER (PARTITION BY trial_id ORDER BY started_at DESC, attempt_key) = 1
-    AND outcome NOT IN ('ok', 'declined')
+SELECT suite, task, method, params_json, seed, preset, outcome, error_type, error_message FROM counted
+WHERE suite IN (SELECT unnest(CAST($1 AS VARCHAR[]))) AND outcome NOT IN ('ok', 'declined')
 ORDER BY ALL
 """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failure:
-    """A trial that failed."""
+    """A counted trial that failed, or was lost with its worker."""
 
     suite: str
     task: str
@@ -110,6 +109,7 @@ def build_site(
     with results.reading() as con:
         newest = (con.execute(_NEWEST, [names]).fetchone() or (None,))[0]
         keys = tuple(Failure.__dataclass_fields__)
+        select_counted(con, None)
         failures = [Failure(**dict(zip(keys, row, strict=True))) for row in con.execute(_FAILURES, [names]).fetchall()]
     suites = [_suite_page(results, suite, board) for suite, board in boards]
     found: dict[str, str | bytes] = {}

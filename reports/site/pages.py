@@ -16,6 +16,7 @@ from benchbench.reports.leaderboard import method_name, span_text, task_notes
 from benchbench.reports.report import Column, Sheet
 from benchbench.reports.site.about import ABOUT
 from benchbench.reports.site.names import slug
+from benchbench.reports.text import sentence
 from benchbench.stats.labels import plural
 from benchbench.stats.statistics import STATISTICS
 
@@ -117,7 +118,7 @@ def _shell(site: Site, title: str, body: str, *, depth: int, crumbs: str = "") -
 {trail}<h1>{escape(title)}</h1>
 {body}
 </main>
-<footer>Made by <code>bench publish</code> of results up to {stamp}.</footer>
+<footer>Made by <code>bench site</code> from results up to {stamp}.</footer>
 </body>
 </html>
 """
@@ -226,7 +227,7 @@ def _suite(site: Site, page: SuitePage) -> str:
     parts = [f'<p class="lead">{escape(description)}</p>'] if description else []
     parts += [_verdict(page.report.verdict), definitions(page.report.facts)]
     if page.report.splits:
-        parts.append(f'<p class="warning">{escape(_sentence(page.report.splits))}</p>')
+        parts.append(f'<p class="warning">{escape(sentence(page.report.splits))}</p>')
     parts.append("<h2>Whole suite</h2>")
     if page.statistics:
         items = "".join(f'<li><a href="#by-{s}">{escape(STATISTICS[s].title)}</a></li>' for s in page.statistics)
@@ -268,8 +269,8 @@ def _suite(site: Site, page: SuitePage) -> str:
     )
 
 
-def _verdict(sentence: str) -> str:
-    return f'<p class="verdict">{escape(sentence)}</p>\n' if sentence else ""
+def _verdict(text: str) -> str:
+    return f'<p class="verdict">{escape(text)}</p>\n' if text else ""
 
 
 def _comparisons(page: SuitePage, base: str) -> str:
@@ -306,10 +307,6 @@ def _without_left_out(lines: Sequence[str]) -> list[str]:
 
 def _heading(text: str) -> str:
     return f"{text[:1].upper()}{text[1:]}"
-
-
-def _sentence(text: str) -> str:
-    return f"{_heading(text)}{'' if text.endswith('.') else '.'}"
 
 
 def _link_up(row: Mapping[str, Any]) -> str | None:
@@ -405,7 +402,7 @@ def _task(site: Site, page: SuitePage, sheet: Sheet) -> str:
         }
     body = [definitions(facts)]
     if page.report.splits:
-        body.append(f'<p class="warning">{escape(_sentence(page.report.splits))}</p>')
+        body.append(f'<p class="warning">{escape(sentence(page.report.splits))}</p>')
     body.append(table(sheet, link=_link_up, is_sortable=True))
     failures = [f for f in site.failures if (f.suite, f.task) == (page.suite.name, name)]
     if failures:

@@ -18,29 +18,29 @@ MARKER = ".benchbench-site.json"
 
 
 def check_folder(folder: Path) -> None:
-    """Raise `InputError` unless a site may be written to the folder: it is not there, empty, or holds a site and nothing else."""
+    """Raise `InputError` unless the folder is missing or empty, or holds a site and nothing else."""
     if folder.is_symlink():
-        raise InputError(f"cannot publish to {folder}: it is a link; name the folder itself")
+        raise InputError(f"cannot write a site to {folder}: it is a link; name the folder itself")
     above = nearest_above(folder)
     if not above.is_dir():
-        raise InputError(f"cannot publish to {folder}: {above} is not a folder")
+        raise InputError(f"cannot write a site to {folder}: {above} is not a folder")
     if not folder.exists():
         return
     if not folder.is_dir():
-        raise InputError(f"cannot publish to {folder}: it is a file; name a folder")
+        raise InputError(f"cannot write a site to {folder}: it is a file; name a folder")
     found = {p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_symlink() or not p.is_dir()}
     if not found and not any(folder.iterdir()):
         return
     known = _written(folder / MARKER)
     if known is None:
         raise InputError(
-            f"will not publish to {folder}: it is not empty, and no site made by `bench publish` ({MARKER} is not there);"
+            f"cannot write a site to {folder}: it is not empty, and `bench site` did not create it ({MARKER} is missing);"
             " name another folder"
         )
     foreign = sorted(found - known - {MARKER})
     if foreign:
         raise InputError(
-            f"will not publish to {folder}: it holds files that `bench publish` did not write: {', '.join(foreign[:5])}"
+            f"cannot write a site to {folder}: it holds files that `bench site` did not write: {', '.join(foreign[:5])}"
             f"{', ...' if len(foreign) > 5 else ''}; move them away first"
         )
 
@@ -68,7 +68,7 @@ def write_site(folder: Path, files: Mapping[str, bytes]) -> None:
         If the folder is not to be written to, or a file leads out of it.
     """
     check_folder(folder)
-    marker = json.dumps({"made_by": "bench publish", "files": sorted(files)}, indent=1) + "\n"
+    marker = json.dumps({"made_by": "bench site", "files": sorted(files)}, indent=1) + "\n"
     mine = uuid.uuid4().hex[:12]
     fresh = folder.with_name(f".{folder.name}.{mine}.part")
     old = folder.with_name(f".{folder.name}.{mine}.old")
@@ -88,7 +88,7 @@ def write_site(folder: Path, files: Mapping[str, bytes]) -> None:
                 old.rename(folder)
             raise
     except OSError as error:
-        raise InputError(f"cannot publish to {folder}: {error.strerror or error}") from error
+        raise InputError(f"cannot write a site to {folder}: {error.strerror or error}") from error
     finally:
         for rest in (fresh, old):
             if rest.exists():

@@ -1,11 +1,12 @@
-"""Results that were published elsewhere, brought into the database as runs of kind `published`.
+"""Imports results published elsewhere into the database, as runs of kind `published`.
 
-Each reader turns files of one format into `PublishedSuite` objects; `import_published` stores them.
+Each reader converts files of one format to `PublishedSuite` objects; `import_published` stores
+them.
 """
 
 from __future__ import annotations
 
-from benchbench.results.importers.records import PublishedResult, PublishedSuite
+from benchbench.results.importers.published_rows import PublishedResult, PublishedSuite
 from benchbench.results.importers.storing import FORMATS, PublishedReport, import_published, published_suites
 
 __all__ = [

@@ -1,4 +1,7 @@
-"""AMLB's results: one row a framework, task and fold (Gijsbers et al. 2024, JMLR 25(101); github.com/openml/automlbenchmark)."""
+"""AMLB's results: one row per framework, task and fold.
+
+Gijsbers et al. 2024, JMLR 25(101); github.com/openml/automlbenchmark.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from benchbench.errors import InputError, suggest
-from benchbench.results.importers.records import (
+from benchbench.results.importers.published_rows import (
     PublishedResult,
     PublishedSuite,
     csv_rows,
@@ -19,24 +22,25 @@ from benchbench.results.importers.records import (
 __all__ = ["read_amlb"]
 
 REQUIRED = ("framework", "task", "fold", "result")
-# of a metric's name whether its value is higher-is-better; AMLB writes losses negated with neg_ before the name since 2021
+# metrics by direction; since 2021 AMLB negates losses and prefixes their names with neg_
 _HIGHER = frozenset({"auc", "acc", "balacc", "pac", "r2", "accuracy"})
 _LOWER = frozenset({"logloss", "log_loss", "rmse", "mae", "mse", "rmsle"})
-# what AMLB optimised by type of problem before its files had a column for it
+# AMLB's metric by type of problem, for files without a column for it
 _BY_TYPE = {"binary": "auc", "multiclass": "logloss", "regression": "rmse"}
 
 
 def read_amlb(path: Path, suite: str) -> list[PublishedSuite]:
     """Read AMLB's results.csv (or all_results.csv of 2019).
 
-    A score is what the column `score` says where there is one (higher is better), else the `result`, negated where its metric is a
-    loss. An empty result is a failure. What AMLB imputed or normalised afterwards is not read.
+    A score is the column `score` if there is one (higher is better), else the `result`, negated if
+    its metric is a loss. An empty result is a failure. Columns that AMLB imputed or normalised
+    afterwards are not read.
 
     Parameters
     ----------
     path : Path
     suite : str
-        With several constraints in the file each becomes a suite of its own, ``suite-constraint``.
+        If the file has several constraints, each becomes its own suite, ``suite-constraint``.
 
     Raises
     ------
@@ -67,9 +71,7 @@ def _result(row: Mapping[str, str], where: str) -> PublishedResult:
     elif score is None:
         score = sign * result
     elif abs(abs(score) - abs(result)) > 1e-5 * max(1.0, abs(result)):
-        raise InputError(
-            f"{where}: score {score:g} does not go with result {result:g}; they should differ in sign at most"
-        )
+        raise InputError(f"{where}: score {score:g} contradicts result {result:g}; they may differ only in sign")
     return PublishedResult(
         method=text_of(row["framework"], "framework", where),
         task=text_of(row["task"], "task", where),
@@ -84,7 +86,7 @@ def _result(row: Mapping[str, str], where: str) -> PublishedResult:
 
 
 def _metric(row: Mapping[str, str], where: str) -> tuple[str, int]:
-    """Return how the metric is called here, and 1 or -1 by which a result becomes a score."""
+    """Return the metric's name here, and the factor 1 or -1 that turns a result into a score."""
     name = row.get("metric", "").strip().lower()
     if not name:
         kind = row.get("type", "").strip().lower()
@@ -102,7 +104,7 @@ def _metric(row: Mapping[str, str], where: str) -> tuple[str, int]:
 
 
 def _other_signs(results: list[PublishedResult]) -> tuple[str, ...]:
-    """Say which losses have a sign of their own: a slip in the file, which is imported as it was published."""
+    """Return notes on losses with a wrong sign, which are imported as published."""
     wrong = [r for r in results if r.metric.startswith("neg_") and r.score is not None and r.score > 0]
     return tuple(
         f"{r.where}: {r.method} on {r.task}, fold {r.unit}, has the score {r.score:g}, though {r.metric} cannot be above 0;"

@@ -1,4 +1,7 @@
-"""ASlib scenarios: algorithms x instances (Bischl et al. 2016, doi:10.1016/j.artint.2016.04.003; github.com/coseal/aslib_data)."""
+"""ASlib scenarios: algorithms x instances.
+
+Bischl et al. 2016, doi:10.1016/j.artint.2016.04.003; github.com/coseal/aslib_data.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from benchbench.errors import InputError
-from benchbench.results.importers.records import (
+from benchbench.results.importers.published_rows import (
     PublishedResult,
     PublishedSuite,
     check_columns,
@@ -22,15 +25,15 @@ __all__ = ["read_aslib"]
 RUNS = "algorithm_runs.arff"
 DESCRIPTION = "description.txt"
 _REQUIRED = ("instance_id", "repetition", "algorithm", "runstatus")
-# of ASlib's statuses
+# ASlib's statuses
 _STATUSES = {"ok": "ok", "timeout": "timeout", "memout": "memory", "crash": "crashed", "not_applicable": "declined"}
 
 
 def read_aslib(path: Path, suite: str) -> list[PublishedSuite]:
     """Read the algorithm runs of an ASlib scenario.
 
-    The score is the first performance measure of the scenario, negated where it is to be minimised. Runs whose status is not "ok" have
-    none. Features and folds are not read: they are no results.
+    The score is the scenario's first performance measure, negated if it is minimised. Runs whose
+    status is not "ok" have none. Features and folds are not read.
 
     Parameters
     ----------
@@ -43,7 +46,7 @@ def read_aslib(path: Path, suite: str) -> list[PublishedSuite]:
     InputError
     """
     if not path.is_dir():
-        raise InputError(f"{path} is no folder; give the folder of an ASlib scenario, with {RUNS} and {DESCRIPTION}")
+        raise InputError(f"{path} is not a folder; give the folder of an ASlib scenario, with {RUNS} and {DESCRIPTION}")
     measure, is_maximised = _first_measure(path / DESCRIPTION)
     results = []
     for where, row in _arff_rows(path / RUNS, (*_REQUIRED, measure)):
@@ -68,9 +71,9 @@ def read_aslib(path: Path, suite: str) -> list[PublishedSuite]:
 
 
 def _first_measure(path: Path) -> tuple[str, bool]:
-    """Return the first performance measure of a description, and whether it is maximised.
+    """Return the first performance measure of a description and whether it is maximised.
 
-    Descriptions are YAML, of which only these two lists of scalars matter.
+    Descriptions are YAML, but only these two lists of scalars are needed.
     """
     try:
         text = path.read_text(encoding="utf-8")
@@ -80,15 +83,15 @@ def _first_measure(path: Path) -> tuple[str, bool]:
     for key in ("performance_measures", "maximize"):
         match = re.search(rf"^{key}:[ \t]*(?:\n[ \t]*-[ \t]+|\[[ \t]*)?([^\s,\]]+)", text, re.MULTILINE)
         if match is None:
-            raise InputError(f"{path} does not say {key}; is it the description of an ASlib scenario?")
+            raise InputError(f"{path} has no {key}; is it the description of an ASlib scenario?")
         found[key] = match.group(1).strip("'\"")
     if found["maximize"].lower() not in ("true", "false"):
-        raise InputError(f"{path}: maximize is {found['maximize']!r}; true or false is expected")
+        raise InputError(f"{path}: maximize is {found['maximize']!r}, expected true or false")
     return found["performance_measures"], found["maximize"].lower() == "true"
 
 
 def _arff_rows(path: Path, required: tuple[str, ...]) -> Iterator[tuple[str, dict[str, str]]]:
-    """Give the rows of a dense ARFF file, each with where it stands."""
+    """Yield the rows of a dense ARFF file, each with its file and line."""
     names: list[str] = []
     is_data = False
     try:
@@ -101,13 +104,13 @@ def _arff_rows(path: Path, required: tuple[str, ...]) -> Iterator[tuple[str, dic
                     values = next(csv.reader([text], quotechar="'" if "'" in text else '"', skipinitialspace=True))
                     if len(values) != len(names):
                         raise InputError(
-                            f"{path}, line {i}: {len(values)} values, {len(names)} attributes are declared"
+                            f"{path}, line {i}: {len(values)} values, expected {len(names)} as declared attributes"
                         )
                     yield f"{path}, line {i}", dict(zip(names, values, strict=True))
                 elif text.lower().startswith("@attribute"):
                     match = re.match(r"@attribute\s+('[^']*'|\"[^\"]*\"|\S+)\s+\S", text, re.IGNORECASE)
                     if match is None:
-                        raise InputError(f"{path}, line {i}: not an attribute's declaration: {text[:80]}")
+                        raise InputError(f"{path}, line {i}: not a declaration of an attribute: {text[:80]}")
                     names.append(match.group(1).strip("'\""))
                 elif text.lower().startswith("@data"):
                     check_columns(path, names, required)
@@ -117,4 +120,4 @@ def _arff_rows(path: Path, required: tuple[str, ...]) -> Iterator[tuple[str, dic
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"{path} cannot be read as ARFF: {error}") from error
     if not is_data:
-        raise InputError(f"{path} is no ARFF file: it has no @DATA")
+        raise InputError(f"{path} is not an ARFF file: it has no @DATA")

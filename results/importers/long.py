@@ -1,4 +1,4 @@
-"""Long tables of results: one row a method, task and unit, as CSV, Parquet or JSON."""
+"""Long tables of results: one row per method, task and unit, as CSV, Parquet or JSON."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 from benchbench.cards import TRACKS
 from benchbench.errors import InputError, suggest
-from benchbench.results.importers.records import (
+from benchbench.results.importers.published_rows import (
     PublishedResult,
     PublishedSuite,
     check_columns,
@@ -28,20 +28,21 @@ _ROWS_AT_ONCE = 10_000
 
 
 def read_long(path: Path, suite: str, *, track: str, metric: str | None = None) -> list[PublishedSuite]:
-    """Read a table with the columns `method`, `task`, and `score` (higher is better) or `loss` (lower is better).
+    """Read a table with the columns `method`, `task`, and `score` or `loss`.
 
-    Optional columns: `fold`, `seed` or `unit` (a whole number; 0 if there is none), `metric`, `seconds`, `status` (ok, failed,
-    timeout, memory, crashed, declined; a row without a score needs one), `message`. Others are refused, so that a misspelt one is
-    not overlooked.
+    A score is higher-is-better, a loss lower-is-better. Optional columns: `fold`, `seed` or `unit`
+    (a whole number; 0 by default), `metric`, `seconds`, `status` (ok, failed, timeout, memory,
+    crashed, declined; a row without a score needs one), `message`. Unknown columns are an error, so
+    that a misspelt one is noticed.
 
     Parameters
     ----------
     path : Path
-        ``.csv``, ``.parquet``, or ``.json`` (a list of objects, or one object a line).
+        ``.csv``, ``.parquet``, or ``.json`` (a list of objects, or one object per line).
     suite : str
     track : str
     metric : str, optional
-        Of files without such a column. A loss is stored negated, as ``neg_<metric>``.
+        Metric of files without such a column. A loss is stored negated, as ``neg_<metric>``.
 
     Raises
     ------
@@ -51,14 +52,14 @@ def read_long(path: Path, suite: str, *, track: str, metric: str | None = None) 
         raise InputError(f"unknown track {track!r}{suggest(track, TRACKS)}")
     results = [_result(row, where, metric) for where, row in _rows(path)]
     if not results:
-        raise InputError(f"{path} holds no results")
+        raise InputError(f"{path} has no results")
     return [PublishedSuite(name=suite, track=track, results=results)]
 
 
 def _rows(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
     kind = path.suffix.lower()
     if not path.is_file():
-        raise InputError(f"there is no file {path}")
+        raise InputError(f"file {path} does not exist")
     if kind == ".csv":
         rows: Iterator[tuple[str, Mapping[str, Any]]] = csv_rows(path, ("method", "task"))
     elif kind in (".parquet", ".pq"):
@@ -66,7 +67,7 @@ def _rows(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
     elif kind in (".json", ".jsonl", ".ndjson"):
         rows = _json_rows(path)
     else:
-        raise InputError(f"{path}: unknown kind of file {kind!r}; .csv, .parquet or .json is expected")
+        raise InputError(f"{path}: unknown kind of file {kind!r}, expected .csv, .parquet or .json")
     checked: frozenset[str] = frozenset()
     for where, row in rows:
         if row.keys() != checked:
@@ -83,7 +84,7 @@ def _check_names(path: Path, names: list[str]) -> None:
     for what, choices in (("score or loss", ("score", "loss")), ("fold, seed or unit", UNITS)):
         found = [name for name in choices if name in names]
         if len(found) > 1 or (not found and "score" in choices):
-            raise InputError(f"{path}: one column of {what} is expected, got {', '.join(found) or 'none'}")
+            raise InputError(f"{path}: expected one column of {what}, got {', '.join(found) or 'none'}")
 
 
 def _parquet_rows(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
@@ -117,7 +118,7 @@ def _json_rows(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
         raise InputError(f"{path} cannot be read as JSON: {error}") from error
     for where, row in rows:
         if not isinstance(row, dict):
-            raise InputError(f"{where}: an object with the columns is expected, got {str(row)[:80]}")
+            raise InputError(f"{where}: expected an object with the columns, got {str(row)[:80]}")
         yield where, row
 
 

@@ -1,4 +1,7 @@
-"""Meta-Dataset's published tables (Triantafillou et al. 2020, arXiv:1903.03096; README.md of google-research/meta-dataset)."""
+"""Meta-Dataset's published tables.
+
+Triantafillou et al. 2020, arXiv:1903.03096; README.md of google-research/meta-dataset.
+"""
 
 from __future__ import annotations
 
@@ -7,27 +10,28 @@ import re
 from pathlib import Path
 
 from benchbench.errors import InputError
-from benchbench.results.importers.records import PublishedResult, PublishedSuite, number, text_of
+from benchbench.results.importers.published_rows import PublishedResult, PublishedSuite, number, text_of
 from benchbench.stats.intervals import t_quantile
 
 __all__ = ["N_EPISODES", "read_metadataset"]
 
 N_EPISODES = 600
-"""The least that the tables ask for; their cells do not say how many there were."""
+"""The minimum that the tables require; their cells do not give the number."""
 
 _CELL = re.compile(r"^(?P<score>-?[\d.]+)\s*(?:±|\+-)\s*(?P<width>[\d.]+)\s*(?:\((?P<rank>[\d.]+)\))?$")
 
 
 def read_metadataset(path: Path, suite: str) -> list[PublishedSuite]:
-    """Read the tables of accuracies in per cent, with the half-widths of 95 % intervals and ranks in brackets.
+    """Read tables of accuracies in per cent, with 95 % half-widths and ranks in brackets.
 
-    Scores are accuracies in [0, 1]. The standard deviation is the one that gives the published interval with `N_EPISODES` episodes.
-    The half-width and the rank are kept as the metrics `published_ci95` and `published_rank`.
+    Scores are accuracies in [0, 1]. The standard deviation is computed from the published interval
+    for `N_EPISODES` episodes. Half-width and rank are stored as the metrics `published_ci95` and
+    `published_rank`.
 
     Parameters
     ----------
     path : Path
-        Markdown; each table stands under a heading of its own.
+        Markdown file; each table has its own heading.
     suite : str
         Each table becomes the suite ``suite-heading``.
 
@@ -54,12 +58,12 @@ def read_metadataset(path: Path, suite: str) -> list[PublishedSuite]:
             tables[name] = list[PublishedResult]()
         elif header and len(cells) > 1 and not set(line) <= set("-|: "):
             if len(cells) != len(header):
-                raise InputError(f"{where}: {len(cells)} cells, the table has {len(header)} columns")
+                raise InputError(f"{where}: {len(cells)} cells, expected {len(header)} as in the header")
             tables[name] += _row(header, cells, where)
         elif not line.strip() and header and tables[name]:
             header = []
     if not tables:
-        raise InputError(f"{path} holds no table whose first column is named Method")
+        raise InputError(f"{path} has no table whose first column is Method")
     return [PublishedSuite(name=name, track="fewshot", results=results) for name, results in tables.items()]
 
 
@@ -76,10 +80,10 @@ def _row(header: list[str], cells: list[str], where: str) -> list[PublishedResul
             continue
         match = _CELL.match(cell)
         if match is None:
-            raise InputError(f"{where}: {task} holds {cell!r}; something like '41.03±1.01 (15)' is expected")
+            raise InputError(f"{where}: {task} has {cell!r}, expected a text like '41.03±1.01 (15)'")
         score, width, rank = (number(match[name], task, where) for name in ("score", "width", "rank"))
         if score is None or width is None or not 0 <= score <= 100:
-            raise InputError(f"{where}: {task} holds {cell!r}; an accuracy in per cent is expected")
+            raise InputError(f"{where}: {task} has {cell!r}, expected an accuracy in per cent")
         found.append(
             PublishedResult(
                 method=method,

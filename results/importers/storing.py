@@ -1,4 +1,4 @@
-"""Published results into the database: whole, once, and apart from what was measured here."""
+"""Stores published results: whole, once, and separate from results measured here."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from benchbench.results.importers.amlb import read_amlb
 from benchbench.results.importers.aslib import read_aslib
 from benchbench.results.importers.long import read_long
 from benchbench.results.importers.metadataset import read_metadataset
-from benchbench.results.importers.records import PublishedResult, PublishedSuite
+from benchbench.results.importers.published_rows import PublishedResult, PublishedSuite
 from benchbench.spec import content_hash
 from benchbench.stats.labels import PUBLISHED, published_source
 from benchbench.suite_files import list_suites
@@ -36,7 +36,7 @@ _ATTEMPTS_AT_ONCE = 20_000
 
 @dataclass(frozen=True, slots=True)
 class PublishedReport:
-    """What an import brought into one suite."""
+    """The result of an import into one suite."""
 
     suite: str
     n_new: int
@@ -55,9 +55,9 @@ def read_published(
     format_ : str
         One of `FORMATS`.
     suite : str
-        What the suite (or the suites, if the file holds several tables) will be called.
+        Name of the suite, or prefix of the suites if the file has several tables.
     track, metric : str, optional
-        For "long", which needs a track; of the others the track is known.
+        For "long", which needs a track; other formats have a fixed one.
 
     Raises
     ------
@@ -66,11 +66,11 @@ def read_published(
     if format_ not in FORMATS:
         raise InputError(f"unknown format {format_!r}{suggest(format_, FORMATS)}")
     if format_ != "aslib" and not path.is_file():
-        raise InputError(f"there is no file {path}")
+        raise InputError(f"file {path} does not exist")
     if format_ == "long":
         return read_long(path, suite, track=track or "", metric=metric)
     if track is not None or metric is not None:
-        raise InputError(f"--track and --metric are for --from long; what {format_} holds is known")
+        raise InputError(f"--track and --metric are only for --from long; {format_} has its own")
     readers = {"amlb": read_amlb, "aslib": read_aslib, "metadataset": read_metadataset}
     return readers[format_](path, suite)
 
@@ -78,32 +78,32 @@ def read_published(
 def import_published(
     store: Store, suites: Iterable[PublishedSuite], source: str, command: str = ""
 ) -> list[PublishedReport]:
-    """Add published results to a database as runs of kind `published`; what is known already is ignored.
+    """Add published results to a database as runs of kind `published`; known ones are ignored.
 
     Parameters
     ----------
     store : Store
     suites : iterable of PublishedSuite
     source : str
-        Where they were published: an address or a citation. It stands on every board of theirs.
+        Where they were published: an address or a citation, shown on their leaderboards.
     command : str
-        What was called, for the record of the run.
+        The command, for the record of the run.
 
     Raises
     ------
     InputError
-        If the source is empty, or a suite's name is not to be used: it is a suite file's, or that of results which were measured,
-        or published elsewhere. Nothing is then changed.
+        If the source is empty, or a suite's name is invalid or taken: by a suite file, by measured
+        results, or by results of another source. Nothing is then changed.
     StoreError
         If the database cannot be written.
     """
     source = " ".join(source.split())
     if not source:
-        raise InputError("say where the results were published: --source ADDRESS_OR_CITATION")
+        raise InputError("the source of published results is missing: --source ADDRESS_OR_CITATION")
     suites = list(suites)
     for suite in suites:
         _check_name(suite.name)
-    # not before: what is refused leaves no empty database behind
+    # only now: refused results must not leave an empty database
     store.open_for_writing()
     for suite in suites:
         _check_source(store, suite.name, source)
@@ -127,7 +127,7 @@ def import_published(
             attempts = (_attempt(suite, one, run, source) for one in suite.results)
             while batch := list(islice(attempts, _ATTEMPTS_AT_ONCE)):
                 store.land_attempts(batch)
-            # last: a run that is recorded is a run that is whole
+            # last, so that every recorded run is complete
             store.land_run(run)
             if store.ingest(store.wait_seconds).is_deferred:
                 raise StoreError(f"{store.path} is in use by another process; the results have landed beside it")
@@ -138,7 +138,7 @@ def import_published(
 
 def _check_name(name: str) -> None:
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
-        raise InputError(f"{name!r} is no name for a suite (letters, digits, dot, dash, underscore)")
+        raise InputError(f"{name!r} is not a valid suite name (letters, digits, dot, dash, underscore)")
     if name in list_suites():
         raise InputError(f"{name} is the name of a suite file; published results need another: --suite NAME")
 
@@ -149,17 +149,15 @@ def _check_source(store: Readable, name: str, source: str) -> None:
     for (protocol,) in rows:
         other = published_source(protocol)
         if other is None:
-            raise InputError(
-                f"suite {name} holds results that were measured; published ones need another: --suite NAME"
-            )
+            raise InputError(f"suite {name} has measured results; published ones need another: --suite NAME")
         if other != source:
             raise InputError(
-                f"suite {name} holds results published elsewhere: {other}; import those of {source} under another name"
+                f"suite {name} has results from another source, {other}; import those of {source} under another name"
             )
 
 
 def _run_of(store: Readable, suite: PublishedSuite, source: str) -> tuple[str, float]:
-    """Return the run's id, which depends on nothing but what is imported, and when it was first imported."""
+    """Return the run's id, which depends only on its contents, and the time of its first import."""
     digest = hashlib.sha256()
     for one in sorted(suite.results, key=lambda r: (r.method, r.task, r.unit)):
         digest.update(repr(_content(one)).encode("utf-8", "backslashreplace"))
@@ -199,7 +197,7 @@ def _attempt(suite: PublishedSuite, one: PublishedResult, run: RunRecord, source
         params={},
         transductive=False,
         seed=one.unit,
-        # what they could spend is not known: a budget of their own keeps two published tables apart, too
+        # budgets are unknown; a separate one also keeps two published tables apart
         preset=suite.name,
         budget={"preset": suite.name, "test_units": 0},
         threads=0,

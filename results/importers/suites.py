@@ -1,4 +1,4 @@
-"""Suites that exist only as imported results, for the boards."""
+"""Suites that exist only as imported results, for leaderboards."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ __all__ = ["find_any_suite"]
 
 
 def find_any_suite(name: str, results: Readable) -> SuiteSpec:
-    """Return the suite of that name (or file), or what is known of one that was published elsewhere and imported.
+    """Return the suite of that name (or file), or one that exists only as imported results.
 
-    The latter has its tasks by name, no frozen scores, and its source in title and description.
+    The latter has tasks by name, no frozen scores, and its source in title and description.
 
     Raises
     ------

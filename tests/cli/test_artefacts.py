@@ -89,11 +89,11 @@ def refusal(*arguments: str) -> str:
 
 
 def test_nothing_is_removed_by_mistake(keys: list[str]) -> None:
-    assert "say what to remove" in refusal("remove")
-    assert "names of artefacts and --all exclude each other" in refusal("remove", keys[0], "--all")
-    assert "--method and --all exclude each other" in refusal("remove", "--all", "--method", "proto")
-    assert "not the beginning of exactly one artefact" in refusal("remove", "no such")
-    assert "--method names no method" in refusal("remove", "--method", "")
+    assert "nothing to remove is named" in refusal("remove")
+    assert "names of artefacts and --all are mutually exclusive" in refusal("remove", keys[0], "--all")
+    assert "--method and --all are mutually exclusive" in refusal("remove", "--all", "--method", "proto")
+    assert "no single artefact has a name that begins with: no such" in refusal("remove", "no such")
+    assert "--method expects at least one method" in refusal("remove", "--method", "")
     assert len(list(artefacts.entries())) == 3
 
 

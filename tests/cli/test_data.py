@@ -153,7 +153,7 @@ def test_an_interrupted_fetch_is_resumed(loader: NumbersLoader, suite: str) -> N
     loader.broken = {2: KeyboardInterrupt()}
     done = run("fetch", "--suite", suite)
     assert done.exit_code == 130
-    assert "1 of 3 tasks are done; the same command goes on" in done.stderr
+    assert "1 of 3 tasks are done; run the same command to continue" in done.stderr
     loader.broken, loader.made = {}, []
     assert run("fetch", "--suite", suite).exit_code == 0
     assert set(loader.made) == {2, 3}

@@ -51,7 +51,7 @@ def test_a_failed_build_is_told_and_others_go_on(bench: Bench) -> None:
 
 
 def test_verify(bench: Bench) -> None:
-    assert "it has not been built" in bench("env", "verify", "wrapped", raises=SystemExit)
+    assert "not built" in bench("env", "verify", "wrapped", raises=SystemExit)
     leave("wrapped")
     said = bench("env", "verify", "wrapped", raises=SystemExit)
     assert "pandas is missing, pinned 3.1.1" in said

@@ -70,16 +70,16 @@ def test_what_the_encoding_of_the_output_lacks_is_said_otherwise(tmp_path: Path,
     ("command", "said"),
     [
         ("run --suite smoke --workers 0", "--workers expects a whole number of 1 or more, got 0"),
-        ("runs --limit abc", "--limit expects a whole number of 1 or more, got 'abc'"),
+        ("history --limit abc", "--limit expects a whole number of 1 or more, got 'abc'"),
         ("leaderboard --suite smoke --threads 1.5", "--threads expects a whole number, got '1.5'"),
-        ("compare a b --margin nan", "--margin expects a number of 0 or more, got nan"),
-        ("compare a b --margin=-1", "--margin expects a number of 0 or more, got -1"),
+        ("regressions a b --margin nan", "--margin expects a number of 0 or more, got nan"),
+        ("regressions a b --margin=-1", "--margin expects a number of 0 or more, got -1"),
         ("anytime --suite hpo --target 2", "--target expects a number from 0 to 1, got 2"),
         ("dashboard --port 99999", "--port expects a whole number from 1 to 65535, got 99999"),
         ("run --suite smoke --fit-seconds soon", "--fit-seconds expects a number, got 'soon'"),
         # of a command in a group
         ("data fetch", None),
-        ("runs --limitt 3", None),
+        ("history --limitt 3", None),
     ],
 )
 def test_a_number_that_cannot_be_used_is_said(command: str, said: str | None) -> None:

@@ -128,8 +128,8 @@ def test_not_shown_and_violated_fail_and_stand_first(bench: Bench, ordered: Path
     ]
     text = bench("orderings", "--suite", ordered, "--db", db, raises=GateFailed)
     assert "1 of 3 hold, 1 not shown, 1 violated, 0 missing" in text
-    assert "1 violated, but known from: Paper 2018, table 2" in text
-    assert "1 not shown, but known from: Paper 2016, table 1" in text
+    assert "1 violated, although reported by: Paper 2018, table 2" in text
+    assert "1 not shown, although reported by: Paper 2016, table 1" in text
     assert GateFailed.exit_code == 3
 
 
@@ -190,7 +190,7 @@ def test_only_comparable_results_are_paired(bench: Bench, ordered: Path, land: L
     )
     assert findings(bench, ordered, db)["maml pixel_nn"]["n_seeds"] == 1
     text = bench("orderings", "--suite", ordered, "--db", db)
-    assert "not compared, since orderings are of default parameters: maml(inner_lr=0.1)" in text
+    assert "not compared, since orderings concern default parameters: maml(inner_lr=0.1)" in text
     assert "left out: 1 trial of suite version 1, protocol 3, preset long" in text
     found = findings(bench, ordered, db, "--preset", "long", raises=InputError)
     assert {f["verdict"] for f in found.values()} == {"missing"}
@@ -234,7 +234,7 @@ def test_what_was_not_run_is_counted_and_listed_only_when_strict(bench: Bench, o
     assert findings(bench, ordered, db)["reptile maml"]["reason"] == "no result of reptile"
     text = bench("orderings", "--suite", ordered, "--db", db)
     assert "2 of 3 hold, 0 not shown, 0 violated, 1 missing" in text
-    assert "1 of the missing are not listed, on 1 task: a method was not run there" in text
+    assert "1 of the missing orderings, on 1 task, are not listed: a method was not run" in text
     assert "no result of reptile" not in text
     strict = bench("orderings", "--suite", ordered, "--db", db, "--strict", raises=GateFailed)
     assert "no result of reptile" in strict

@@ -131,7 +131,7 @@ def test_a_run_ends_with_a_board_and_the_second_runs_nothing(folder: Path) -> No
 
 def _check_times_of_the_run(folder: Path, said: str) -> None:
     """Guards against a run that is recorded only from when its workers have started, seconds after the time in its name."""
-    (run,) = json.loads(bench(folder, "runs", "--format", "json").stdout)
+    (run,) = json.loads(bench(folder, "history", "--format", "json").stdout)
     assert time.strftime("%Y%m%d-%H%M%S", time.gmtime(run["started_at"])) == run["run_id"].rsplit("-", 1)[0]
     found = re.search(r"took ([\d.]+) s;", said)
     assert found is not None
@@ -193,7 +193,7 @@ def test_more_threads_than_cores_are_said_and_run(folder: Path) -> None:
 
 def test_dry_run_writes_nothing(folder: Path) -> None:
     done = bench(folder, *run_arguments("--dry-run", "--method", "noop"))
-    assert "2 trials to run, 0 recorded already" in done.stdout
+    assert "2 trials to run, 0 already recorded" in done.stdout
     assert not (folder / ".benchbench").exists()
 
 
@@ -242,20 +242,29 @@ def test_another_budget_is_another_board(folder: Path) -> None:
         (["run", "--suite", "tiny.toml", "--db", "tiny.toml"], ["not a DuckDB database"]),
         (["run", "--suite", "malformed.toml"], ["cannot be read as TOML"]),
         (["run", "--suite", "odd.toml"], ["unknown key 'tsks'"]),
-        (["run", "--suite", "tiny.toml", "--rerun", "some"], ["expected none, failed, all"]),
-        (["run", "--suite", "tiny.toml", "--dry-run", "--method", ""], ["--method names no method, got ''"]),
-        (["run", "--suite", "tiny.toml", "--dry-run", "--method", ","], ["--method names no method, got ','"]),
-        (["run", "--suite", "tiny.toml", "--dry-run", "--task", ""], ["--task names no task"]),
-        (["run", "--suite", "tiny.toml", "--dry-run", "--seeds", ""], ["whole numbers like 0,1,2, got ''"]),
-        (["run", "--suite", "tiny.toml", "--dry-run", "--preset", ""], ["--preset names no preset", "quick"]),
+        (["run", "--suite", "tiny.toml", "--rerun", "some"], ["--rerun expects none, failed or all, got 'some'"]),
+        (
+            ["run", "--suite", "tiny.toml", "--dry-run", "--method", ""],
+            ["--method expects at least one method, got ''"],
+        ),
+        (
+            ["run", "--suite", "tiny.toml", "--dry-run", "--method", ","],
+            ["--method expects at least one method, got ','"],
+        ),
+        (["run", "--suite", "tiny.toml", "--dry-run", "--task", ""], ["--task expects at least one task"]),
+        (["run", "--suite", "tiny.toml", "--dry-run", "--seeds", ""], ["whole numbers, for example 0,1,2; got ''"]),
+        (
+            ["run", "--suite", "tiny.toml", "--dry-run", "--preset", ""],
+            ["--preset expects a preset of suite", "quick", "got ''"],
+        ),
         (["run", "--suite", "tiny.toml", "--dry-run", "--task", "one,two,one"], ["task 'one' is named more than once"]),
         (
             ["run", "--suite", "tiny.toml", "--dry-run", "--method", "noop", "--method", "noop"],
             ["method 'noop' is named"],
         ),
         (["data", "verify", "--suite", "tiny.toml", "--task", "two,two"], ["task 'two' is named more than once"]),
-        (["leaderboard", "--suite", "tiny.toml", "--task", ""], ["--task names no task"]),
-        (["artefacts", "remove", "--method", ""], ["--method names no method"]),
+        (["leaderboard", "--suite", "tiny.toml", "--task", ""], ["--task expects at least one task"]),
+        (["artefacts", "remove", "--method", ""], ["--method expects at least one method"]),
         (["data", "verify", "--suite", ""], ["unknown suite ''"]),
         (
             ["run", "--suite", "tiny.toml", "--dry-run", "--seeds", "0", "--folds", "1"],
@@ -278,13 +287,16 @@ def test_another_budget_is_another_board(folder: Path) -> None:
         (["run", "--suite", "tiny.toml", "--dry-run", "--iterations", "9" * 400], ["--iterations must be a whole"]),
         (
             ["run", "--suite", "tiny.toml", "--dry-run", "--fit-seconds", "5"],
-            ["--fit-seconds changes nothing of suite 'tiny'", "'fewshot' know only --iterations, --test-units"],
+            ["--fit-seconds has no effect on suite 'tiny'", "'fewshot' use only --iterations, --test-units"],
         ),
-        (["run", "--suite", "tabular", "--dry-run", "--test-units", "1"], ["--test-units changes nothing"]),
-        (["run", "--suite", "tabular", "--dry-run", "--iterations", "1"], ["--iterations changes nothing"]),
-        (["run", "--suite", "hpo-synthetic", "--dry-run", "--fit-seconds", "5"], ["--fit-seconds changes nothing"]),
+        (["run", "--suite", "tabular", "--dry-run", "--test-units", "1"], ["--test-units has no effect"]),
+        (["run", "--suite", "tabular", "--dry-run", "--iterations", "1"], ["--iterations has no effect"]),
+        (["run", "--suite", "hpo-synthetic", "--dry-run", "--fit-seconds", "5"], ["--fit-seconds has no effect"]),
         (["leaderboard", "--suite", "nope"], ["unknown suite"]),
-        (["leaderboard", "--suite", "tiny.toml", "--format", "xml"], ["expected table, json, csv, md"]),
+        (
+            ["leaderboard", "--suite", "tiny.toml", "--format", "xml"],
+            ["--format expects table, json, csv, markdown, latex or html, got 'xml'"],
+        ),
         (["list", "method"], ["did you mean 'methods'"]),
         (["check", "protonett"], ["did you mean 'protonet'"]),
         (["runn"], ["No such command"]),
@@ -332,9 +344,9 @@ def test_ctrl_c_on_a_terminal_records_what_has_ended(folder: Path) -> None:
     before = counted(folder)
     assert 3 <= len(before) < 12
     done = bench(folder, *arguments)
-    assert f"{12 - len(before)} trials to run, {len(before)} recorded already" in done.stderr
+    assert f"{12 - len(before)} trials to run, {len(before)} already recorded" in done.stderr
     assert len(counted(folder)) == len(set(counted(folder))) == 12
-    states = json.loads(bench(folder, "runs", "--format", "json").stdout)
+    states = json.loads(bench(folder, "history", "--format", "json").stdout)
     assert sorted(r["state"] for r in states) == ["finished", "interrupted"]
 
 
@@ -357,12 +369,11 @@ def test_an_interrupted_training_goes_on_with_the_same_command(folder: Path) -> 
     process.send_signal(signal.SIGINT)
     assert process.wait(timeout=60) == 130
     assert (
-        "the same command runs the rest, and goes on with trainings from their last checkpoints"
-        in (folder / "log").read_text()
+        "run the same command for the rest; training resumes from the last checkpoints" in (folder / "log").read_text()
     )
     bench(folder, *arguments, **environment)
     ((_, _, attempt_id, _),) = attempts(folder)
-    shown = json.loads(bench(folder, "show", attempt_id, "--format", "json").stdout)
+    shown = json.loads(bench(folder, "attempt", attempt_id, "--format", "json").stdout)
     assert 0.2 <= shown["metrics"]["continued_seconds"] < shown["phases"]["meta_fit"]
     whole = run_arguments("--method", "sharing", *more, "--db", "whole.duckdb")
     board = json.loads(bench(folder, *whole, "--format", "json", **environment).stdout)
@@ -408,7 +419,7 @@ def test_an_interrupt_while_workers_start(folder: Path, sign: signal.Signals, se
     send(process.pid, sign)
     assert process.wait(timeout=60) == 130
     (line,) = (folder / "log").read_text().splitlines()
-    assert line.startswith("interrupted; what has ended is recorded in ")
+    assert line.startswith("interrupted; finished trials are recorded in ")
     assert attempts(folder) == []
     wait_until_gone(folder)
 
@@ -511,7 +522,7 @@ def test_a_cluster_started_apart_through_the_command(folder: Path) -> None:
         done = bench(folder, *run_arguments("--method", "noop", "--cluster", address))
         assert "2/2 trials done" in done.stderr
         planned = bench(folder, *run_arguments("--method", "noop", "--cluster", address, "--dry-run"))
-        assert planned.stdout == "0 trials to run, 2 recorded already\n"
+        assert planned.stdout == "0 trials to run, 2 already recorded\n"
         refused = bench(folder, *run_arguments("--method", "noop", "--cluster", address, "--device", "cuda"), code=2)
         assert "no worker has a GPU" in refused.stderr
     finally:

@@ -79,23 +79,23 @@ def test_a_narrow_board_keeps_what_its_numbers_mean(suite_file: Path, failed: Pa
     assert "declined" in letters.split("waves")[0]
     assert "imputed" in letters.split("waves")[0]
     if width == 80:
-        assert f"left out to fit {width} columns: seconds; --format csv has all" in text
+        assert f"omitted to fit {width} columns: seconds; --format csv shows all" in text
 
 
 def test_a_wide_board_has_every_column_and_no_such_line(suite_file: Path, failed: Path) -> None:
     text = on_terminal(160, "leaderboard", "--suite", suite_file, "--db", failed)
     assert "maml(first_order=True, inner_rate='abc')" in text
     assert "seconds" in text
-    assert "left out to fit" not in text
+    assert "omitted to fit" not in text
 
 
 @pytest.mark.parametrize("width", [60, 40])
 def test_a_narrow_comparison_keeps_its_notes(suite_file: Path, failed: Path, width: int) -> None:
-    text = on_terminal(width, "compare-methods", "protonet", "maml", "--suite", suite_file, "--db", failed)
+    text = on_terminal(width, "versus", "protonet", "maml", "--suite", suite_file, "--db", failed)
     table = text.split("A is better")[1].split("all tasks")[0]
     assert max(map(len, table.splitlines())) <= width
     assert "imputed" in table
-    assert f"left out to fit {width} columns: metric, scaled" in " ".join(table.split())
+    assert f"omitted to fit {width} columns: metric, scaled" in " ".join(table.split())
 
 
 def test_narrow_orderings_name_the_columns_that_go(suite_file: Path, land: Land) -> None:
@@ -107,20 +107,20 @@ def test_narrow_orderings_name_the_columns_that_go(suite_file: Path, land: Land)
     text = on_terminal(70, *command)
     table = text.split("1 of 1 hold")[0]
     assert max(map(len, table.split("thread, cpu")[1].splitlines())) <= 70
-    assert "left out to fit 70 columns: first, second, seeds won; --format json has all" in " ".join(table.split())
+    assert "omitted to fit 70 columns: first, second, seeds won; --format json shows all" in " ".join(table.split())
     assert "4 episodes" in table
-    assert "left out to fit" not in on_terminal(160, *command)
+    assert "omitted to fit" not in on_terminal(160, *command)
 
 
 def test_a_narrow_comparison_with_papers_names_the_columns_that_go(land: Land) -> None:
     row = {"suite": "omniglot", "task": "omniglot-vinyals-5w1s", "iterations": 900, "scores": [0.9, 0.94]}
     db = land(row, row | {"method": "protonet"})
-    command = ("published", "--suite", "omniglot", "--db", db)
+    command = ("reproduction", "--suite", "omniglot", "--db", db)
     text = on_terminal(60, *command)
     table = text.split("one by one")[1].split("\n", 1)[1].split("\n\n")[0]
     assert max(map(len, table.splitlines())) <= 60
-    assert "left out to fit 60 columns: preset, threads, device, seconds; --format json has all" in " ".join(
+    assert "omitted to fit 60 columns: preset, threads, device, seconds; --format json shows all" in " ".join(
         table.split()
     )
     assert "2 episodes" in " ".join(table.split())
-    assert "left out to fit" not in on_terminal(160, *command)
+    assert "omitted to fit" not in on_terminal(160, *command)

@@ -141,7 +141,7 @@ def test_of_two_methods_with_different_seeds_one_is_better_everywhere(
     assert told["better"] == asked("maml", "protonet")["better"] == "maml"
     assert told["bayes"]["p_left"] == asked("maml", "protonet")["bayes"]["p_right"] > 0.95
     assert told["verdict"].startswith("Decided: maml is better (P = 0.99")
-    assert "Left out, since only one of the two has them: seeds 1, 2 of maml on a, b, c." in told["verdict"]
+    assert "Left out, because only one method has them: seeds 1, 2 of maml on a, b, c." in told["verdict"]
     assert told["verdict"] in " ".join(
         bench("compare-methods", "protonet", "maml", "--suite", "pair", "--db", db).split()
     )

@@ -235,7 +235,7 @@ def test_a_training_that_was_interrupted_is_continued_to_the_same_end(
     assert 0.5 < unfinished.seconds < 2
     (second,) = run(slow)
     assert n_trained(tmp_path) == 2
-    assert f"interrupted after {unfinished.seconds:.1f} s and is continued" in second.log_tail
+    assert f"interrupted after {unfinished.seconds:.1f} s and is resumed" in second.log_tail
     assert second.unit_scores == whole.unit_scores
     # what the first process spent stands on the row, and in the curve, once
     assert second.metrics["continued_seconds"] == unfinished.seconds
@@ -292,7 +292,8 @@ def test_the_time_before_an_interruption_counts_against_the_limit(cache: Path, t
     outcome = supervisor.execute(request)
     assert outcome.outcome == "timeout"
     assert (
-        "the trial, with the time before it was interrupted, was stopped at its limit of 3 s" in outcome.error_message
+        "the trial, including the time before its interruption, was stopped at its limit of 3 s"
+        in outcome.error_message
     )
     assert outcome.wall_seconds < 2.5
     # the limit is used up, so there is nothing to continue
@@ -326,7 +327,7 @@ def test_a_checkpoint_that_can_be_neither_written_nor_removed_costs_the_trial_no
     in_the_way = entry.path.with_name(f"{entry.key}.unfinished")
     (in_the_way / "something").mkdir(parents=True)
     (found,) = run(request)
-    assert "how far training has come cannot be kept" in found.log_tail
+    assert "the checkpoint cannot be written" in found.log_tail
     assert "cannot be removed" in found.log_tail
     request = request_of(A, params={"first_sleeps": 600}, time_limit_seconds=1)
     (tmp_path / "log").unlink()
@@ -391,7 +392,7 @@ def test_a_damaged_checkpoint_is_not_continued(
     (entry,) = artefacts.entries()
     assert "is not what was written" in entry.problem
     (found,) = run(request)
-    assert "is not what was written; training begins anew" in found.log_tail
+    assert "is not what was written; training starts again" in found.log_tail
     assert "continued_seconds" not in found.metrics
     assert [p[0] for p in curve(found)] == [i for i in range(1, 21) for _ in range(2)]
 

@@ -95,7 +95,7 @@ def test_it_is_built_once_and_works(entry: MethodEntry) -> None:
     code = "import toy, helper, sys; print(toy.__version__, sys.prefix)"
     said = subprocess.run([found.python, "-c", code], capture_output=True, text=True, check=True).stdout
     assert said.split() == ["1.5", str(found.folder)]
-    assert lines[0] == "environment toys: building it with 2 packages from toys.txt"
+    assert lines[0] == "environment toys: building with 2 packages from toys.txt"
     assert "ready after" in lines[-1]
     assert (found.folder.parent / f"{found.key}.log").exists()
     lines.clear()
@@ -183,7 +183,7 @@ def test_a_failure_keeps_its_log_and_stands_for_a_while(entry: MethodEntry) -> N
     assert "toy==99" in log.read_text()
     assert not needed.folder.exists()
     lines: list[str] = []
-    with pytest.raises(EnvironmentBuildError, match="tries again at once"):
+    with pytest.raises(EnvironmentBuildError, match="to try again now"):
         environments.ensure(entry, lines.append)
     assert lines == []
     # asked for by name, it is tried at once; and once it works, the failure is forgotten
@@ -202,7 +202,7 @@ def test_only_exact_pins_are_taken(entry: MethodEntry, line: str) -> None:
 
 def test_a_missing_file_is_told(entry: MethodEntry) -> None:
     (entry.path.parent / "toys.txt").unlink()
-    with pytest.raises(InputError, match=r"its card names 'toys.txt', to be found beside"):
+    with pytest.raises(InputError, match=r"its card names 'toys.txt', expected beside"):
         environments.wanted(entry)
 
 

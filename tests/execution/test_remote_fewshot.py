@@ -104,7 +104,7 @@ def test_its_death_is_told(task: FewShotTask, make_harness: Callable[..., TrialH
     harness = make_harness()
     remote = remote_adapter(get_method("wrapped_episodes"), {"how": "exit_hard"}, harness)
     try:
-        with pytest.raises(InterpreterDiedError, match="left by exit code 7 in meta_fit; it said: a last word"):
+        with pytest.raises(InterpreterDiedError, match="exited with code 7 during meta_fit; it printed: a last word"):
             train(remote, task, harness)
     finally:
         remote.close()

@@ -71,7 +71,7 @@ def test_one_class_has_no_area() -> None:
         ("nan", "54 of 54 probabilities are NaN"),
         ("negative", r"lie in \[-0.5, 1.5\]"),
         ("sums", "must sum to 1; one is off by 0.1"),
-        ("labels_beyond", "expected places 0 to 2"),
+        ("labels_beyond", "expected indices 0 to 2"),
         ("labels_as_text", "are not numbers"),
         ("raise", "cannot fit this"),
     ],

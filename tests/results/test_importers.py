@@ -169,7 +169,7 @@ def test_published_results_never_stand_beside_measured_ones(
     with pytest.raises(InputError, match="smoke is the name of a suite file"):
         bring_in(store, [PublishedSuite(name="smoke", track="automl", results=suites[0].results)])
     store.land_attempts([make_full_attempt(0, suite="elsewhere", task="t1", method="a", params={}, seed=0)])
-    with pytest.raises(InputError, match="elsewhere holds results that were measured"):
+    with pytest.raises(InputError, match="elsewhere has measured results"):
         bring_in(store, suites)
     assert published_suites(store) == {}
     # and should both have come into one database, as by a merge, no board mixes them
@@ -190,9 +190,9 @@ def test_another_source_needs_another_name(store: Store, tmp_path: Path) -> None
     bring_in(store, suites)
     with pytest.raises(InputError, match=f"published elsewhere: {SOURCE}; import those of another table"):
         bring_in(store, suites, "another table")
-    with pytest.raises(InputError, match="say where the results were published"):
+    with pytest.raises(InputError, match="the source of published results is missing"):
         bring_in(store, suites, "  ")
-    with pytest.raises(InputError, match="no name for a suite"):
+    with pytest.raises(InputError, match="not a valid suite name"):
         bring_in(store, [PublishedSuite(name="a b", track="automl", results=suites[0].results)])
 
 
@@ -222,8 +222,8 @@ def changed(**values: Any) -> Rows:
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
-        (changed(score="abc"), "line 4: score 'abc' is no number"),
-        (changed(score="nan"), "line 4: score is nan; a finite number is expected"),
+        (changed(score="abc"), "line 4: score 'abc' is not a number"),
+        (changed(score="nan"), "line 4: score is nan, expected a finite number"),
         (changed(score="inf"), "line 4: score is inf"),
         (changed(score="1e999"), "line 4: score is inf"),
         (changed(score=""), "line 4: no score and no status"),
@@ -231,13 +231,13 @@ def changed(**values: Any) -> Rows:
         (changed(status="failed"), "line 4: status 'failed', but the score 0.8"),
         (changed(status="timeuot"), "line 4: unknown status 'timeuot'; did you mean 'timeout'"),
         (changed(status="infra"), "line 4: unknown status 'infra'"),
-        (changed(fold="one"), "line 4: fold 'one' is no number"),
-        (changed(fold="1.5"), "line 4: fold '1.5' is no whole number"),
-        (changed(fold=""), "line 4: fold '' is no whole number"),
+        (changed(fold="one"), "line 4: fold 'one' is not a number"),
+        (changed(fold="1.5"), "line 4: fold '1.5' is not a whole number"),
+        (changed(fold=""), "line 4: fold '' is not a whole number"),
         (changed(method=" "), "line 4: method is empty"),
         (changed(metric=""), "line 4: no metric; give it in a column `metric`"),
-        (changed(seconds="fast"), "line 4: seconds 'fast' is no number"),
-        ([*LONG, LONG[0]], r"line 8: a on t1, fold 0, stands in .*line 2 already"),
+        (changed(seconds="fast"), "line 4: seconds 'fast' is not a number"),
+        ([*LONG, LONG[0]], r"line 8: a on t1, fold 0, is already in .*line 2"),
     ],
 )
 def test_odd_rows_are_refused_with_their_line(tmp_path: Path, rows: Rows, message: str) -> None:
@@ -248,20 +248,20 @@ def test_odd_rows_are_refused_with_their_line(tmp_path: Path, rows: Rows, messag
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "is empty; a header with the columns method, task is expected"),
+        ("", "is empty, expected a header with the columns method, task"),
         ("\n\n", "is empty"),
-        ("method,task,score,metric\n", "holds no results"),
+        ("method,task,score,metric\n", "has no results"),
         ("method,score,metric\na,1,m\n", "no column 'task'"),
         ("method,tsk,score\na,t,1\n", "no column 'task'; did you mean 'tsk'"),
-        ("method,task,metric\na,t,m\n", "one column of score or loss is expected, got none"),
-        ("method,task,score,loss,metric\na,t,1,1,m\n", "one column of score or loss is expected, got score, loss"),
+        ("method,task,metric\na,t,m\n", "expected one column of score or loss, got none"),
+        ("method,task,score,loss,metric\na,t,1,1,m\n", "expected one column of score or loss, got score, loss"),
         (
             "method,task,score,fold,seed,metric\na,t,1,1,1,m\n",
-            "one column of fold, seed or unit is expected, got fold, seed",
+            "expected one column of fold, seed or unit, got fold, seed",
         ),
         ("method,task,score,scroe,metric\na,t,1,1,m\n", "unknown column 'scroe'; did you mean 'score'"),
         ("method,task,score,score,metric\na,t,1,1,m\n", "more than one column is named score"),
-        ("method,task,score,metric\na,t,1,m\na,t2,1\n", "line 3: 3 values, the header has 4 columns"),
+        ("method,task,score,metric\na,t,1,m\na,t2,1\n", "line 3: 3 values, expected 4 as in the header"),
         ('method,task,score,metric\n"a,t,1,m\n', "cannot be read as CSV"),
     ],
 )
@@ -282,10 +282,10 @@ def test_other_odd_files_are_refused(tmp_path: Path) -> None:
         "odd.csv": "cannot be read as CSV",
         "odd.parquet": "cannot be read as Parquet",
         "odd.json": "cannot be read as JSON",
-        "list.json": "record 1: an object with the columns is expected, got 1",
+        "list.json": "record 1: expected an object with the columns, got 1",
         "nan.json": "record 1: score is nan",
         "odd.xlsx": "unknown kind of file '.xlsx'",
-        "gone.csv": "there is no file",
+        "gone.csv": "does not exist",
     }.items():
         with pytest.raises(InputError, match=message):
             read_long(tmp_path / name)
@@ -347,7 +347,7 @@ def test_amlbs_files_of_2019_go_by_score_and_type(tmp_path: Path) -> None:
     )
     for text, message in {
         "framework,task,result\n": "no column 'fold'",
-        "framework,task,fold,result,type,score\nrf,cars,0,0.5,multiclass,0.7\n": "line 2: score 0.7 does not go with result 0.5",
+        "framework,task,fold,result,type,score\nrf,cars,0,0.5,multiclass,0.7\n": "line 2: score 0.7 contradicts result 0.5",
         "framework,task,fold,result,metric\nrf,cars,0,0.5,f1\n": "line 2: unknown metric 'f1'",
         "framework,task,fold,result\nrf,cars,0,0.5\n": r"line 2: neither a metric nor a known type \(type ''\)",
         "framework,task,fold,result,type\n": "a header and no results",
@@ -356,7 +356,7 @@ def test_amlbs_files_of_2019_go_by_score_and_type(tmp_path: Path) -> None:
         with pytest.raises(InputError, match=message):
             read_published(path, "amlb", "a")
     path.write_text("framework,task,fold,result,type\nrf,kc1,0,0.5,binary\n")
-    with pytest.raises(InputError, match="are for --from long"):
+    with pytest.raises(InputError, match="are only for --from long"):
         read_published(path, "amlb", "a", metric="auc")
 
 
@@ -400,14 +400,14 @@ def test_aslibs_statuses_and_directions(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("description", "runs", "message"),
     [
-        (DESCRIPTION, RUNS.replace("2.5,ok", "fast,ok"), "line 9: runtime 'fast' is no number"),
+        (DESCRIPTION, RUNS.replace("2.5,ok", "fast,ok"), "line 9: runtime 'fast' is not a number"),
         (DESCRIPTION, RUNS.replace("2.5,ok", "?,ok"), "line 9: status ok, but no runtime"),
-        (DESCRIPTION, RUNS.replace("2.5,ok", "ok"), "line 9: 4 values, 5 attributes are declared"),
+        (DESCRIPTION, RUNS.replace("2.5,ok", "ok"), "line 9: 4 values, expected 5 as declared"),
         (DESCRIPTION, RUNS.replace("@DATA", "@DTA"), "line 8: not ARFF: @DTA"),
         (DESCRIPTION, "", "it has no @DATA"),
-        (DESCRIPTION, RUNS.split("one,")[0], "holds none"),
+        (DESCRIPTION, RUNS.split("one,")[0], "has none"),
         (DESCRIPTION.replace("runtime", "quality"), RUNS, "no column 'quality'"),
-        ("scenario_id: S\n", RUNS, "does not say performance_measures"),
+        ("scenario_id: S\n", RUNS, "has no performance_measures"),
         (DESCRIPTION.replace("false", "maybe"), RUNS, "maximize is 'maybe'"),
     ],
 )
@@ -417,7 +417,7 @@ def test_odd_scenarios_are_refused(tmp_path: Path, description: str, runs: str, 
 
 
 def test_a_file_is_no_scenario(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="is no folder"):
+    with pytest.raises(InputError, match="is not a folder"):
         read_published(scenario(tmp_path / "s") / "description.txt", "aslib", "s")
 
 
@@ -452,10 +452,10 @@ def test_metadatasets_cells_keep_their_intervals(store: Store, tmp_path: Path) -
     (row,) = [r for r in board.rows if r.task == "Birds" and r.method == "A"]
     assert row.ci95 == pytest.approx(0.0074)
     for text, message in {
-        TABLES.replace("81.5**±", "lots**±"): r"line 7: Birds holds 'lots±0.74 \(1.5\)'",
-        TABLES.replace("| -\n", "\n"): "line 8: 3 cells, the table has 4 columns",
-        TABLES.replace("81.5", "815"): "an accuracy in per cent is expected",
-        "# nothing\n": "no table whose first column is named Method",
+        TABLES.replace("81.5**±", "lots**±"): r"line 7: Birds has 'lots±0.74 \(1.5\)'",
+        TABLES.replace("| -\n", "\n"): "line 8: 3 cells, expected 4 as in the header",
+        TABLES.replace("81.5", "815"): "expected an accuracy in per cent",
+        "# nothing\n": "no table whose first column is Method",
     }.items():
         path.write_text(text)
         with pytest.raises(InputError, match=message):
@@ -474,7 +474,7 @@ def test_the_command(tmp_path: Path) -> None:
     options = ["--from", "long", "--track", "automl", "--suite", "elsewhere", "--source", SOURCE]
     code, text = bench("results", "import", str(path), *options, db=db)
     assert code == 0
-    assert "suite elsewhere, 6 results new, 0 known already" in text
+    assert "suite elsewhere, 6 new results, 0 already known" in text
     code, text = bench("results", "import", str(path), *options, "--format", "json", db=db)
     assert [(one["n_new"], one["n_known"]) for one in json.loads(text)] == [(0, 6)]
     code, text = bench("leaderboard", "--suite", "elsewhere", db=db)
@@ -494,7 +494,7 @@ def test_the_command(tmp_path: Path) -> None:
         (["--from", "long", "--suite", "x"], "add --source ADDRESS_OR_CITATION"),
         (["--from", "long", "--source", "s"], "add --suite NAME"),
         (["--from", "long", "--suite", "x", "--source", "s"], "unknown track ''"),
-        (["--suite", "x"], "--suite is for published results"),
+        (["--suite", "x"], "--suite applies only to published results"),
         (["--from", "lnog", "--suite", "x", "--source", "s"], "unknown format 'lnog'; did you mean 'long'"),
     ],
 )

@@ -110,7 +110,7 @@ def test_an_export_never_overwrites(full: Store, export: Path, tmp_path: Path) -
 
 def test_what_is_no_export_is_refused(store: Store, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
-    with pytest.raises(InputError, match=r"has no manifest\.json; make one with"):
+    with pytest.raises(InputError, match=r"has no manifest\.json; create one with"):
         import_results(store, tmp_path / "empty")
     for text, message in (
         ("{", "cannot be read"),
@@ -161,7 +161,7 @@ def replaced(name: str, value: Any, kind: pa.DataType | None = None) -> Any:
     [
         ("attempts", lambda t: t.drop_columns(["seed"]), "does not have the columns of attempts; they differ in: seed BIGINT"),
         ("attempts", replaced("score", "high", pa.string()), "score VARCHAR"),
-        ("attempts", replaced("attempt_id", "forged"), "ids that do not fit their keys"),
+        ("attempts", replaced("attempt_id", "forged"), "ids that do not match their keys"),
         ("attempts", replaced("outcome", "great"), "unknown outcomes"),
         ("attempts", replaced("params_json", "{"), "not JSON"),
         ("attempts", replaced("trial_id", None), "NOT NULL constraint failed"),

@@ -80,6 +80,9 @@ def test_who_lacks_a_task_is_never_on_the_suites_front(make_board: Any) -> None:
     board = make_board([cell("m", "a", 0.4, 10.0), cell("m", "b", 0.4, 10.0), cell("half", "a", 0.7, 1.0)], suite)
     points = {p.label: p for p in panel(board, None).points}
     assert (points["half"].is_comparable, points["half"].is_on_front) == (False, False)
+    # the mean of the tasks that it has, and first of the list
+    assert points["half"].score == pytest.approx(1.0)
+    assert list(points) == ["half", "m"]
     assert (points["m"].is_comparable, points["m"].is_on_front) == (True, True)
     assert panel(board, "a").points[0].label == "half"
 
@@ -106,7 +109,7 @@ def test_failures_stay_in_the_mean(make_board: Any) -> None:
     )
     # on each task alone a method without seconds has no point, and it is said why
     assert [p.label for p in panel(board, "b").points] == ["a"]
-    assert panel(board, "b").left_out == ("b: every trial failed, its cost is not known",)
+    assert panel(board, "b").left_out == ("b: every trial failed, its cost is unknown",)
 
 
 def test_failures_stay_in_the_mean_of_normalised_scores(make_board: Any) -> None:
@@ -126,11 +129,11 @@ def test_a_method_that_failed_everywhere_has_no_point_and_is_named(make_board: A
     cells = [cell("m", n, 0.5, 3.0) for n in "ab"] + [cell("lost", n, None, None) for n in "ab"]
     for found in cost_panels(make_board(cells, suite)):
         assert [p.label for p in found.points] == ["m"]
-        assert found.left_out == ("lost: every trial failed, its cost is not known",)
+        assert found.left_out == ("lost: every trial failed, its cost is unknown",)
     declined = [cell("m", n, 0.5, 3.0) for n in "ab"] + [
         {"method": "none", "task": n, "scores": (), "n_declined": 1} for n in "ab"
     ]
-    assert cost_panels(make_board(declined, suite))[0].left_out == ("none: no score, its cost is not known",)
+    assert cost_panels(make_board(declined, suite))[0].left_out == ("none: no score, its cost is unknown",)
 
 
 def test_where_the_best_decline_a_task_the_common_tasks_have_a_front(make_board: Any) -> None:
@@ -160,13 +163,31 @@ def test_without_seconds_there_is_no_panel(make_board: Any) -> None:
     assert cost_panels(board) == []
 
 
+def test_a_method_of_which_no_seconds_were_recorded_did_not_fail(make_board: Any) -> None:
+    """So it is with published results: of some methods there are times, of others none."""
+    cells = [cell(m, n, 0.5, seconds) for m, seconds in (("m", 3.0), ("untimed", None)) for n in "ab"]
+    for found in cost_panels(make_board(cells, facts((0.2, 0.7), (0.2, 0.7)))):
+        assert [p.label for p in found.points] == ["m"]
+        assert found.left_out == ("untimed: no seconds were recorded",)
+
+
+def test_a_task_that_is_dropped_is_in_no_panel(make_board: Any) -> None:
+    cells = [cell(m, n, 0.5, 3.0) for m in "mn" for n in "ab"] + [cell("m", "c", None, None), cell("n", "c", 0.5, 1.0)]
+    board = make_board(cells, facts((0.2, 0.7), (0.2, 0.7), (0.2, 0.7)), imputation="drop-task")
+    assert [(p.name, p.tasks) for p in cost_panels(board)] == [
+        ("whole suite", ("a", "b")),
+        ("a", ("a",)),
+        ("b", ("b",)),
+    ]
+
+
 def test_panels_as_plain_data(make_board: Any) -> None:
-    cells = [cell("m", "a", 0.4, 10.0, params='{"k": 1}', transductive=True), cell("m", "a", 0.9, 4.0)]
+    cells = [cell("m", "a", 0.4, 10.0, params='{"k": 1}', transductive=True), cell("m", "a", 0.3, 4.0)]
     found = cost_panels(make_board(cells, facts((0.2, 0.7))))[0].to_dict()
     assert (found["name"], found["task"], found["metric"], found["tasks"]) == ("a", "a", "accuracy", ("a",))
     # by score, best first
     assert [(p["label"], p["params"], p["is_imputed"]) for p in found["points"]] == [
-        ("m", {}, False),
         ("m(k=1)", {"k": 1}, False),
+        ("m", {}, False),
     ]
-    assert [p["is_transductive"] for p in found["points"]] == [False, True]
+    assert [p["is_transductive"] for p in found["points"]] == [True, False]

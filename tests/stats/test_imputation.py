@@ -53,7 +53,7 @@ def test_the_baselines_mean_stands_for_failures() -> None:
     assert found.table.scores[1, 0].tolist() == [0.8, 0.8]
     assert found.table.scores[1, 1].tolist() == [0.5, 0.5]
     assert found.fills == pytest.approx({"t1": 0.8, "t2": 0.5, "t3": 0.2})
-    assert found.notes == ("no frozen baseline score: the mean of a stands for failures on t1, t2",)
+    assert found.notes == ("no frozen baseline score: the mean of a is imputed for failures on t1, t2",)
     # whoever is named is what was asked for, and takes no frozen score
     named = impute(table(), "baseline=a", baselines=["a"], frozen={"t1": 0.11})
     assert named.fills == pytest.approx({"t1": 0.8, "t2": 0.5, "t3": 0.2})
@@ -64,19 +64,21 @@ def test_the_baselines_own_score_on_the_same_unit() -> None:
     found = impute(table(), "baseline", baselines=["a"], per_unit=True)
     assert found.table.scores[1, 0].tolist() == [0.8, 0.7]
     assert found.table.scores[1, 1].tolist() == [0.6, 0.4]
+    worst = impute(table(), "worst", baselines=["a"], per_unit=True)
+    assert worst.table.scores[1, 0].tolist() == [0.8, 0.4]
 
 
 def test_frozen_scores_come_before_the_baselines_own() -> None:
     found = impute(table(), "baseline", baselines=["a"], frozen={"t1": 0.11})
     assert found.table.scores[1, 0].tolist() == [0.8, 0.11]
     assert found.table.scores[1, 1].tolist() == [0.5, 0.5]
-    assert found.notes == ("no frozen baseline score: the mean of a stands for failures on t2",)
+    assert found.notes == ("no frozen baseline score: the mean of a is imputed for failures on t2",)
     by_unit = impute(table(), "baseline", baselines=["a"], frozen={"t1": 0.11}, per_unit=True)
     assert by_unit.table.scores[1, 0].tolist() == [0.8, 0.11]
     assert by_unit.table.scores[1, 1].tolist() == [0.6, 0.4]
     bare = impute(table(), "baseline", frozen={"t1": 0.11})
     assert bare.table.scores[1, 1].tolist() == [0.5, 0.5]
-    assert bare.notes == ("no baseline score: the lowest mean stands for failures on t2",)
+    assert bare.notes == ("no baseline score: the lowest mean is imputed for failures on t2",)
 
 
 def test_of_several_baselines_the_preferred_one_counts_and_then_the_lowest() -> None:
@@ -120,6 +122,9 @@ def test_what_has_nothing_but_imputed_scores_is_not_ranked() -> None:
     assert part.imputed.tolist() == found.imputed[[2, 1]][:, [2, 0]].tolist()
     assert part.ranked().methods == ("c",)
     assert found.select() is found
+    # one score is enough to be all of them
+    single = ScoreTable(("a", "b"), ("t",), (0,), np.array([[[0.5]], [[NAN]]]), np.array([[[0]], [[1]]], np.int8))
+    assert impute(single, "worst").shares().tolist() == [0.0, 1.0]
     # without a single score, measured or not, there is nothing that was imputed
     nothing = impute(ScoreTable(("a",), ("t",), (0,), np.full((1, 1, 1), NAN), np.full((1, 1, 1), 2, np.int8)), "worst")
     assert nothing.shares().tolist() == [0.0]

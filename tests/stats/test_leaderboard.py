@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchbench.errors import InputError
+from benchbench.errors import InputError, UnknownNameError
 from benchbench.stats.facts import SuiteFacts, TaskEnds
 from benchbench.stats.intervals import estimate, estimate_of_summary, t_quantile
 from benchbench.stats.labels import method_label
@@ -56,7 +56,7 @@ def test_interval_by_hand() -> None:
     assert found.ci95 == pytest.approx(3.182446 * math.sqrt(5 / 3) / 2, rel=1e-6)
     assert estimate([0.5]).ci95 is None
     assert estimate_of_summary(0.5, 0.0, 10).ci95 == 0.0
-    with pytest.raises(ValueError, match="no values"):
+    with pytest.raises(ValueError, match="at least one value"):
         estimate([])
 
 
@@ -155,6 +155,7 @@ def test_a_failed_seed_weighs_on_the_mean(make_board: Any) -> None:
     row = rows(make_board([cell("m", "a", 0.8, n_failed=1)], SUITE), "a")["m"]
     assert row.score == pytest.approx((0.8 + 0.2) / 2)
     assert (row.imputed_share, row.ci95) == (0.5, None)
+    assert (row.unit, row.n, row.n_by_unit, row.n_seeds) == ("seed", 2, {"seed": 2}, 2)
 
 
 UNFROZEN = SuiteFacts(name="s", version="1", baseline="base", reference="ref", tasks=(TaskEnds(name="a"),))
@@ -163,8 +164,8 @@ UNFROZEN = SuiteFacts(name="s", version="1", baseline="base", reference="ref", t
 @pytest.mark.parametrize(
     ("others", "score", "note"),
     [
-        ([("base", 0.4), ("o", 0.3)], 0.4, "no frozen baseline score: the mean of base stands for failures on a"),
-        ([("p", 0.5), ("o", 0.3)], 0.3, "no baseline score: the lowest mean stands for failures on a"),
+        ([("base", 0.4), ("o", 0.3)], 0.4, "no frozen baseline score: the mean of base is imputed for failures on a"),
+        ([("p", 0.5), ("o", 0.3)], 0.3, "no baseline score: the lowest mean is imputed for failures on a"),
     ],
 )
 def test_what_stands_for_a_failure_where_no_baseline_is_frozen(
@@ -173,7 +174,7 @@ def test_what_stands_for_a_failure_where_no_baseline_is_frozen(
     cells = [cell("m", "a", n_failed=1), *(cell(name, "a", value) for name, value in others)]
     board = make_board(cells, UNFROZEN)
     assert rows(board, "a")["m"].score == score
-    made_up = "not ranked over tasks, since every trial failed: m"
+    made_up = "not ranked, since every trial failed: m"
     assert board.notes == [note, made_up]
     assert make_board(cells[1:], UNFROZEN).notes == []
     assert rows(board, None)["m"].score is None
@@ -233,7 +234,10 @@ def test_incomparable_results_are_left_out_and_said(make_board: Any, changes: di
 def test_groups_can_be_chosen(make_board: Any) -> None:
     cells = [cell("m", "a", 0.5, newest=5.0), cell("m", "a", 0.9, conditions=other_conditions(preset="paper"))]
     assert rows(make_board(cells, SUITE, preset="paper"), "a")["m"].score == 0.9
-    assert make_board(cells, SUITE, preset="nothing").rows == []
+    nothing = make_board(cells, SUITE, preset="nothing")
+    assert (nothing.rows, nothing.n_left_out) == ([], 2)
+    assert len(nothing.left_out) == 2
+    assert "--preset paper --device cpu --threads 1" in nothing.left_out[0]
 
 
 def test_other_data_are_left_out_and_said(make_board: Any) -> None:
@@ -241,6 +245,18 @@ def test_other_data_are_left_out_and_said(make_board: Any) -> None:
     board = make_board(cells, SUITE)
     assert list(rows(board, "a")) == ["m"]
     assert "other data" in board.left_out[0]
+
+
+def test_what_is_imputed_comes_of_the_data_that_are_shown(make_board: Any) -> None:
+    """Others have newer data of the task; who is shown was measured on the older, and failed there."""
+    old = {"fingerprint": "older data", "newest": 1.0}
+    cells = [cell("m", "a", 0.6, n_failed=1, **old), cell("q", "a", 0.3, **old), cell("r", "a", 0.1, newest=5.0)]
+    found = make_board(cells, SUITE, imputation="worst", methods=["m"])
+    assert (found.fingerprints, found.fills["a"]) == ({"a": "older data"}, 0.3)
+    assert make_board(cells, SUITE, imputation="worst").left_out == [
+        "2 trials of m on a: other data (older da)",
+        "1 trial of q on a: other data (older da)",
+    ]
 
 
 def test_mixed_hardware_and_versions_are_marked(make_board: Any) -> None:
@@ -284,7 +300,7 @@ def test_a_named_method_stands_for_failures_on_every_task_that_it_has(make_board
     assert (found.score, found.n_imputed, found.imputed_share) == (0.5, 2, 1.0)
     # p has no score on b, and it is said what stands there instead
     assert rows(board, "b")["m"].score == pytest.approx(-3.0)
-    assert "no score of p: the lowest mean stands for failures on b" in board.notes
+    assert "no score of p: the lowest mean is imputed for failures on b" in board.notes
 
 
 def test_of_a_named_method_with_several_parameters_one_must_be_meant(make_board: Any) -> None:
@@ -358,7 +374,7 @@ def test_the_rank_of_a_row_is_the_statistics_own(make_board: Any) -> None:
     assert (lost.rank, lost.mean_rank, lost.imputed_share) == (None, None, 1.0)
     assert NOT_RANKED in lost.notes
     assert board.methods[-1] == "lost"
-    assert "not ranked over tasks, since every trial failed: lost" in board.notes
+    assert "not ranked, since every trial failed: lost" in board.notes
     # as if it were not there
     without = make_board(cells[:-2], SUITE)
     assert {r.label: (r.rank, r.mean_rank) for r in without.overall} == {
@@ -409,6 +425,9 @@ def test_a_preset_is_found_with_the_threads_behind_it(make_board: Any) -> None:
     assert make_board(cells, SUITE, preset="quick").conditions == CONDITIONS
     assert make_board(cells, SUITE, preset="quick", threads=2).conditions == two
     assert make_board(cells, SUITE).conditions == two
+    plain = other_conditions(threads=2)
+    of_both = [*cells, cell("m", "a", 0.7, conditions=plain, newest=2.0)]
+    assert make_board(of_both, SUITE, preset="quick", threads=2).conditions == plain
     gpu = other_conditions(device="cuda")
     of_both = [cell("m", "a", 0.5, newest=9.0), cell("m", "a", 0.9, conditions=gpu, newest=1.0)]
     assert make_board(of_both, SUITE, device="cuda").conditions == gpu
@@ -474,3 +493,56 @@ def test_shared_training_and_sums_over_tasks(make_board: Any) -> None:
     assert (whole.seconds, whole.shared_seconds, whole.n_shared, whole.iterations) == (8.0, 6.0, 2, 20)
     assert (whole.n_ok, whole.n_lost, whole.n_seeds, whole.n_units) == (3, 1, 3, 300)
     assert (whole.preset, whole.device, whole.threads, whole.metric) == ("quick", "cpu", 1, "normalised score")
+
+
+def test_rows_of_a_task_stand_by_rank_and_those_without_one_last(make_board: Any) -> None:
+    cells = [
+        cell("a", "a", 0.3),
+        cell("b", "a", n_declined=1),
+        cell("c", "a", 0.5),
+        cell("d", "a", 0.1 + 0.2),
+        cell("e", "a", 0.9),
+    ]
+    found = make_board(cells, SUITE).rows_of("a")
+    # 0.1 + 0.2 differs from 0.3 in the last digit alone
+    assert [(r.label, r.rank) for r in found] == [("e", 1.0), ("c", 2.0), ("a", 3.5), ("d", 3.5), ("b", None)]
+
+
+def test_a_few_methods_at_a_time_give_the_same(make_board: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(5)
+    cells = [cell(m, t, *rng.random(3).tolist(), n_failed=int(rng.integers(2))) for m in "vwxyz" for t in "ab"]
+    whole = make_board(cells, SUITE)
+    for at_once in (1, 13):
+        monkeypatch.setattr("benchbench.stats.leaderboard._CELLS_AT_ONCE", at_once)
+        assert make_board(cells, SUITE).rows == whole.rows
+
+
+def test_a_method_is_transductive_if_any_of_its_tasks_is(make_board: Any) -> None:
+    board = make_board([cell("m", "a", 0.5, transductive=True), cell("m", "b", -3.0), cell("n", "a", 0.4)], SUITE)
+    assert {r.label: (r.transductive, r.notes) for r in board.overall} == {
+        "m": (True, []),
+        # neither declined nor failed: never run
+        "n": (False, ["1/2 tasks"]),
+    }
+
+
+def test_who_declined_everything_did_not_fail(make_board: Any) -> None:
+    cells = [cell("m", "a", 0.5), cell("none", "a", n_declined=2), cell("lost", "a", n_failed=1)]
+    assert "not ranked over tasks, since every trial failed: lost" in make_board(cells, SUITE).notes
+    dropped = make_board([*cells, *(cell(m, "b", -3.0) for m in ("m", "none"))], SUITE, imputation="drop-task")
+    assert dropped.dropped_tasks == ("a",)
+    assert dropped.notes == [
+        "drop-task: a is not part of the whole suite's numbers, since trials of these failed there: lost"
+    ]
+
+
+def test_the_baseline_with_default_parameters_comes_first(make_board: Any) -> None:
+    cells = [cell("m", "a", n_failed=1), cell("base", "a", 0.4), cell("base", "a", 0.1, params='{"x":1}')]
+    assert make_board(cells, UNFROZEN).fills["a"] == 0.4
+    assert make_board([cells[0], cells[2]], UNFROZEN).fills["a"] == 0.1
+
+
+def test_a_method_without_a_score_stands_for_nothing(make_board: Any) -> None:
+    cells = [cell("m", "a", n_failed=1), cell("p", "a", 0.4)]
+    with pytest.raises(UnknownNameError, match="method to impute with: 'm'"):
+        make_board(cells, SUITE, imputation="baseline=m")

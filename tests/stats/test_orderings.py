@@ -55,7 +55,7 @@ def test_several_seeds_give_two_intervals_of_scipy() -> None:
 
 def test_seeds_and_units_must_be_the_same() -> None:
     for above, below in (([[1.0]], [[1.0], [1.0]]), ([[1.0, 2.0]], [[1.0]]), ([], [])):
-        with pytest.raises(ValueError, match=r"argument|no values"):
+        with pytest.raises(ValueError, match=r"argument|at least one value"):
             paired(above, below)
 
 
@@ -101,7 +101,7 @@ def test_only_seeds_that_both_have_are_paired_and_the_others_said() -> None:
             "a: timeout: at 3 s",
         ),
         ([trial("a", outcome="declined")], "declined", "a declines the task; no result of b"),
-        ([trial("a", [0.5]), trial("b", [0.5], seed=1)], "missing", "no seed that ended well with both"),
+        ([trial("a", [0.5]), trial("b", [0.5], seed=1)], "missing", "no seed on which both succeeded"),
         ([trial("a", [0.5, 0.6]), trial("b", [0.5])], "missing", "cannot be paired: 2 and 1 scores by unit"),
         ([trial("a"), trial("b")], "missing", "cannot be paired: 0 and 0 scores by unit"),
     ],

@@ -206,6 +206,12 @@ def test_equivalence_is_decided_too(board_of: Any) -> None:
     assert found.sentence() == (
         "Decided: the two are practically equivalent (P > 0.999). a scores higher on 0 of 12 tasks, lower on 12, equal on 0."
     )
+    shifts = (0.1, 0.12, 0.08, 0.05, -0.03, -0.09, 0.02)
+    likely = compare_methods(board_of({"a": [[0.5 + d] for d in shifts], "b": [[0.5]] * 7}), "a", "b")
+    assert likely.bayes is not None
+    assert 0.5 < likely.bayes.p_right < 0.95
+    assert likely.better == ""
+    assert likely.sentence().startswith(f"Not decided: most probably a is better (P = {likely.bayes.p_right:.3f}).")
     undecided = compare_methods(board_of({"a": [[0.5], [0.6]], "b": [[0.6], [0.5]]}), "a", "b")
     assert undecided.better == ""
     assert undecided.sentence().startswith("Not decided: most probably ")
@@ -217,7 +223,11 @@ def test_imputed_pairs_have_no_interval_and_alone_decide_nothing(board_of: Any) 
     assert [(p.n, p.n_imputed, p.ci95 is None, p.better) for p in found.tasks] == [(2, 1, True, ""), (2, 0, False, "a")]
     assert found.tasks[0].note == "1 of 2 pairs imputed"
     assert (found.n_pairs, found.n_imputed) == (4, 1)
-    assert "1 of 4 pairs are imputed and taken as if they had been measured." in found.sentence()
+    assert "1 of 4 pairs are imputed and treated as measured." in found.sentence()
+    # what was recorded by unit is not what was compared
+    units = ({("t0", 0): [0.4, 0.6]}, {("t0", 0): [0.2, 0.3]})
+    one = compare_methods(board_of({"a": [[None]], "b": [[0.6]]}, imputation="worst"), "a", "b", units=units)
+    assert (one.tasks[0].n, one.tasks[0].unit, one.tasks[0].ci95) == (1, "seed", None)
     everything = compare_methods(
         board_of({"a": [[None], [None]], "b": [[0.5], [0.6]], "c": [[0.1], [0.1]]}, imputation="worst"), "a", "b"
     )
@@ -293,6 +303,7 @@ def test_p_values_are_scipys_corrected_by_holms_procedure(board_of: Any) -> None
     assert found.alike == tuple(m for m in found.p if expected[m] >= 0.05)
     assert 0 < len(found.alike) < 3, "some are told apart and some are not"
     assert set(found.alike) < found.group
+    assert "cannot give" not in found.sentence
 
 
 def test_normalised_differences_are_what_is_tested(board_of: Any) -> None:
@@ -326,6 +337,12 @@ def test_five_tasks_cannot_tell_anybody_apart_and_six_can(board_of: Any) -> None
     six = verdict_on(board_of(of_differences(6, a=0.0, b=0.3)), "rank")
     assert (six.alike, six.p["b"]) == ((), pytest.approx(2 / 64))
     assert "cannot give" not in six.sentence
+
+
+def test_one_common_task_tests_nothing(board_of: Any) -> None:
+    scores: Scores = {"a": [[0.9], [0.8], [0.7]], "b": [[0.5], [NAN], [NAN]]}
+    found = verdict_on(board_of(scores), "rank")
+    assert (found.leaders, found.p, found.alike) == (("a",), {"b": None}, ("b",))
 
 
 def test_many_that_are_alike_are_counted(board_of: Any) -> None:

@@ -28,6 +28,7 @@ from benchbench.stats.statistics import (
     rank_values,
     statistic_values,
     task_values,
+    task_weights,
 )
 from benchbench.stats.table import ScoreTable, TrialState
 from benchbench.stats.wins import win_matrix
@@ -126,10 +127,10 @@ def test_frozen_ends_and_ends_of_methods() -> None:
 def test_improvability_knows_or_infers_perfection() -> None:
     found, notes = improvability(table_of([[-2.0, 3.0, 0.5], [-1.0, 5.0, 1.0]]), perfect={"t1": 7.0})
     assert found.tolist() == [pytest.approx([0.5, 0.5, 1.0]), [0.0, 0.0, 0.0]]
-    assert notes == ("the score of a perfect answer was inferred from the scores' range",)
+    assert notes == ("the perfect score was inferred from the range of scores",)
     found, notes = improvability(table_of([[-2.0, 3.0], [1.5, 8.0]]), perfect={"t1": 7.0})
     assert np.isnan(found).all()
-    assert notes == ("no improvability, the score of a perfect answer is not known: t0, t1",)
+    assert notes == ("no improvability, the perfect score is unknown: t0, t1",)
 
 
 def test_methods_with_fewer_tasks_are_compared_on_what_they_share() -> None:
@@ -170,7 +171,7 @@ def test_small_tables(statistic: str) -> None:
     assert no_tasks.shape == (2, 0, 1)
     assert [(s.value, s.rank) for s in statistic_values(no_tasks, statistic)] == [(None, None), (None, None)]
     (alone,) = statistic_values(table_of([[0.5, 0.6]]), statistic)
-    expected = {"rank": 1.0, "mrr": 1.0, "improvability": 0.0}.get(statistic)
+    expected = {"rank": 1.0, "tierank": 1.0, "mrr": 1.0, "improvability": 0.0}.get(statistic)
     assert alone.value == expected, "of one method alone a win rate, a rating or a scale means nothing"
     empty = ScoreTable((), (), (), np.zeros((0, 0, 0)), np.zeros((0, 0, 0), np.int8))
     assert statistic_values(empty, statistic) == []
@@ -207,13 +208,14 @@ def test_an_interval_needs_two_tasks_and_a_seed_repeats_it() -> None:
         ("improvability", "lower is better", (0.0, 1.0), 3, True, False),
         ("elo", "higher is better", (-math.inf, math.inf), 0, False, True),
         ("mrr", "higher is better", (0.0, 1.0), 3, False, False),
+        ("tierank", "lower is better", (1.0, 7.0), 2, False, False),
     ],
 )
 def test_what_is_known_of_each_statistic(
     statistic: str, better: str, bounds: tuple[float, float], digits: int, is_share: bool, needs_pairs: bool
 ) -> None:
     kind = find_statistic(statistic)
-    assert list(STATISTICS) == ["rank", "winrate", "norm", "improvability", "elo", "mrr"]
+    assert list(STATISTICS) == ["rank", "winrate", "norm", "improvability", "elo", "mrr", "tierank"]
     assert (kind.direction, kind.bounds(7), kind.digits) == (better, bounds, digits)
     assert (kind.is_share, kind.needs_pairs) == (is_share, needs_pairs)
     assert kind.text(0.123456) == f"{0.123456:.{digits}f}"
@@ -254,7 +256,8 @@ def test_a_mean_rank_lies_within_the_methods_that_have_one() -> None:
 def test_the_stretch_and_the_percentiles_by_hand() -> None:
     """Of 199 resamples the 5th and the 195th value are the 2.5 % ends; stretched by sqrt(T / (T - 1)) t / z."""
     drawn = np.random.default_rng(0).permutation(np.arange(1.0, 200.0))[:, None] / 100
-    computed = Computed(np.array([1.0]), np.array([4.0]), 4, lambda weights: drawn[: len(weights)])
+    # of 40 tasks no two resamples are the same, and each is computed
+    computed = Computed(np.array([1.0]), np.array([4.0]), 40, lambda weights: drawn[: len(weights)])
     low, high = _intervals(computed, find_statistic("norm"), 199, 0, 0.95)
     stretch = math.sqrt(4 / 3) * scipy_stats.t.ppf(0.975, 3) / scipy_stats.norm.ppf(0.975)
     assert [low[0], high[0]] == pytest.approx([1 + (0.05 - 1) * stretch, 1 + (1.95 - 1) * stretch])
@@ -270,6 +273,41 @@ def test_intervals_over_few_tasks_come_with_a_caution(n_tasks: int, is_said: boo
         assert [v.notes for v in statistic_values(table, statistic)] == [(caution,) if is_said else ()] * 3
     # nothing to be careful about
     assert not any(v.notes for v in statistic_values(table, "rank", n_bootstrap=0))
+
+
+def test_equal_resamples_are_computed_once() -> None:
+    seen: list[np.ndarray] = []
+
+    def resample(weights: np.ndarray) -> np.ndarray:
+        seen.append(weights)
+        return weights @ np.array([[0.1], [0.2], [0.6]]) / 3
+
+    computed = Computed(np.array([0.3]), np.array([3.0]), 3, resample)
+    found = _intervals(computed, find_statistic("mrr"), 500, 0, 0.95)
+    assert sum(map(len, seen)) == len(np.unique(np.concatenate(seen), axis=0)) == 10  # of 3 tasks
+    # the same ends as of all 500, one by one
+    drawn = resample(task_weights(3, 500, 0))
+    ends = np.nanquantile(drawn[:, 0], [0.025, 0.975], method="weibull")
+    stretch = math.sqrt(3 / 2) * scipy_stats.t.ppf(0.975, 2) / scipy_stats.norm.ppf(0.975)
+    expected = np.clip(0.3 + (ends - 0.3) * stretch, 0, 1)
+    assert [found[0][0], found[1][0]] == pytest.approx(expected.tolist())
+
+
+def test_tie_aware_ranks_share_the_places_that_intervals_cannot_tell_apart() -> None:
+    """One seed of 100 units a task: half-widths of 0.02 and 0.2."""
+    shape = (3, 2, 1)
+    scores = np.array([[0.80, 0.70], [0.79, 0.50], [0.60, 0.52]])[:, :, None]
+    table = ScoreTable(
+        ("a", "b", "c"),
+        ("near", "far"),
+        (0,),
+        scores,
+        np.zeros(shape, np.int8),
+        deviations=np.full(shape, 0.1),
+        n_units=np.full(shape, 100, np.int32),
+    )
+    found = {v.method: v.value for v in statistic_values(table, "tierank")}
+    assert found == {"a": (1.5 + 1) / 2, "b": (1.5 + 2.5) / 2, "c": (3 + 2.5) / 2}
 
 
 def test_the_interval_of_a_mean_is_nearly_students() -> None:

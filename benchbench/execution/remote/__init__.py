@@ -1,5 +1,6 @@
-"""Adapters in interpreters of their own: those of environments made for methods whose dependencies exclude those of others.
+"""Adapters in their own interpreters, for methods with conflicting dependencies.
 
-`adapters` makes them, `interpreter` starts the other interpreter, which runs `shim`. What differs by track stands in two modules of
-each, found by the track's name: `<track>_proxy`, the adapter on this side, and `<track>_served`, its commands on the other.
+`adapters` creates them; `interpreter` starts the other interpreter, which runs `shim`. Each track
+has two modules, found by its name: `<track>_proxy`, the adapter on this side, and `<track>_served`,
+its commands on the other.
 """

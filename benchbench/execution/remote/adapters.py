@@ -1,4 +1,4 @@
-"""Makes adapters that run in their methods' own environments."""
+"""Creates adapters that run in their methods' own environments."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ __all__ = ["probe", "remote_adapter"]
 
 
 def remote_adapter(entry: MethodEntry, params: Mapping[str, Any], harness: TrialHarness) -> Any:
-    """Return an adapter that runs in its method's own environment, which is built if need be.
+    """Return an adapter that runs in its method's own environment; build that if needed.
 
     Raises
     ------
     EnvironmentBuildError
         If the environment cannot be built.
     ClusterError
-        If the adapter's file is no longer what this process has read.
+        If the adapter's file has changed since this process read it.
     UnknownNameError
         If the adapter's constructor has no such parameter.
     InputError
-        If methods of the track cannot have environments of their own.
+        If methods of the track cannot have their own environments.
     """
     check_params(entry, params)
     if entry.source_hash() != entry.source_hash_now():
@@ -42,12 +42,12 @@ def remote_adapter(entry: MethodEntry, params: Mapping[str, Any], harness: Trial
 
 
 def probe(entry: MethodEntry, python: Path) -> None:
-    """Import an adapter, and what its contract needs, in an interpreter.
+    """Import an adapter and what its contract needs in an interpreter.
 
     Raises
     ------
     RemoteError
-        If that raises anything there.
+        If the import fails there.
     InterpreterDiedError
     """
     proxy = _proxy(entry, {}, python)
@@ -61,7 +61,8 @@ def _proxy(entry: MethodEntry, params: Mapping[str, Any], python: Path, harness:
     name = f"benchbench.execution.remote.{entry.card.track}_proxy"
     if importlib.util.find_spec(name) is None:
         raise InputError(
-            f"method {entry.name!r} names requirements, but methods of track {entry.card.track!r} cannot have an environment of their own"
+            f"method {entry.name!r} names requirements,"
+            f" but methods of track {entry.card.track!r} cannot have their own environment"
         )
     return import_module(name).Proxy(Remote(entry, params, python, harness))
 

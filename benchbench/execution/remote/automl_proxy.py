@@ -1,6 +1,6 @@
-"""A method for tables in another interpreter, which reads from the table in the cache what rows it is told.
+"""A method for tables in another interpreter, which reads its rows from the table in the cache.
 
-Targets are Arrow files in the trial's scratch folder, numbers of rows and predictions .npy files.
+Targets are Arrow files in the trial's scratch folder; row numbers and predictions are .npy files.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ __all__ = ["Proxy"]
 
 
 class Proxy(AutoMLAdapter):
-    """Passes each call on to the adapter in its own interpreter, and takes the answer from there.
+    """Forwards each call to the adapter in its own interpreter and returns its answer.
 
     Parameters
     ----------
@@ -32,7 +32,8 @@ class Proxy(AutoMLAdapter):
 
     Notes
     -----
-    Any call may raise `RemoteError` (what the method raised), `InterpreterDiedError` or `MemoryError`.
+    Any call may raise `RemoteError` (the method's own error), `InterpreterDiedError` or
+    `MemoryError`.
     """
 
     def __init__(self, remote: Remote) -> None:
@@ -53,7 +54,7 @@ class Proxy(AutoMLAdapter):
         self.remote.setup(info=_plain(info), budget=asdict(budget))
 
     def metrics(self) -> dict[str, float]:
-        """Return what the harness records besides scores."""
+        """Return figures to record beside the scores."""
         return {"environment_start_seconds": self.remote.start_seconds}
 
     def hand_over(self, table: Path, numbers: NDArray[np.int32], target: pd.Series[Any] | None = None) -> _Rows:
@@ -73,9 +74,9 @@ class Proxy(AutoMLAdapter):
         return one
 
     def fit(self, rows: Any, target: pd.Series[Any]) -> None:
-        """See the base class; rows that were not handed over go over now."""
+        """See the base class; rows that were not handed over are sent now."""
         self.remote.ask("fit", None, rows=self._name(rows), target=self._name(target), **self.remote.clock())
-        # the interpreter has forgotten them
+        # the interpreter has dropped them
         for name in self._written:
             Path(name).unlink()
         self._written.clear()
@@ -98,7 +99,7 @@ class Proxy(AutoMLAdapter):
         return read_array(answer)
 
     def _name(self, rows: Any) -> str:
-        """Return the interpreter's name for rows or a target; what is in no file yet is written to one, once."""
+        """Return the interpreter's name for rows or a target; write them to a file once."""
         if isinstance(rows, _Rows):
             return rows.name
         for name, known in self._written.items():
@@ -107,14 +108,14 @@ class Proxy(AutoMLAdapter):
         path = str(self.remote.file("arrow"))
         write_table(rows if hasattr(rows, "columns") else rows.to_frame("target"), Path(path))
         self.remote.ask("load", name=path, table=path, numbers=None)
-        # holds the rows, so that no others can have their identity
+        # holds a reference, so that no other rows get the same id()
         self._written[path] = rows
         return path
 
 
 @dataclass(frozen=True, slots=True)
 class _Rows:
-    """Rows that the interpreter has, under this name."""
+    """Rows that the interpreter holds under this name."""
 
     name: str
     n_rows: int

@@ -21,26 +21,26 @@ class Served:
         self.frames: dict[str, Any] = {}
 
     def do_supports(self, info: dict[str, Any]) -> str | None:
-        """Return why the task is declined, or None."""
+        """Return the reason to decline the task, or None."""
         return self.adapter.supports(_info(info))
 
     def do_setup(self, info: dict[str, Any], budget: dict[str, Any], trial: dict[str, Any]) -> None:
-        """Hand the task over; `trial` is what its harness is made of."""
-        # what tables need counts as the interpreter's start, like all imports
+        """Receive the task; `trial` holds the fields of its harness."""
+        # imports for tables count as the interpreter's start, like all imports
         self.server.do_probe()
         self.harness = self.server.harness(trial)
         self.adapter.setup(_info(info), budget=AutoMLBudget(**budget), context=self.harness.context)
 
     def do_load(self, name: str, table: str, numbers: str | None) -> None:
-        """Read a table, or some of its rows, beforehand, so that its reading does not count as fitting or predicting."""
+        """Read a table or some of its rows, so that reading does not count as fit or predict."""
         self.frames[name] = read_table(Path(table), read_array(Path(numbers)) if numbers else None)
 
     def do_row(self, name: str, rows: str, number: int) -> None:
-        """Name one of the rows that are here."""
+        """Give one of the loaded rows a name."""
         self.frames[name] = self.adapter.row(self.frames[rows], number)
 
     def do_fit(self, rows: str, target: str, elapsed: float, deadline: float) -> None:
-        """Fit, and forget the tables; seconds of curves go on from `elapsed`."""
+        """Fit, then drop the tables; seconds of curves continue from `elapsed`."""
         self.harness.deadline = deadline
         self.harness.start_clock(elapsed)
         self.adapter.fit(self.frames.pop(rows), self.frames.pop(target).iloc[:, 0])
@@ -55,5 +55,5 @@ class Served:
 
 
 def _info(plain: dict[str, Any]) -> TableInfo:
-    # columns are pairs, because their order counts
+    # columns are pairs, since their order matters
     return TableInfo(**plain | {"classes": tuple(plain["classes"]), "columns": dict(plain["columns"])})

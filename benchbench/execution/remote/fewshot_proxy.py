@@ -1,6 +1,9 @@
-"""A few-shot adapter in another interpreter: the harness draws its training episodes, and keeps the labels of test queries.
+"""A few-shot adapter in another interpreter.
 
-Arrays travel as .npy files in the trial's scratch folder, which the reader maps into memory and removes.
+The harness draws its training episodes and keeps the labels of test queries.
+
+Arrays are sent as .npy files in the trial's scratch folder, which the reader maps into memory and
+removes.
 """
 
 from __future__ import annotations
@@ -23,10 +26,10 @@ __all__ = ["Proxy"]
 
 
 class Proxy(FewShotAdapter):
-    """Passes each call on to the adapter in its own interpreter, and takes the answer from there.
+    """Forwards each call to the adapter in its own interpreter and returns its answer.
 
-    It takes whole batches of episodes, whether the adapter does or adapts to them one by one: so all of that counts as predicting.
-    Training is not shared between tasks.
+    It always receives whole batches of episodes, even if the adapter adapts to them one by one, so
+    adapting counts as predicting. Training is not shared between tasks.
 
     Parameters
     ----------
@@ -34,7 +37,7 @@ class Proxy(FewShotAdapter):
 
     Notes
     -----
-    Any call may raise what `Remote.ask` does.
+    Any call may raise what `Remote.ask` raises.
     """
 
     def __init__(self, remote: Remote) -> None:
@@ -52,7 +55,7 @@ class Proxy(FewShotAdapter):
         self.remote.setup(task=asdict(task))
 
     def metrics(self) -> dict[str, float]:
-        """Return what the harness records besides scores."""
+        """Return figures to record beside the scores."""
         return {"environment_start_seconds": self.remote.start_seconds}
 
     def meta_fit(self, episodes: EpisodeSource, *, validation: EpisodeSource, budget: Budget, context: Context) -> None:
@@ -90,7 +93,7 @@ class Proxy(FewShotAdapter):
     def _drawn(
         self, source: EpisodeSource, what: str, state: dict[str, Any], arguments: dict[str, int]
     ) -> dict[str, Any]:
-        """Draw from a source with the generator that this state is of; return files, and the state afterwards."""
+        """Draw from a source with a generator in this state; return files and the new state."""
         import numpy as np
 
         rng = np.random.Generator(getattr(np.random, state["bit_generator"])())
@@ -114,7 +117,7 @@ class Proxy(FewShotAdapter):
 
 
 class _Adapted(Predictor):
-    """One episode, handed over with its queries: a batch of one."""
+    """One episode, sent with its queries as a batch of one."""
 
     def __init__(self, proxy: Proxy, support: Support) -> None:
         self.proxy, self.support = proxy, support

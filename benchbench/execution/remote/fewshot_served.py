@@ -1,7 +1,8 @@
 """The commands of few-shot methods in their own interpreter; see `shim`.
 
-Training episodes are drawn by the harness when the adapter asks for them, with the state of the adapter's generator, so that they are
-those that it would draw itself. Of test episodes only support sets and unlabelled queries come here.
+The harness draws training episodes when the adapter asks for them, with the state of the adapter's
+generator, so that they equal those that it would draw itself. Of test episodes, only support sets
+and unlabelled queries are sent here.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ class Served:
         self.adapter, self.server = adapter, server
 
     def do_setup(self, task: dict[str, Any], trial: dict[str, Any]) -> None:
-        """Hand the task over; `trial` is what its harness is made of."""
+        """Receive the task; `trial` holds the fields of its harness."""
         self.harness = self.server.harness(trial)
         self.task = TaskInfo(**task | {"input_shape": tuple(task["input_shape"])})
         self.adapter.setup(self.task, self.harness.context)
@@ -37,7 +38,9 @@ class Served:
     def do_meta_fit(
         self, sources: dict[str, dict[str, Any]], budget: dict[str, Any], elapsed: float, deadline: float
     ) -> None:
-        """Train; `sources` holds what is known of the supplies of episodes, seconds of curves go on from `elapsed`."""
+        """Train; `sources` describes the episode sources, seconds of curves continue from
+        `elapsed`.
+        """
         self.harness.deadline = deadline
         self.harness.start_clock(elapsed)
         train, validation = (Source(name, self.server, **sources[name]) for name in ("train", "validation"))
@@ -58,7 +61,7 @@ class Served:
 
 
 class Source(EpisodeSource):
-    """A supply of episodes that the harness holds."""
+    """An episode source that the harness holds."""
 
     def __init__(self, name: str, server: Any, *, kind: str, input_shape: list[int], n_classes: int, n_labels: int):
         self.name, self.server = name, server

@@ -1,7 +1,7 @@
 """The interpreter of a method's own environment, as a child process of the trial.
 
-Commands and answers are JSON over a socket (`wire`), one at a time. The child stands under the trial's limits like any other
-process of its tree.
+Commands and answers are JSON over a socket (`wire`), one at a time. The trial's limits hold for the
+child as for any other process of its tree.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = ["InterpreterDiedError", "Remote", "RemoteError"]
 
-# what an adapter may take to end what it has started; after that it is ended
+# seconds that an adapter's close() may take before its interpreter is killed
 CLOSE_SECONDS = 15.0
 TAIL_CHARACTERS = 4000
 THREAD_VARIABLES = (
@@ -49,12 +49,12 @@ THREAD_VARIABLES = (
 Answer = Callable[[dict[str, Any]], dict[str, Any]]
 """Answers a request of the interpreter."""
 
-# what would let the environment see packages or settings of ours
+# variables by which the environment would see our packages or settings
 NOT_INHERITED = ("PYTHONPATH", "PYTHONHOME", "PYTHONSTARTUP", "VIRTUAL_ENV", "CONDA_PREFIX")
 
 
 class RemoteError(Exception):
-    """The method raised something in its own interpreter; the subclass has the name of what it was."""
+    """The method raised an error in its own interpreter; the subclass has the error's name."""
 
 
 class _RemoteTracebackError(Exception):
@@ -65,7 +65,7 @@ class _RemoteTracebackError(Exception):
 
 
 class InterpreterDiedError(BenchbenchError):
-    """The method's own interpreter ended in the middle of a command."""
+    """The method's own interpreter ended during a command."""
 
     outcome = "crashed"
 
@@ -76,7 +76,7 @@ def _say(line: str) -> None:
 
 
 class Remote:
-    """An adapter in its own interpreter, which is started with the first command.
+    """An adapter in its own interpreter, which the first command starts.
 
     Parameters
     ----------
@@ -86,7 +86,8 @@ class Remote:
     python : Path
         The interpreter.
     harness : TrialHarness, optional
-        Of the trial, where the adapter's reports go; without it the interpreter can only be probed.
+        The trial's harness, which receives the adapter's reports; without it the interpreter can
+        only be probed.
     """
 
     def __init__(
@@ -104,46 +105,46 @@ class Remote:
         return self._interpreter is not None
 
     def setup(self, **arguments: Any) -> None:
-        """Hand the task over; takes note of how long start and imports took.
+        """Send the task; record how long the start and the imports took.
 
         Parameters
         ----------
         **arguments
-            What the contract's `setup` gets besides the context, as plain data.
+            Arguments of the contract's `setup` except the context, as plain data.
         """
         context = self.harness.context
         self._folder = Path(tempfile.mkdtemp(prefix="exchange-", dir=context.scratch))
         plain = {name: getattr(context, name) for name in ("seed", "device", "threads", "deadline")}
         started, before = time.perf_counter(), self.start_seconds
         self.ask("setup", trial=plain | {"scratch": str(context.scratch)}, **arguments)
-        # the start itself, if it was now, is part of it
+        # the start itself, if it happens now, is included
         self.start_seconds = before + time.perf_counter() - started
 
     @property
     def harness(self) -> TrialHarness:
         """The trial's harness."""
         if self._harness is None:
-            raise RuntimeError("an interpreter that is probed has no trial")
+            raise RuntimeError("a probed interpreter has no trial")
         return self._harness
 
     def clock(self) -> dict[str, float]:
-        """Return what training must know of the time: the seconds of the curves so far, and the deadline."""
+        """Return the curves' seconds so far and the deadline, for training."""
         return {"elapsed": self.harness.elapsed(), "deadline": self.harness.deadline}
 
     def file(self, ending: str) -> Path:
-        """Return a file name in the trial's scratch folder that is not used yet."""
+        """Return an unused file name in the trial's scratch folder."""
         self._n_files += 1
         return self._folder / f"{self._n_files}.{ending}"
 
     def ask(self, what: str, on_request: Answer | None = None, **arguments: Any) -> Any:
-        """Give a command and return its answer.
+        """Send a command and return its answer.
 
         Parameters
         ----------
         what : str
             One of the commands of the shim.
         on_request : callable, optional
-            Answers what the interpreter asks for before it is done; plain data in, plain data out.
+            Answers the interpreter's requests during the command; plain data in, plain data out.
         **arguments
             Plain data.
 
@@ -159,28 +160,28 @@ class Remote:
         return self._interpreter.ask(what, arguments, self._hear, on_request)
 
     def close(self) -> None:
-        """Let the adapter close, within `CLOSE_SECONDS`, and end its interpreter."""
+        """Let the adapter close within `CLOSE_SECONDS`, then end its interpreter."""
         if self._interpreter is None:
             return
         try:
             self._interpreter.patience = CLOSE_SECONDS
             self.ask("close")
         except TimeoutError:
-            _say(f"the adapter's close() did not end within {CLOSE_SECONDS:g} s")
+            _say(f"the adapter's close() did not return within {CLOSE_SECONDS:g} s")
         except (RemoteError, InterpreterDiedError, NotImplementedError, MemoryError, OSError) as error:
-            # the scores are there: what goes wrong now is told in the log alone
+            # the scores exist already: errors of close() go only to the log
             _say(f"close: {type(error).__name__}: {error}")
         finally:
             self.stop()
 
     def stop(self) -> None:
-        """End the interpreter, whatever it does."""
+        """Kill the interpreter."""
         if self._interpreter is not None:
             self._interpreter.stop()
             self._interpreter = None
 
     def _hear(self, message: dict[str, Any]) -> None:
-        """Pass on what the adapter reports, or how far it is."""
+        """Forward the adapter's reports or progress."""
         if "point" in message:
             step, seconds, metric, value = message["point"]
             self.harness.point(int(step), float(seconds), str(metric), float(value))
@@ -213,9 +214,9 @@ class _Interpreter:
         environment = {k: v for k, v in os.environ.items() if k not in NOT_INHERITED}
         environment |= dict.fromkeys(THREAD_VARIABLES, str(threads))
         environment |= {"PYTHONHASHSEED": "0", "PYTHONUNBUFFERED": "1", "PYTHONNOUSERSITE": "1"}
-        # some libraries report to their makers otherwise
+        # some libraries send usage statistics otherwise
         environment["DO_NOT_TRACK"] = "1"
-        # the folder of the shim stays off sys.path (-P): its neighbours are no top-level modules
+        # -P keeps the shim's folder off sys.path: its neighbours are not top-level modules
         command = [str(python), "-P", shim.__file__, str(its.fileno()), *_packages()]
         with its:
             self._process = subprocess.Popen(
@@ -230,7 +231,7 @@ class _Interpreter:
         threading.Thread(target=self._hang_up, daemon=True).start()
 
     def _hang_up(self) -> None:
-        """End waiting for an answer when the interpreter has ended; what it forked may still hold its socket."""
+        """Stop waiting for an answer when the interpreter ends: its forks may hold the socket."""
         self._process.wait()
         try:
             self._socket.shutdown(socket.SHUT_RDWR)
@@ -238,7 +239,7 @@ class _Interpreter:
             return
 
     def _pass_on(self) -> None:
-        """Copy what the interpreter prints on standard error to the trial's log, and keep the end of it."""
+        """Copy the interpreter's standard error to the trial's log, and keep its end."""
         assert self._process.stderr is not None
         with self._process.stderr as stream:
             while data := os.read(stream.fileno(), 65536):
@@ -253,7 +254,7 @@ class _Interpreter:
         hear: Callable[[dict[str, Any]], None],
         on_request: Answer | None = None,
     ) -> Any:
-        """Send a command and return its answer; points and progress that come before it are passed on, requests answered."""
+        """Send a command and return its answer; meanwhile forward reports and answer requests."""
         self._socket.settimeout(self.patience)
         try:
             wire.send(self._socket, {"do": what, **arguments})
@@ -264,7 +265,7 @@ class _Interpreter:
                 elif on_request is not None:
                     wire.send(self._socket, on_request(message["request"]))
                 else:
-                    raise InterpreterDiedError(f"the method's own interpreter sent something unexpected in {what}")
+                    raise InterpreterDiedError(f"the method's own interpreter sent an invalid message during {what}")
                 message = wire.receive(self._socket)
         except (BrokenPipeError, ConnectionResetError):
             message = None
@@ -279,20 +280,20 @@ class _Interpreter:
             code: int | None = self._process.wait(timeout=5)
         except subprocess.TimeoutExpired:
             code = None
-        # processes that it has left may hold the pipe open
+        # processes that it left behind may hold the pipe open
         self._reader.join(timeout=0.5)
         if code is None:
             how = "closed its socket"
         elif code < 0:
             how = f"was killed by {signal.Signals(-code).name}"
             if code == -signal.SIGKILL:
-                how += " (not by the harness; perhaps by the kernel for want of memory)"
+                how += " (not by the harness; perhaps by the kernel, out of memory)"
         else:
-            how = f"left by exit code {code}"
-        return f"the method's own interpreter {how} in {what}; it said: {self._said.strip() or 'nothing'}"
+            how = f"exited with code {code}"
+        return f"the method's own interpreter {how} during {what}; it printed: {self._said.strip() or 'nothing'}"
 
     def stop(self) -> None:
-        """Close the socket, which ends the interpreter, and make sure of it."""
+        """Close the socket, which ends the interpreter; kill it if it does not end."""
         self._socket.close()
         try:
             self._process.wait(timeout=5)
@@ -303,12 +304,12 @@ class _Interpreter:
 
 
 def _packages() -> list[str]:
-    """Return what of ours can be imported there: the core, whose adapters' part may lie in another folder."""
+    """Return the paths of our packages that can be imported there."""
     return [f"{name}={import_module(name).__path__[0]}" for name in ("benchbench", "benchbench.methods")]
 
 
 def _raise(error: dict[str, Any]) -> None:
-    """Raise what the method raised, under its own name, with the other interpreter's traceback as its cause."""
+    """Raise the method's error under its own name, caused by the other interpreter's traceback."""
     name, message = str(error["type"]), str(error["message"])
     cause = _RemoteTracebackError(error["traceback"])
     if error["is_memory"]:

@@ -1,7 +1,8 @@
-"""The other end of `benchbench.execution.remote.interpreter`: runs in the interpreter of a method's own environment, by its path.
+"""The other end of `interpreter`: a script in the interpreter of a method's own environment.
 
-Of this package it makes importable what adapters need at import (contracts, cards, seeds, and the adapters themselves), not
-what else is installed beside it; of the environment it needs numpy, for tables pyarrow and pandas too, and what the adapter imports.
+It makes this package importable there (contracts, cards, seeds, adapters), but not what is
+installed beside this package. The environment must have numpy, for tables also pyarrow and pandas,
+and what the adapter imports.
 """
 
 from __future__ import annotations
@@ -30,38 +31,38 @@ def main() -> None:
     packages = [part.partition("=") for part in sys.argv[2:]]
     for name, _, folder in packages:
         _add_package(name, Path(folder))
-    # only from here on is this package importable
+    # this package is importable only from here on
     wire = import_module("benchbench.execution.wire")
     server, owner = Server(sock, wire), os.getpid()
     while (message := wire.receive(sock)) is not None:
         try:
             answer = {"ok": server.do(message.pop("do"), message)}
-        except BaseException as error:  # whatever the method raises is the trial's business
+        except BaseException as error:  # the trial records whatever the method raises
             answer = {"error": _describe(error)}
-        if os.getpid() != owner:  # a process that the method forked has no say
+        if os.getpid() != owner:  # a process that the method forked must not answer
             os._exit(1)
         sys.stdout.flush()
         sys.stderr.flush()
         wire.send(sock, answer)
-    # tearing the interpreter down can cost a second, and says nothing that `close` has not
+    # normal interpreter shutdown can take a second and adds nothing after `close`
     os._exit(0)
 
 
 class Server:
-    """Holds the adapter, and does what it is told: each `do_*` is a command, here or of its track's contract (`<track>_served`)."""
+    """Holds the adapter; each `do_*` is a command, here or of its track (`<track>_served`)."""
 
     def __init__(self, sock: socket.socket, wire: Any) -> None:
         self.sock, self.wire = sock, wire
 
     def do(self, command: str, arguments: dict[str, Any]) -> Any:
-        """Do what a command says and return its answer, which is plain data."""
+        """Execute a command and return its answer, which is plain data."""
         owner = self if hasattr(self, f"do_{command}") else self.served
         return getattr(owner, f"do_{command}")(**arguments)
 
     def do_hello(self, protocol: int, adapter: dict[str, Any]) -> dict[str, Any]:
-        """Import the adapter and make it; return what this interpreter is."""
+        """Import and create the adapter; return facts about this interpreter."""
         if protocol != PROTOCOL:
-            raise ValueError(f"protocol {protocol} was asked for, this is {PROTOCOL}")
+            raise ValueError(f"got protocol {protocol}, expected {PROTOCOL}")
         cls: Any = _load(adapter["module"], Path(adapter["file"]))
         for part in adapter["name"].split("."):
             cls = getattr(cls, part)
@@ -76,28 +77,28 @@ class Server:
             import_module(name)
 
     def do_close(self) -> None:
-        """Let the adapter end what it has started."""
+        """Let the adapter release what it started."""
         self.adapter.close()
 
     def harness(self, plain: dict[str, Any]) -> Any:
-        """Return the trial's harness here; the deadline is of the clock that all processes of a host share."""
+        """Return the trial's harness here; the deadline's clock is shared by the whole host."""
         plain["scratch"] = Path(plain["scratch"])
-        # no limits or checkpoints are set here, so that points and progress are all that it sends
+        # limits and checkpoints are never set here, so it sends only points and progress
         harness = import_module("benchbench.execution.harness").TrialHarness
         return harness(**plain, send=lambda message: self.wire.send(self.sock, message))
 
     def request(self, asked: dict[str, Any]) -> Any:
-        """Ask the harness for something in the middle of a command, and return its answer."""
+        """Send the harness a request during a command and return its answer."""
         self.wire.send(self.sock, {"request": asked})
         answer = self.wire.receive(self.sock)
         if answer is None:
-            # the harness has hung up: the trial is over
+            # the harness closed the socket: the trial is over
             os._exit(0)
         return answer
 
 
 def _add_package(name: str, folder: Path) -> None:
-    """Make a package importable from this folder, whatever `sys.path` says."""
+    """Make a package importable from this folder, independently of `sys.path`."""
     module = _import_from(name, folder / "__init__.py", [str(folder)])
     parent, _, child = name.rpartition(".")
     if parent:

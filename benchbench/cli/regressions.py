@@ -1,4 +1,4 @@
-"""`bench compare`: the gate, which says what in HEAD is worse than in BASE."""
+"""`bench regressions`: what is worse in HEAD than in BASE; a gate for CI."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from benchbench.cli.common import CONDITIONS, FormatOption, check_format, print_json
+from benchbench.cli.common import CONDITIONS, FormatOption, print_json
 from benchbench.cli.terminal import print_lines, print_that_fits
 from benchbench.errors import GateFailed, InputError
 from benchbench.stats.labels import plural
@@ -17,38 +17,45 @@ from benchbench.stats.labels import plural
 if TYPE_CHECKING:
     from benchbench.stats.regression import Verdict
 
-__all__ = ["compare"]
+__all__ = ["regressions"]
 
 
-def compare(
-    base: Annotated[Path, typer.Argument(help="Database or export of the state to compare with.")],
-    head: Annotated[Path, typer.Argument(help="Database or export of the state to judge.")],
+def regressions(
+    base: Annotated[Path, typer.Argument(metavar="BASE", help="Database or export to compare with.")],
+    head: Annotated[Path, typer.Argument(metavar="HEAD", help="Database or export to check.")],
     suite: Annotated[str | None, typer.Option("--suite", help="Only this suite.")] = None,
     fail_on_regression: Annotated[
         bool,
         typer.Option(
             "--fail-on-regression",
-            help="Exit with 3 if something is worse or missing, with 2 if nothing could be compared.",
+            help="Exit with code 3 if anything is worse or missing, with code 2 if nothing can be compared.",
         ),
     ] = False,
     margin: Annotated[
-        float, typer.Option("--margin", min=0.0, help="Smallest accuracy difference that matters.")
+        float, typer.Option("--margin", min=0.0, help="Smallest difference in accuracy that matters.")
     ] = 0.01,
     relative_margin: Annotated[
-        float, typer.Option("--relative-margin", min=0.0, help="The same for other scores, as a share of BASE's.")
+        float, typer.Option("--relative-margin", min=0.0, help="The same for other scores, as a share of BASE's score.")
     ] = 0.05,
     format_: FormatOption = "table",
 ) -> None:
-    """Compare two sets of results, paired over episodes (or seeds), with a margin and a test."""
+    """Find what is worse in HEAD than in BASE.
+
+    Scores are paired over episodes (or seeds), and differences tested against a margin.
+    """
     from benchbench.results.load_units import compare_sides
     from benchbench.results.transfer import open_results
     from benchbench.stats.regression import COMPARED
     from benchbench.stats.regression import compare as judge
 
-    check_format(format_)
+    if not base.exists() and not head.exists():
+        raise InputError(
+            f"neither {base} nor {head} exists; expected two databases or exports. "
+            f"To compare two methods: bench versus {base} {head} --suite SUITE"
+        )
     sides = [compare_sides(open_results(path), suite) for path in (base, head)]
     if not sides[0]:
-        raise InputError(f"{base} holds no results{f' of suite {suite}' if suite else ''} to compare with")
+        raise InputError(f"{base} has no results{f' of suite {suite}' if suite else ''} to compare with")
     verdicts = judge(*sides, margin=margin, relative_margin=relative_margin)
     if format_ == "json":
         print_json([v.to_dict() for v in verdicts])
@@ -59,7 +66,7 @@ def compare(
         raise GateFailed(f"{len(bad)} of {len(verdicts)} comparisons are worse or missing in HEAD")
     if fail_on_regression and not any(v.verdict in COMPARED for v in verdicts):
         raise InputError(
-            f"nothing in {base} could be compared with {head}: {_counts(verdicts)}; a gate that compared nothing does not pass"
+            f"nothing in {base} could be compared with {head}: {_counts(verdicts)}; a gate without any comparison fails"
         )
 
 
@@ -75,7 +82,7 @@ _HEADERS = (
     "n",
     "seconds",
 )
-# what a narrow terminal goes without, the first first
+# omitted on a narrow terminal, the first one first
 _EXPENDABLE = ("seconds", "p (Holm)")
 
 

@@ -1,4 +1,4 @@
-"""`bench runs`: what was run, and the attempts of one run."""
+"""`bench history`: past runs, and the attempts of one run."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import Annotated, Any
 
 import typer
 
-from benchbench.cli.common import CONDITIONS, DbOption, FormatOption, check_format, db_path, print_json, print_table
+from benchbench.cli.common import CONDITIONS, DbOption, FormatOption, db_path, print_json, print_table
 from benchbench.errors import InputError
 from benchbench.stats.labels import plural
 
-__all__ = ["runs"]
+__all__ = ["history"]
 
 _HEADERS = [
     "attempt",
@@ -30,21 +30,22 @@ _HEADERS = [
     "seconds",
     "error",
 ]
-# what a narrow terminal goes without, the first first
+# omitted on a narrow terminal, the first one first
 _EXPENDABLE = ("try", "seconds", "seed")
 ROOM_FOR_ERRORS = 24
 
 
-def runs(
-    run: Annotated[str | None, typer.Argument(help="A run (or the beginning of its id): lists its attempts.")] = None,
-    limit: Annotated[int, typer.Option("--limit", min=1, help="How many runs.")] = 20,
+def history(
+    run: Annotated[
+        str | None, typer.Argument(help="Id of a run, or the beginning of it; lists the attempts of that run.")
+    ] = None,
+    limit: Annotated[int, typer.Option("--limit", min=1, help="Number of runs to list.")] = 20,
     db: DbOption = None,
     format_: FormatOption = "table",
 ) -> None:
-    """List the runs, newest first, or the attempts of one."""
+    """List past runs, newest first, or the attempts of one run."""
     from benchbench.results.store import Store
 
-    check_format(format_)
     store = Store(db_path(db))
     if run is None:
         _list_runs(store.runs(limit) if store.exists() else [], format_)
@@ -53,7 +54,7 @@ def runs(
     found = [r for r in known if r.startswith(run)]
     if len(found) != 1:
         what = f"{len(found)} runs have" if found else "no run has"
-        raise InputError(f"{what} an id that begins with {run!r}; `bench runs` lists them")
+        raise InputError(f"{what} an id that begins with {run!r}; list runs with `bench history`")
     rows = store.attempts_of_run(found[0])
     if format_ == "json":
         print_json(rows)
@@ -66,12 +67,12 @@ def _print_attempts(rows: list[dict[str, Any]]) -> None:
 
     values = {name: {r[key] for r in rows} for key, name in CONDITIONS.items()}
     shared = [name for name, found in values.items() if len(found) < 2]
-    # published results do not say all of them
+    # imported results may lack some of them
     facts = [f"{name} {value}" for name in shared for value in values[name] if value]
     if facts:
         sys.stdout.write(f"{', '.join(facts)}\n\n")
     cells = [_attempt_cells(r) for r in rows]
-    # errors come last, and take what room there is
+    # errors come last and take the remaining width
     others = [i for i, name in enumerate(_HEADERS[:-1]) if name not in shared]
     shown = narrowed(_HEADERS, cells, others, _EXPENDABLE, _columns() - ROOM_FOR_ERRORS - 2)
     used = sum(max(len(row[i]) for row in [_HEADERS, *cells]) + 2 for i in shown)
@@ -93,23 +94,23 @@ def _list_runs(rows: list[dict[str, Any]], format_: str) -> None:
         print_json([row | {"is_quiet": is_quiet(row, now)} for row in rows])
         return
     if not rows:
-        sys.stdout.write("No runs yet. Make one: bench run --suite fewshot\n")
+        sys.stdout.write("No runs yet. Start one with: bench run --suite fewshot\n")
         return
     headers = ["run", "suite", "preset", "state", "began (UTC)", "took", "attempts", "host"]
     cells = [_run_cells(r, state_text(r, now)) for r in rows]
     if _columns() < 110:
-        # what the id begins with, and what is most often one machine
+        # the id begins with the time, and the host is usually the same
         headers, *cells = [[c for i, c in enumerate(row) if i not in (4, 7)] for row in (headers, *cells)]
     print_table(headers, cells)
     if any(is_quiet(r, now) for r in rows):
         sys.stdout.write(
-            "\nA run of which nothing was heard for long may have been killed; nothing that had ended is lost: the same command "
-            "runs the rest.\n"
+            "\nA run that has been silent for long may have been killed. Finished trials are recorded; run the same command "
+            "for the rest.\n"
         )
 
 
 def _columns() -> int:
-    """Return the room for a line: the terminal's width, and plenty in a file or a pipe."""
+    """Return the width of a line: that of the terminal, or 200 in a file or pipe."""
     from benchbench.cli.terminal import terminal_width
 
     return terminal_width() or 200

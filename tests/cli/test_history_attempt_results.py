@@ -1,4 +1,4 @@
-"""`bench runs`, `bench show` and `bench results`, on a real database."""
+"""`bench history`, `bench attempt` and `bench results`, on a real database."""
 
 from __future__ import annotations
 
@@ -61,33 +61,33 @@ def lines_of(*arguments: object) -> list[str]:
 
 
 def test_runs_are_listed_newest_first(db: Path) -> None:
-    lines = lines_of("runs", "--db", db)
+    lines = lines_of("history", "--db", db)
     assert [line.split()[0] for line in lines[2:]] == ["20260102-b", "20260101-a"]
     assert "1970-01-01 00:01:00" in lines[3]
     assert "1 ok, 1 failed of 3" in lines[3]
     assert "none of 9" in lines[2]
-    rows = json.loads(bench("runs", "--db", db, "--format", "json").stdout)
+    rows = json.loads(bench("history", "--db", db, "--format", "json").stdout)
     assert rows[1]["outcomes"] == {"ok": 1, "failed": 1}
-    assert len(json.loads(bench("runs", "--db", db, "--limit", 1, "--format", "json").stdout)) == 1
+    assert len(json.loads(bench("history", "--db", db, "--limit", 1, "--format", "json").stdout)) == 1
 
 
 def test_a_run_of_which_nothing_was_heard_may_have_been_killed(db: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It stayed "running" for ever; the dashboard said that it was quiet."""
-    killed, ended = json.loads(bench("runs", "--db", db, "--format", "json").stdout)
+    killed, ended = json.loads(bench("history", "--db", db, "--format", "json").stdout)
     assert (killed["state"], killed["is_quiet"], ended["is_quiet"]) == ("running", False, False)
-    assert "killed" not in bench("runs", "--db", db).stdout
+    assert "killed" not in bench("history", "--db", db).stdout
     # the record was made just now
     now = killed["last_sign"] + 3 * 86_400.0
-    monkeypatch.setattr("benchbench.cli.runs.time.time", lambda: now)
-    text = bench("runs", "--db", db).stdout
+    monkeypatch.setattr("benchbench.cli.history.time.time", lambda: now)
+    text = bench("history", "--db", db).stdout
     assert "running? nothing heard for 3 days 0 h" in text
-    assert "may have been killed; nothing that had ended is lost: the same command runs the rest" in text
-    killed, ended = json.loads(bench("runs", "--db", db, "--format", "json").stdout)
+    assert "may have been killed. Finished trials are recorded; run the same command for the rest" in text
+    killed, ended = json.loads(bench("history", "--db", db, "--format", "json").stdout)
     assert (killed["state"], killed["is_quiet"], ended["is_quiet"]) == ("running", True, False)
 
 
 def test_the_attempts_of_a_run(db: Path) -> None:
-    lines = lines_of("runs", "20260101", "--db", db)
+    lines = lines_of("history", "20260101", "--db", db)
     assert lines[:2] == ["suite tiny, preset quick, threads 1, device cpu, protocol 1", ""]
     lines = lines[2:]
     assert len(lines) == 4
@@ -110,46 +110,46 @@ def test_the_attempts_of_a_run(db: Path) -> None:
         "0.0",
     ]
     assert lines[0].split()[6:] == ["metric", "score", "±", "95", "%", "n", "seconds", "error"]
-    rows = {r["method"]: r for r in json.loads(bench("runs", "20260101", "--db", db, "--format", "json").stdout)}
+    rows = {r["method"]: r for r in json.loads(bench("history", "20260101", "--db", db, "--format", "json").stdout)}
     assert rows["maml"]["params"] == {"lr": 0.5}
     assert (rows["maml"]["metric"], rows["maml"]["n_units"], rows["maml"]["unit"]) == ("accuracy", 2, "episode")
     assert rows["maml"]["ci95"] == pytest.approx(3.1766, abs=1e-4)
     assert (rows["broken"]["params"], rows["broken"]["ci95"]) == ({}, None)
     names = ("suite", "suite_version", "protocol_version", "preset", "threads", "device")
     assert [rows["maml"][name] for name in names] == ["tiny", "1", "1", "quick", 1, "cpu"]
-    assert isinstance(bench("runs", "2026", "--db", db).exception, InputError)
-    assert isinstance(bench("runs", "x", "--db", db).exception, InputError)
+    assert isinstance(bench("history", "2026", "--db", db).exception, InputError)
+    assert isinstance(bench("history", "x", "--db", db).exception, InputError)
 
 
 def test_attempts_of_a_run_say_the_conditions_that_they_differ_in(db: Path) -> None:
     """As those of imported results do, where one run holds several suites."""
     Store(db).land_attempts([attempt("cd", suite="other", preset="long", threads=2)])
-    lines = lines_of("runs", "20260101", "--db", db)
+    lines = lines_of("history", "20260101", "--db", db)
     assert lines[0] == "device cpu, protocol 1"
     assert lines[2].split()[:7] == ["attempt", "method", "task", "suite", "preset", "threads", "seed"]
     assert next(line for line in lines if line.startswith("cd")).split()[3:6] == ["other", "long", "2"]
     # one without attempts differs in nothing
-    assert lines_of("runs", "20260102", "--db", db)[0].split()[:4] == ["attempt", "method", "task", "seed"]
+    assert lines_of("history", "20260102", "--db", db)[0].split()[:4] == ["attempt", "method", "task", "seed"]
 
 
 def test_a_narrow_terminal_goes_without_columns_but_never_without_the_metric(
     db: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("benchbench.cli.runs._columns", lambda: 80)
-    lines = lines_of("runs", "20260101", "--db", db)
+    monkeypatch.setattr("benchbench.cli.history._columns", lambda: 80)
+    lines = lines_of("history", "20260101", "--db", db)
     assert lines[2].split()[:5] == ["attempt", "method", "task", "outcome", "metric"]
     assert any("accuracy" in line and "2 episodes" in line for line in lines)
 
 
 def test_show_says_everything(db: Path) -> None:
-    text = bench("show", "ab34", "--db", db).stdout
+    text = bench("attempt", "ab34", "--db", db).stdout
     for part in ("maml", "lr 0.5", "adapt 0.125", "torch 2.13.0", "2 episodes", "step      10", "1970-01-01 00:01:00"):
         assert part in text
-    assert "Traceback ...\nValueError: no\nway" in bench("show", "ab12", "--db", db).stdout
+    assert "Traceback ...\nValueError: no\nway" in bench("attempt", "ab12", "--db", db).stdout
 
 
 def test_show_as_json_is_json_even_with_nan(db: Path) -> None:
-    text = bench("show", "ab34", "--db", db, "--format", "json").stdout
+    text = bench("attempt", "ab34", "--db", db, "--format", "json").stdout
 
     def refuse(constant: str) -> None:
         raise AssertionError(f"{constant} is not JSON")
@@ -158,14 +158,14 @@ def test_show_as_json_is_json_even_with_nan(db: Path) -> None:
     assert found["curve"] == [{"step": 10, "seconds": 1.5, "metric": "loss", "value": None}]
     assert found["unit_scores"] == [0.5, 1.0]
     assert found["params"] == {"lr": 0.5}
-    # as of `bench runs`
+    # as of `bench history`
     assert found["ci95"] == pytest.approx(3.1766, abs=1e-4)
-    assert re.search(r"^score +0.75\n± 95 % +3\.176", bench("show", "ab34", "--db", db).stdout, re.MULTILINE)
-    assert json.loads(bench("show", "ab12", "--db", db, "--format", "json").stdout)["ci95"] is None
+    assert re.search(r"^score +0.75\n± 95 % +3\.176", bench("attempt", "ab34", "--db", db).stdout, re.MULTILINE)
+    assert json.loads(bench("attempt", "ab12", "--db", db, "--format", "json").stdout)["ci95"] is None
 
 
 def test_an_ambiguous_id_lists_what_it_may_be(db: Path) -> None:
-    error = bench("show", "ab", "--db", db).exception
+    error = bench("attempt", "ab", "--db", db).exception
     assert isinstance(error, InputError)
     assert "ab12ffffffffff  broken on letters, failed" in str(error)
     assert "ab34ffffffffff  maml on letters, ok" in str(error)
@@ -175,11 +175,11 @@ def test_results_travel(db: Path, tmp_path: Path) -> None:
     folder, other = tmp_path / "export", tmp_path / "other.duckdb"
     assert lines_of("results", "export", folder, "--db", db) == [f"exported 2 attempts of 2 runs to {folder}"]
     assert lines_of("results", "import", folder, "--db", other) == [
-        f"{folder}: 2 attempts new, 0 known already; now in {other}"
+        f"{folder}: 2 new attempts, 0 already known; stored in {other}"
     ]
     merged = json.loads(bench("results", "merge", folder, db, "--db", other, "--format", "json").stdout)
     assert [(m["n_new"], m["n_known"]) for m in merged] == [(0, 2), (0, 2)]
-    assert lines_of("runs", "--db", other) == lines_of("runs", "--db", db)
+    assert lines_of("history", "--db", other) == lines_of("history", "--db", db)
 
 
 def test_a_file_to_import_needs_a_format(db: Path, tmp_path: Path) -> None:
@@ -188,9 +188,7 @@ def test_a_file_to_import_needs_a_format(db: Path, tmp_path: Path) -> None:
     for path in (tmp_path / "ok.csv", db):
         error = bench("results", "import", path, "--db", other).exception
         assert isinstance(error, InputError)
-        assert f"{path} is a file, not the folder of an export; of published results say the format with --from" in str(
-            error
-        )
+        assert f"{path} is a file; expected the folder of an export. Published results need --from" in str(error)
         assert f"bench results merge {path}" in str(error)
     assert "none.csv does not exist" in str(bench("results", "import", tmp_path / "none.csv", "--db", other).exception)
     assert not other.exists()
@@ -204,7 +202,8 @@ def test_export_of_an_unknown_suite(db: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", [["runs"], ["show", "ab"], ["results", "export", "{tmp}/e"], ["results", "import", "{tmp}/nothing"]]
+    "arguments",
+    [["history"], ["attempt", "ab"], ["results", "export", "{tmp}/e"], ["results", "import", "{tmp}/nothing"]],
 )
 def test_a_missing_database_or_export_is_bad_input_without_traceback(arguments: list[str], tmp_path: Path) -> None:
     command = [a.format(tmp=tmp_path) for a in arguments]
@@ -224,7 +223,7 @@ def test_a_missing_database_or_export_is_bad_input_without_traceback(arguments: 
 def test_a_foreign_file_is_refused_in_words_that_fit_commands_without_db(db: Path, tmp_path: Path) -> None:
     (tmp_path / "text.duckdb").write_text("hello")
     for arguments in (
-        ["compare", tmp_path / "text.duckdb", db],
+        ["regressions", tmp_path / "text.duckdb", db],
         ["results", "merge", tmp_path / "text.duckdb", "--db", db],
     ):
         error = bench(*arguments).exception
@@ -234,16 +233,16 @@ def test_a_foreign_file_is_refused_in_words_that_fit_commands_without_db(db: Pat
 
 
 READERS = [
-    ["runs"],
-    ["show", "ab"],
+    ["history"],
+    ["attempt", "ab"],
     ["leaderboard", "--suite", "smoke"],
     ["leaderboard", "--suite", "all"],
     ["plot", "curves", "--suite", "smoke", "--format", "json"],
-    ["compare-methods", "maml", "protonet", "--suite", "smoke"],
+    ["versus", "maml", "protonet", "--suite", "smoke"],
     ["anytime", "--suite", "hpo"],
-    ["published", "--suite", "omniglot"],
+    ["reproduction", "--suite", "omniglot"],
     ["orderings", "--suite", "fewshot"],
-    ["publish", "site"],
+    ["site", "site"],
     ["results", "export", "export"],
     ["dashboard"],
 ]
@@ -275,9 +274,9 @@ def test_a_named_path_without_a_database_is_bad_input_of_every_command_that_read
 def test_the_default_database_may_not_be_there_yet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert lines_of("leaderboard", "--suite", "smoke") == [
-        "No results of suite smoke yet. Make some: bench run --suite smoke"
+        "No results of suite smoke yet. Record some with: bench run --suite smoke"
     ]
-    assert lines_of("runs") == ["No runs yet. Make one: bench run --suite fewshot"]
-    assert json.loads(bench("runs", "--format", "json").stdout) == []
+    assert lines_of("history") == ["No runs yet. Start one with: bench run --suite fewshot"]
+    assert json.loads(bench("history", "--format", "json").stdout) == []
     Path(".benchbench/benchbench.duckdb").mkdir(parents=True)
     assert "is a folder" in str(bench("leaderboard", "--suite", "smoke").exception)

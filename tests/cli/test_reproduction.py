@@ -1,4 +1,4 @@
-"""`bench published`: the board's numbers beside the cards' figures, and nothing where they must not be compared."""
+"""`bench reproduction`: the board's numbers beside the cards' figures, and nothing where they must not be compared."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def row(**more: Any) -> dict[str, Any]:
 
 
 def records(bench: Bench, suite: Path, db: Path, *options: str) -> dict[tuple[str, str], dict[str, Any]]:
-    found = json.loads(bench("published", "--suite", suite, "--db", db, "--format", "json", *options))
+    found = json.loads(bench("reproduction", "--suite", suite, "--db", db, "--format", "json", *options))
     return {(r["method"], r["task"]): r for r in found}
 
 
@@ -84,12 +84,12 @@ def test_measured_and_published_stand_side_by_side(bench: Bench, omni: Path, lan
         70.0,
     )
     assert (maml["protocol_version"], maml["test_units"], maml["suite_version"]) == ("3", 4, "1")
-    text = bench("published", "--suite", omni, "--db", db)
+    text = bench("reproduction", "--suite", omni, "--db", db)
     assert f"92.00 ± {100 * half:.2f} (98.7)" in text
     assert "(96.0)" in text
     assert "-6.70" in text
     assert "maml (t)" in text
-    assert "no published figure for this suite on the card of: pixel_nn" in text
+    assert "no published accuracy for this suite on the card of: pixel_nn" in text
     assert "given this training (one seed, or" in text
 
 
@@ -99,16 +99,16 @@ def test_a_figure_without_a_measurement_is_shown_as_such(bench: Bench, omni: Pat
     # a failure is never imputed here
     assert found["maml", "omni-20w1s"]["score"] is None
     assert found["maml", "omni-20w1s"]["difference_points"] is None
-    assert "- (95.8)" in bench("published", "--suite", omni, "--db", db)
+    assert "- (95.8)" in bench("reproduction", "--suite", omni, "--db", db)
 
 
 def test_variants_are_not_set_beside_the_papers_figure(bench: Bench, omni: Path, land: Land) -> None:
     db = land(row(scores=[0.5, 0.5]), row(params={"inner_lr": 0.1}))
     assert records(bench, omni, db)["maml", "omni-5w1s"]["score"] == 0.5
-    text = bench("published", "--suite", omni, "--db", db)
-    assert "not compared, since published figures hold for default parameters: maml(inner_lr=0.1)" in text
+    text = bench("reproduction", "--suite", omni, "--db", db)
+    assert "not compared, since published accuracies are for default parameters: maml(inner_lr=0.1)" in text
     only = land(row(params={"inner_lr": 0.1}), name="only")
-    bench("published", "--suite", omni, "--db", only, raises=InputError)
+    bench("reproduction", "--suite", omni, "--db", only, raises=InputError)
 
 
 def test_presets_are_mixed_only_when_asked_and_then_shown(bench: Bench, omni: Path, land: Land) -> None:
@@ -118,7 +118,7 @@ def test_presets_are_mixed_only_when_asked_and_then_shown(bench: Bench, omni: Pa
         row(task="omni-20w1s", scores=[0.6, 0.6]),
     )
     assert {r["preset"] for r in records(bench, omni, db).values()} == {"quick"}
-    text = bench("published", "--suite", omni, "--db", db)
+    text = bench("reproduction", "--suite", omni, "--db", db)
     assert "left out: 1 trial of suite version 1, protocol 3, preset standard" in text
     assert records(bench, omni, db, "--preset", "standard")["maml", "omni-5w1s"]["score"] == 0.97
     best = records(bench, omni, db, "--preset", "best")
@@ -126,20 +126,20 @@ def test_presets_are_mixed_only_when_asked_and_then_shown(bench: Bench, omni: Pa
         "omni-5w1s": ("standard", 3000, 0.97),
         "omni-20w1s": ("quick", 900, 0.6),
     }
-    text = bench("published", "--suite", omni, "--db", db, "--preset", "best")
+    text = bench("reproduction", "--suite", omni, "--db", db, "--preset", "best")
     assert "97.00 ± 0.00 (98.7), standard 3,000" in text
     assert "60.00 ± 0.00 (95.8), quick 900" in text
-    assert "presets are mixed" in text
+    assert "presets differ between rows" in text
 
 
 def test_csv_and_markdown_hold_the_same_figures(bench: Bench, omni: Path, land: Land) -> None:
     db = land(row(), row(method="protonet", scores=[0.95, 0.97]))
     found = records(bench, omni, db)
-    read = list(csv.DictReader(io.StringIO(bench("published", "--suite", omni, "--db", db, "--format", "csv"))))
+    read = list(csv.DictReader(io.StringIO(bench("reproduction", "--suite", omni, "--db", db, "--format", "csv"))))
     assert [(r["method"], r["task"], float(r["score"])) for r in read if r["score"]] == [
         (m, t, r["score"]) for (m, t), r in found.items() if r["score"] is not None
     ]
-    text = bench("published", "--suite", omni, "--db", db, "--format", "markdown")
+    text = bench("reproduction", "--suite", omni, "--db", db, "--format", "markdown")
     assert "| method | 5w1s |" in text
     assert "(98.7) |" in text
     assert "| -6.70 |" in text
@@ -153,21 +153,21 @@ def test_update_replaces_what_stands_between_the_markers_alone(
     page.write_text(
         "before\n<!-- published:other -->\nkeep\n<!-- /published -->\n<!-- published:omni -->\nold\n<!-- /published -->\nafter\n"
     )
-    assert "updated" in bench("published", "--suite", omni, "--db", db, "--update", page)
+    assert "updated" in bench("reproduction", "--suite", omni, "--db", db, "--update", page)
     once = page.read_text()
     assert once.startswith("before\n<!-- published:other -->\nkeep\n<!-- /published -->\n<!-- published:omni -->\n")
     assert once.endswith("<!-- /published -->\nafter\n")
     assert "old" not in once.splitlines()
-    assert bench("published", "--suite", omni, "--db", db, "--format", "markdown") in once
-    bench("published", "--suite", omni, "--db", db, "--update", page)
+    assert bench("reproduction", "--suite", omni, "--db", db, "--format", "markdown") in once
+    bench("reproduction", "--suite", omni, "--db", db, "--update", page)
     assert page.read_text() == once
     page.write_text("no markers")
-    bench("published", "--suite", omni, "--db", db, "--update", page, raises=InputError)
+    bench("reproduction", "--suite", omni, "--db", db, "--update", page, raises=InputError)
     assert page.read_text() == "no markers"
 
 
 def test_generated_splits_are_refused(bench: Bench, suite_file: Path, land: Land) -> None:
-    bench("published", "--suite", suite_file, "--db", land({}), raises=InputError)
+    bench("reproduction", "--suite", suite_file, "--db", land({}), raises=InputError)
 
 
 @pytest.mark.parametrize(
@@ -181,12 +181,12 @@ def test_generated_splits_are_refused(bench: Bench, suite_file: Path, land: Land
     ],
 )
 def test_wrong_input(bench: Bench, omni: Path, land: Land, options: list[str], error: type[InputError]) -> None:
-    bench("published", "--suite", omni, "--db", land(row()), *options, raises=error)
+    bench("reproduction", "--suite", omni, "--db", land(row()), *options, raises=error)
 
 
 def test_no_results_and_no_figures(bench: Bench, omni: Path, land: Land, tmp_path: Path) -> None:
-    bench("published", "--suite", omni, "--db", tmp_path / "none.duckdb", raises=InputError)
-    bench("published", "--suite", omni, "--db", land(row(method="pixel_nn")), raises=InputError)
+    bench("reproduction", "--suite", omni, "--db", tmp_path / "none.duckdb", raises=InputError)
+    bench("reproduction", "--suite", omni, "--db", land(row(method="pixel_nn")), raises=InputError)
 
 
 def test_a_card_with_per_cents_is_refused() -> None:

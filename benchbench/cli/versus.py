@@ -1,4 +1,4 @@
-"""`bench compare-methods`: whether one method is better than another, on which tasks, and how sure that is."""
+"""`bench versus`: compare two methods, per task and over all tasks."""
 
 from __future__ import annotations
 
@@ -20,7 +20,6 @@ from benchbench.cli.common import (
     SuiteOption,
     TasksOption,
     ThreadsOption,
-    check_format,
     db_path,
     print_json,
     split_list,
@@ -35,16 +34,18 @@ if TYPE_CHECKING:
     from benchbench.stats.pairwise import MethodComparison
     from benchbench.suite_files import SuiteSpec
 
-__all__ = ["compare_methods", "find_label"]
+__all__ = ["find_label", "versus"]
 
 
-def compare_methods(
-    a: Annotated[str, typer.Argument(help="A method as boards show it: NAME or 'NAME(param=value)'.")],
-    b: Annotated[str, typer.Argument(help="The method to compare it with.")],
+def versus(
+    a: Annotated[
+        str, typer.Argument(metavar="A", help="Method as shown on leaderboards: NAME or 'NAME(param=value)'.")
+    ],
+    b: Annotated[str, typer.Argument(metavar="B", help="Method to compare it with.")],
     suite: SuiteOption,
     rope: Annotated[
         float | None,
-        typer.Option("--rope", help="Difference that does not matter in practice; default 0.01, of ranks 0.5."),
+        typer.Option("--rope", help="Difference without practical relevance; default: 0.01, or 0.5 for ranks."),
     ] = None,
     task: TasksOption = None,
     preset: PresetOption = None,
@@ -54,13 +55,15 @@ def compare_methods(
     db: DbOption = None,
     format_: FormatOption = "table",
 ) -> None:
-    """Compare two methods of a suite, paired: task by task and over all tasks."""
+    """Compare two methods, per task and over all tasks.
+
+    Scores are paired over common seeds (folds) or episodes.
+    """
     from benchbench.results.importers.suites import find_any_suite
     from benchbench.results.store import Store
 
-    check_format(format_)
     if rope is not None and not (rope >= 0 and math.isfinite(rope)):
-        raise InputError(f"--rope must be a number of 0 or more, got {rope}")
+        raise InputError(f"--rope expects a number of 0 or more, got {rope}")
     store = Store(db_path(db))
     spec = find_any_suite(suite, store)
     board = make_board(
@@ -85,14 +88,16 @@ def compare_methods(
 
 
 def find_label(text: str, board: Leaderboard) -> Row:
-    """Return a row of the method with that label; of a name alone the one with default parameters, or the only one.
+    """Return a row of the method with that label.
+
+    A name alone stands for the method with default parameters, or else for its only variant.
 
     Raises
     ------
     UnknownNameError
-        If there is none.
+        If there is no such method.
     InputError
-        If several fit.
+        If several variants have the name.
     """
     from benchbench.registry import parse_method
 
@@ -104,19 +109,19 @@ def find_label(text: str, board: Leaderboard) -> Row:
         return rows[named[0]]
     if named:
         raise InputError(
-            f"{text!r} stands on this board with several parameters; name one of: {', '.join(sorted(named))}"
+            f"{text!r} is on this leaderboard with several parameters; name one of: {', '.join(sorted(named))}"
         )
     if "(" in text:
-        # the same parameters in another order or with other spaces
+        # the same parameters may be written in another order
         name, params = parse_method(text)
         for r in rows.values():
             if r.method == name and json.loads(r.params) == params:
                 return r
-    raise UnknownNameError("method on this board:", text, rows)
+    raise UnknownNameError("method on this leaderboard:", text, rows)
 
 
 def _elsewhere(suite: SuiteSpec, store: Readable, board: Leaderboard, names: Sequence[str]) -> str:
-    """Say with which options the methods are found that this leaderboard lacks; empty if there are none."""
+    """Name the options that select missing methods; empty if there are none."""
     from benchbench.results.load import counted_trials
 
     here = {name for r in board.rows for name in (r.method, r.label)}
@@ -126,7 +131,7 @@ def _elsewhere(suite: SuiteSpec, store: Readable, board: Leaderboard, names: Seq
         groups = {c.conditions for c in cells if name in (c.method, c.label)} - {board.conditions}
         if name in here or not groups:
             continue
-        # as few options as tell the boards apart
+        # as few options as distinguish the leaderboards
         keys = [
             k
             for k in ("preset", "device", "threads")
@@ -134,7 +139,7 @@ def _elsewhere(suite: SuiteSpec, store: Readable, board: Leaderboard, names: Seq
         ]
         found = sorted({" ".join(f"--{key} {getattr(g, key)}" for key in keys) for g in groups})
         if keys:
-            lines.append(f"{name} has results on other boards: {' or '.join(found)}")
+            lines.append(f"{name} has results on other leaderboards: {' or '.join(found)}")
     return "; ".join(lines)
 
 

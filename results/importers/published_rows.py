@@ -1,4 +1,4 @@
-"""What readers of published results give, and the checks that all of them share."""
+"""Published results as readers return them, and the checks that all readers share."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ STATUSES = tuple(o for o in OUTCOMES if o != "infra")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PublishedResult:
-    """One number that somebody published, or that they could not get.
+    """One published score or failure.
 
     Parameters
     ----------
@@ -26,7 +26,7 @@ class PublishedResult:
     unit : int
         Fold or seed.
     status : str
-        One of `STATUSES`; only what is "ok" has a score.
+        One of `STATUSES`; only "ok" has a score.
     score : float or None
         Higher is better.
     metric : str
@@ -34,13 +34,13 @@ class PublishedResult:
         File and line, for messages.
     seconds : float
     message : str
-        Why it failed, as published.
+        The published reason of a failure.
     unit_name : str
-        "fold", "seed" or "episode": what `unit`, or `n_units`, counts.
+        "fold", "seed" or "episode": what `unit` or `n_units` counts.
     sd, n_units
-        Of scores that are means: the standard deviation over `n_units`.
+        Standard deviation over `n_units`, if the score is a mean.
     metrics : dict
-        Further numbers.
+        Further metrics by name.
     """
 
     method: str
@@ -65,16 +65,16 @@ class PublishedSuite:
     Parameters
     ----------
     name : str
-        What the suite is called in the database.
+        Name of the suite in the database.
     track : str
     results : sequence of PublishedResult
     notes : tuple of str
-        What a reader should know of how the file was read.
+        Remarks for people on how the file was read.
 
     Raises
     ------
     InputError
-        If there is nothing, or a (method, task, unit) occurs twice.
+        If there are no results, or a (method, task, unit) occurs twice.
     """
 
     name: str
@@ -84,46 +84,47 @@ class PublishedSuite:
 
     def __post_init__(self) -> None:
         if not self.results:
-            raise InputError(f"no results to import into suite {self.name}: the file holds none")
+            raise InputError(f"no results to import into suite {self.name}: the file has none")
         seen: dict[tuple[str, str, int], str] = {}
         for one in self.results:
             key = (one.method, one.task, one.unit)
             if key in seen:
                 raise InputError(
-                    f"{one.where}: {one.method} on {one.task}, {one.unit_name} {one.unit}, stands in {seen[key]} already;"
-                    " one result of each method, task and unit is expected"
+                    f"{one.where}: {one.method} on {one.task}, {one.unit_name} {one.unit}, is already in {seen[key]};"
+                    " expected one result per method, task and unit"
                 )
             seen[key] = one.where
 
 
 def csv_rows(path: Path, required: Sequence[str]) -> Iterator[tuple[str, dict[str, str]]]:
-    """Give the rows of a CSV file, each with where it stands.
+    """Yield the rows of a CSV file, each with its file and line.
 
     Raises
     ------
     InputError
-        If the file cannot be read, has no header, lacks a required column, or has a row of another length.
+        If the file cannot be read, has no header, lacks a required column, or has a row of another
+        length.
     """
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             reader = csv.reader(file, strict=True)
             header = [name.strip() for name in next(reader, [])]
             if not any(header):
-                raise InputError(f"{path} is empty; a header with the columns {', '.join(required)} is expected")
+                raise InputError(f"{path} is empty, expected a header with the columns {', '.join(required)}")
             check_columns(path, header, required)
             for row in reader:
                 where = f"{path}, line {reader.line_num}"
                 if not any(cell.strip() for cell in row):
                     continue
                 if len(row) != len(header):
-                    raise InputError(f"{where}: {len(row)} values, the header has {len(header)} columns")
+                    raise InputError(f"{where}: {len(row)} values, expected {len(header)} as in the header")
                 yield where, dict(zip(header, row, strict=True))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"{path} cannot be read as CSV: {error}") from error
 
 
 def check_columns(path: Path, have: Sequence[str], required: Sequence[str]) -> None:
-    """Make sure that the required columns are there, and none twice.
+    """Check that the required columns exist and none occurs twice.
 
     Raises
     ------
@@ -138,12 +139,12 @@ def check_columns(path: Path, have: Sequence[str], required: Sequence[str]) -> N
 
 
 def number(text: object, what: str, where: str) -> float | None:
-    """Return the finite number that a cell holds; None if it is empty.
+    """Return the finite number in a cell; None if it is empty.
 
     Raises
     ------
     InputError
-        On anything else, NaN and infinity included.
+        For anything else, including NaN and infinity.
     """
     if text is None or (isinstance(text, str) and not text.strip()):
         return None
@@ -152,16 +153,14 @@ def number(text: object, what: str, where: str) -> float | None:
             raise ValueError
         value = float(text)  # type: ignore[arg-type]
     except (TypeError, ValueError):
-        raise InputError(f"{where}: {what} {text!r} is no number") from None
+        raise InputError(f"{where}: {what} {text!r} is not a number") from None
     if not math.isfinite(value):
-        raise InputError(
-            f"{where}: {what} is {value}; a finite number is expected, or nothing and a status that says why"
-        )
+        raise InputError(f"{where}: {what} is {value}, expected a finite number, or an empty cell and a status")
     return value
 
 
 def whole_number(text: object, what: str, where: str) -> int:
-    """Return the whole number that a cell holds.
+    """Return the whole number in a cell.
 
     Raises
     ------
@@ -169,12 +168,12 @@ def whole_number(text: object, what: str, where: str) -> int:
     """
     value = number(text, what, where)
     if value is None or value != int(value) or abs(value) >= 2**53:
-        raise InputError(f"{where}: {what} {text!r} is no whole number")
+        raise InputError(f"{where}: {what} {text!r} is not a whole number")
     return int(value)
 
 
 def text_of(text: object, what: str, where: str) -> str:
-    """Return the text of a cell that must not be empty, on one line.
+    """Return the text of a non-empty cell, on one line.
 
     Raises
     ------
@@ -187,21 +186,21 @@ def text_of(text: object, what: str, where: str) -> str:
 
 
 def status_of(text: object, score: float | None, where: str) -> str:
-    """Return the status of a result; what has a score and no status is ok.
+    """Return the status of a result; a score without a status is ok.
 
     Raises
     ------
     InputError
-        If the status is unknown, or does not go with having (or lacking) a score.
+        If the status is unknown, or contradicts the presence or absence of a score.
     """
     status = str(text).strip().lower() if text is not None else ""
     if not status:
         if score is None:
-            raise InputError(f"{where}: no score and no status; one of them is expected ({', '.join(STATUSES)})")
+            raise InputError(f"{where}: no score and no status, expected a score or one of {', '.join(STATUSES)}")
         return "ok"
     if status not in STATUSES:
         raise InputError(f"{where}: unknown status {status!r}{suggest(status, STATUSES)}")
     if (status == "ok") != (score is not None):
         has = "no score" if score is None else f"the score {score:g}"
-        raise InputError(f"{where}: status {status!r}, but {has}; only what is ok has a score")
+        raise InputError(f"{where}: status {status!r}, but {has}; only status ok has a score")
     return status

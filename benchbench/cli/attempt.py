@@ -1,4 +1,4 @@
-"""`bench show`: everything that is recorded of one attempt."""
+"""`bench attempt`: everything recorded about one attempt."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import Annotated, Any
 
 import typer
 
-from benchbench.cli.common import DbOption, FormatOption, check_format, db_path, print_json
+from benchbench.cli.common import DbOption, FormatOption, db_path, print_json
 
-__all__ = ["show"]
+__all__ = ["attempt"]
 
-# shown apart, or only in JSON
+# shown in a section of their own, or only in JSON
 _APART = (
     "ci95",
     "params",
@@ -28,16 +28,18 @@ _APART = (
 )
 
 
-def show(
-    attempt: Annotated[str, typer.Argument(help="Id of an attempt, or the beginning of it.")],
+def attempt(
+    id_: Annotated[str, typer.Argument(metavar="ID", help="Id of an attempt, or the beginning of it.")],
     db: DbOption = None,
     format_: FormatOption = "table",
 ) -> None:
-    """Show one attempt: scores, phases, curve, versions, output, traceback."""
+    """Show everything recorded about one attempt.
+
+    Scores, phases, curve, versions, output and traceback.
+    """
     from benchbench.results.store import Store
 
-    check_format(format_)
-    found = Store(db_path(db)).attempt(attempt)
+    found = Store(db_path(db)).attempt(id_)
     if format_ == "json":
         print_json(_finite(found))
         return
@@ -56,7 +58,7 @@ def show(
 
 
 def _finite(value: Any) -> Any:
-    """Return `value` with null for what JSON cannot say: NaN and infinities, as in the curve of a diverging loss."""
+    """Return `value` with None for NaN and infinities, which JSON lacks."""
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, dict):

@@ -1,4 +1,4 @@
-"""`bench compare`: verdicts of real databases and exports, and the exit code of the gate."""
+"""`bench regressions`: verdicts of real databases and exports, and the exit code of the gate."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from benchbench.cli.compare import compare
+from benchbench.cli.regressions import regressions
 from benchbench.errors import GateFailed, InputError
 
 Bench = Callable[..., str]
@@ -44,7 +44,7 @@ def head(land: Land) -> Path:
 
 
 def verdicts(bench: Bench, *arguments: str | Path) -> dict[str, dict[str, Any]]:
-    return {row["method"]: row for row in json.loads(bench("compare", *arguments, "--format", "json"))}
+    return {row["method"]: row for row in json.loads(bench("regressions", *arguments, "--format", "json"))}
 
 
 def test_worse_same_and_failed(bench: Bench, base: Path, head: Path) -> None:
@@ -56,13 +56,13 @@ def test_worse_same_and_failed(bench: Bench, base: Path, head: Path) -> None:
 
 
 def test_the_gate_prints_and_then_fails(bench: Bench, base: Path, head: Path) -> None:
-    text = bench("compare", base, head, "--fail-on-regression", raises=GateFailed)
+    text = bench("regressions", base, head, "--fail-on-regression", raises=GateFailed)
     assert GateFailed.exit_code == 3
     assert "2 worse" in text
     assert "worse: protonet on letters: seed 0: ok in BASE, timeout in HEAD" in text
     # the same without the gate, and the other way round nothing has become worse
-    bench("compare", base, head)
-    bench("compare", base, base, "--fail-on-regression")
+    bench("regressions", base, head)
+    bench("regressions", base, base, "--fail-on-regression")
 
 
 def test_a_result_that_went_missing_fails_the_gate(bench: Bench, base: Path, land: Land) -> None:
@@ -70,7 +70,7 @@ def test_a_result_that_went_missing_fails_the_gate(bench: Bench, base: Path, lan
     found = verdicts(bench, base, head)
     assert {m: v["verdict"] for m, v in found.items()} == {"maml": "same", "pixel_nn": "missing", "protonet": "missing"}
     assert "lost it with its workers" in found["pixel_nn"]["reason"]
-    bench("compare", base, head, "--fail-on-regression", raises=GateFailed)
+    bench("regressions", base, head, "--fail-on-regression", raises=GateFailed)
 
 
 def test_a_gate_that_compared_nothing_does_not_pass(bench: Bench, base: Path, land: Land) -> None:
@@ -80,14 +80,16 @@ def test_a_gate_that_compared_nothing_does_not_pass(bench: Bench, base: Path, la
     both = land({"outcome": "failed"}, {"method": "protonet", "outcome": "declined"}, name="both")
     one = land({"scores": episodes(0.0, 1)}, name="one")
     for before, after in ((one, other), (both, both)):
-        assert bench("compare", before, after) == bench(
-            "compare", before, after, "--fail-on-regression", raises=InputError
+        assert bench("regressions", before, after) == bench(
+            "regressions", before, after, "--fail-on-regression", raises=InputError
         )
-        bench("compare", before, after, "--fail-on-regression", "--format", "json", raises=InputError)
-    with pytest.raises(InputError, match=r"could be compared with .*other.duckdb: 1 incomparable, 1 new; a gate that"):
-        compare(one, other, fail_on_regression=True)
+        bench("regressions", before, after, "--fail-on-regression", "--format", "json", raises=InputError)
+    with pytest.raises(
+        InputError, match=r"could be compared with .*other.duckdb: 1 incomparable, 1 new; a gate without"
+    ):
+        regressions(one, other, fail_on_regression=True)
     # what is missing is told by another exit code
-    bench("compare", base, other, "--fail-on-regression", raises=GateFailed)
+    bench("regressions", base, other, "--fail-on-regression", raises=GateFailed)
 
 
 def test_a_wider_margin_forgives(bench: Bench, base: Path, head: Path) -> None:
@@ -112,22 +114,22 @@ def test_only_one_suite(bench: Bench, land: Land) -> None:
     db = land({"scores": [0.5, 0.6]}, {"suite": "another", "method": "protonet"})
     assert list(verdicts(bench, db, db)) == ["protonet", "maml"]
     assert list(verdicts(bench, db, db, "--suite", "pair")) == ["maml"]
-    bench("compare", db, db, "--suite", "nothing", raises=InputError)
+    bench("regressions", db, db, "--suite", "nothing", raises=InputError)
 
 
 def test_rows_say_the_conditions_that_they_differ_in(bench: Bench, land: Land) -> None:
     plain = {"scores": [0.5, 0.6]}
     one = land(plain, name="one")
-    assert bench("compare", one, one).splitlines()[0].split()[:4] == ["verdict", "method", "task", "BASE"]
+    assert bench("regressions", one, one).splitlines()[0].split()[:4] == ["verdict", "method", "task", "BASE"]
     both = land(plain, {**plain, "preset": "long"}, {**plain, "preset": "long", "device": "cuda"}, name="both")
-    text = bench("compare", both, both)
+    text = bench("regressions", both, both)
     assert text.splitlines()[0].split()[:6] == ["verdict", "method", "task", "preset", "device", "BASE"]
     assert re.search(r"same +maml +letters +long +cuda +0.5500", text)
     everything = land(plain, {**plain, "suite": "another", "threads": 2, "protocol_version": "4"}, name="everything")
-    text = bench("compare", everything, one)
+    text = bench("regressions", everything, one)
     assert text.splitlines()[0].split()[:7] == ["verdict", "method", "task", "suite", "threads", "protocol", "BASE"]
     assert "missing: maml on letters (suite another, threads 2, protocol 4): HEAD has no result" in text
-    found = json.loads(bench("compare", everything, one, "--format", "json"))
+    found = json.loads(bench("regressions", everything, one, "--format", "json"))
     assert [(v["suite"], v["threads"], v["protocol_version"]) for v in found] == [("another", 2, "4"), ("pair", 1, "3")]
 
 
@@ -138,5 +140,5 @@ def test_parameters_are_an_object_in_json(bench: Bench, land: Land) -> None:
 
 
 def test_a_side_that_is_not_there(bench: Bench, base: Path, tmp_path: Path) -> None:
-    bench("compare", base, tmp_path / "none.duckdb", raises=InputError)
-    bench("compare", tmp_path, base, raises=InputError)
+    bench("regressions", base, tmp_path / "none.duckdb", raises=InputError)
+    bench("regressions", tmp_path, base, raises=InputError)
