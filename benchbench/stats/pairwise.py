@@ -34,7 +34,7 @@ from benchbench.stats.stability import Separation, tasks_to_separate
 from benchbench.stats.statistics import STATISTICS, StatisticValue
 from benchbench.stats.table import FloatArray, ScoreTable, TrialState
 
-__all__ = ["MethodComparison", "TaskPair", "Verdict", "compare_methods", "default_rope", "verdict_on"]
+__all__ = ["NORMALISED", "MethodComparison", "TaskPair", "Verdict", "compare_methods", "default_rope", "verdict_on"]
 
 NORMALISED, RANK = "normalised score", "rank"
 # default half-widths of the region of practical equivalence: 0.01 of a normalised score (Benavoli
