@@ -514,7 +514,7 @@ _ALL = (
     Statistic(
         name="rank",
         title="mean rank",
-        help="Mean rank over tasks, 1 = best; two methods are compared on the tasks that both have",
+        help="Mean over tasks of the rank, 1 = best; two methods are compared on the tasks that both have",
         higher_is_better=False,
         lowest=1.0,
         digits=2,
