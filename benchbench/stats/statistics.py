@@ -182,7 +182,7 @@ def find_statistic(name: str) -> Statistic:
     InputError
     """
     if name not in STATISTICS:
-        raise InputError(f"unknown statistic {name!r}{suggest(name, STATISTICS)}; expected {', '.join(STATISTICS)}")
+        raise InputError(f"unknown statistic {name!r}; expected {', '.join(STATISTICS)}{suggest(name, STATISTICS)}")
     return STATISTICS[name]
 
 
