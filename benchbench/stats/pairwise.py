@@ -585,7 +585,7 @@ def _tests(
 
 
 def _p_of_trials(pair: _Paired) -> float | None:
-    """Return the p-value of the paired t-test over the seeds (folds) that both have of the one task."""
+    """Return the p-value of the paired t-test over common seeds (folds) of the one task."""
     from benchbench.stats.significance import paired_t
 
     own = pair.table.scores[list(pair.rows), 0][:, pair.common[0]]
@@ -596,7 +596,7 @@ def _p_of_trials(pair: _Paired) -> float | None:
 
 
 def _p_of_units(pair: _Paired) -> float | None:
-    """Return the p-value of Welch's test over the units (episodes) of the one seed that both have of the one task."""
+    """Return the p-value of Welch's test over the units (episodes) of the one common seed."""
     from benchbench.stats.significance import welch
 
     table, rows, common = pair.table, list(pair.rows), np.flatnonzero(pair.common[0])

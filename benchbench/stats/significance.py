@@ -296,7 +296,7 @@ def paired_t(differences: Sequence[float]) -> PairedT:
 
 
 def welch(means: Sequence[float], deviations: Sequence[float], sizes: Sequence[int]) -> float | None:
-    """Return the two-sided p-value of Welch's t-test of two samples that are known by their moments.
+    """Return the two-sided p-value of Welch's t-test of two samples, given by their moments.
 
     As `scipy.stats.ttest_ind_from_stats` with ``equal_var=False``, whose import takes longer than
     a leaderboard. None where a sample has fewer than two units or no standard deviation.
