@@ -54,7 +54,7 @@ def share_text(share: float) -> str:
     """Return a share in per cent; "0%" and "100%" only if it is exactly 0 or 1."""
     if share == 1:
         return "all"
-    return "<1%" if 0 < share < 0.005 else ">99%" if 0.995 <= share < 1 else f"{share:.0%}"
+    return "<1%" if 0 < share <= 0.005 else ">99%" if 0.995 <= share < 1 else f"{share:.0%}"
 
 
 def plural(n: int, word: str) -> str:

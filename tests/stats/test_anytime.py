@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchbench.stats.anytime import Incumbents, anytime_table, budgets, log_difference
-from benchbench.stats.intervals import estimate, share
+from benchbench.stats.anytime import Incumbents, anytime_table, band_ends, budgets, log_difference
+from benchbench.stats.intervals import Estimate, estimate, share
 
 
 def trial(label: str, seed: int, steps: list[tuple[float, float]], *, task: str = "t", budget: float = 4) -> Incumbents:
@@ -173,3 +173,13 @@ def test_thirty_wins_of_thirty_are_not_certain() -> None:
     assert found.ci95 == pytest.approx(1 - 30 / (30 + 1.959964**2))
     assert share([0.0] * 10, 120).ci95 == pytest.approx(3.841459 / 123.841459)
     assert share([1.0, 0.5], 4) == estimate([1.0, 0.5])
+
+
+def test_a_band_is_as_wide_as_its_intervals_within_its_bounds() -> None:
+    values = [Estimate(0.5, 0.2, 3), Estimate(0.1, 0.2, 3), Estimate(0.9, None, 3), Estimate(0.95, 0.1, 3)]
+    ends = band_ends(values, 0.0, 1.0)
+    assert ends is not None
+    low, high = ends
+    assert low == pytest.approx([0.3, 0.0, 0.9, 0.85])
+    assert high == pytest.approx([0.7, 0.3, 0.9, 1.0])
+    assert band_ends([Estimate(0.5, None, 1)], 0.0, 1.0) is None

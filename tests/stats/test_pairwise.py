@@ -402,3 +402,31 @@ def test_who_is_shown_is_who_is_judged(board_of: Any) -> None:
     found = verdict_on(board, "rank", shown)
     assert (found.leaders, set(found.p)) == (("b",), {"c"})
     assert verdict_on(board, "rank").to_dict()["p"].keys() == {"b", "c"}
+
+
+def test_b_against_a_is_the_mirror_image_of_a_against_b(board_of: Any) -> None:
+    scores: Scores = {"a": [[0.5 + d] for d in (0.1, 0.12, 0.08, 0.05, -0.03, -0.09, 0.02)], "b": [[0.5]] * 7}
+    board = board_of(scores)
+    one, other = compare_methods(board, "a", "b"), compare_methods(board, "b", "a")
+    assert one.bayes is not None
+    assert other.bayes is not None
+    assert one.bayes.p_right > one.bayes.p_left
+    assert (one.bayes.p_left, one.bayes.p_rope, one.bayes.p_right) == (
+        other.bayes.p_right,
+        other.bayes.p_rope,
+        other.bayes.p_left,
+    )
+
+
+def test_of_many_that_are_alike_six_are_named(board_of: Any) -> None:
+    noise = np.random.default_rng(0).normal(0.5, 0.01, (9, 12))
+    scores = {f"m{i}": [[float(s)] for s in row] for i, row in enumerate(noise)}
+    board = board_of({**scores, "worst": [[0.1 + 0.001 * t] for t in range(12)]})
+    found = verdict_on(board, "rank")
+    assert found.ahead == ()
+    assert "worst" not in found.alike
+    n_alike = len(found.alike)
+    assert n_alike > 6
+    assert all(f"{m} (p " in found.sentence for m in found.alike[:6])
+    assert f"{found.alike[6]} (p " not in found.sentence
+    assert f" and {n_alike - 6} more " in found.sentence

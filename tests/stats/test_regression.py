@@ -178,3 +178,10 @@ def test_folds_are_paired_with_folds() -> None:
     head = [side([0.1 * fold + 0.05 + 0.001 * fold], seed=fold, unit="fold", metric="auc") for fold in range(1, 6)]
     (found,) = compare(base, head)
     assert (found.unit, found.n, found.verdict) == ("fold", 4, "better")
+
+
+def test_a_verdict_is_plain_data_with_parameters_as_a_mapping() -> None:
+    found = verdict([side([0.5, 0.6], params='{"k":1}')], [side([0.5, 0.6], params='{"k":1}')])
+    assert found.label == "m(k=1)"
+    assert found.to_dict()["params"] == {"k": 1}
+    assert found.to_dict()["verdict"] == found.verdict

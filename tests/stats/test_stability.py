@@ -76,3 +76,14 @@ def test_equal_methods_and_bad_input() -> None:
         tasks_to_separate(table.select(tasks=["t0"]), "a", "b")
     with pytest.raises(InputError, match="power"):
         tasks_to_separate(table, "a", "b", power=1.0)
+
+
+def test_a_separation_as_plain_data_has_what_to_add() -> None:
+    scores = np.random.default_rng(7).normal(0.0, 1.0, size=(2, 10, 2))
+    scores[0] += 0.1
+    found = tasks_to_separate(table_of(scores), "a", "b")
+    assert found.more_tasks is not None
+    assert found.more_tasks > 0
+    plain = found.to_dict()
+    assert plain["tasks_needed"] == plain["n_tasks"] + plain["more_tasks"]
+    assert (plain["a"], plain["more_seeds"]) == ("a", found.more_seeds)

@@ -1,0 +1,36 @@
+"""Parts of comparable results."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from benchbench.stats.comparability import choose
+from benchbench.stats.facts import SuiteFacts, TaskEnds
+
+SUITE = SuiteFacts(
+    name="s", version="1", baseline="base", reference="ref", tasks=tuple(TaskEnds(name=n) for n in ("b", "a", "c"))
+)
+
+
+def cell(method: str, task: str, *scores: float | None, **more: Any) -> dict[str, Any]:
+    return {"method": method, "task": task, "scores": scores, **more}
+
+
+def test_a_part_has_the_tables_order_and_its_own_data_and_hardware(make_trials: Any) -> None:
+    cells = [
+        cell("n", "a", 0.5, hardware=("two", "")),
+        cell("m", "b", 0.4, hardware=("one",)),
+        cell("m", "a", 0.3, hardware=("two",)),
+        cell("k", "c", 0.9, hardware=("three",)),
+    ]
+    everything = choose(make_trials(cells), SUITE)
+    assert everything.hardware == ("one", "three", "two")
+    part = everything.select(["n", "m", "unknown"], ["a", "c"])
+    assert (part.table.methods, part.table.tasks) == (("m", "n"), ("a",))
+    assert part.table.scores[:, 0, 0].tolist() == [0.3, 0.5]
+    assert set(part.cells) == {("m", "a"), ("n", "a")}
+    assert (part.tasks, part.fingerprints, part.hardware) == (("a", "c"), {"a": "data of a"}, ("two",))
+    # what is imputed stays that of all
+    assert part.everyone is everything.everyone
+    assert part.everyones_cells is everything.everyones_cells
+    assert everything.select(["m"], ["a", "b"]).table.tasks == ("b", "a"), "in the suite's order"
