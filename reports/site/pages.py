@@ -281,7 +281,7 @@ def _comparisons(page: SuitePage, base: str) -> str:
     return (
         f"<p>{escape(found[0].a)}, the first by mean rank, against {which}: paired on the tasks and on the seeds (folds) that both"
         " have. Above 0: the first is better. The interval is Student's t over tasks; P is the posterior probability that the first"
-        " is better by more than the region of practical equivalence. <code>bench compare-methods</code> says the same, task by"
+        " is better by more than the region of practical equivalence. <code>bench versus</code> says the same, task by"
         " task.</p>\n"
         f"{table(sheet, link=_link_up, is_sortable=True, heading=f'{page.suite.title}, {sheet.title}')}"
         f'<p class="downloads"><a href="../data/{base}-comparisons.json" download>comparisons: JSON</a></p>\n'
