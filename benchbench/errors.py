@@ -5,10 +5,10 @@
     BenchbenchError                    exit code 1: the platform failed
     |-- ProtocolViolation              a method broke its contract (recorded as `failed`)
     |-- StoreError                     the results database cannot be read or written
-    |-- ClusterError                   the Dask cluster was lost or sends invalid answers
-    |-- EnvironmentBuildError          an environment cannot be built (recorded as `failed`)
-    |-- InputError                     exit code 2: the user's input is invalid
-    |   |-- UnknownNameError           nothing of that kind has that name; has suggestions
+    |-- ClusterError                   the Dask cluster was lost or answers wrongly
+    |-- EnvironmentBuildError          a method's environment cannot be built (recorded as `failed`)
+    |-- InputError                     exit code 2: the input is invalid
+    |   |-- UnknownNameError           no suite, task, method or preset has that name
     |   |-- SuiteFileError             a suite TOML is malformed
     |   |-- DataMissingError           a data set is not on disk and cannot be fetched
     |   `-- UnmeetableRequestError     no worker can meet this request (GPU, version)
@@ -46,7 +46,7 @@ class BenchbenchError(Exception):
 
 
 class ProtocolViolation(BenchbenchError):
-    """A method returned something its contract forbids (shape, NaN, not probabilities)."""
+    """A method returned what its contract forbids (wrong shape, NaN, not probabilities)."""
 
 
 class StoreError(BenchbenchError):
@@ -62,7 +62,7 @@ class EnvironmentBuildError(BenchbenchError):
 
 
 class InputError(BenchbenchError):
-    """The user's input is invalid; the message says what was expected and where to fix it."""
+    """The user's input is invalid; the message says what was expected and given, and what to do."""
 
     exit_code = 2
 

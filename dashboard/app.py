@@ -51,6 +51,6 @@ def main() -> None:
         chosen.run()
     except BenchbenchError as error:
         # it was there a moment ago: a writer that holds it for long, or a file that was exchanged
-        found = queries.trouble_with(source.store) or queries.Trouble(kind="unreadable", message=str(error))
+        found = queries.trouble_with(source.store) or queries.Trouble(kind="failed", message=str(error))
         shell.show_trouble(found)
         shell.watch(source.state, found.kind)

@@ -40,7 +40,6 @@ class SuiteOverview:
 
     suite: str
     track: str
-    n_attempts: int
     n_methods: int
     n_tasks: int
     newest: float
@@ -56,13 +55,12 @@ class Provenance:
     n_trials: int
     n_clean: int
     sources: tuple[str, ...]
-    commits: tuple[str, ...]
     hardware: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trouble:
-    """Why results cannot be read: `kind` is "absent", "empty", "in use", "foreign" or "unreadable"."""
+    """Why results cannot be read: `kind` is "absent", "empty", "in use", "foreign" or "unreadable"; "failed" is anything else."""
 
     kind: str
     message: str
@@ -108,18 +106,15 @@ def suite_overviews(results: Readable) -> list[SuiteOverview]:
     """Return the suites of which there are attempts, those with the newest first."""
     with results.reading() as con:
         rows = con.execute(
-            "SELECT suite, any_value(track), count(*), count(DISTINCT method), count(DISTINCT task), max(started_at)"
-            " FROM attempts GROUP BY suite ORDER BY 6 DESC, 1"
+            "SELECT suite, any_value(track), count(DISTINCT method), count(DISTINCT task), max(started_at)"
+            " FROM attempts GROUP BY suite ORDER BY 5 DESC, 1"
         ).fetchall()
-    return [
-        SuiteOverview(suite=r[0], track=r[1], n_attempts=r[2], n_methods=r[3], n_tasks=r[4], newest=r[5]) for r in rows
-    ]
+    return [SuiteOverview(suite=r[0], track=r[1], n_methods=r[2], n_tasks=r[3], newest=r[4]) for r in rows]
 
 
 _PROVENANCE = f"""
 SELECT method, params_json, count(*), count(*) FILTER (git_dirty = false AND git_commit <> ''),
-    list_sort(map_keys(histogram(adapter_source_hash))), list_sort(map_keys(histogram(git_commit))),
-    list_sort(map_keys(histogram(hardware_class)))
+    list_sort(map_keys(histogram(adapter_source_hash))), list_sort(map_keys(histogram(hardware_class)))
 FROM counted
 WHERE outcome <> 'infra' AND {IN_CONDITIONS}
 GROUP BY method, params_json
@@ -136,8 +131,7 @@ def provenance(results: Readable, suite: str, conditions: Conditions) -> dict[tu
             n_trials=r[2],
             n_clean=r[3],
             sources=tuple(r[4] or ()),
-            commits=tuple(c for c in r[5] or () if c),
-            hardware=tuple(h for h in r[6] or () if h),
+            hardware=tuple(h for h in r[5] or () if h),
         )
         for r in rows
     }

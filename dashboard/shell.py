@@ -286,6 +286,7 @@ _TITLES = {
     "in use": "The results are in use by another program",
     "foreign": "This is not a results database",
     "unreadable": "The results cannot be read",
+    "failed": "This page cannot be shown",
 }
 _ADVICE = {
     "absent": "Make some, and this page updates by itself:",
@@ -293,6 +294,7 @@ _ADVICE = {
     "in use": "Another program holds the file open; runs of `bench` hold it for milliseconds only. This page tries again by itself.",
     "foreign": "Start the dashboard with a database that `bench run` made:",
     "unreadable": "This page tries again by itself.",
+    "failed": "This page tries again by itself.",
 }
 
 

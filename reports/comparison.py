@@ -130,6 +130,7 @@ def others_sheet(found: Sequence[MethodComparison]) -> Sheet:
         row: dict[str, Any] = {
             "name": one.b,
             "label": one.b,
+            "method": one.b.partition("(")[0],
             "scale": one.scale,
             "decided": {one.a: "first is better", one.b: f"{one.b} is better"}.get(one.better, one.better or "no"),
             "imputed": f"{one.n_imputed}/{one.n_pairs}" if one.n_imputed else "",

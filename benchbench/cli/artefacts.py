@@ -86,8 +86,8 @@ def _chosen(methods: list[str] | None) -> list[Any]:
     Raises
     ------
     UnknownNameError
-        If neither a method nor an artefact has that method name. Artefacts of methods that no longer
-        exist can still be removed.
+        If neither a method nor an artefact has that method name. Artefacts of methods that no
+        longer exist can still be removed.
     """
     from benchbench.artefacts import entries
     from benchbench.registry import methods as known_methods

@@ -30,8 +30,8 @@ def env_build(
 ) -> None:
     """Build environments before trials need them.
 
-    Works offline if uv has the packages in its cache. Continues after a failure, reports all failures
-    at the end, and exits with code 1.
+    Works offline if uv has the packages in its cache. Continues after a failure, reports all
+    failures at the end, and exits with code 1.
     """
     from benchbench.cli.run import interruptible
     from benchbench.execution import environments
@@ -64,8 +64,8 @@ def env_list(methods: MethodsArgument = None, format_: FormatOption = "table") -
 def env_verify(methods: MethodsArgument = None, format_: FormatOption = "table") -> None:
     """Verify installed packages, and import the adapters.
 
-    Versions are compared with the pins, and files with their recorded sizes. Exit code 1 if anything
-    is missing or wrong.
+    Versions are compared with the pins, and files with their recorded sizes. Exit code 1 if
+    anything is missing or wrong.
     """
     rows = []
     for entry in _chosen(methods):

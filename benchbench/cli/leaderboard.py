@@ -26,7 +26,6 @@ from benchbench.cli.common import (
 )
 from benchbench.cli.terminal import print_lines
 from benchbench.errors import InputError, UnknownNameError
-from benchbench.reports.leaderboard import generated_tasks, splits_line
 from benchbench.stats.statistics import STATISTICS
 
 if TYPE_CHECKING:
@@ -38,12 +37,10 @@ if TYPE_CHECKING:
 
 __all__ = [
     "find_suites",
-    "generated_tasks",
     "leaderboard",
     "make_board",
     "no_results",
     "show_leaderboard",
-    "splits_line",
 ]
 
 BY = ("dataset", "suite", "track")

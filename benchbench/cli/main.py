@@ -107,7 +107,7 @@ def _is_terminal() -> bool:
 
 
 def _bad_number(error: typer.BadParameter) -> str:
-    """Return what number was expected and what was got; empty if the error concerns something else."""
+    """Return the expected number and what was given; empty if the error concerns something else."""
     # typer reads values with pydantic
     details: list[dict[str, Any]] = getattr(error.__cause__, "errors", list)()
     option = error.param
@@ -224,7 +224,7 @@ def main() -> None:
 
 
 def _in_plain_letters(error: UnicodeError) -> tuple[str, int]:
-    """Replace letters that the encoding of the output lacks, so that no traceback cuts a table short."""
+    """Replace letters that the output encoding lacks, so that no traceback interrupts a table."""
     if not isinstance(error, UnicodeEncodeError):
         raise error
     lacking = error.object[error.start : error.end]

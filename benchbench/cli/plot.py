@@ -25,7 +25,7 @@ from benchbench.cli.common import (
     print_json,
     split_list,
 )
-from benchbench.cli.leaderboard import generated_tasks, make_board, no_results
+from benchbench.cli.leaderboard import make_board, no_results
 from benchbench.cli.terminal import print_lines
 from benchbench.errors import InputError, UnknownNameError
 from benchbench.stats.labels import plural
@@ -231,6 +231,8 @@ def _draw(
 
 def _record(kind: str, suite: SuiteSpec, board: Leaderboard, caption: list[str], said: list[str]) -> dict[str, Any]:
     from dataclasses import asdict
+
+    from benchbench.reports.leaderboard import generated_tasks
 
     group = {} if board.conditions is None else asdict(board.conditions)
     return {

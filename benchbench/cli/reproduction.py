@@ -24,7 +24,7 @@ from benchbench.cli.common import (
     print_json,
     split_list,
 )
-from benchbench.cli.leaderboard import generated_tasks, make_board, no_results
+from benchbench.cli.leaderboard import make_board, no_results
 from benchbench.cli.terminal import markdown_table, print_lines, print_that_fits
 from benchbench.errors import InputError
 from benchbench.stats.labels import plural
@@ -58,6 +58,7 @@ def reproduction(
     format_: Annotated[str, format_option("table", "json", "csv", "markdown")] = "table",
 ) -> None:
     """Compare measured and published accuracies."""
+    from benchbench.reports.leaderboard import generated_tasks
     from benchbench.stats.reproduction import compare_with_papers
     from benchbench.suite_files import find_suite
 
@@ -111,7 +112,7 @@ def _boards(
     device: str | None,
     threads: int | None,
 ) -> list[Leaderboard]:
-    """Return the leaderboard of the preset, or of every preset; failed seeds are omitted, not imputed.
+    """Return the leaderboard of the preset, or of every preset, without imputation of failed seeds.
 
     Raises
     ------

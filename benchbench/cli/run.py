@@ -117,8 +117,8 @@ def run(
     """Run methods on a suite and record the results.
 
     Recorded trials are not run again. Tasks that share meta-training are trained once.
-    --iterations, --test-units, --threads, --fit-seconds, --time-limit and --memory-limit override the
-    preset.
+    --iterations, --test-units, --threads, --fit-seconds, --time-limit and --memory-limit override
+    the preset.
     """
     from benchbench.checkpoints import interval_seconds
     from benchbench.cluster.backends import check_workers, resolve_device, too_many_threads
@@ -217,7 +217,7 @@ def _request(
 
 
 def _check_override(suite: SuiteSpec, key: str, value: float) -> None:
-    """Raise `InputError` if an option's value is not a budget, or the suite's track does not use it."""
+    """Raise `InputError` if a value is not a budget, or the suite's track does not use the option."""
     from benchbench.protocols.base import get_protocol
 
     option = OPTION_OF[key]

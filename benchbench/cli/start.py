@@ -1,4 +1,4 @@
-"""What `bench` and `python -m benchbench` begin with: so light that Ctrl-C finds it ready from almost the first moment."""
+"""The first module of `bench` and `python -m benchbench`: light, so that Ctrl-C works at once."""
 
 from __future__ import annotations
 

@@ -21,9 +21,9 @@ MANY_TRIALS = 500
 class RunningTrial:
     """A trial on a worker, with its first and last report of progress.
 
-    A trial may have parts, such as training and testing. `first` and `last` concern the current part,
-    `before` holds the seconds of the earlier ones. The first report is not 0 if training resumed from
-    a checkpoint. `allowed` is the training budget in seconds, if there is one.
+    A trial may have parts, such as training and testing. `first` and `last` concern the current
+    part, `before` holds the seconds of the earlier ones. The first report is not 0 if training
+    resumed from a checkpoint. `allowed` is the training budget in seconds, if there is one.
     """
 
     method: str
@@ -115,8 +115,8 @@ class Tally:
     def seconds_left(self) -> float | None:
         """Estimate the remaining seconds of the run; None as long as nothing is known.
 
-        A running trial that reports progress is extrapolated from its pace. Other trials take the mean
-        of their method's finished, extrapolated or allowed seconds, or else the mean of all trials.
+        A running trial that reports progress is extrapolated from its pace. Other trials take the
+        mean of their method's finished, extrapolated or allowed seconds, or else that of all trials.
         """
         by_method = {method: list(times) for method, times in self.seconds_by_method.items()}
         for trial in self.running.values():

@@ -62,8 +62,8 @@ def print_that_fits(
 ) -> None:
     """Print a table in the width of the terminal.
 
-    Only expendable columns are omitted, and a line names them. If that is not enough, columns of words
-    are wrapped, and finally every row is printed as a paragraph.
+    Only expendable columns are omitted, and a line names them. If that is not enough, columns of
+    words are wrapped, and finally every row is printed as a paragraph.
 
     Parameters
     ----------
@@ -91,7 +91,7 @@ def print_that_fits(
 
 
 def _column_widths(lines: Sequence[Sequence[str]], is_words: Sequence[bool], width: int | None) -> list[int] | None:
-    """Return the widths of the columns, narrowing those of words as needed; None if they cannot fit."""
+    """Return the widths of the columns, narrowing those of words; None if they cannot fit."""
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     if width is None:
         return widths
@@ -155,7 +155,7 @@ def markdown_table(headers: Sequence[str], rows: Sequence[Sequence[str]], right:
 
 
 def print_lines(lines: Iterable[str], mark: str = "- ") -> None:
-    """Print sentences as a list, wrapped at the terminal's width; one line each in a file or pipe."""
+    """Print sentences as a list, wrapped on a terminal; one line each in a file or pipe."""
     width = terminal_width()
     for line in lines:
         parts = [line]

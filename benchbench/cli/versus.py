@@ -24,7 +24,7 @@ from benchbench.cli.common import (
     print_json,
     split_list,
 )
-from benchbench.cli.leaderboard import make_board, no_results, splits_line
+from benchbench.cli.leaderboard import make_board, no_results
 from benchbench.cli.terminal import print_lines
 from benchbench.errors import InputError, UnknownNameError
 
@@ -145,7 +145,7 @@ def _elsewhere(suite: SuiteSpec, store: Readable, board: Leaderboard, names: Seq
 
 def _print(suite: SuiteSpec, board: Leaderboard, found: MethodComparison) -> None:
     from benchbench.reports.comparison import comparison_lines, comparison_sheet
-    from benchbench.reports.leaderboard import facts_line
+    from benchbench.reports.leaderboard import facts_line, splits_line
 
     if board.conditions is not None:
         sys.stdout.write(f"{suite.title} (suite {suite.name} {board.conditions.suite_version})\n")

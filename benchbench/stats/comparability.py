@@ -59,7 +59,7 @@ class Comparable:
     n_left_out: int = 0
 
     def select(self, methods: Iterable[str], tasks: Iterable[str]) -> Comparable:
-        """Return the part of some methods (by label) and tasks; what is imputed and what is left out stays that of all."""
+        """Return the part of some methods (by label) and tasks, with the imputation of all."""
         shown, wanted = set(methods), set(tasks)
         cells = {key: c for key, c in self.cells.items() if key[0] in shown and key[1] in wanted}
         labels, met = {label for label, _ in cells}, {task for _, task in cells}

@@ -47,7 +47,7 @@ class CostPoint:
 
     @property
     def marked_label(self) -> str:
-        """The label with its marks: (t) transductive, (s) training shared, (i 33%) the share of its scores that is imputed."""
+        """The label with its marks: (t) transductive, (s) training shared, (i 33%) imputed."""
         marks = ["t"] if self.is_transductive else []
         marks += ["s"] if self.is_shared else []
         marks += [f"i {share_text(self.imputed_share)}"] if self.is_imputed else []
@@ -170,7 +170,7 @@ def _why_no_cost(rows: Sequence[Row]) -> str:
     """Return why a method with these rows that have a score has no seconds."""
     if any(r.n_ok for r in rows):
         return "no seconds were recorded"
-    return f"{'every trial failed' if rows else 'no score'}, its cost is not known"
+    return f"{'every trial failed' if rows else 'no score'}, its cost is unknown"
 
 
 def _over_tasks(board: Leaderboard) -> list[CostPanel]:

@@ -91,8 +91,8 @@ def check_policy(policy: str) -> None:
         raise InputError("--impute baseline= names no method; expected baseline=NAME")
     if policy not in POLICIES and not policy.startswith(BASELINE_PREFIX):
         raise InputError(
-            f"unknown imputation {policy!r}{suggest(policy, POLICIES)}; expected {', '.join(POLICIES)} or"
-            f" {BASELINE_PREFIX}NAME"
+            f"unknown imputation {policy!r}; expected {', '.join(POLICIES)} or"
+            f" {BASELINE_PREFIX}NAME{suggest(policy, POLICIES)}"
         )
 
 

@@ -208,7 +208,7 @@ class Leaderboard:
         return self._values[key]
 
     def task_values(self, statistic: str, tasks: Sequence[str] | None = None) -> dict[str, list[StatisticValue]]:
-        """Return the same for each task alone, of the methods that have trials on it, without intervals.
+        """Return the methods with trials by a statistic per task, without intervals.
 
         All tasks if `tasks` is None.
         """

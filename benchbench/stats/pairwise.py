@@ -34,7 +34,7 @@ from benchbench.stats.stability import Separation, tasks_to_separate
 from benchbench.stats.statistics import STATISTICS, StatisticValue
 from benchbench.stats.table import FloatArray, ScoreTable, TrialState
 
-__all__ = ["MethodComparison", "TaskPair", "Verdict", "compare_methods", "default_rope", "verdict_on"]
+__all__ = ["NORMALISED", "MethodComparison", "TaskPair", "Verdict", "compare_methods", "default_rope", "verdict_on"]
 
 NORMALISED, RANK = "normalised score", "rank"
 # default half-widths of the region of practical equivalence: 0.01 of a normalised score (Benavoli
@@ -249,7 +249,10 @@ def compare_methods(
 
 
 def _posterior(differences: FloatArray, rope: float, *, is_turned: bool) -> PosteriorProbabilities:
-    """Return the posterior of a against b; it is drawn in one order of the two, so that b against a is its mirror image."""
+    """Return the posterior of a against b.
+
+    It is always drawn in the same order of the two, so that b against a is its mirror image.
+    """
     if not is_turned:
         return bayesian_signed_rank(differences, rope=rope)
     found = bayesian_signed_rank(-differences, rope=rope)
@@ -563,9 +566,7 @@ def _lowest(test: str, p_values: Mapping[str, float | None]) -> str:
 def _tests(
     board: Leaderboard, others: Sequence[str], pairs: Sequence[_Paired]
 ) -> tuple[dict[str, float | None], int, str]:
-    """Return Holm-corrected p-values of the first against each, the most tasks behind one, the
-    test.
-    """
+    """Return Holm-corrected p-values of the first against each, the most tasks of one, the test."""
     table = board.imputed.table
     n_tasks = max((int(p.has_task.sum()) for p in pairs), default=0)
     if len(table.tasks) > 1:
@@ -573,14 +574,18 @@ def _tests(
         known = [float(p) if pair.has_task.sum() > 1 else None for p, pair in zip(raw, pairs, strict=True)]
         test = f"Wilcoxon signed-rank test over {plural(n_tasks, 'task')}, Holm-corrected"
     else:
-        known = [_p_of_units(pair) for pair in pairs]
         word = board.trial_units.get(table.tasks[0], "seed") if table.tasks else "seed"
+        known = [_p_of_trials(pair) for pair in pairs]
         test = f"paired t-test over common {word}s, Holm-corrected"
+        if all(p is None for p in known):
+            known = [_p_of_units(pair) for pair in pairs]
+            test = f"Welch's test over the units of one {word}, Holm-corrected"
     corrected = iter(holm([p for p in known if p is not None]))
     return {m: None if p is None else next(corrected) for m, p in zip(others, known, strict=True)}, n_tasks, test
 
 
-def _p_of_units(pair: _Paired) -> float | None:
+def _p_of_trials(pair: _Paired) -> float | None:
+    """Return the p-value of the paired t-test over common seeds (folds) of the one task."""
     from benchbench.stats.significance import paired_t
 
     own = pair.table.scores[list(pair.rows), 0][:, pair.common[0]]
@@ -588,3 +593,16 @@ def _p_of_units(pair: _Paired) -> float | None:
     if own.shape[1] < 2 or is_imputed:
         return None
     return paired_t([float(d) for d in own[0] - own[1]]).p
+
+
+def _p_of_units(pair: _Paired) -> float | None:
+    """Return the p-value of Welch's test over the units (episodes) of the one common seed."""
+    from benchbench.stats.significance import welch
+
+    table, rows, common = pair.table, list(pair.rows), np.flatnonzero(pair.common[0])
+    if len(common) != 1 or table.deviations is None or table.n_units is None:
+        return None
+    if pair.imputed[rows, 0, common[0]].any():
+        return None
+    means, deviations = table.scores[rows, 0, common[0]], table.deviations[rows, 0, common[0]]
+    return welch(means.tolist(), deviations.tolist(), table.n_units[rows, 0, common[0]].tolist())

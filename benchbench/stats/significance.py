@@ -36,6 +36,7 @@ __all__ = [
     "p_text",
     "paired_t",
     "rank_biserial",
+    "welch",
     "wilcoxon",
 ]
 
@@ -292,6 +293,24 @@ def paired_t(differences: Sequence[float]) -> PairedT:
 
     error = found.ci95 / t_quantile(found.n - 1)
     return PairedT(found.mean, found.ci95, float(2 * stdtr(found.n - 1, -abs(found.mean / error))))
+
+
+def welch(means: Sequence[float], deviations: Sequence[float], sizes: Sequence[int]) -> float | None:
+    """Return the two-sided p-value of Welch's t-test of two samples, given by their moments.
+
+    As `scipy.stats.ttest_ind_from_stats` with ``equal_var=False``, whose import takes longer than
+    a leaderboard. None where a sample has fewer than two units or no standard deviation.
+    """
+    from scipy.special import stdtr
+
+    if min(sizes) < 2 or not all(math.isfinite(d) for d in deviations):
+        return None
+    errors = [d * d / n for d, n in zip(deviations, sizes, strict=True)]
+    difference, error = means[0] - means[1], math.fsum(errors)
+    if error == 0.0:
+        return 1.0 if difference == 0.0 else 0.0
+    degrees = error**2 / math.fsum(e * e / (n - 1) for e, n in zip(errors, sizes, strict=True))
+    return float(2 * stdtr(degrees, -abs(difference) / math.sqrt(error)))
 
 
 def rank_biserial(differences: ArrayLike) -> float:

@@ -182,7 +182,7 @@ def find_statistic(name: str) -> Statistic:
     InputError
     """
     if name not in STATISTICS:
-        raise InputError(f"unknown statistic {name!r}{suggest(name, STATISTICS)}; expected {', '.join(STATISTICS)}")
+        raise InputError(f"unknown statistic {name!r}; expected {', '.join(STATISTICS)}{suggest(name, STATISTICS)}")
     return STATISTICS[name]
 
 
@@ -514,7 +514,7 @@ _ALL = (
     Statistic(
         name="rank",
         title="mean rank",
-        help="Mean rank over tasks, 1 = best; two methods are compared on the tasks that both have",
+        help="Mean over tasks of the rank, 1 = best; two methods are compared on the tasks that both have",
         higher_is_better=False,
         lowest=1.0,
         digits=2,

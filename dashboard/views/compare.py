@@ -8,6 +8,7 @@ from benchbench.dashboard.markup import HtmlCell, HtmlColumn, HtmlTable, interva
 from benchbench.dashboard.theme import GREY, marks, rgba, styled
 from benchbench.dashboard.views.common import metric_label, number, percent
 from benchbench.stats.labels import plural
+from benchbench.stats.pairwise import NORMALISED
 
 if TYPE_CHECKING:
     from benchbench.stats.pairwise import MethodComparison, TaskPair
@@ -18,7 +19,13 @@ __all__ = ["difference_figure", "pair_table", "probability_figure"]
 def pair_table(found: MethodComparison) -> HtmlTable:
     """Return both scores and their difference, task by task, the largest difference first."""
     pairs = sorted(found.tasks, key=lambda p: (p.difference is None, -(p.difference or 0.0)))
-    ends = [p.difference + side * (p.ci95 or 0.0) for p in pairs if p.difference is not None for side in (-1, 1)]
+    ends = [
+        at + side * (half or 0.0)
+        for p in pairs
+        for at, half in [_drawn(found, p)]
+        if at is not None
+        for side in (-1, 1)
+    ]
     most = max(map(abs, ends), default=1.0) * 1.05 or 1.0
     table = HtmlTable(
         caption=f"{found.a} minus {found.b} by task",
@@ -43,12 +50,22 @@ def pair_table(found: MethodComparison) -> HtmlTable:
             HtmlColumn("Notes", is_wide=True),
         ],
     )
-    table.rows = [_row(p, most) for p in pairs]
+    table.rows = [_row(found, p, most) for p in pairs]
     return table
 
 
-def _row(pair: TaskPair, most: float) -> list[HtmlCell]:
-    d, half = pair.difference, pair.ci95
+def _drawn(found: MethodComparison, pair: TaskPair) -> tuple[float | None, float | None]:
+    """Return difference and half-width as figures draw them: normalised where that is the comparison's scale.
+
+    Plain losses of different problems share no axis.
+    """
+    if found.scale != NORMALISED or not pair.difference or pair.scaled is None:
+        return pair.difference, pair.ci95
+    return pair.scaled, None if pair.ci95 is None else pair.ci95 * abs(pair.scaled / pair.difference)
+
+
+def _row(found: MethodComparison, pair: TaskPair, most: float) -> list[HtmlCell]:
+    d, half = _drawn(found, pair)
     low, high = (None, None) if d is None or half is None else (d - half, d + half)
     return [
         link(pair.task, "task", task=pair.task),
@@ -56,7 +73,7 @@ def _row(pair: TaskPair, most: float) -> list[HtmlCell]:
         HtmlCell(number(pair.a, 4)),
         HtmlCell(number(pair.b, 4)),
         HtmlCell(_with_interval(pair)),
-        HtmlCell("", interval_bar(d, low, high, (-most, most), f"difference {number(d, 4)}")),
+        HtmlCell("", interval_bar(d, low, high, (-most, most), f"difference {_with_interval(pair)}")),
         HtmlCell(plural(pair.n, pair.unit) if pair.n else "—"),
         HtmlCell(pair.better or "—"),
         HtmlCell(pair.note),
@@ -85,11 +102,11 @@ def difference_figure(found: MethodComparison) -> Any:
     for name, sign in ((found.a, 1), (found.b, -1)):
         own = [d for d in pairs if (d.difference or 0.0) * sign > 0 or (d.difference == 0 and sign == 1)]
         figure.add_scatter(
-            x=[d.difference for d in own],
+            x=[_drawn(found, d)[0] for d in own],
             y=[d.task for d in own],
             error_x={
                 "type": "data",
-                "array": [d.ci95 or 0.0 for d in own],
+                "array": [_drawn(found, d)[1] or 0.0 for d in own],
                 "color": rgba(mark[name].colour, 0.8),
                 "thickness": 1.5,
                 "width": 4,
@@ -110,7 +127,7 @@ def difference_figure(found: MethodComparison) -> Any:
     figure = styled(
         figure,
         height=170 + 30 * max(len(pairs), 2),
-        x="difference of scores",
+        x=f"difference of {'normalised scores' if found.scale == NORMALISED else 'scores'}",
     )
     return figure.update_layout(legend={"y": 1.02, "yanchor": "bottom"}, margin={"t": 44})
 

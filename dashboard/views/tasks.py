@@ -29,7 +29,7 @@ class Difficulty:
     ----------
     n_methods : int
         With a score.
-    best, median, worst : float
+    best, median : float or None
         Scores, means over seeds.
     spread : float
         Standard deviation of the scores between methods.
@@ -47,7 +47,6 @@ class Difficulty:
     n_methods: int
     best: float | None
     median: float | None
-    worst: float | None
     spread: float | None
     noise: float | None
     above_baseline: float | None
@@ -72,7 +71,6 @@ def difficulty(data: BoardData, task: str) -> Difficulty:
         n_methods=len(present),
         best=float(present.max()) if len(present) else None,
         median=float(np.median(present)) if len(present) else None,
-        worst=float(present.min()) if len(present) else None,
         spread=float(present.std(ddof=1)) if len(present) > 1 else None,
         noise=float(np.median(noise)) if noise else None,
         above_baseline=float((present > frozen).mean()) if frozen is not None and len(present) else None,

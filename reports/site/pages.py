@@ -17,6 +17,7 @@ from benchbench.reports.report import Column, Sheet
 from benchbench.reports.site.about import ABOUT
 from benchbench.reports.site.names import slug
 from benchbench.reports.text import sentence
+from benchbench.stats.labels import plural
 from benchbench.stats.statistics import STATISTICS
 
 if TYPE_CHECKING:
@@ -171,9 +172,7 @@ def _is_clear(verdict: Verdict) -> str:
     if verdict.ahead:
         return f"yes, but behind {', '.join(verdict.ahead[:2])}"
     if verdict.alike:
-        return f"no: ≈ {', '.join(verdict.alike[:2])}" + (
-            f" and {len(verdict.alike) - 2} more" if len(verdict.alike) > 2 else ""
-        )
+        return f"no: ≈ {verdict.alike[0] if len(verdict.alike) == 1 else plural(len(verdict.alike), 'other')}"
     if len(verdict.leaders) > 1:
         return "no: tied"
     return "yes" if verdict.p else ""
@@ -270,8 +269,8 @@ def _suite(site: Site, page: SuitePage) -> str:
     )
 
 
-def _verdict(sentence: str) -> str:
-    return f'<p class="verdict">{escape(sentence)}</p>\n' if sentence else ""
+def _verdict(text: str) -> str:
+    return f'<p class="verdict">{escape(text)}</p>\n' if text else ""
 
 
 def _comparisons(page: SuitePage, base: str) -> str:
@@ -282,7 +281,7 @@ def _comparisons(page: SuitePage, base: str) -> str:
     return (
         f"<p>{escape(found[0].a)}, the first by mean rank, against {which}: paired on the tasks and on the seeds (folds) that both"
         " have. Above 0: the first is better. The interval is Student's t over tasks; P is the posterior probability that the first"
-        " is better by more than the region of practical equivalence. <code>bench compare-methods</code> says the same, task by"
+        " is better by more than the region of practical equivalence. <code>bench versus</code> says the same, task by"
         " task.</p>\n"
         f"{table(sheet, link=_link_up, is_sortable=True, heading=f'{page.suite.title}, {sheet.title}')}"
         f'<p class="downloads"><a href="../data/{base}-comparisons.json" download>comparisons: JSON</a></p>\n'
@@ -296,6 +295,7 @@ def _costs(page: SuitePage, base: str) -> str:
     for panel in page.costs:
         if panel.task is None:
             sheet = cost_sheet(panel)
+            parts.append(f"<h3>{escape(_heading(sheet.title))}</h3>")
             parts.append(table(sheet, link=_link_up, is_sortable=True, heading=f"{page.suite.title}, {sheet.title}"))
             parts.append(listing(sheet.notes))
     return "\n".join([*parts, _downloads(f"{base}-costs", "score against cost")]) if page.costs else ""
@@ -303,6 +303,10 @@ def _costs(page: SuitePage, base: str) -> str:
 
 def _without_left_out(lines: Sequence[str]) -> list[str]:
     return [line for line in lines if not line.startswith("left out: ")]
+
+
+def _heading(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}"
 
 
 def _link_up(row: Mapping[str, Any]) -> str | None:

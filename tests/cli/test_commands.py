@@ -119,6 +119,7 @@ def test_md_and_text_are_accepted_everywhere() -> None:
 
 def test_former_names_are_the_same_commands_and_not_shown() -> None:
     text = CliRunner().invoke(app, ["--help"]).output
+    assert set(FORMER_COMMANDS) == {"compare", "compare-methods", "publish", "published", "runs", "show"}
     for old, new in FORMER_COMMANDS.items():
         context = GROUP.make_context("bench", ["--help-me-not"], resilient_parsing=True)
         _, command, rest = GROUP.resolve_command(context, [old, "x"])

@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,20 +19,25 @@ from benchbench.records import Attempt, CurvePoint, RunRecord
 from benchbench.results.store import Store
 
 
-def attempt(attempt_id: str, **changes: Any) -> Attempt:
-    values: dict[str, Any] = {
-        "attempt_id": attempt_id, "run_id": "20260101-a", "trial_id": attempt_id, "try_number": 1, "suite": "tiny",
-        "suite_version": "1", "track": "fewshot", "task": "letters", "task_fingerprint": "f", "protocol_version": "1",
-        "method": "maml", "params": {"lr": 0.5}, "transductive": False, "seed": 3, "preset": "quick", "budget": {"test_units": 2},
-        "threads": 1, "device": "cpu", "outcome": "ok", "metric": "accuracy", "score": 0.75, "unit": "episode",
-        "score_sd": 0.125**0.5, "n_units": 2, "unit_scores": [0.5, 1.0], "curve": [CurvePoint(10, 1.5, "loss", float("nan"))],
-        "phases": {"adapt": 0.125}, "environment": {"torch": "2.13.0"}, "environment_hash": "e", "started_at": 60.0,
-    }  # fmt: skip
-    return Attempt(**{**values, **changes})
+@pytest.fixture
+def attempt(make_attempt: Callable[..., Attempt]) -> Callable[..., Attempt]:
+    """Make attempts by their ids."""
+
+    def make(attempt_id: str, **changes: Any) -> Attempt:
+        values: dict[str, Any] = {
+            "attempt_id": attempt_id, "run_id": "20260101-a", "trial_id": attempt_id, "task_fingerprint": "f",
+            "protocol_version": "1", "params": {"lr": 0.5}, "seed": 3, "budget": {"test_units": 2}, "unit_scores": [0.5, 1.0],
+            "curve": [CurvePoint(10, 1.5, "loss", float("nan"))], "phases": {"adapt": 0.125}, "seconds": 0.0,
+            "wall_seconds": 0.0, "environment": {"torch": "2.13.0"}, "environment_hash": "e", "started_at": 60.0,
+            "hardware_class": "", "adapter_source_hash": "", "metric": "accuracy",
+        }  # fmt: skip
+        return make_attempt(0, **{**values, **changes})
+
+    return make
 
 
 @pytest.fixture
-def db(tmp_path: Path) -> Path:
+def db(tmp_path: Path, attempt: Callable[..., Attempt]) -> Path:
     """Return a database of one ended run, with one failure, and one run that still runs."""
     store = Store(tmp_path / "results.duckdb")
     store.open_for_writing()
@@ -121,7 +127,7 @@ def test_the_attempts_of_a_run(db: Path) -> None:
     assert isinstance(bench("history", "x", "--db", db).exception, InputError)
 
 
-def test_attempts_of_a_run_say_the_conditions_that_they_differ_in(db: Path) -> None:
+def test_attempts_of_a_run_say_the_conditions_that_they_differ_in(db: Path, attempt: Callable[..., Attempt]) -> None:
     """As those of imported results do, where one run holds several suites."""
     Store(db).land_attempts([attempt("cd", suite="other", preset="long", threads=2)])
     lines = lines_of("history", "20260101", "--db", db)

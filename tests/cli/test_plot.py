@@ -269,10 +269,10 @@ def test_eighteen_methods_look_different(
         (["curves"], InputError, "-o FILE"),
         (["curves", "-o", "x.gif"], InputError, "must end in .png, .svg, .pdf"),
         (["curves", "-o", "pair.toml/new/x.png"], InputError, "pair.toml is not a folder"),
-        (["curves", "-o", "x.png", "--preset", "paper"], InputError, "there are:\n- 1 trial"),
+        (["curves", "-o", "x.png", "--preset", "paper"], InputError, "available:\n- 1 trial"),
         (["pareto", "-o", "x.png", "--task", "leters"], UnknownNameError, "did you mean 'letters'"),
         (["pareto", "-o", "x.png", "--method", "mamel"], UnknownNameError, "did you mean 'maml'"),
-        (["pareto", "-o", "x.png", "--format", "csv"], InputError, "expected text, json"),
+        (["pareto", "-o", "x.png", "--format", "csv"], InputError, "--format expects table or json, got 'csv'"),
     ],
 )
 def test_wrong_input(

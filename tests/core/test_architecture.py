@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import os
+import re
 import subprocess
 import sys
 import zipfile
@@ -76,6 +77,30 @@ def test_imports_run_one_way() -> None:
             if other not in {None, room} | ALLOWED[room]:
                 wrong.append(f"{path.relative_to(ROOT)} imports {name}")
     assert wrong == []
+
+
+def table_of_imports(page: str) -> dict[str, set[str]]:
+    """Return who may import whom by the table of docs/architecture.md."""
+    found = {}
+    for line in page.splitlines():
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        if len(cells) == 4 and cells[1].startswith("`benchbench"):
+            room = room_of_module(cells[1].strip("`")) or ""
+            found[room] = set() if cells[3] == "nothing else" else set(cells[3].split(", "))
+    return found
+
+
+def test_the_page_says_who_may_import_whom() -> None:
+    assert table_of_imports((ROOT / "docs/architecture.md").read_text()) == ALLOWED
+
+
+def test_the_page_names_files_that_exist() -> None:
+    page = (ROOT / "docs/architecture.md").read_text()
+    named = set(re.findall(r"[a-z_]+(?:/[a-z_]+)+(?:\.py|/)", page))
+    assert len(named) > 20
+    assert [
+        name for name in sorted(named) if not ((ROOT / name).exists() or (ROOT / "benchbench" / name).exists())
+    ] == []
 
 
 def modules() -> dict[str, Path]:

@@ -8,7 +8,9 @@ import tokenize
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-FOLDERS = ("methods", "suites", "cluster")
+FOLDERS = ("benchbench", "methods", "suites", "cluster", "results")
+# not reflowed yet
+LEFT_OUT = ("benchbench/cli", "benchbench/plots")
 WIDTH = 100
 
 
@@ -37,8 +39,10 @@ def wide_prose(text: str) -> list[int]:
 
 def test_docstrings_and_comments_are_narrow() -> None:
     files = [path for folder in FOLDERS for path in sorted((ROOT / folder).rglob("*.py"))]
-    assert len(files) > 100
-    assert [f"{p.relative_to(ROOT)}:{n}" for p in files for n in wide_prose(p.read_text())] == []
+    names = {path: path.relative_to(ROOT).as_posix() for path in files}
+    checked = [path for path, name in names.items() if not name.startswith(LEFT_OUT)]
+    assert len(checked) > 200
+    assert [f"{names[path]}:{n}" for path in checked for n in wide_prose(path.read_text())] == []
 
 
 def test_wide_prose_is_found() -> None:

@@ -133,7 +133,11 @@ def test_whole_numbers_stand_for_floats(write: Write) -> None:
         ('below = ["simple"]\n', "", r"\[orderings\[0\]\]: 'below' is missing"),
         # contradictions
         ('below = ["simple"]', "below = []", r"\[orderings\[0\]\]: below must name at least one method"),
-        ('["learned", "other"]', '["learned", " "]', r"\[orderings\[0\]\]: above must name .*; names must not be empty"),
+        (
+            '["learned", "other"]',
+            '["learned", " "]',
+            r"\[orderings\[0\]\]: above must name .*; names must not be empty",
+        ),
         ('below = ["other"]', 'below = ["learned"]', r"\[orderings\[1\]\]: method 'learned' is named more than once"),
         ('tasks = ["first"]', 'tasks = ["frist"]', r"\[orderings\[1\]\]: unknown task 'frist'; did you mean 'first'"),
         ('name = "second"', 'name = "first"', "more than one task is named first"),

@@ -115,11 +115,11 @@ def test_the_download_says_under_what_conditions(board: data.BoardData) -> None:
 @pytest.mark.parametrize(
     ("source", "current", "is_current_suite", "word"),
     [
-        (Provenance(n_trials=2, n_clean=2, sources=("s",), commits=("c",), hardware=()), "s", True, ""),
-        (Provenance(n_trials=2, n_clean=1, sources=("s",), commits=("c",), hardware=()), "s", True, "uncommitted"),
-        (Provenance(n_trials=2, n_clean=2, sources=("old",), commits=("c",), hardware=()), "s", True, "changed"),
-        (Provenance(n_trials=2, n_clean=2, sources=("s",), commits=("c",), hardware=()), None, True, "not installed"),
-        (Provenance(n_trials=2, n_clean=2, sources=("s",), commits=("c",), hardware=()), "s", False, "newer version"),
+        (Provenance(n_trials=2, n_clean=2, sources=("s",), hardware=()), "s", True, ""),
+        (Provenance(n_trials=2, n_clean=1, sources=("s",), hardware=()), "s", True, "uncommitted"),
+        (Provenance(n_trials=2, n_clean=2, sources=("old",), hardware=()), "s", True, "changed"),
+        (Provenance(n_trials=2, n_clean=2, sources=("s",), hardware=()), None, True, "not installed"),
+        (Provenance(n_trials=2, n_clean=2, sources=("s",), hardware=()), "s", False, "newer version"),
         (None, "s", True, "no counted trial"),
     ],
 )

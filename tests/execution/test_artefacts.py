@@ -292,7 +292,8 @@ def test_the_time_before_an_interruption_counts_against_the_limit(cache: Path, t
     outcome = supervisor.execute(request)
     assert outcome.outcome == "timeout"
     assert (
-        "the trial, including the time before its interruption, was stopped at its limit of 3 s" in outcome.error_message
+        "the trial, including the time before its interruption, was stopped at its limit of 3 s"
+        in outcome.error_message
     )
     assert outcome.wall_seconds < 2.5
     # the limit is used up, so there is nothing to continue

@@ -21,7 +21,9 @@ import pytest
 
 from benchbench.cards import MethodCard
 from benchbench.errors import EnvironmentBuildError, InputError
-from benchbench.execution import environments, installing, remote
+from benchbench.execution import environments, installing
+from benchbench.execution.remote.adapters import probe
+from benchbench.execution.remote.interpreter import RemoteError
 from benchbench.registry import MethodEntry, methods
 
 ADAPTER = '''
@@ -121,8 +123,8 @@ def test_the_key_is_of_the_content(entry: MethodEntry) -> None:
 def test_the_adapter_is_imported_there(entry: MethodEntry) -> None:
     found = environments.ensure(entry, print)
     # the toy environment has no pandas, and says so; without the toy package it would not come as far
-    with pytest.raises(remote.RemoteError, match="No module named 'numpy'"):
-        remote.probe(entry, found.python)
+    with pytest.raises(RemoteError, match="No module named 'numpy'"):
+        probe(entry, found.python)
 
 
 def test_settings_of_its_own_hold_inside_of_a_project(
@@ -268,7 +270,7 @@ def test_two_processes_build_it_once(entry: MethodEntry, tmp_path: Path) -> None
         (tmp_path / "wait").unlink()
         said = [process.communicate(timeout=120)[0] for process in (first, second)]
         assert (first.returncode, second.returncode) == (0, 0)
-    assert sum("building it" in text for text in said) == 1
+    assert sum("building with" in text for text in said) == 1
 
 
 def test_a_killed_build_leaves_nothing_that_counts(entry: MethodEntry, tmp_path: Path) -> None:

@@ -60,7 +60,7 @@ def test_log_loss_of_impossible_and_of_rounded_probabilities() -> None:
 
 
 def test_one_class_has_no_area() -> None:
-    with pytest.raises(InputError, match="of one class"):
+    with pytest.raises(InputError, match="have one class"):
         auc(np.zeros(3, int), np.full((3, 2), 0.5))
 
 

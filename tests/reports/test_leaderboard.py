@@ -46,7 +46,7 @@ def recorded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, make_attempt: Any)
         store = Store(tmp_path / "results.duckdb")
         store.open_for_writing()
         rows = [
-            {"method": m, "task": f"t{t:02d}", "seed": seed, "score": s}
+            {"method": m, "task": f"t{t:02d}", "seed": seed, "unit_scores": [s - 0.001, s, s, s + 0.001]}
             for m, by_task in scores.items()
             for t, own in enumerate(by_task)
             for seed, s in enumerate(own)

@@ -188,7 +188,7 @@ def test_published_results_never_stand_beside_measured_ones(
 def test_another_source_needs_another_name(store: Store, tmp_path: Path) -> None:
     suites = read_long(write_csv(tmp_path / "long.csv", LONG))
     bring_in(store, suites)
-    with pytest.raises(InputError, match=f"published elsewhere: {SOURCE}; import those of another table"):
+    with pytest.raises(InputError, match=f"another source, {SOURCE}; import those of another table"):
         bring_in(store, suites, "another table")
     with pytest.raises(InputError, match="the source of published results is missing"):
         bring_in(store, suites, "  ")

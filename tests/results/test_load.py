@@ -53,6 +53,12 @@ def conditions_of(a: Attempt) -> tuple[Any, ...]:
     )
 
 
+def place_of(a: Attempt) -> tuple[Any, ...]:
+    units = int(a.budget.get("test_units") or 0)
+    where = a.suite, a.suite_version, a.preset, units, a.threads, a.device, a.task
+    return *where, a.method, str(sorted(a.params.items())), a.seed
+
+
 def source_scope_of(a: Attempt) -> tuple[Any, ...]:
     return a.suite, a.preset, a.threads, a.device, a.method, str(sorted(a.params.items()))
 
@@ -69,15 +75,22 @@ def counted_by_the_rule(attempts: Sequence[Attempt]) -> tuple[dict[tuple[Any, ..
     by_trial: dict[tuple[Any, ...], list[Attempt]] = defaultdict(list)
     for a in attempts:
         by_trial[trial_of(a)].append(a)
-    counted, superseded = {}, defaultdict(int)
+    counted = {}
+    # with other data or another protocol it is the same trial, measured anew
+    has_counted: dict[tuple[Any, ...], bool] = {}
     for trial, own in by_trial.items():
         fitting = [
             a for a in own if newest_source.get(source_scope_of(a), a.adapter_source_hash) == a.adapter_source_hash
         ]
         if fitting:
             counted[trial] = max(fitting, key=lambda a: (a.outcome != "infra", a.started_at))
+            has_counted[place_of(own[0])] = True
         elif any(a.outcome != "infra" for a in own):
-            superseded[own[0].method] += 1
+            has_counted.setdefault(place_of(own[0]), False)
+    superseded: dict[str, int] = defaultdict(int)
+    for place, is_counted in has_counted.items():
+        if not is_counted:
+            superseded[place[-3]] += 1
     return counted, dict(superseded)
 
 

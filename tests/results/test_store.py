@@ -267,7 +267,7 @@ def test_reading_what_is_not_there(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
     (tmp_path / "file").write_text("x")
     below = Store(tmp_path / "file" / "results.duckdb")
-    with pytest.raises(InputError, match=r"does not exist: .*file is a file, not a folder; make one"):
+    with pytest.raises(InputError, match=r"does not exist: .*file is a file, not a folder; create one"):
         below.runs()
     assert not below.is_recorded()
     with pytest.raises(InputError, match="File name too long"):
@@ -303,7 +303,9 @@ def test_files_that_are_no_results(tmp_path: Path) -> None:
     with contextlib.closing(sqlite3.connect(lite)) as con, con:
         con.execute("CREATE TABLE attempts (attempt_id TEXT)")
     duckdb.connect(str(other)).close()
-    foreign = dict.fromkeys((text, empty, lite), "is not a DuckDB database") | {other: "not a benchbench results database"}
+    foreign = dict.fromkeys((text, empty, lite), "is not a DuckDB database") | {
+        other: "not a benchbench results database"
+    }
     for path, message in foreign.items():
         content = path.read_bytes()
         with pytest.raises(InputError, match=message):

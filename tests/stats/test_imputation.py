@@ -192,3 +192,8 @@ def test_only_gaps_are_ever_touched(one: ScoreTable, policy: str, absent: bool, 
     assert absent or not found.imputed[kept.states == ABSENT].any()
     assert (np.isnan(found.table.scores) == (np.isnan(kept.scores) & ~found.imputed)).all()
     assert set(found.table.tasks) | set(found.dropped_tasks) == set(one.tasks)
+
+
+@pytest.mark.parametrize("policy", ["none", "drop-task"])
+def test_policies_without_a_fill_say_so_for_every_task(policy: str) -> None:
+    assert impute(table(), policy).fills == {"t1": None, "t2": None, "t3": None}

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from scipy import stats
 
-from benchbench.stats.orderings import VERDICTS, Finding, Trial, check_orderings, over_tasks, paired
+from benchbench.stats.orderings import VERDICTS, Finding, OrderedTrial, check_orderings, over_tasks, paired
 from benchbench.suite_files import OrderingSpec
 
 
@@ -17,13 +17,13 @@ def episodes(shift: float, n: int = 200, seed: int = 1) -> list[float]:
     return [shared.gauss(0.7, 0.1) + shift + own.gauss(0, 0.05) for _ in range(n)]
 
 
-def trial(method: str, scores: list[float] | None = None, **more: Any) -> Trial:
+def trial(method: str, scores: list[float] | None = None, **more: Any) -> OrderedTrial:
     values: dict[str, Any] = {"task": "t", "fingerprint": "f", "seed": 0, "outcome": "ok", "error_message": ""}
     values |= {"metric": "accuracy", "unit": "episode", "unit_scores": tuple(scores or ())}
-    return Trial(method=method, **{**values, **more})
+    return OrderedTrial(method=method, **{**values, **more})
 
 
-def check(*trials: Trial, at_least: bool = False) -> Finding:
+def check(*trials: OrderedTrial, at_least: bool = False) -> Finding:
     ordering = OrderingSpec(above=("a",), below=("b",), at_least=at_least)
     (found,) = check_orderings([ordering], trials, ["t"])
     return found
@@ -106,7 +106,7 @@ def test_only_seeds_that_both_have_are_paired_and_the_others_said() -> None:
         ([trial("a"), trial("b")], "missing", "cannot be paired: 0 and 0 scores by unit"),
     ],
 )
-def test_what_is_missing_is_said(trials: list[Trial], verdict: str, reason: str) -> None:
+def test_what_is_missing_is_said(trials: list[OrderedTrial], verdict: str, reason: str) -> None:
     found = check(*trials)
     assert (found.verdict, found.reason, found.difference) == (verdict, reason, None)
 
@@ -177,3 +177,12 @@ def test_every_pair_and_task_is_listed() -> None:
     assert len(found) == 9
     assert {f.verdict for f in found} == {"missing"} < set(VERDICTS)
     assert (found[-1].label, found[-1].task, found[-1].why) == ("c > d", "u", "w")
+
+
+def test_a_finding_has_the_score_of_either_method() -> None:
+    found = check(trial("a", [0.5, 0.7]), trial("b", [0.2, 0.3]))
+    assert (found.above_score, found.below_score) == pytest.approx((0.6, 0.25))
+    assert found.difference == pytest.approx(0.35)
+    assert not found.was_not_run
+    assert (found.metric, found.unit, found.n_seeds) == ("accuracy", "episode", 1)
+    assert check().was_not_run

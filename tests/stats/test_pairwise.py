@@ -88,8 +88,8 @@ def test_two_views_of_unpaired_seeds_name_one_winner(board_of: Any) -> None:
     assert found.better == "maml"
     assert found.sentence() == (
         f"Decided: maml is better (P = {found.bayes.p_right:.3f}). maml scores higher on 3 of 3 tasks, lower on 0,"
-        " equal on 0. With only 3 tasks, interval and posterior are unreliable. Left out, since only one of the two has"
-        " them: seeds 1, 2 of maml on t0, t1, t2."
+        " equal on 0. With only 3 tasks, interval and posterior are unreliable. Left out, because only one method"
+        " has them: seeds 1, 2 of maml on t0, t1, t2."
     )
     # and from the other side, the same
     turned = compare_methods(board, "protonet", "maml")
@@ -367,10 +367,12 @@ def test_on_one_task_the_paired_t_test_over_seeds_decides(board_of: Any) -> None
         f"a leads by mean rank (1.00); not distinguishable from it: c (p = {found.p['c']:.2f}) (paired t-test over"
         " common seeds, Holm-corrected)."
     )
-    # one common seed tests nothing, and what is imputed is not tested
-    one = verdict_on(board_of({"a": [[0.7, 0.7]], "b": [[0.1, NAN]]}), "rank")
-    assert (one.p, one.alike) == ({"b": None}, ("b",))
-    assert "b (not tested)" in one.sentence
+    # of one common seed the units are tested (100 of each, with a deviation of 0.1), and what is imputed is not tested
+    one = verdict_on(board_of({"a": [[0.62, 0.7]], "b": [[0.6, NAN]]}), "rank")
+    by_scipy = stats.ttest_ind_from_stats(0.62, 0.1, 100, 0.6, 0.1, 100, equal_var=False).pvalue
+    assert (one.p, one.alike) == ({"b": pytest.approx(by_scipy)}, ("b",))
+    assert "Welch's test over the units of one seed" in one.sentence
+    assert verdict_on(board_of({"a": [[0.7, 0.7]], "b": [[0.1, NAN]]}), "rank").alike == ()
     failed = verdict_on(board_of({"a": [[0.7, 0.7, 0.7]], "b": [[0.1, 0.2, None]]}, imputation="worst"), "rank")
     assert failed.p == {"b": None}
     folds = verdict_on(board_of({"a": [[0.7, 0.71]], "b": [[0.6, 0.6]]}, unit="fold"), "rank")

@@ -185,3 +185,18 @@ def test_a_verdict_is_plain_data_with_parameters_as_a_mapping() -> None:
     assert found.label == "m(k=1)"
     assert found.to_dict()["params"] == {"k": 1}
     assert found.to_dict()["verdict"] == found.verdict
+
+
+def test_the_margin_of_other_scores_is_a_share_of_the_bases() -> None:
+    base, head = [side([-2.0, -4.0], metric="neg_mse")], [side([-2.1, -4.0], metric="neg_mse")]
+    assert verdict(base, head).margin == pytest.approx(0.05 * 3)
+    assert verdict(base, head, relative_margin=0.2).margin == pytest.approx(0.2 * 3)
+    assert verdict([side([0.5, 0.6])], [side([0.5, 0.6])]).margin == 0.01
+
+
+def test_a_method_that_fails_on_some_seeds_in_base_is_compared_on_the_others() -> None:
+    base = [side([0.5, 0.6], seed=0), side(seed=1, outcome="error")]
+    head = [side([0.5, 0.6], seed=0), side([0.5, 0.6], seed=1)]
+    found = verdict(base, head)
+    assert (found.difference, found.n) == (0.0, 2)
+    assert "without seed 1: on one side only" in found.reason

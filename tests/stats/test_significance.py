@@ -258,3 +258,19 @@ def test_every_draw_of_the_posterior_counts_whatever_the_blocks(n_samples: int, 
     # five weights a draw: two draws at once
     monkeypatch.setattr("benchbench.stats.significance._WEIGHTS_AT_ONCE", 10)
     assert bayesian_signed_rank(d, n_samples=n_samples) == whole
+
+
+def test_welchs_test_is_scipys() -> None:
+    from benchbench.stats.significance import welch
+
+    rng = np.random.default_rng(4)
+    for _ in range(50):
+        means, deviations = rng.normal(size=2), rng.uniform(0.01, 2, size=2)
+        sizes = rng.integers(2, 400, size=2)
+        expected = stats.ttest_ind_from_stats(
+            means[0], deviations[0], sizes[0], means[1], deviations[1], sizes[1], equal_var=False
+        ).pvalue
+        assert welch(means.tolist(), deviations.tolist(), sizes.tolist()) == pytest.approx(expected, rel=1e-9)
+    assert welch([0.5, 0.4], [0.1, float("nan")], [9, 9]) is None
+    assert welch([0.5, 0.4], [0.1, 0.1], [9, 1]) is None
+    assert (welch([0.5, 0.4], [0.0, 0.0], [9, 9]), welch([0.5, 0.5], [0.0, 0.0], [9, 9])) == (0.0, 1.0)

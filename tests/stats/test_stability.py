@@ -10,7 +10,7 @@ from scipy import stats
 
 from benchbench.errors import InputError, UnknownNameError
 from benchbench.stats.stability import tasks_to_separate
-from benchbench.stats.table import ScoreTable
+from benchbench.stats.table import ScoreTable, TrialState
 
 
 def table_of(scores: np.ndarray) -> ScoreTable:
@@ -87,3 +87,43 @@ def test_a_separation_as_plain_data_has_what_to_add() -> None:
     plain = found.to_dict()
     assert plain["tasks_needed"] == plain["n_tasks"] + plain["more_tasks"]
     assert (plain["a"], plain["more_seeds"]) == ("a", found.more_seeds)
+
+
+def test_two_seeds_are_enough_to_know_how_much_seeds_scatter() -> None:
+    scores = np.array([[[0.5, 0.9], [0.1, 0.4], [0.7, 0.2]], [[0.2, 0.3], [0.3, 0.2], [0.5, 0.4]]])
+    paired = scores[0] - scores[1]
+    found = tasks_to_separate(table_of(scores), "a", "b")
+    assert found.n_seeds == 2
+    assert found.sd_seeds == pytest.approx(math.sqrt(paired.var(axis=1, ddof=1).mean()))
+    assert found.sd_tasks == pytest.approx(paired.mean(axis=1).std(ddof=1))
+
+
+def test_what_to_add_is_the_need_less_what_there_is_and_never_negative() -> None:
+    rng = np.random.default_rng(3)
+    scores = rng.normal(0.0, 1.0, size=(2, 30, 4))
+    scores[0] += 0.3
+    found = tasks_to_separate(table_of(scores), "a", "b")
+    assert found.seeds_needed is not None
+    assert found.seeds_needed > 4
+    assert found.more_seeds == found.seeds_needed - 4
+    scores[0] += 3.0
+    enough = tasks_to_separate(table_of(scores), "a", "b")
+    assert (enough.seeds_needed, enough.more_seeds, enough.more_tasks) == (4, 0, 0)
+
+
+def test_tasks_that_one_method_lacks_do_not_count() -> None:
+    scores = np.random.default_rng(3).normal(0.0, 1.0, size=(2, 6, 2))
+    states = np.zeros(scores.shape, np.int8)
+    scores[0, 1], scores[1, 4] = np.nan, np.nan
+    states[np.isnan(scores)] = TrialState.DECLINED
+    table = ScoreTable(("a", "b"), tuple(f"t{i}" for i in range(6)), (0, 1), scores, states)
+    found = tasks_to_separate(table, "a", "b")
+    assert found == tasks_to_separate(table.select(tasks=["t0", "t2", "t3", "t5"]), "a", "b")
+    assert found.n_tasks == 4
+
+
+@pytest.mark.parametrize(("alpha", "power"), [(0.0, 0.8), (1.0, 0.8), (0.05, 0.0), (0.05, 1.0)])
+def test_levels_lie_between_0_and_1(alpha: float, power: float) -> None:
+    table = table_of(np.random.default_rng(3).random((2, 3, 1)))
+    with pytest.raises(InputError, match="alpha and power between 0 and 1"):
+        tasks_to_separate(table, "a", "b", alpha=alpha, power=power)

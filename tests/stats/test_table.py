@@ -78,7 +78,7 @@ def test_what_cannot_be_right_is_refused() -> None:
     with pytest.raises(InputError, match="b on t2, unit 1: score inf"):
         table(scores=np.where(np.arange(8).reshape(2, 2, 2) == 7, np.inf, table().scores))
     for name in ("scores", "states", "seconds", "deviations", "n_units"):
-        with pytest.raises(InputError, match=rf"{name} of a table have shape \(1, 1, 1\); \(2, 2, 2\) is expected"):
+        with pytest.raises(InputError, match=rf"{name} of a table have shape \(1, 1, 1\), expected \(2, 2, 2\)"):
             table(**{name: np.zeros((1, 1, 1))})
     for name, labels in (("methods", ("a", "a")), ("tasks", ("a", "a")), ("units", (3, 3))):
         with pytest.raises(InputError, match=f"{name} of a table occur more than once: {labels[0]}"):
