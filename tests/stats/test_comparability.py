@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from benchbench.stats.comparability import choose
@@ -34,3 +35,16 @@ def test_a_part_has_the_tables_order_and_its_own_data_and_hardware(make_trials: 
     assert part.everyone is everything.everyone
     assert part.everyones_cells is everything.everyones_cells
     assert everything.select(["m"], ["a", "b"]).table.tasks == ("b", "a"), "in the suite's order"
+
+
+def test_all_that_is_left_out_is_counted_whether_or_not_anything_is_shown(make_trials: Any) -> None:
+    trials = replace(
+        make_trials([cell("m", "a", 0.5, 0.6, n_failed=1), cell("n", "b", 0.4)]), superseded=(("m", 5), ("o", 1))
+    )
+    nothing = choose(trials, SUITE, preset="standard")
+    assert (nothing.conditions, nothing.n_left_out) == (None, 4 + 6)
+    shown = choose(trials, SUITE)
+    assert shown.n_left_out == 6
+    older = ("5 trials of m from an older source of the adapter", "1 trial of o from an older source of the adapter")
+    assert shown.left_out == older
+    assert nothing.left_out[-2:] == older

@@ -191,3 +191,16 @@ def test_panels_as_plain_data(make_board: Any) -> None:
         ("m", {}, False),
     ]
     assert [p["is_transductive"] for p in found["points"]] == [True, False]
+
+
+def test_the_imputed_share_of_a_suite_is_over_all_its_scores(make_board: Any) -> None:
+    cells = [
+        {"method": "m", "task": "a", "scores": [0.5, None, 0.6]},
+        {"method": "m", "task": "b", "scores": [0.4]},
+        {"method": "base", "task": "a", "scores": [0.3]},
+        {"method": "base", "task": "b", "scores": [0.3]},
+    ]
+    points = {p.label: p for p in panel(make_board(cells, facts((0.2, 0.7), (0.1, 0.6))), None).points}
+    assert points["m"].imputed_share == pytest.approx(1 / 4)
+    assert points["m"].marked_label == "m (i 25%)"
+    assert (points["base"].imputed_share, points["base"].marked_label) == (0.0, "base")

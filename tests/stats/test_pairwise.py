@@ -430,3 +430,12 @@ def test_of_many_that_are_alike_six_are_named(board_of: Any) -> None:
     assert all(f"{m} (p " in found.sentence for m in found.alike[:6])
     assert f"{found.alike[6]} (p " not in found.sentence
     assert f" and {n_alike - 6} more " in found.sentence
+
+
+def test_two_units_of_one_seed_are_paired(board_of: Any) -> None:
+    board = board_of({"a": [[0.5]], "b": [[0.4]]})
+    units = ({("t0", 0): [0.4, 0.6]}, {("t0", 0): [0.2, 0.5]})
+    (pair,) = compare_methods(board, "a", "b", units=units, unit_names={"t0": "episode"}).tasks
+    low, high = stats.ttest_rel([0.4, 0.6], [0.2, 0.5]).confidence_interval(0.95)
+    assert (pair.n, pair.unit) == (2, "episode")
+    assert pair.ci95 == pytest.approx((high - low) / 2)
