@@ -34,7 +34,8 @@ def test_a_part_has_the_tables_order_and_its_own_data_and_hardware(make_trials: 
     # what is imputed stays that of all
     assert part.everyone is everything.everyone
     assert part.everyones_cells is everything.everyones_cells
-    assert everything.select(["m"], ["a", "b"]).table.tasks == ("b", "a"), "in the suite's order"
+    part = everything.select(["m"], ["a", "b"])
+    assert (part.table.tasks, part.hardware) == (("b", "a"), ("one", "two")), "in the suite's order"
 
 
 def test_all_that_is_left_out_is_counted_whether_or_not_anything_is_shown(make_trials: Any) -> None:

@@ -480,10 +480,11 @@ def test_tie_aware_ranks_without_intervals_are_plain_ranks(scores: np.ndarray) -
         np.testing.assert_array_equal(found, tied_ranks(column[:, None])[:, 0])
 
 
-def test_the_interval_of_a_mean_over_some_tasks_is_of_the_drawn_tasks_with_a_value() -> None:
+@pytest.mark.parametrize("level", [0.95, 0.5])
+def test_the_interval_of_a_mean_over_some_tasks_is_of_the_drawn_tasks_with_a_value(level: float) -> None:
     scores = np.array([[0.9, NAN, 0.1, 0.4], [0.2, 0.3, 0.8, NAN]])
     ends = {f"t{i}": (0.0, 1.0) for i in range(4)}
-    found = statistic_values(table_of(scores), "norm", Options(ends=ends), n_bootstrap=300, seed=4)
+    found = statistic_values(table_of(scores), "norm", Options(ends=ends), n_bootstrap=300, seed=4, level=level)
     by_method = {v.method: v for v in found}
     for row, method in zip(scores, ("m0", "m1"), strict=True):
         drawn = []
@@ -492,10 +493,17 @@ def test_the_interval_of_a_mean_over_some_tasks_is_of_the_drawn_tasks_with_a_val
             own = own[~np.isnan(own)]
             drawn.append(own.mean() if len(own) else NAN)
         mean = np.nanmean(row)
-        low, high = np.nanquantile(drawn, [0.025, 0.975], method="weibull")
-        stretch = math.sqrt(3 / 2) * scipy_stats.t.ppf(0.975, 2) / scipy_stats.norm.ppf(0.975)
+        tail = (1 - level) / 2
+        low, high = np.nanquantile(drawn, [tail, 1 - tail], method="weibull")
+        stretch = math.sqrt(3 / 2) * scipy_stats.t.ppf(1 - tail, 2) / scipy_stats.norm.ppf(1 - tail)
         value = by_method[method]
         assert value.value == pytest.approx(mean)
         assert [value.low, value.high] == pytest.approx(
             [mean + (low - mean) * stretch, mean + (high - mean) * stretch], abs=1e-12
         )
+
+
+def test_improvability_of_losses_infers_that_0_is_perfect() -> None:
+    found, notes = improvability(table_of([[-2.0, -1.0, 0.0], [0.0, -4.0, 0.0]]))
+    assert found.tolist() == [[1.0, 0.0, 0.0], [0.0, 0.75, 0.0]]
+    assert len(notes) == 1

@@ -89,3 +89,8 @@ def test_an_empty_table() -> None:
     empty = ScoreTable((), (), (), np.zeros((0, 0, 0)), np.zeros((0, 0, 0), np.int8))
     assert empty.shape == (0, 0, 0)
     assert empty.task_scores().shape == (0, 0)
+
+
+def test_only_labels_that_occur_twice_are_named() -> None:
+    with pytest.raises(InputError, match=r"methods of a table occur more than once: a, c$"):
+        ScoreTable(("c", "a", "b", "a", "c"), ("t",), (0,), np.zeros((5, 1, 1)), np.zeros((5, 1, 1), np.int8))
