@@ -70,9 +70,7 @@ def test_of_two_methods_with_different_seeds_one_is_better(
     tab: Any, pages: Any, two_winners: Path, tmp_path: Path, browser: Any
 ) -> None:
     """The command line named maml, the page protonet."""
-    told = json.loads(
-        bench("versus", "protonet", "maml", "--suite", "trio", "--db", two_winners, "--format", "json")
-    )
+    told = json.loads(bench("versus", "protonet", "maml", "--suite", "trio", "--db", two_winners, "--format", "json"))
     assert told["better"] == "maml"
     tab.open(f"{pages.address}/compare?suite=trio&a=protonet&b=maml")
     assert told["verdict"] in " ".join(tab.text().split())
