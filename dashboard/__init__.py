@@ -1,1 +1,4 @@
-"""The results in a browser: `views` make tables and figures of results, `pages` put them on the screen."""
+"""The results in a browser.
+
+`views` make tables and figures of results, and `pages` put them on the screen.
+"""

@@ -1,4 +1,7 @@
-"""What the views are made of, read from a store: one short read a kind of thing, and everything kept that a filter needs."""
+"""What the views are made of, read from a store.
+
+There is one short read per kind of data. Everything that a filter needs is kept.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +38,8 @@ __all__ = [
     "spec_of",
 ]
 
-# a page waits so long for a writer before it says that the database is in use; runs hold it for milliseconds
+# how long a page waits for a writer before it says that the database is in use;
+# runs hold the database for milliseconds
 WAIT_SECONDS = 2.0
 # restricted leaderboards that are kept of one leaderboard
 MOST_PARTS = 4
@@ -116,7 +120,10 @@ class SuiteData:
 
 @dataclass(frozen=True, kw_only=True)
 class BoardData:
-    """A leaderboard with all its methods, where its trials come from, and the parts of it that were asked for last."""
+    """A leaderboard with all its methods and where its trials come from.
+
+    It keeps the parts that were asked for last.
+    """
 
     suite: SuiteData
     comparable: Comparable
@@ -203,7 +210,10 @@ def load_suite(store: Store, name: str) -> SuiteData:
 
 
 def spec_of(store: Store, name: str, cells: Sequence[Cell]) -> tuple[SuiteSpec, bool]:
-    """Return the suite as its file has it, or as it was published elsewhere; or, if there is neither, as its results show it."""
+    """Return the suite as its file has it, or as it was published elsewhere.
+
+    If both are missing, return it as its results show it.
+    """
     try:
         return find_any_suite(name, store), True
     except UnknownNameError:

@@ -1,5 +1,6 @@
-"""Tables as HTML: real tables, so that keyboards, screen readers and phones can do with them what they do with any table.
+"""Tables as HTML.
 
+They are real tables, so that keyboards, screen readers and phones treat them as any table.
 Colours are those of the text, thinned out, and so follow the theme.
 """
 
@@ -52,7 +53,10 @@ table.bb a,.bb-text a{color:inherit;text-decoration:underline;text-decoration-th
 
 @dataclass(frozen=True, slots=True)
 class HtmlColumn:
-    """A column: its title, whether it holds numbers (flushed right), whether a phone goes without it, and what it means."""
+    """A column of a table.
+
+    It has a title and a meaning. A column of numbers is flushed right. A phone hides some columns.
+    """
 
     title: str
     is_number: bool = False
@@ -117,7 +121,10 @@ def link(text: str, page: str, **params: str) -> HtmlCell:
 
 
 def _breakable(text: str) -> str:
-    """Return escaped text that may be broken after an underscore or a hyphen, where a phone has no room for it in one piece."""
+    """Return escaped text that may be broken after an underscore or a hyphen.
+
+    A phone may have no room for it on one line.
+    """
     return escape(text).replace("_", "_<wbr>").replace("-", "-<wbr>")
 
 
@@ -129,7 +136,10 @@ def badge(text: str, kind: str = "", help_: str = "") -> str:
 def interval_bar(
     value: float | None, low: float | None, high: float | None, ends: tuple[float, float], text: str
 ) -> str:
-    """Draw a value with its interval on the scale from `ends[0]` to `ends[1]`; `text` says the same in words."""
+    """Draw a value with its interval on the scale from `ends[0]` to `ends[1]`.
+
+    `text` says the same in words.
+    """
     if value is None:
         return ""
     span = (ends[1] - ends[0]) or 1.0
@@ -149,7 +159,10 @@ def interval_bar(
 
 
 def strip(heights: Sequence[float | None], titles: Sequence[str], text: str) -> str:
-    """Draw small bars, one a task: 1 is full height, None a gap; `text` says in words what they show."""
+    """Draw small bars, one per task: 1 is full height, None a gap.
+
+    `text` says in words what they show.
+    """
     bars = []
     for height, title in zip(heights, titles, strict=True):
         name = escape(title, quote=True)

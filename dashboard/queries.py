@@ -1,4 +1,7 @@
-"""What people who browse results ask beyond leaderboards: which suites there are, what became of a method, where a row comes from."""
+"""What people who browse results ask beyond leaderboards.
+
+Which suites there are, how a method changed, and where a row comes from.
+"""
 
 from __future__ import annotations
 
@@ -60,14 +63,20 @@ class Provenance:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trouble:
-    """Why results cannot be read: `kind` is "absent", "empty", "in use", "foreign" or "unreadable"; "failed" is anything else."""
+    """Why results cannot be read.
+
+    `kind` is "absent", "empty", "in use", "foreign" or "unreadable". Anything else is "failed".
+    """
 
     kind: str
     message: str
 
 
 def state_of(store: Store) -> State:
-    """Return what changes whenever anything is recorded: size and time of the file, and what has landed beside it."""
+    """Return what changes whenever anything is recorded.
+
+    That is the size and time of the file, and what has been written beside it.
+    """
     try:
         found = store.path.stat()
         facts: State = (found.st_mtime_ns, found.st_size, found.st_ino)
@@ -122,7 +131,10 @@ GROUP BY method, params_json
 
 
 def provenance(results: Readable, suite: str, conditions: Conditions) -> dict[tuple[str, str], Provenance]:
-    """Return, by method and parameters (canonical JSON), where the counted trials of a leaderboard come from."""
+    """Return where the counted trials of a leaderboard come from.
+
+    Keys are the method and its parameters (canonical JSON).
+    """
     with results.reading() as con:
         select_counted(con, suite)
         rows = con.execute(_PROVENANCE, list(astuple(conditions))).fetchall()
@@ -155,7 +167,10 @@ def attempt_list(
     outcomes: Iterable[str] | None = None,
     limit: int = 1000,
 ) -> list[dict[str, Any]]:
-    """Return attempts, newest first, without scores by unit, curves, output and traceback (`Readable.attempt` has them)."""
+    """Return attempts, newest first.
+
+    Scores per unit, curves, output and traceback are left out; `Readable.attempt` has them.
+    """
     wanted = None if outcomes is None else list(outcomes)
     with results.reading() as con:
         return dicts(con, _ATTEMPTS, [run_id, method, wanted, limit])
@@ -195,7 +210,10 @@ def method_results(results: Readable, method: str) -> list[dict[str, Any]]:
 
 
 def method_history(results: Readable, method: str) -> list[dict[str, Any]]:
-    """Return all attempts of a method (history included), summed up by source of the adapter, suite, preset and task, in order of time."""
+    """Return all attempts of a method, history included, in order of time.
+
+    They are summed up by source of the adapter, suite, preset and task.
+    """
     with results.reading() as con:
         return dicts(
             con,
@@ -212,7 +230,10 @@ def method_history(results: Readable, method: str) -> list[dict[str, Any]]:
 
 
 def task_data(results: Readable, suite: str) -> list[dict[str, Any]]:
-    """Return the data that the tasks of a suite were met with: fingerprint, suite version, attempts, first and newest, the newest first."""
+    """Return the data that the tasks of a suite were run on, newest first per task.
+
+    Each row has the fingerprint, suite version, attempts, and first and newest time.
+    """
     with results.reading() as con:
         return dicts(
             con,

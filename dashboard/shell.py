@@ -1,4 +1,7 @@
-"""What the pages have in common: the store, what is kept between reruns, notices, downloads, and the pages for trouble."""
+"""What the pages have in common.
+
+The store, what is kept between reruns, notices, downloads, and the pages for trouble.
+"""
 
 from __future__ import annotations
 
@@ -62,7 +65,8 @@ def open_source() -> Source:
     return Source(store, queries.state_of(store))
 
 
-# the leading underscore keeps Streamlit from hashing the store; what is kept belongs to a path and its state
+# the leading underscore keeps Streamlit from hashing the store;
+# what is kept belongs to a path and its state
 @st.cache_resource(max_entries=KEPT, show_spinner="Reading results …")
 def _overviews(_store: Store, state_: queries.State) -> list[SuiteOverview]:
     del state_
@@ -110,7 +114,7 @@ def board_of(source: Source, name: str, choice: Choice) -> BoardData:
 
 
 def choose_suite(page: str, source: Source) -> SuiteData | None:
-    """Let the reader choose a track and one of its suites; None if there is no attempt at all yet."""
+    """Let the reader choose a track and one of its suites; None if there is no attempt yet."""
     found = overviews(source)
     if not found:
         st.info("A run has started, but no trial has finished yet. This page updates by itself.")
@@ -140,7 +144,7 @@ def choose_suite(page: str, source: Source) -> SuiteData | None:
 
 
 def choose_board(page: str, source: Source, suite: SuiteData, *, imputation: bool = True) -> BoardData:
-    """Let the reader choose the conditions, where there are several, and the imputation of failures."""
+    """Let the reader choose the conditions, if there are several, and how failures are imputed."""
     conditions = suite.conditions
     preset = device = ""
     threads, policy = 0, "baseline"
@@ -314,7 +318,10 @@ def show_trouble(trouble: Trouble) -> None:
 
 @st.fragment(run_every=REFRESH_SECONDS)
 def watch(seen: queries.State, trouble: str) -> None:
-    """Look every few seconds if anything was recorded since, or the trouble has passed, and show the page anew if so."""
+    """Show the page anew when something was recorded or the trouble has passed.
+
+    This is checked every few seconds.
+    """
     source = open_source()
     # a lock that is let go changes no file
     if source.state != seen or (trouble and kind_of(queries.trouble_with(source.store)) != trouble):

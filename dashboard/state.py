@@ -1,9 +1,11 @@
-"""Widgets whose value stands in the address: what a reader sees can be linked to, and a link shows what its sender saw.
+"""Widgets whose value is in the address, so that a link shows what its sender saw.
 
-A value that is the default is left out of the address. Options keep their own names there, whatever their labels are.
+A default value is left out of the address. Options keep their own names there, whatever their
+labels are.
 
-The browser sends its address with every choice, and that address may be older than what a rerun before wrote into it, of which the
-browser has not yet heard. So an address that differs from what was written counts only if the reader did not just use a widget.
+The browser sends its address with every choice. That address may be out of date, if the browser has
+not yet received what an earlier rerun wrote into it. So an address that differs from what was
+written counts only if the reader did not just use a widget.
 """
 
 from __future__ import annotations
@@ -15,7 +17,8 @@ import streamlit as st
 
 __all__ = ["begin_run", "choice", "number", "rerun", "several", "switch", "text_of"]
 
-# in the session's state: whether the reader used a widget or we made the page anew, and whether the address may therefore be an old one
+# keys of the session's state: whether a widget or `rerun` made the page anew,
+# and whether the address may therefore be out of date
 _NOT_MOVED, _OLD_ADDRESS = "state:not moved", "state:old address"
 
 
@@ -36,7 +39,10 @@ def rerun() -> None:
 
 
 def _begin(page: str, name: str, found: Any) -> str:
-    """Let the address decide where it changed without us: a link was opened, or the reader went back. Return the widget's key."""
+    """Return the widget's key, with the widget set from the address if that changed without us.
+
+    It changes without us when the reader opens a link or goes back.
+    """
     key, seen = f"{page}:{name}", f"{page}:{name}:address"
     raw = st.query_params.get_all(name)
     moved = st.session_state.get(seen) != raw and not st.session_state.get(_OLD_ADDRESS)

@@ -1,4 +1,7 @@
-"""Colours, markers and the layout of figures: readable on light and dark, and never told apart by colour alone."""
+"""Colours, markers and the layout of figures.
+
+They are readable on light and dark, and never told apart by colour alone.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,8 @@ from typing import Any
 
 __all__ = ["ACCENT", "GREY", "Mark", "log_axis", "marks", "rgba", "styled"]
 
-# Okabe & Ito 2008, "Color universal design", without its black and yellow, which one of the two backgrounds swallows
+# Okabe & Ito 2008, "Color universal design";
+# black and yellow are left out, as each is hard to see on one of the two backgrounds
 _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 _SYMBOLS = ("circle", "square", "diamond", "triangle-up", "x", "cross", "triangle-down", "star")
 _DASHES = ("solid", "dash", "dot", "dashdot")
@@ -27,7 +31,10 @@ class Mark:
 
 
 def marks(labels: Sequence[str]) -> dict[str, Mark]:
-    """Return the mark of each label; it depends on the sorted labels alone, so that filters do not repaint what stays."""
+    """Return the mark of each label.
+
+    Marks depend on the sorted labels alone, so that filters do not repaint what stays.
+    """
     return {
         label: Mark(
             colour=_COLOURS[i % len(_COLOURS)],
@@ -45,7 +52,10 @@ def rgba(colour: str, alpha: float) -> str:
 
 
 def log_axis(low: float, high: float, suffix: str = "") -> dict[str, Any]:
-    """Return a logarithmic axis whose ticks are written out in full, the more of them the fewer decades it has."""
+    """Return a logarithmic axis whose ticks are written out in full.
+
+    The fewer decades it has, the more ticks per decade.
+    """
     low = max(low, 1e-12)
     high = max(high, low)
     first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
@@ -57,7 +67,10 @@ def log_axis(low: float, high: float, suffix: str = "") -> dict[str, Any]:
 
 
 def styled(figure: Any, *, height: int, x: str = "", y: str = "", legend: bool = True) -> Any:
-    """Return the figure with the house's margins, axis titles, and a legend below, where a phone has room for it."""
+    """Return the figure with the common margins, axis titles, and a legend.
+
+    The legend is below, where a phone has room for it.
+    """
     figure.update_layout(
         height=height,
         margin={"l": 8, "r": 8, "t": 36, "b": 8},

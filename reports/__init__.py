@@ -1,1 +1,4 @@
-"""Reports: what a leaderboard says, as tables, text, figures and a site; nothing here computes a number."""
+"""Reports: a leaderboard as tables, text, figures and a site.
+
+Nothing here computes a number.
+"""

@@ -1,4 +1,7 @@
-"""Two methods of a leaderboard compared, with what the store knows of their units: for terminal, pages and site alike."""
+"""Comparisons of two methods of a leaderboard, with their results per unit from the store.
+
+Terminal, pages and site all use them.
+"""
 
 from __future__ import annotations
 
@@ -59,7 +62,10 @@ def load_comparison(
 
 
 def first_against_others(results: Readable, suite: str, board: Leaderboard) -> list[MethodComparison]:
-    """Return the comparisons of the first method by mean rank with each of the next ones, at most `MOST_OTHERS`."""
+    """Compare the first method by mean rank with each of the next ones.
+
+    There are at most `MOST_OTHERS` comparisons.
+    """
     ranked = [r.label for r in board.overall if r.rank is not None]
     if len(ranked) < 2:
         return []
@@ -123,7 +129,10 @@ OTHERS_COLUMNS = (
 
 
 def others_sheet(found: Sequence[MethodComparison]) -> Sheet:
-    """Return one row per comparison of the first method with another one; above 0: the first is better."""
+    """Return one row per comparison of the first method with another one.
+
+    Above 0 the first method is better.
+    """
     rows = []
     for one in found:
         overall, bayes = one.overall, one.bayes

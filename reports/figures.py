@@ -1,4 +1,4 @@
-"""Figures of leaderboards: what is drawn of their trials, with the sentences that must stand below."""
+"""Figures of leaderboards: what is drawn of their trials, with the captions they need."""
 
 from __future__ import annotations
 

@@ -16,8 +16,12 @@ __all__ = ["FILTERS", "Filter", "card_tags", "filter_cells", "parse_filters"]
 
 _CARD_FIELDS = ("track", "family", "year", "deterministic", "ordered", "batched", "name", "title", "paper")
 FILTERS = (*_CARD_FIELDS, "tag", "kind", "meta_trained", "transductive", "hardware")
-"""Keys: fields of the methods' cards; `tag` (family, task kind, track, or one of the words of `card_tags`); `kind` (of task that the
-method can handle); whether it is meta-trained; and, as recorded, whether it is transductive and which hardware it ran on."""
+"""Keys of filters.
+
+Most are fields of the methods' cards. `tag` is a family, kind of task, track or another word of
+`card_tags`. `kind` is a kind of task that the method can handle. `meta_trained` says whether the
+method is meta-trained. `transductive` and `hardware` are as recorded with the trials.
+"""
 _WORDS = {"yes": True, "true": True, "1": True, "no": False, "false": False, "0": False}
 
 
@@ -34,7 +38,10 @@ class Filter:
         return f"{self.key}={','.join(self.values)}"
 
     def passes(self, cell: Cell, card: MethodCard | None) -> bool:
-        """Whether trials stay on the board; those of methods without a card fail every filter that asks the card."""
+        """Whether trials stay on the leaderboard.
+
+        Trials of methods without a card fail every filter that reads the card.
+        """
         if self.key == "transductive":
             return any(_flag(self, value) == cell.transductive for value in self.values)
         if self.key == "hardware":
@@ -67,7 +74,10 @@ def _of_card(card: MethodCard, key: str) -> Any:
 
 
 def card_tags(card: MethodCard) -> set[str]:
-    """Return the words that a method can be filtered by: family, kinds of tasks, track, declared properties."""
+    """Return the words that a method can be filtered by.
+
+    They are its family, kinds of tasks, track and declared properties.
+    """
     flags = {
         "transductive": card.transductive,
         "ordered": card.ordered,

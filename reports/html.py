@@ -1,4 +1,4 @@
-"""Leaderboards as HTML: a table for a page, or a page of its own that fetches nothing from anywhere."""
+"""Leaderboards as HTML: a table for a page, or a page of its own that fetches nothing."""
 
 from __future__ import annotations
 

@@ -1,6 +1,8 @@
-"""The neutral form of a leaderboard: tables with typed columns, the facts that they share, and the notes below them.
+"""The neutral form of a leaderboard.
 
-Every printed form (table, Markdown, LaTeX, HTML) takes its cells from `Sheet.cells`, so that no two forms differ in a digit.
+It has tables with typed columns, the facts that they share, and the notes below them. Every printed
+form (table, Markdown, LaTeX, HTML) takes its cells from `Sheet.cells`, so that no two forms differ
+in a digit.
 """
 
 from __future__ import annotations
@@ -25,7 +27,8 @@ class Column:
     title : str
         As people read it.
     kind : str
-        "text", "number" (`digits` after the point), "count", "rank", "share" (shown in per cent) or "seconds".
+        "text", "number" (`digits` after the point), "count", "rank", "share" (shown in per cent)
+        or "seconds".
     expendable : int
         In which order a narrow terminal goes without it, 1 first; 0: never.
     """
@@ -113,7 +116,8 @@ class Report:
     line : str
         What results must have in common to be compared, in one line.
     facts : mapping of str to str
-        What holds for every number: suite and version, protocol, preset, test units, threads, device, imputation, ...
+        What holds for every number: suite and version, protocol, preset, test units, threads,
+        device, imputation, ...
     splits : str
         Which splits were made here; empty if none.
     sheets : sequence of Sheet

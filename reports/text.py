@@ -21,7 +21,10 @@ def as_json(records: Sequence[Mapping[str, Any]]) -> str:
 
 
 def as_csv(records: Sequence[Mapping[str, Any]]) -> str:
-    """Return records as CSV, unrounded; empty for none. Lists are joined by semicolons, parameters are JSON."""
+    """Return records as CSV, unrounded; empty for none.
+
+    Lists are joined by semicolons, and parameters are JSON.
+    """
     text = io.StringIO()
     if records:
         names = list(dict.fromkeys(name for record in records for name in record))
@@ -102,7 +105,10 @@ def escape_latex(text: str) -> str:
 
 
 def as_latex(report: Report) -> str:
-    """Return a report as LaTeX tables (packages booktabs, fontenc), the best in bold only where the difference is real."""
+    """Return a report as LaTeX tables (packages booktabs, fontenc).
+
+    The best is in bold only where the difference is real.
+    """
     parts = [
         "% needs \\usepackage{booktabs} and \\usepackage[T1]{fontenc}\n",
         f"% {_comment(report.title)}; {_comment(report.facts_line())}\n",

@@ -27,9 +27,9 @@ Shown = tuple["SuiteSpec", Leaderboard]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrackBoard:
-    """The leaderboards of a track that may be put together, as one table; its tasks are named ``suite/task``.
+    """The leaderboards of a track that may be put together, as one table.
 
-    `rows` sums up each method over the suites.
+    Its tasks are named ``suite/task``. `rows` sums up each method over the suites.
     """
 
     track: str
@@ -41,9 +41,10 @@ class TrackBoard:
 
 
 def track_boards(boards: Sequence[Shown]) -> list[TrackBoard]:
-    """Return one board a track of the suites' boards with equal protocol, preset, threads and device.
+    """Return one leaderboard per track, of suites with equal protocol, preset, threads and device.
 
-    Where a track has several such conditions, the one with most suites is taken, and the others are left out.
+    If a track has several such conditions, the one with most suites is taken and the others are
+    left out.
     """
     by_track: dict[str, list[Shown]] = defaultdict(list)
     for suite, board in boards:

@@ -1,8 +1,9 @@
-"""Two methods for tables that come to an end they did not want, for `bench sample`; `BENCHBENCH_METHODS` may list this file.
+"""Two methods for tables that fail on some tasks, for `bench sample`.
 
-A board of nothing but successes would not show what becomes of failures. Neither of these is made to fail: an exhaustive search
-over subsets of columns takes longer than its budget on all but small tables, and Newton's method without a penalty divides by
-nothing on separable classes and constant columns. Shapes: n rows, p columns, k classes.
+They show how a leaderboard reports failures. Both are real methods, and their failures are genuine.
+The exhaustive search over subsets of columns exceeds its budget on all but small tables. Newton's
+method without a penalty has no solution on separable classes and constant columns.
+`BENCHBENCH_METHODS` may list this file. Shapes: n rows, p columns, k classes.
 """
 
 from __future__ import annotations
@@ -22,9 +23,9 @@ __all__ = ["BestSubset", "NewtonLogistic"]
 
 
 class BestSubset(AutoMLAdapter):
-    """Least squares on the subset of columns with the smallest Bayesian information criterion, by trying all of them.
+    """Least squares on the subset of columns with the smallest Bayesian information criterion.
 
-    The budget of seconds is ignored: with 30 columns there are a thousand million subsets.
+    The search tries all subsets and ignores the budget: 30 columns have a billion subsets.
     """
 
     card: ClassVar[MethodCard] = MethodCard(

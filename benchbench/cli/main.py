@@ -264,7 +264,8 @@ def _run() -> int:
             app()
         except SystemExit as end:
             code = end.code if isinstance(end.code, int) else int(end.code is not None)
-        if sys.stdout is not out:  # typer silences what is written to a pipe whose reader (head, less) has left
+        # typer replaces stdout when the reader of the pipe (head, less) has closed it
+        if sys.stdout is not out:
             raise BrokenPipeError
         out.flush()
     except OSError as error:

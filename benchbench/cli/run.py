@@ -217,7 +217,7 @@ def _request(
 
 
 def _check_override(suite: SuiteSpec, key: str, value: float) -> None:
-    """Raise `InputError` if a value is not a budget, or the suite's track does not use the option."""
+    """Raise `InputError` if a value is no budget, or the suite's track does not use the option."""
     from benchbench.protocols.base import get_protocol
 
     option = OPTION_OF[key]

@@ -106,7 +106,8 @@ class Tally:
             return
         self.n_done += 1
         self.waiting[attempt.method] -= 1
-        if attempt.outcome not in ("declined", "infra"):  # their durations do not predict those of others
+        # durations of these outcomes do not predict those of other trials
+        if attempt.outcome not in ("declined", "infra"):
             whole = attempt.wall_seconds + attempt.metrics.get("continued_seconds", 0.0)
             self.seconds_by_method.setdefault(attempt.method, []).append(whole)
         if attempt.score is not None:
@@ -116,7 +117,8 @@ class Tally:
         """Estimate the remaining seconds of the run; None as long as nothing is known.
 
         A running trial that reports progress is extrapolated from its pace. Other trials take the
-        mean of their method's finished, extrapolated or allowed seconds, or else that of all trials.
+        mean of their method's finished, extrapolated or allowed seconds. Without any of these they
+        take the mean of all trials.
         """
         by_method = {method: list(times) for method, times in self.seconds_by_method.items()}
         for trial in self.running.values():

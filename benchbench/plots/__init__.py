@@ -1,4 +1,7 @@
-"""Figures of results: data in, a matplotlib figure out. Nothing here reads a database or knows a method."""
+"""Figures of results: data in, a matplotlib figure out.
+
+Nothing here reads a database or knows a method.
+"""
 
 from benchbench.plots._canvas import check_target, figure_bytes, write_figure
 from benchbench.plots.anytime import anytime_figure

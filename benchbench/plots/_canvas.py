@@ -1,7 +1,8 @@
 """What all figures share: size, style, axes, marks, files.
 
-Figures are 10 inches wide, with text that is legible at 1,000 pixels. Colours are those of Okabe and Ito (2008), which differ
-for colour-blind readers; beyond eight methods the markers and dashes differ as well.
+Figures are 10 inches wide, with text that is legible at 1,000 pixels. Colours are those of Okabe
+and Ito (2008), which colour-blind readers can distinguish. Beyond eight methods the markers and
+dashes differ as well.
 """
 
 from __future__ import annotations
@@ -99,7 +100,8 @@ def check_target(path: Path) -> Path:
     Raises
     ------
     InputError
-        On an ending that is none of `ENDINGS`, or where no folder can be; one that is merely missing is made by `write_figure`.
+        If the ending is none of `ENDINGS`, or `path` is a folder or lies below a file. A missing
+        folder is no error, as `write_figure` creates it.
     """
     if path.suffix.lower() not in ENDINGS:
         raise InputError(f"cannot write a figure to {str(path)!r}: its name must end in {', '.join(ENDINGS)}")
@@ -137,7 +139,10 @@ def write_figure(figure: Figure, path: Path) -> None:
 
 
 def looks_of(labels: Sequence[str]) -> dict[str, Look]:
-    """Give each label a look; by name, so that a method looks the same whatever its place on the leaderboard."""
+    """Give each label a look.
+
+    Labels are sorted by name, so that a method looks the same whatever its rank.
+    """
     return {
         label: Look(COLOURS[i % len(COLOURS)], MARKERS[i % len(MARKERS)], DASHES[i // len(COLOURS) % len(DASHES)])
         for i, label in enumerate(sorted(labels))
@@ -147,7 +152,10 @@ def looks_of(labels: Sequence[str]) -> dict[str, Look]:
 def canvas(
     n_panels: int, title: str, caption: Sequence[str], mixes_hardware: bool, *, legend_rows: int, most_columns: int
 ) -> tuple[Figure, list[Axes], Any]:
-    """Return the figure, one axes a panel, and the part below them for the legend; the caption is written."""
+    """Return the figure, one axes per panel, and the part below them for the legend.
+
+    The caption is already drawn.
+    """
     n_columns = min(n_panels, most_columns if n_panels > 4 else 2)
     n_rows = -(-n_panels // n_columns)
     lines = [part for sentence in caption for part in textwrap.wrap(sentence, 148, subsequent_indent="   ")]
@@ -166,7 +174,10 @@ def canvas(
 
 
 def page(height: float, title: str, caption: Sequence[str]) -> tuple[Figure, Any]:
-    """Return a figure with title and caption, and the part between them, `height` inches high, for axes of any arrangement."""
+    """Return a figure with title and caption, and the part between them.
+
+    That part is `height` inches high and takes axes in any arrangement.
+    """
     lines = [part for sentence in caption for part in textwrap.wrap(sentence, 148, subsequent_indent="   ")]
     heights = (0.36, height, 0.165 * len(lines) + 0.16)
     figure = Figure(figsize=(WIDTH_INCHES, sum(heights)), layout="constrained", dpi=DOTS_PER_INCH)

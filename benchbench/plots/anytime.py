@@ -25,7 +25,9 @@ LOWEST_REGRET = 1e-4
 
 
 def anytime_figure(found: AnytimeTable, *, title: str, caption: Sequence[str]) -> Figure:
-    """Draw mean normalised regret and mean rank against evaluations, both axes of the first and the second's budget logarithmic.
+    """Draw mean normalised regret and mean rank against evaluations.
+
+    The regret has two logarithmic axes. The rank has one, the axis of evaluations.
 
     Parameters
     ----------

@@ -1,4 +1,7 @@
-"""Critical-difference diagrams: mean ranks on an axis, and bars that join what a test cannot tell apart (Demsar 2006, JMLR 7)."""
+"""Critical-difference diagrams (Demsar 2006, JMLR 7).
+
+Mean ranks are on an axis. Bars join methods that a test cannot tell apart.
+"""
 
 from __future__ import annotations
 
@@ -121,7 +124,8 @@ def critical_difference(table: ScoreTable, *, alpha: float = ALPHA) -> CriticalD
 def critical_difference_figure(found: CriticalDifference, *, title: str, caption: Sequence[str]) -> Figure:
     """Draw mean ranks on an axis, with the critical difference above it and the groups below.
 
-    Each label has a row of its own, the better half on the left and the worse on the right, so that none hides another.
+    Each label has a row of its own, so that none hides another. The better half is on the left,
+    the worse half on the right.
     """
     labels = {m: f"{textwrap.fill(m, 36, break_long_words=True)}  {rank:.2f}" for m, rank in found.mean_ranks.items()}
     left = list(labels)[: math.ceil(len(labels) / 2)]

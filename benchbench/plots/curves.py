@@ -34,9 +34,10 @@ __all__ = ["curves_figure"]
 
 
 def curves_figure(panels: Sequence[CurvePanel], *, title: str, caption: Sequence[str], mixes_hardware: bool) -> Figure:
-    """Draw validation scores against seconds of meta-training, one panel a task.
+    """Draw validation scores against seconds of meta-training, one panel per task.
 
-    A method without meta-training is a dashed level line; the test score is a marker with its interval at the end of a curve.
+    A method without meta-training is a dashed level line. The test score is a marker with its
+    interval at the end of a curve.
 
     Parameters
     ----------

@@ -40,7 +40,7 @@ class Heatmap:
     Parameters
     ----------
     values : (n_methods, n_tasks)
-        By `what`: "norm" (0 = baseline, 1 = reference) or "rank" (1 = best); None where there is none.
+        By `what`: "norm" (0 = baseline, 1 = reference) or "rank" (1 = best). None if missing.
     states : (n_methods, n_tasks)
         "ok", "imputed" (wholly or in part), "failed", "declined" or "absent".
     """
@@ -129,7 +129,10 @@ def _cell_width(n_tasks: int, methods: Sequence[str]) -> float:
 
 
 def heatmap_figure(found: Heatmap, *, title: str, caption: Sequence[str]) -> Figure:
-    """Draw methods against tasks; what is missing or imputed is marked by letter and hatching, not by colour alone."""
+    """Draw methods against tasks.
+
+    Missing and imputed values are marked by letter and hatching, not by colour alone.
+    """
     width = _cell_width(len(found.tasks), found.methods)
     longest = max(len(_short(t, 28)) for t in found.tasks)
     height = max(1.6, 0.27 * len(found.methods) + 0.05 * longest + 0.45)

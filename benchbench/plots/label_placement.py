@@ -1,4 +1,7 @@
-"""Where labels go beside points, so that none hides another: greedy, deterministic, in any unit of length."""
+"""Placement of labels beside points, so that none hides another.
+
+The search is greedy and deterministic, and works in any unit of length.
+"""
 
 from __future__ import annotations
 
@@ -56,13 +59,14 @@ def place_labels(
     first : sequence of bool
         Which labels choose before the others; none if empty.
     gap : float
-        Distance between a point and the edge of its label, and the step between rings of candidates.
+        Distance between a point and the edge of its label, and between rings of candidates.
     n_rings : int
 
     Notes
     -----
-    Among equals, points with the most neighbours choose first. A label takes the nearest place that is free; where none is, the
-    one that hides least of other labels, and then of other things.
+    Among equals, points with the most neighbours choose first. A label takes the nearest free
+    place. If no place is free, it takes the one that hides least of other labels, and then of
+    other things.
     """
     placed: dict[int, Box] = {}
     reach = max((w for w, _ in sizes), default=0.0)

@@ -38,7 +38,9 @@ __all__ = ["pareto_figure"]
 
 
 def pareto_figure(panels: Sequence[CostPanel], *, title: str, caption: Sequence[str], mixes_hardware: bool) -> Figure:
-    """Draw scores against timed seconds, one panel a task (and one for the suite), the best trade-offs joined.
+    """Draw scores against timed seconds, with the best trade-offs joined.
+
+    There is one panel per task and one for the suite.
 
     Parameters
     ----------
@@ -181,7 +183,7 @@ def _pixel(ax: Axes, seconds: float, score: float) -> tuple[float, float]:
 
 
 def _obstacles(ax: Axes, points: Sequence[CostPoint], unit: float) -> list[Box]:
-    """Return what labels must not hide: markers, intervals and the steps of the front, in pixels."""
+    """Return what labels must not hide: markers, intervals and steps of the front, in pixels."""
     found = []
     half = 3.5 * unit
     for p in points:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["goes_beyond", "values_figure", "win_rate_figure"]
 
-# blue above one half, orange below: told apart by all kinds of colour blindness; white in the middle
+# blue above one half, orange below, white in the middle: safe for all kinds of colour blindness
 DIVERGING = ((0.90, 0.38, 0.0), (1.0, 1.0, 1.0), (0.0, 0.45, 0.70))
 
 
@@ -58,7 +58,10 @@ def values_figure(
 def win_rate_figure(
     found: Sequence[StatisticValue], matrix: WinMatrix, *, title: str, caption: Sequence[str]
 ) -> Figure:
-    """Draw the share of common tasks on which the row's method beats the column's, and each method's mean with its interval."""
+    """Draw the share of common tasks on which the row's method beats the column's.
+
+    Each method's mean is drawn with its interval.
+    """
     shown = [s for s in found if s.value is not None]
     order = [matrix.methods.index(s.method) for s in shown]
     rates = matrix.rates()[order][:, order]
@@ -104,7 +107,10 @@ def _axis_ends(found: Sequence[StatisticValue]) -> tuple[float, float]:
 
 
 def goes_beyond(found: Sequence[StatisticValue]) -> bool:
-    """Whether intervals are so wide that the values would shrink to a point beside them; they are cut then."""
+    """Whether intervals are so wide that the values would shrink to a point beside them.
+
+    Such intervals are cut.
+    """
     low, high = _axis_ends(found)
     return any((s.low is not None and s.low < low) or (s.high is not None and s.high > high) for s in found)
 

@@ -41,7 +41,7 @@ def page() -> None:
     st.caption(
         "Blue, joined by steps: the front, where no other method costs no more and scores no less. The front ignores the intervals; "
         "bars are 95 % intervals. Scores include imputed ones. A method with a task on which every trial failed is never on the "
-        "front: what those trials would have cost is not known. (t) transductive, (s) seconds include training that was done once "
+        "front: what those trials would have cost is unknown. (t) transductive, (s) seconds include training that was done once "
         "for several tasks, (i) share of the score that is imputed."
     )
     for line in panel.left_out:

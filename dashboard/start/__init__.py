@@ -1,1 +1,4 @@
-"""The script that Streamlit runs, in a folder of its own: Streamlit puts that folder first on the path of modules."""
+"""The script that Streamlit runs.
+
+It has a folder of its own, because Streamlit puts that folder first on the path of modules.
+"""

@@ -1,4 +1,7 @@
-"""The leaderboard: methods by one statistic, with intervals, what was imputed, and what each number rests on."""
+"""The leaderboard: methods by one statistic, with intervals.
+
+It shows what was imputed, and what each number is computed from.
+"""
 
 from __future__ import annotations
 
@@ -43,7 +46,10 @@ MOST_STRIP_TASKS = 40
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class View:
-    """A leaderboard as the reader's choices show it: the methods that pass the filters, ranked among themselves."""
+    """A leaderboard as the reader's choices show it.
+
+    It has the methods that pass the filters, ranked among themselves.
+    """
 
     data: BoardData
     statistic: str
@@ -79,8 +85,9 @@ def statistic_text(statistic: str, value: float | None) -> str:
 def verified(source: Provenance | None, current: str | None, is_current_suite: bool) -> tuple[bool, str]:
     """Return whether a row may bear the badge "verified", and why (not).
 
-    It says where the numbers come from, not that they are right: every counted trial ran code of a known commit without
-    uncommitted changes, with the adapter's source as it is installed here now, on the suite's present version.
+    The badge says where the numbers come from, not that they are right. Every counted trial ran
+    code of a known commit without uncommitted changes, on the suite's present version. The
+    adapter's source was the one that is installed here now.
     """
     if source is None or not source.n_trials:
         return False, "no counted trial"
@@ -101,7 +108,10 @@ def verified(source: Provenance | None, current: str | None, is_current_suite: b
 
 
 def leaderboard_table(view: View, current_sources: Mapping[str, str]) -> HtmlTable:
-    """Return the leaderboard; `current_sources` are the source hashes of the installed adapters, by method."""
+    """Return the leaderboard.
+
+    `current_sources` has the source hash of the installed adapter per method.
+    """
     data, kind = view.data, STATISTICS[view.statistic]
     name = kind.heading
     known = [v for s in view.values for v in (s.value, s.low, s.high) if v is not None]
@@ -178,9 +188,10 @@ _Strip = tuple[list[float | None], list[str], str]
 
 
 def _strips(view: View) -> dict[str, _Strip]:
-    """Return, by method, the height of each task's bar (1 = first rank), the bars' titles and all of it in words.
+    """Return the bars of each method: their heights, their titles and a text.
 
-    Nothing for very many tasks.
+    There is one bar per task, and 1 is the first rank. The text says the same in words. Nothing is
+    returned for very many tasks.
     """
     table = view.board.imputed.table
     if not 2 <= len(table.tasks) <= MOST_STRIP_TASKS:
@@ -205,7 +216,7 @@ def _strip_text(heights: Sequence[float | None]) -> str:
 
 
 def board_records(view: View) -> list[dict[str, Any]]:
-    """Return the leaderboard as plain data, for a download: what `bench leaderboard --format json` has."""
+    """Return the leaderboard as plain data for a download, as `bench leaderboard --format json`."""
     return value_records(view.data.suite.spec, view.board, view.statistic, view.values, verdict=view.verdict)
 
 

@@ -100,7 +100,10 @@ def duration(seconds: float | None) -> str:
 
 
 def taken(seconds: float) -> str:
-    """Return how long a trial took; a dash where nothing was timed, as with results that were published elsewhere."""
+    """Return how long a trial took.
+
+    A dash means that nothing was timed, as with results that were published elsewhere.
+    """
     return duration(seconds or None)
 
 

@@ -55,9 +55,10 @@ def pair_table(found: MethodComparison) -> HtmlTable:
 
 
 def _drawn(found: MethodComparison, pair: TaskPair) -> tuple[float | None, float | None]:
-    """Return difference and half-width as figures draw them: normalised where that is the comparison's scale.
+    """Return difference and half-width as figures draw them.
 
-    Plain losses of different problems share no axis.
+    They are normalised if that is the comparison's scale, as plain losses of different problems
+    share no axis.
     """
     if found.scale != NORMALISED or not pair.difference or pair.scaled is None:
         return pair.difference, pair.ci95
@@ -81,7 +82,10 @@ def _row(found: MethodComparison, pair: TaskPair, most: float) -> list[HtmlCell]
 
 
 def _with_interval(pair: TaskPair) -> str:
-    """Return the difference with its interval, or with why there is none: the two must never be read apart."""
+    """Return the difference with its interval, or with why it has none.
+
+    The two must never be read apart.
+    """
     if pair.difference is None:
         return "—"
     text = number(pair.difference, 4)
@@ -93,7 +97,10 @@ def _with_interval(pair: TaskPair) -> str:
 
 
 def difference_figure(found: MethodComparison) -> Any:
-    """Draw the differences by task with their intervals over pairs; hollow where neither method is better."""
+    """Draw the differences per task with their intervals over pairs.
+
+    A marker is hollow if neither method is better.
+    """
     import plotly.graph_objects as go
 
     mark = marks([found.a, found.b])
@@ -133,7 +140,10 @@ def difference_figure(found: MethodComparison) -> Any:
 
 
 def probability_figure(found: MethodComparison) -> Any:
-    """Draw the posterior probabilities as one bar: b better, equivalent, a better; None where there is no posterior."""
+    """Draw the posterior probabilities as one bar: b better, equivalent, a better.
+
+    None if there is no posterior.
+    """
     import plotly.graph_objects as go
 
     p = found.bayes

@@ -1,4 +1,7 @@
-"""Curves: validation score against time of training, or regret and rank of optimisers over the budget."""
+"""Curves over time or budget.
+
+Validation score against time of training, or regret and rank of optimisers over the budget.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +37,9 @@ def has_curves(panels: Sequence[CurvePanel]) -> bool:
 
 
 def curve_figure(panel: CurvePanel, labels: Sequence[str], *, log_x: bool, everybody: Sequence[str]) -> Any:
-    """Draw the validation score against seconds of meta-training, bands, and each method's test score at the end.
+    """Draw the validation score with its band against seconds of meta-training.
+
+    Each method's test score is at the end of its curve.
 
     Parameters
     ----------
@@ -146,7 +151,9 @@ def curve_records(panels: Sequence[CurvePanel]) -> list[dict[str, Any]]:
 def anytime(
     data: BoardData, trials: Sequence[Incumbents], labels: Sequence[str], tasks: Sequence[str] = ()
 ) -> AnytimeTable:
-    """Return the any-time comparison of the optimisers named, on the problems and seeds that all of them have.
+    """Return the any-time comparison of the optimisers named.
+
+    It covers the problems and seeds that all of them have.
 
     Raises
     ------

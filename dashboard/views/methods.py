@@ -160,7 +160,7 @@ def history_table(rows: Sequence[Mapping[str, Any]]) -> HtmlTable:
 
 
 def history_figure(rows: Sequence[Mapping[str, Any]], suite: str) -> Any | None:
-    """Draw the mean score by task over the states of the source; None with fewer than two states."""
+    """Draw the mean score per task over the states of the source; None with fewer than two."""
     import plotly.graph_objects as go
 
     own = [r for r in rows if r["suite"] == suite and r["score"] is not None]

@@ -38,8 +38,8 @@ class Difficulty:
     above_baseline : float or None
         Share of the methods that score above the frozen baseline.
     agreement : float or None
-        Kendall's tau between the order of the methods here and by their mean rank on the other tasks; None with fewer than three
-        methods or two tasks.
+        Kendall's tau between the order of the methods here and by their mean rank on the other
+        tasks. None with fewer than three methods or two tasks.
     failed : float
         Share of trials that failed, of those that were not declined.
     """

@@ -66,7 +66,7 @@ def cost_figure(panel: CostPanel, labels: Sequence[str], *, log_x: bool, mixes_h
                 hovertemplate="%{text}. %{customdata}<br>%{x:.3g} s, score %{y:.4f}<extra></extra>",
             )
     for p in front:
-        # names beside the front alone: the others crowd at the expensive end, and their numbers stand in the table
+        # only the front has names: the others crowd at the expensive end, and the table has them
         figure.add_annotation(
             x=math.log10(max(p.seconds, 1e-9)) if log_x else p.seconds,
             y=p.score,

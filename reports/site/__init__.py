@@ -1,1 +1,4 @@
-"""A static site of leaderboards: plain files that work from a file server and from a disk, and ask nothing from anywhere."""
+"""A static site of leaderboards.
+
+Its plain files work from a file server and from a disk, and fetch nothing.
+"""

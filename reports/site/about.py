@@ -1,4 +1,7 @@
-"""What the numbers of a site mean, with the references; statistics by the names that `STATISTICS` has titles for."""
+"""What the numbers of a site mean, with the references.
+
+Statistics have the names that `STATISTICS` has titles for.
+"""
 
 from __future__ import annotations
 

@@ -50,7 +50,10 @@ POLICY = "; ".join(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Site:
-    """Everything that the pages are made of; `newest` is when the newest attempt began, seconds since the epoch."""
+    """Everything that the pages are made of.
+
+    `newest` is when the newest attempt began, in seconds since the epoch.
+    """
 
     suites: Sequence[SuitePage]
     cards: Mapping[str, MethodCard]
@@ -217,7 +220,7 @@ def _about(site: Site) -> str:
     return _shell(site, "About the numbers", f'{sections}<h2>Statistics</h2>\n<dl class="terms">{terms}</dl>', depth=0)
 
 
-# --------------------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 # suites and tasks
 
 
@@ -418,7 +421,7 @@ def _task(site: Site, page: SuitePage, sheet: Sheet) -> str:
     )
 
 
-# --------------------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 # methods
 
 
@@ -554,7 +557,10 @@ def _method_tasks(rows: Sequence[Row], page: SuitePage) -> Sheet:
 
 
 def _failures(found: Sequence[Failure]) -> str:
-    """Return the failures as a table, without tracebacks: those say where files lie on somebody's machine."""
+    """Return the failures as a table.
+
+    Tracebacks are left out, as they show paths of somebody's machine.
+    """
     from benchbench.stats.labels import method_label
 
     rows = "\n".join(

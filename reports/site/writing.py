@@ -18,7 +18,7 @@ MARKER = ".benchbench-site.json"
 
 
 def check_folder(folder: Path) -> None:
-    """Raise `InputError` unless the folder is missing or empty, or holds a site and nothing else."""
+    """Raise `InputError` unless the folder is missing, empty, or holds a site and nothing else."""
     if folder.is_symlink():
         raise InputError(f"cannot write a site to {folder}: it is a link; name the folder itself")
     above = nearest_above(folder)

@@ -70,9 +70,7 @@ def test_of_two_methods_with_different_seeds_one_is_better(
     tab: Any, pages: Any, two_winners: Path, tmp_path: Path, browser: Any
 ) -> None:
     """The command line named maml, the page protonet."""
-    told = json.loads(
-        bench("compare-methods", "protonet", "maml", "--suite", "trio", "--db", two_winners, "--format", "json")
-    )
+    told = json.loads(bench("versus", "protonet", "maml", "--suite", "trio", "--db", two_winners, "--format", "json"))
     assert told["better"] == "maml"
     tab.open(f"{pages.address}/compare?suite=trio&a=protonet&b=maml")
     assert told["verdict"] in " ".join(tab.text().split())
@@ -118,7 +116,7 @@ def test_failures_do_not_vanish_from_the_trade_off(tab: Any, pages: Any, two_win
             assert rows["pixel_nn"][-1] == "failed on 1 task"
             assert rows["pixel_nn"][3] == "33%"
             assert rows["simpleshot"][-1] == "lacks tasks"
-            assert "Not drawn: broken: every trial failed, its cost is not known." in tab.text()
+            assert "Not drawn: broken: every trial failed, its cost is unknown." in tab.text()
             tab.open(f"{pages.address}/tradeoff?suite=trio&panel=common+tasks")
         else:
             assert panel["tasks"] == ["a", "b"]

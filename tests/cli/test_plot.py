@@ -347,7 +347,7 @@ def test_what_failed_stays_in_the_mean_and_off_the_front(
         {label: point["score"] for label, point in whole.items()}
     )
     assert "broken" not in whole
-    assert panels["whole suite"]["left_out"] == ["broken: every trial failed, its cost is not known"]
+    assert panels["whole suite"]["left_out"] == ["broken: every trial failed, its cost is unknown"]
     common = by_label(panels["common tasks"], "points")
     assert panels["common tasks"]["tasks"] == ["letters"]
     # there it succeeded everywhere
@@ -357,4 +357,4 @@ def test_what_failed_stays_in_the_mean_and_off_the_front(
     hollow = {str(line.get_label()) for line in figure.axes[0].get_lines() if line.get_markerfacecolor() == "white"}
     assert hollow == {"half", "shy"}
     assert "half (i 50%)" in {t.get_text() for t in figure.axes[0].texts}
-    assert "Not drawn: broken: every trial failed, its cost is not known." in texts(figure)
+    assert "Not drawn: broken: every trial failed, its cost is unknown." in texts(figure)

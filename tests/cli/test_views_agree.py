@@ -132,9 +132,7 @@ def test_of_two_methods_with_different_seeds_one_is_better_everywhere(
     db = land(*TWO_WINNERS)
 
     def asked(a: str, b: str) -> dict[str, Any]:
-        found: dict[str, Any] = json.loads(
-            bench("compare-methods", a, b, "--suite", "pair", "--db", db, "--format", "json")
-        )
+        found: dict[str, Any] = json.loads(bench("versus", a, b, "--suite", "pair", "--db", db, "--format", "json"))
         return found
 
     told = asked("protonet", "maml")
@@ -142,9 +140,7 @@ def test_of_two_methods_with_different_seeds_one_is_better_everywhere(
     assert told["bayes"]["p_left"] == asked("maml", "protonet")["bayes"]["p_right"] > 0.95
     assert told["verdict"].startswith("Decided: maml is better (P = 0.99")
     assert "Left out, because only one method has them: seeds 1, 2 of maml on a, b, c." in told["verdict"]
-    assert told["verdict"] in " ".join(
-        bench("compare-methods", "protonet", "maml", "--suite", "pair", "--db", db).split()
-    )
+    assert told["verdict"] in " ".join(bench("versus", "protonet", "maml", "--suite", "pair", "--db", db).split())
     bench("publish", tmp_path / "site", "--suite", "pair", "--db", db)
     (published,) = json.loads((tmp_path / "site/data/pair-comparisons.json").read_text())
     assert published == told
@@ -393,7 +389,7 @@ def check_comparisons(bench: Bench, options: tuple[Any, ...], site: Path, store:
     published = json.loads(path.read_text())
     assert [r["b"] for r in published] == ranked[1:11]
     for one in published:
-        told = json.loads(bench("compare-methods", one["a"], one["b"], *options, "--format", "json"))
+        told = json.loads(bench("versus", one["a"], one["b"], *options, "--format", "json"))
         assert told == one
         found = load_comparison(store, "pair", board.board, one["a"], one["b"])
         assert found.sentence() == one["verdict"]

@@ -109,7 +109,7 @@ def test_failures_stay_in_the_mean(make_board: Any) -> None:
     )
     # on each task alone a method without seconds has no point, and it is said why
     assert [p.label for p in panel(board, "b").points] == ["a"]
-    assert panel(board, "b").left_out == ("b: every trial failed, its cost is not known",)
+    assert panel(board, "b").left_out == ("b: every trial failed, its cost is unknown",)
 
 
 def test_failures_stay_in_the_mean_of_normalised_scores(make_board: Any) -> None:
@@ -129,11 +129,11 @@ def test_a_method_that_failed_everywhere_has_no_point_and_is_named(make_board: A
     cells = [cell("m", n, 0.5, 3.0) for n in "ab"] + [cell("lost", n, None, None) for n in "ab"]
     for found in cost_panels(make_board(cells, suite)):
         assert [p.label for p in found.points] == ["m"]
-        assert found.left_out == ("lost: every trial failed, its cost is not known",)
+        assert found.left_out == ("lost: every trial failed, its cost is unknown",)
     declined = [cell("m", n, 0.5, 3.0) for n in "ab"] + [
         {"method": "none", "task": n, "scores": (), "n_declined": 1} for n in "ab"
     ]
-    assert cost_panels(make_board(declined, suite))[0].left_out == ("none: no score, its cost is not known",)
+    assert cost_panels(make_board(declined, suite))[0].left_out == ("none: no score, its cost is unknown",)
 
 
 def test_where_the_best_decline_a_task_the_common_tasks_have_a_front(make_board: Any) -> None:
