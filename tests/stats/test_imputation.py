@@ -159,7 +159,7 @@ def test_units_that_nobody_has_are_not_filled() -> None:
 
 
 def test_bad_input() -> None:
-    with pytest.raises(InputError, match="unknown imputation 'wurst'; expected .* did you mean 'worst'"):
+    with pytest.raises(InputError, match=r"unknown imputation 'wurst'; expected .* did you mean 'worst'"):
         impute(table(), "wurst")
     with pytest.raises(UnknownNameError, match="method to impute with: 'd'"):
         impute(table(), "baseline", baselines=["d"])

@@ -322,7 +322,7 @@ def test_the_interval_of_a_mean_is_nearly_students() -> None:
 
 
 def test_bad_input() -> None:
-    with pytest.raises(InputError, match="unknown statistic 'elos'; expected .* did you mean 'elo'"):
+    with pytest.raises(InputError, match=r"unknown statistic 'elos'; expected .* did you mean 'elo'"):
         statistic_values(table_of(HAND), "elos")
     with pytest.raises(InputError, match="level"):
         statistic_values(table_of(HAND), "rank", level=1.0)
