@@ -150,7 +150,7 @@ def test_the_drawn_curves_are_the_numbers(
     assert {float(x) for line in waves.get_lines() for x in line.get_xdata()} == {11.0}
     (legend,) = [part for sub in figure.subfigs for part in sub.legends]
     assert [t.get_text() for t in legend.get_texts()] == ["maml", "pixel_nn"]
-    said = texts(figure)
+    said = " ".join(texts(figure).split())
     assert "Suite pair 1, protocol 3, preset quick, 4 test units, 1 thread, cpu" in said
     assert "95 % over validation episodes, given this training (one seed)" in said
     assert "interval over 2 episodes" in said

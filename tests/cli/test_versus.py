@@ -153,7 +153,7 @@ def test_where_some_pairs_are_imputed_the_verdict_says_so(bench: Bench, suite_fi
     )
     text = bench("versus", "maml", "protonet", "--suite", suite_file, "--db", db)
     assert "maml scores higher on 2 of 2 tasks, lower on 0, equal on 0" in text
-    assert "1 of 2 pairs are imputed and taken as if they had been measured" in text
+    assert "1 of 2 pairs are imputed and treated as measured" in text
 
 
 def test_one_task_gives_no_posterior_and_few_a_caution(bench: Bench, suite_file: Path, land: Land) -> None:

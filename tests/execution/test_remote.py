@@ -184,7 +184,7 @@ def test_no_probabilities(make: Callable[..., Any], rows: pd.DataFrame, target: 
     ("how", "words"),
     [
         ("exit_hard", "exited with code 7 during fit; it printed: a last word"),
-        ("segfault", "killed by SIGSEGV in fit; it said: Fatal Python error"),
+        ("segfault", "killed by SIGSEGV during fit; it printed: Fatal Python error"),
         ("kill_self_with_fork", "killed by SIGKILL"),
     ],
 )

@@ -66,8 +66,8 @@ def test_a_trial_for_a_gpu_is_set_to_repeat(make_request: Any, device: str) -> N
         ("ignore_signals", "timeout", "limit of 0.5 s"),
         ("escape_and_hang", "timeout", "limit of 0.5 s"),
         ("segfault", "crashed", "SIGSEGV"),
-        ("exit_hard", "crashed", "exit code 7"),
-        ("exit_zero", "crashed", "exit code 0 without a result"),
+        ("exit_hard", "crashed", "exited with code 7"),
+        ("exit_zero", "crashed", "exited with code 0 without a result"),
         ("kill_self", "crashed", "SIGKILL"),
         ("forge_result", "crashed", "the trial's process sent an outcome that cannot be read: missing fields: "),
         (
