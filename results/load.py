@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["counted_trials", "suite_facts"]
 
 M_MMAP_THRESHOLD = -3
+LARGEST_KEPT = 2**25
 _STATES = {"ok": TrialState.OK, "declined": TrialState.DECLINED, "infra": TrialState.ABSENT}
 
 _SHARED = """
@@ -49,23 +52,30 @@ def counted_trials(results: Readable, suite: str) -> CountedTrials:
     """Return the counted trials of a suite under all conditions; none without results."""
     if not results.exists():
         return _nothing()
-    _return_memory()
-    with results.reading() as con:
+    with _memory_returned(), results.reading() as con:
         found = count_attempts(con, suite)
         return _trials(found) if found.columns.n else _nothing()
 
 
-def _return_memory() -> None:
+@contextmanager
+def _memory_returned() -> Iterator[None]:
     """Return columns of a megabyte or more to the system as soon as they are freed.
 
     By default glibc keeps blocks of up to 32 MiB once it has freed one of that size: some 60 MiB of
-    unused memory for a million attempts.
+    unused memory for a million attempts. Afterwards it does again: statistics use the same memory
+    over and over, and asking for it each time takes longer.
     """
     import ctypes
 
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    if mallopt is not None:
-        mallopt(M_MMAP_THRESHOLD, 2**20)
+    if mallopt is None:
+        yield
+        return
+    mallopt(M_MMAP_THRESHOLD, 2**20)
+    try:
+        yield
+    finally:
+        mallopt(M_MMAP_THRESHOLD, LARGEST_KEPT)
 
 
 def _nothing() -> CountedTrials:
