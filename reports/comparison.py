@@ -14,6 +14,7 @@ from benchbench.reports.report import Column, Sheet, number
 from benchbench.results.load_units import UnitScores, unit_scores
 from benchbench.stats.labels import plural
 from benchbench.stats.pairwise import MethodComparison, TaskPair, compare_methods
+from benchbench.stats.significance import ALPHA, least_p
 
 if TYPE_CHECKING:
     from benchbench.results.reader import Readable
@@ -195,8 +196,8 @@ def _overall_lines(found: MethodComparison) -> list[str]:
             f"Wilcoxon's signed-rank test, two-sided: p = {overall.p:.4g}; matched-pairs rank-biserial correlation "
             f"{overall.effect_size:.2f} (1: A is better everywhere, -1: B)"
         )
-        if n < 6:
-            lines.append(f"with {n} tasks that test cannot give p < 0.05, whatever the scores")
+        if least_p(n) >= ALPHA:
+            lines.append(f"with {n} tasks that test cannot give p < {ALPHA:g}, whatever the scores")
     if bayes is None:
         lines.append("one task allows no test over tasks; its own row has all that is known")
     else:

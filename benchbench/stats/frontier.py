@@ -9,6 +9,7 @@ from typing import Any
 
 from benchbench.stats.labels import params_of, share_text
 from benchbench.stats.leaderboard import Leaderboard, Row
+from benchbench.stats.scales import normalise_one
 
 __all__ = ["COMMON_TASKS", "CostPanel", "CostPoint", "cost_panels", "front"]
 
@@ -184,7 +185,8 @@ def _over_tasks(board: Leaderboard) -> list[CostPanel]:
     rows: dict[tuple[str, str | None], Row] = {
         (r.label, r.task): r for r in board.rows if r.task in names and r.score is not None
     }
-    met = [t for t in names if any(task == t for _, task in rows)]
+    with_rows = {task for _, task in rows}
+    met = [t for t in names if t in with_rows]
     metrics = {board.metrics.get(t, "") for t in met}
     is_normalised = all(t in ends for t in met)
     if len(met) < 2 or not (is_normalised or len(metrics) == 1):
@@ -216,7 +218,7 @@ def _whole(
         if not seconds:
             left_out.append(f"{row.label}: {_why_no_cost(own)}")
             continue
-        parts = [_scaled(r, ends.get(r.task or "")) for r in own]
+        parts = [normalise_one(r.score or 0.0, r.ci95, ends.get(r.task or "")) for r in own]
         widths = [w for _, w in parts if w is not None]
         # tasks are fixed, not sampled: the tasks' own intervals are propagated
         ci95 = math.hypot(*widths) / len(parts) if len(widths) == len(parts) else None
@@ -226,10 +228,3 @@ def _whole(
         is_whole = len(own) == len(tasks)
         measured.append((row, score, ci95, math.fsum(seconds), is_whole, n_failed, n_imputed / max(n_scores, 1)))
     return _panel(measured, task=None, metric=metric, tasks=tuple(tasks), left_out=tuple(left_out), is_common=is_common)
-
-
-def _scaled(row: Row, ends: tuple[float, float] | None) -> tuple[float, float | None]:
-    """Return score and half-width, on the scale from baseline to reference if given."""
-    from benchbench.stats.scales import normalise_one
-
-    return normalise_one(row.score or 0.0, row.ci95, ends)

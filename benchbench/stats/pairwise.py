@@ -242,9 +242,7 @@ def compare_methods(
         overall=compare_scores(first, second),
         # of one task nobody knows how much tasks differ
         bayes=_posterior(first - second, rope, is_turned=a > b) if has_several else None,
-        separation=tasks_to_separate(_scaled(board, paired.table, paired.rows, paired.common)[1], a, b)
-        if has_several
-        else None,
+        separation=tasks_to_separate(paired.scaled, a, b) if has_several else None,
     )
 
 
@@ -272,8 +270,8 @@ def _usual_rope(scale: str) -> float:
 class _Paired:
     """Two methods on common units and on a scale common to all tasks.
 
-    `rows` are their rows of `table`; `common` (T, U) the units that both have; `first` and `second`
-    (T,) their means over these on `scale`; `has_task` (T,) where both have a mean.
+    `rows` are their rows of `table`; `common` (T, U) the units that both have; `scaled` the table of
+    these on `scale`; `first` and `second` (T,) their means in it; `has_task` (T,) where both have one.
     """
 
     table: ScoreTable
@@ -281,6 +279,7 @@ class _Paired:
     rows: tuple[int, int]
     common: NDArray[np.bool_]
     scale: str
+    scaled: ScoreTable
     first: FloatArray
     second: FloatArray
     has_task: NDArray[np.bool_]
@@ -298,6 +297,7 @@ class _Paired:
             rows=rows,
             common=common,
             scale=scale,
+            scaled=scaled,
             first=first,
             second=second,
             has_task=~np.isnan(first) & ~np.isnan(second),

@@ -92,9 +92,10 @@ class Statistic:
     help : str
         Definition in one sentence without a full stop.
     higher_is_better : bool
-    lowest, highest : float
-        Bounds of a value. `highest` is infinite for the mean rank, whose maximum is the number of
-        methods.
+    lowest : float
+        Lower bound of a value.
+    highest : float or None
+        Upper bound of a value; None: the number of methods, for mean ranks.
     digits : int
         Digits shown after the point.
     is_share : bool
@@ -112,7 +113,7 @@ class Statistic:
     help: str
     higher_is_better: bool
     lowest: float = -math.inf
-    highest: float = math.inf
+    highest: float | None = math.inf
     digits: int = 3
     is_share: bool = False
     needs_pairs: bool = False
@@ -135,7 +136,7 @@ class Statistic:
 
     def bounds(self, n_methods: int) -> tuple[float, float]:
         """Return the bounds of a value among `n_methods` methods."""
-        return self.lowest, float(n_methods) if self.name in ("rank", "tierank") else self.highest
+        return self.lowest, float(n_methods) if self.highest is None else self.highest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -517,6 +518,7 @@ _ALL = (
         help="Mean over tasks of the rank, 1 = best; two methods are compared on the tasks that both have",
         higher_is_better=False,
         lowest=1.0,
+        highest=None,
         digits=2,
         compute=_mean_rank,
         per_task=_ranks_on_tasks,
@@ -580,6 +582,7 @@ _ALL = (
         " best of the rest",
         higher_is_better=False,
         lowest=1.0,
+        highest=None,
         digits=2,
         compute=_mean_of(_tie_aware_ranks_on_tasks),
         per_task=_tie_aware_ranks_on_tasks,
