@@ -270,8 +270,9 @@ def _usual_rope(scale: str) -> float:
 class _Paired:
     """Two methods on common units and on a scale common to all tasks.
 
-    `rows` are their rows of `table`; `common` (T, U) the units that both have; `scaled` the table of
-    these on `scale`; `first` and `second` (T,) their means in it; `has_task` (T,) where both have one.
+    `rows` are their rows of `table`; `common` (T, U) the units that both have; `scaled` the table
+    of these on `scale`; `first` and `second` (T,) their means in it; `has_task` (T,) where both
+    have a mean.
     """
 
     table: ScoreTable
