@@ -45,6 +45,8 @@ class TrialOutcome:
     unit_scores : tuple of float
     metrics, phases : mapping of str to float
         Further figures, and seconds by phase.
+    remarks : tuple of str
+        What is questionable about a trial that succeeded.
     seconds, wall_seconds, cpu_seconds, started_at : float
         Timed phases; the whole trial; its processes; seconds since the epoch.
     peak_memory_mib : float
@@ -67,6 +69,7 @@ class TrialOutcome:
     unit_scores: tuple[float, ...] = ()
     metrics: Mapping[str, float] = field(default_factory=dict)
     phases: Mapping[str, float] = field(default_factory=dict)
+    remarks: tuple[str, ...] = ()
     seconds: float = 0.0
     wall_seconds: float = 0.0
     cpu_seconds: float = 0.0
@@ -106,7 +109,8 @@ class TrialOutcome:
         if (plain["score"] is not None) != (plain["outcome"] == "ok"):
             raise ValueError(f"outcome is {plain['outcome']!r}, score is {plain['score']}")
         points = tuple(CurvePoint(*point) for point in plain["curve"])
-        return cls(**plain | {"unit_scores": tuple(plain["unit_scores"]), "curve": points})
+        listed = {name: tuple(plain[name]) for name in ("unit_scores", "remarks")}
+        return cls(**plain | listed | {"curve": points})
 
     @classmethod
     def received(cls, plain: object, sender: str) -> Self:
@@ -149,6 +153,7 @@ _KINDS: dict[str, tuple[str, Callable[[object], bool]]] = {
     "float": ("a number", _is_number),
     "float | None": ("a number or null", lambda value: value is None or _is_number(value)),
     "tuple[float, ...]": ("a list of numbers", _list_of(_is_number)),
+    "tuple[str, ...]": ("a list of texts", _list_of(lambda value: isinstance(value, str))),
     "tuple[CurvePoint, ...]": ("a list of [step, seconds, metric, value]", _list_of(_is_point)),
     "Mapping[str, float]": ("numbers by name", _object_of(_is_number)),
     "Mapping[str, str]": ("texts by name", _object_of(lambda value: isinstance(value, str))),
@@ -221,6 +226,8 @@ class Attempt:
     metrics: dict[str, float] = field(default_factory=dict)
     phases: dict[str, float] = field(default_factory=dict)
     """Seconds by phase; the timed ones (`meta_fit`, `adapt`, `predict`, `fit`) sum to `seconds`."""
+    remarks: list[str] = field(default_factory=list)
+    """What is questionable about a trial that succeeded."""
     seconds: float = 0.0
     wall_seconds: float = 0.0
     cpu_seconds: float = 0.0

@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchbench.errors import StoreError
-from benchbench.results.landing import ATTEMPT_COLUMNS, RUN_COLUMNS, VERSION, Landed
+from benchbench.results.landing import ADDED, ATTEMPT_COLUMNS, RUN_COLUMNS, VERSION, Landed
 
 if TYPE_CHECKING:
     import duckdb
 
-__all__ = ["BASE_TABLES", "Staged", "create_tables", "fold_in", "quoted", "stage"]
+__all__ = ["BASE_TABLES", "Staged", "create_tables", "fold_in", "quoted", "selected", "stage"]
 
 BASE_TABLES = ("runs", "attempts", "unit_scores", "metrics", "curves", "tasks", "methods", "environments")
 NULLABLE = frozenset({"score", "score_sd", "git_dirty", "ended_at"})
@@ -77,16 +77,17 @@ def stage(con: duckdb.DuckDBPyConnection, landed: Sequence[Landed]) -> Staged:
         elif not one.kind:
             found.bad[one.path] = "its name is not a landing file's"
     for kind in ("runs", "attempts"):
-        ours = [one for one in landed if one.kind == kind and 0 < one.version <= VERSION]
-        if not ours:
-            continue
-        try:
-            _read(con, kind, ours)
-            found.read.extend(ours)
-        except duckdb.Error:
-            # one file is damaged or gone; find out which
-            for one in ours:
-                _stage_one(con, one, found)
+        for version in range(1, VERSION + 1):
+            ours = [one for one in landed if one.kind == kind and one.version == version]
+            if not ours:
+                continue
+            try:
+                _read(con, kind, ours)
+                found.read.extend(ours)
+            except duckdb.Error:
+                # one file is damaged or gone; find out which
+                for one in ours:
+                    _stage_one(con, one, found)
     return found
 
 
@@ -112,11 +113,18 @@ def _stage_one(con: duckdb.DuckDBPyConnection, one: Landed, found: Staged) -> No
 
 
 def _read(con: duckdb.DuckDBPyConnection, kind: str, ours: Sequence[Landed]) -> None:
-    names = ", ".join(_staging_names(kind))
+    """Read files of one kind and version."""
+    names = ", ".join(selected(name, ours[0].version) for name in _staging_names(kind))
     con.execute(
         f"INSERT INTO staged_{kind} SELECT {names} FROM read_parquet(?, filename = 'file_name', union_by_name = true)",
         [[str(one.path) for one in ours]],
     )
+
+
+def selected(name: str, version: int) -> str:
+    """Return the SQL that selects a column from a file of a schema version, which may lack it."""
+    since, value = ADDED.get(name, (1, ""))
+    return name if version >= since else f"{value} AS {name}"
 
 
 def _staging_names(kind: str) -> list[str]:

@@ -4,8 +4,8 @@ A batch is one small Parquet file. It is written under a temporary name, synced,
 folder synced; only then is the batch acknowledged. Names begin with the time in nanoseconds and end
 with the kind of records and the schema's version::
 
-    01763718000123456789-4f2a91c07d3e.attempts.v1.parquet
-    01763718000123456789-9b01c2d4e5f6.runs.v1.parquet
+    01763718000123456789-4f2a91c07d3e.attempts.v2.parquet
+    01763718000123456789-9b01c2d4e5f6.runs.v2.parquet
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 __all__ = [
+    "ADDED",
     "ATTEMPT_COLUMNS",
     "LANDED",
     "RUN_COLUMNS",
@@ -37,7 +38,7 @@ __all__ = [
     "write_run",
 ]
 
-VERSION = 1
+VERSION = 2
 LANDED = ("attempts", "runs")
 
 # column: (Arrow type, attribute of the record); the order is that of schema.sql
@@ -101,7 +102,10 @@ ATTEMPT_COLUMNS: dict[str, tuple[str, str]] = {
     "git_commit": (_TEXT, "git_commit"),
     "git_dirty": (_BOOL, "git_dirty"),
     "benchbench_version": (_TEXT, "benchbench_version"),
+    "remarks_json": (_TEXT, "remarks"),
 }
+ADDED: dict[str, tuple[int, str]] = {"remarks_json": (2, "'[]'")}
+"""Columns that older files lack: the schema version that added them, and the SQL of their value."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,9 @@ if TYPE_CHECKING:
 
 __all__ = ["MIGRATIONS", "check_version", "migrate", "version_of"]
 
-MIGRATIONS: dict[int, tuple[str, ...]] = {}
+MIGRATIONS: dict[int, tuple[str, ...]] = {
+    1: ("ALTER TABLE store.main.attempts ADD COLUMN remarks_json VARCHAR DEFAULT '[]'",)
+}
 """Statements that migrate from a version to the next one, run inside the attached `store`."""
 
 

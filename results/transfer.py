@@ -57,7 +57,7 @@ class Export(Readable):
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.counts = _check_files(path)
+        self.counts, self._version = _check_files(path)
 
     def exists(self) -> bool:
         """Return whether there is anything to read."""
@@ -68,10 +68,39 @@ class Export(Readable):
         """Yield a connection with one view per table."""
         con = connect()
         try:
-            _make_views(con, self.path, "main")
+            self.make_views(con, "main")
             yield con
         finally:
             con.close()
+
+    def make_views(self, con: duckdb.DuckDBPyConnection, where: str) -> None:
+        """Create one view per table in the schema `where`, after checking the columns of each file.
+
+        Raises
+        ------
+        InputError
+        """
+        import duckdb
+
+        con.execute("CREATE SCHEMA memory.wanted")
+        ingest.create_tables(con, "memory.wanted")
+        for table in ingest.BASE_TABLES:
+            path = self.path / f"{table}.parquet"
+            want = _columns(con, f"SELECT * FROM memory.wanted.{table}")
+            names = ", ".join(ingest.selected(name, self._version) for name in want)
+            file = f"read_parquet({ingest.quoted(str(path))})"
+            try:
+                given = _columns(con, f"SELECT * FROM {file}")
+                missing = {name for name in want if ingest.selected(name, self._version) == name} - given.keys()
+                have = given if missing else _columns(con, f"SELECT {names} FROM {file}") | given
+            except duckdb.Error as error:
+                raise InputError(f"{path} is not a readable Parquet file: {str(error).splitlines()[0]}") from error
+            if have != want:
+                wrong = sorted(f"{name} {kind}" for name, kind in set(have.items()) ^ set(want.items())) or [
+                    "their order"
+                ]
+                raise InputError(f"{path} does not have the columns of {table}; they differ in: {', '.join(wrong)}")
+            con.execute(f"CREATE VIEW {where}.{table} AS SELECT {names} FROM {file}")
 
 
 def open_results(path: Path) -> Readable:
@@ -169,7 +198,7 @@ def import_results(store: Store, folder: Path) -> ImportReport:
     with store.writing() as con:
         con.execute("CREATE SCHEMA memory.incoming")
         try:
-            _make_views(con, folder, "memory.incoming")
+            export.make_views(con, "memory.incoming")
             _check_values(con, folder)
             con.execute("CREATE TABLE memory.main.known AS SELECT attempt_key FROM store.attempts")
             con.execute("BEGIN")
@@ -218,30 +247,6 @@ def _insert(con: duckdb.DuckDBPyConnection) -> int:
     return int(row[0]) if row else 0
 
 
-def _make_views(con: duckdb.DuckDBPyConnection, folder: Path, where: str) -> None:
-    """Create one view per table in the schema `where`, after checking the columns of each file.
-
-    Raises
-    ------
-    InputError
-    """
-    import duckdb
-
-    con.execute("CREATE SCHEMA memory.wanted")
-    ingest.create_tables(con, "memory.wanted")
-    for table in ingest.BASE_TABLES:
-        path = folder / f"{table}.parquet"
-        want = _columns(con, f"SELECT * FROM memory.wanted.{table}")
-        try:
-            have = _columns(con, f"SELECT * FROM read_parquet({ingest.quoted(str(path))})")
-        except duckdb.Error as error:
-            raise InputError(f"{path} is not a readable Parquet file: {str(error).splitlines()[0]}") from error
-        if have != want:
-            wrong = sorted(f"{name} {kind}" for name, kind in set(have.items()) ^ set(want.items())) or ["their order"]
-            raise InputError(f"{path} does not have the columns of {table}; they differ in: {', '.join(wrong)}")
-        con.execute(f"CREATE VIEW {where}.{table} AS SELECT * FROM read_parquet({ingest.quoted(str(path))})")
-
-
 def _columns(con: duckdb.DuckDBPyConnection, query: str) -> dict[str, str]:
     return {row[0]: row[1] for row in con.execute(f"DESCRIBE {query}").fetchall()}
 
@@ -273,8 +278,8 @@ def _check_values(con: duckdb.DuckDBPyConnection, folder: Path) -> None:
             )
 
 
-def _check_files(folder: Path) -> dict[str, int]:
-    """Check the manifest and every file of an export; return rows per table.
+def _check_files(folder: Path) -> tuple[dict[str, int], int]:
+    """Check the manifest and every file of an export; return rows per table, and its schema version.
 
     Raises
     ------
@@ -291,9 +296,9 @@ def _check_files(folder: Path) -> dict[str, int]:
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
         raise InputError(f"{folder / MANIFEST} is not the manifest of an export of results")
     version = manifest.get("schema_version")
-    if version != VERSION:
+    if not isinstance(version, int) or not 1 <= version <= VERSION:
         raise InputError(
-            f"{folder} has schema {version}, this benchbench reads {VERSION}; use the benchbench that made it"
+            f"{folder} has schema {version}, this benchbench reads 1 to {VERSION}; use the benchbench that made it"
         )
     tables = manifest.get("tables")
     if not isinstance(tables, dict) or set(tables) != set(ingest.BASE_TABLES):
@@ -310,7 +315,7 @@ def _check_files(folder: Path) -> dict[str, int]:
                 f"{path} is not as it was exported (its sha256 differs from the manifest's); copy it again"
             )
         counts[table] = facts["rows"]
-    return counts
+    return counts, version
 
 
 def _sha256(path: Path) -> str:

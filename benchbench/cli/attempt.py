@@ -20,6 +20,7 @@ _APART = (
     "budget",
     "metrics",
     "phases",
+    "remarks",
     "curve",
     "unit_scores",
     "environment",
@@ -50,6 +51,8 @@ def attempt(
             _line("± 95 %", found["ci95"])
     for name in ("params", "budget", "metrics", "phases", "environment"):
         _line(name, ", ".join(f"{k} {_short(v)}" for k, v in found[name].items()) or "none")
+    for remark in found["remarks"]:
+        _line("remark", remark)
     _scores(found["unit_scores"], found["unit"])
     _curve(found["curve"])
     for name in ("log_tail", "traceback"):

@@ -130,6 +130,7 @@ def _scored(found: ProtocolResult) -> TrialOutcome:
         unit_scores=scores,
         # a method's own metrics may be numpy scalars
         metrics={name: float(value) for name, value in found.metrics.items()},
+        remarks=tuple(found.remarks),
     )
 
 

@@ -49,12 +49,15 @@ class ProtocolResult:
         In an order fixed by the task.
     metrics : dict
         Further figures, by name.
+    remarks : list of str
+        What is questionable about the result, for people.
     """
 
     metric: str
     unit: str
     unit_scores: list[float]
     metrics: dict[str, float] = field(default_factory=dict)
+    remarks: list[str] = field(default_factory=list)
 
 
 class PhaseClock:

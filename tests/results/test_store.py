@@ -205,7 +205,7 @@ def test_a_file_folded_in_by_somebody_else_meanwhile_is_normal(store: Store, mak
 
 def test_files_of_a_newer_benchbench_wait(store: Store, make_full_attempt: Any) -> None:
     path = landing.write_attempts(store.landing, [make_full_attempt(1)])
-    newer = path.rename(path.with_name(path.name.replace(".v1.", ".v2.")))
+    newer = path.rename(path.with_name(path.name.replace(f".v{landing.VERSION}.", f".v{landing.VERSION + 1}.")))
     report = store.ingest()
     assert (report.n_newer, report.set_aside, newer.exists()) == (1, [], True)
     assert scores_of(store) == []
@@ -379,7 +379,9 @@ def test_an_older_database_is_brought_forward(store: Store) -> None:
     assert migrations.version_of(con, store.path) == landing.VERSION + 2
     assert con.execute("SELECT count(colour) FROM store.attempts").fetchone() == (0,)
     con.execute("SELECT x FROM store.extra")
-    with pytest.raises(StoreError, match="older schema 3, this benchbench reads 4"):
+    with pytest.raises(
+        StoreError, match=f"older schema {landing.VERSION + 2}, this benchbench reads {landing.VERSION + 3}"
+    ):
         migrations.check_version(con, store.path, landing.VERSION + 3)
     con.close()
 
