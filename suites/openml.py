@@ -111,4 +111,6 @@ def _info(name: str, facts: TaskFacts) -> TableInfo:
         classes=facts.classes,
         columns=facts.columns,
         n_rows=facts.n_rows,
+        out_of_range=facts.out_of_range,
+        warnings=facts.warnings,
     )
