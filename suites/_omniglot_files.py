@@ -3,7 +3,9 @@
 Looked for in `data_dir()/omniglot`, then in the cache:
 ``images_background.npz`` and ``images_evaluation.npz`` (`images` (n_characters, 20, 105, 105) bool,
 False is ink), else the original archives ``images_background.zip`` and ``images_evaluation.zip``,
-else these are downloaded. The lists of Vinyals' split are in ``splits_vinyals``.
+else these unpacked, as folders ``images_background`` and ``images_evaluation``,
+else the archives are downloaded. All may stand where torchvision (``omniglot-py``) or a copy of the
+repository (``python``) has them. The lists of Vinyals' split are in ``splits_vinyals``.
 
 Characters are numbered as in the names of the original files:
 ``Alphabet_of_the_Magi/character01/0709_01.png`` is the first drawing of character 709. That is
@@ -26,12 +28,14 @@ import io
 import re
 import zipfile
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchbench.contracts.loading import Progress
 from benchbench.errors import DataMissingError
+from benchbench.paths import data_dir
 from benchbench.suites._download import download_folder, file_sha256, find_original, original_places, retrieve
 from benchbench.suites._prepared import array_hash
 
@@ -41,6 +45,8 @@ if TYPE_CHECKING:
 
 __all__ = ["PARTS", "SPLIT_LISTS", "Part", "character_names", "read_characters", "read_split"]
 
+PLACES = ("omniglot", "omniglot/omniglot-py", "omniglot/python")
+"""Folders of the originals: ours, torchvision's, the repository's."""
 N_DRAWINGS = 20
 SIZE = 105
 
@@ -208,6 +214,8 @@ def _read_part(part: Part, progress: Progress) -> NDArray[np.bool_]:
             )
         return images
     path = _find(f"{part.name}.zip")
+    if path is None and (folder := _find_folder(part.name)) is not None:
+        return _read_folder(folder, part, progress)
     if path is None:
         path = _download_folder() / f"{part.name}.zip"
         retrieve(part.url, path, part.sha256, progress, _hint("Omniglot's archives", f"{part.name}.zip"))
@@ -227,14 +235,28 @@ def _read_part(part: Part, progress: Progress) -> NDArray[np.bool_]:
     return images
 
 
+def _read_folder(folder: Path, part: Part, progress: Progress) -> NDArray[np.bool_]:
+    progress(f"omniglot: decoding {folder}")
+    images = _decode(folder, part)
+    if array_hash(images) != part.content:
+        raise DataMissingError(
+            f"{folder} does not hold Omniglot's {part.name}: content {array_hash(images)[:12]}..., expected"
+            f" {part.content[:12]}...: a drawing was changed, or this version of Pillow reads it in another way; move the"
+            " folder away to download the original archive"
+        )
+    return images
+
+
 def _decode(path: Path, part: Part) -> NDArray[np.bool_]:
+    """Return the drawings in an archive or in a folder of unpacked ones."""
     import numpy as np
     from PIL import Image
 
     images = np.empty((len(_names(part)) * N_DRAWINGS, SIZE, SIZE), dtype=np.bool_)
     found: list[tuple[int, int, str, str]] = []
-    with zipfile.ZipFile(path) as archive:
-        for entry in archive.namelist():
+    with zipfile.ZipFile(path) if path.is_file() else nullcontext() as archive:
+        entries = archive.namelist() if archive else [str(file.relative_to(path)) for file in path.rglob("*.png")]
+        for entry in entries:
             matched = re.search(r"([^/]+/character\d+)/(\d+)_(\d+)\.png$", entry)
             # archives packed on macOS hold a shadow of every file
             if matched and not entry.startswith("__MACOSX"):
@@ -243,11 +265,17 @@ def _decode(path: Path, part: Part) -> NDArray[np.bool_]:
         expected = [name for name in _names(part) for _ in range(N_DRAWINGS)]
         if [name for _, _, name, _ in found] != expected:
             raise DataMissingError(
-                f"{path} holds {len(found)} drawings, not the {len(expected)} of {part.name} in order"
+                f"{path} holds {len(found)} drawings, not the {len(expected)} of {part.name} in order; remove it to"
+                " download the original archive"
             )
         for row, (_, _, _, entry) in enumerate(found):
-            with Image.open(io.BytesIO(archive.read(entry))) as image:
-                images[row] = np.asarray(image.convert("1"))
+            content = archive.read(entry) if archive else (path / entry).read_bytes()
+            try:
+                with Image.open(io.BytesIO(content), formats=("PNG",)) as image:
+                    # of one bit, Pillow's truth values are bytes of 255: equal, but of another hash
+                    images[row] = np.asarray(image.convert("1").convert("L")) > 0
+            except (OSError, ValueError, SyntaxError) as error:
+                raise DataMissingError(f"{path}: {entry} cannot be read as a drawing: {error}") from error
     return images.reshape(-1, N_DRAWINGS, SIZE, SIZE)
 
 
@@ -256,7 +284,12 @@ def _names(part: Part) -> list[str]:
 
 
 def _find(name: str) -> Path | None:
-    return find_original("omniglot", name)
+    return next((path for place in PLACES if (path := find_original(place, name))), None)
+
+
+def _find_folder(name: str) -> Path | None:
+    folders = (data_dir() / place / name for place in PLACES)
+    return next((folder for folder in folders if folder.is_dir()), None)
 
 
 def _download_folder() -> Path:

@@ -270,7 +270,7 @@ def test_an_image_that_is_listed_twice_is_refused_before_anything_is_decoded(
     assert not lines
 
 
-@pytest.mark.parametrize(("layout", "other"), zip(LAYOUTS, ["train", "test"] * 9, strict=False))
+@pytest.mark.parametrize(("layout", "other"), list(zip(LAYOUTS, ["train", "test"] * 9, strict=False)))
 def test_copies_under_other_names_are_refused_with_both(
     folder: Path, split: Split, loader: TaskLoader, layout: str, other: str
 ) -> None:
