@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-__all__ = ["PARTS", "SPLIT_LISTS", "Part", "character_names", "read_characters", "read_split"]
+__all__ = ["PARTS", "SPLIT_LISTS", "Part", "character_names", "drawings_hash", "read_characters", "read_split"]
 
 PLACES = ("omniglot", "omniglot/omniglot-py", "omniglot/python")
 """Folders of the originals: ours, torchvision's, the repository's."""
@@ -62,7 +62,7 @@ class Part:
     url, sha256 : str
         Of the original archive.
     content : str
-        `array_hash` of the decoded images.
+        `drawings_hash` of the decoded images.
     alphabets : mapping of str to int
         Characters of each alphabet, in the order of the files' numbers.
     """
@@ -207,9 +207,9 @@ def _read_part(part: Part, progress: Progress) -> NDArray[np.bool_]:
                 images: NDArray[np.bool_] = arrays["images"]
         except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
             raise DataMissingError(f"{path} cannot be read: {error}; remove it to download the original") from error
-        if array_hash(images) != part.content:
+        if drawings_hash(images) != part.content:
             raise DataMissingError(
-                f"{path} does not hold Omniglot's {part.name}: content {array_hash(images)[:12]}...,"
+                f"{path} does not hold Omniglot's {part.name}: content {drawings_hash(images)[:12]}...,"
                 f" expected {part.content[:12]}...; remove it to download the original"
             )
         return images
@@ -225,11 +225,11 @@ def _read_part(part: Part, progress: Progress) -> NDArray[np.bool_]:
         )
     progress(f"omniglot: decoding {path}")
     images = _decode(path, part)
-    if array_hash(images) != part.content:
+    if drawings_hash(images) != part.content:
         # the archive is the original, so this is no damage; the fingerprint goes by the content and
         # will differ
         progress(
-            f"omniglot: {path} decodes to other content than elsewhere ({array_hash(images)[:12]}..., expected"
+            f"omniglot: {path} decodes to other content than elsewhere ({drawings_hash(images)[:12]}..., expected"
             f" {part.content[:12]}...): results are not comparable; try another version of Pillow"
         )
     return images
@@ -238,9 +238,9 @@ def _read_part(part: Part, progress: Progress) -> NDArray[np.bool_]:
 def _read_folder(folder: Path, part: Part, progress: Progress) -> NDArray[np.bool_]:
     progress(f"omniglot: decoding {folder}")
     images = _decode(folder, part)
-    if array_hash(images) != part.content:
+    if drawings_hash(images) != part.content:
         raise DataMissingError(
-            f"{folder} does not hold Omniglot's {part.name}: content {array_hash(images)[:12]}..., expected"
+            f"{folder} does not hold Omniglot's {part.name}: content {drawings_hash(images)[:12]}..., expected"
             f" {part.content[:12]}...: a drawing was changed, or this version of Pillow reads it in another way; move the"
             " folder away to download the original archive"
         )
@@ -272,11 +272,19 @@ def _decode(path: Path, part: Part) -> NDArray[np.bool_]:
             content = archive.read(entry) if archive else (path / entry).read_bytes()
             try:
                 with Image.open(io.BytesIO(content), formats=("PNG",)) as image:
-                    # of one bit, Pillow's truth values are bytes of 255: equal, but of another hash
-                    images[row] = np.asarray(image.convert("1").convert("L")) > 0
+                    images[row] = np.asarray(image.convert("1"))
             except (OSError, ValueError, SyntaxError) as error:
                 raise DataMissingError(f"{path}: {entry} cannot be read as a drawing: {error}") from error
     return images.reshape(-1, N_DRAWINGS, SIZE, SIZE)
+
+
+def drawings_hash(images: NDArray[np.bool_]) -> str:
+    """Return the hash of drawings with truth values as Pillow has them: bytes of 0 and 255."""
+    import numpy as np
+
+    values = (images.view(np.uint8) != 0).view(np.uint8)
+    values *= 255
+    return array_hash(values.view(np.bool_))
 
 
 def _names(part: Part) -> list[str]:

@@ -17,7 +17,7 @@ from PIL import Image
 from benchbench.errors import DataMissingError
 from benchbench.registry import get_loader
 from benchbench.suites import _download, _omniglot_files
-from benchbench.suites._omniglot_files import Part, character_names, read_characters, read_split
+from benchbench.suites._omniglot_files import Part, character_names, drawings_hash, read_characters, read_split
 from benchbench.suites._prepared import array_hash
 
 # the first alphabet's files have the higher numbers, as in the original, where names and numbers disagree
@@ -118,7 +118,7 @@ def world(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Wo
         first += n_characters
         sha256 = hashlib.sha256(content).hexdigest()
         url = f"{server.url}/{name}.zip"
-        parts.append(Part(name=name, url=url, sha256=sha256, content=array_hash(images[name]), alphabets=alphabets))
+        parts.append(Part(name=name, url=url, sha256=sha256, content=drawings_hash(images[name]), alphabets=alphabets))
     monkeypatch.setattr(_omniglot_files, "PARTS", tuple(parts))
     lists = {}
     for part, names in {"train": ["Zulu/character02", "Beta/character01"], "val": ["Beta/character02"]}.items():
@@ -279,6 +279,14 @@ def test_archives_where_torchvision_has_them(world: World) -> None:
         place.write_bytes(world.server.files[f"/{name}.zip"])
     assert np.array_equal(read_characters(world.say), all_ink(world))
     assert world.server.asked == []
+
+
+def test_the_hash_of_drawings_goes_by_their_values(world: World) -> None:
+    ones = world.images["images_background"]
+    pillows = (ones.view(np.uint8) * 255).view(np.bool_)
+    assert drawings_hash(ones) == drawings_hash(pillows) == array_hash(pillows) != array_hash(ones)
+    assert drawings_hash(~ones) != drawings_hash(ones)
+    assert ones.view(np.uint8).max() == 1
 
 
 @pytest.mark.parametrize(("content", "says"), [("other", "does not hold Omniglot's"), ("damaged", "cannot be read")])
