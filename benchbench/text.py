@@ -1,8 +1,8 @@
 """Text from outside (names, messages, sources), cleaned on its way in and escaped on its way out.
 
 `clean_name` is the one place that cleans names of imported results. Every output has one function
-that escapes: `printable` for terminals, `escape_html`, `escape_markdown`, `escape_latex`,
-`escape_mathtext` for figures, `escape_plotly` for interactive ones, and `csv_cell`. JSON needs none.
+that escapes: `printable` for terminals and figures, `escape_html`, `escape_markdown`,
+`escape_latex`, `escape_plotly` for interactive figures, and `csv_cell`. JSON needs none.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ __all__ = [
     "escape_html",
     "escape_latex",
     "escape_markdown",
-    "escape_mathtext",
     "escape_plotly",
     "printable",
 ]
@@ -109,11 +108,6 @@ def escape_markdown(text: str, *, also: str = "") -> str:
 def escape_latex(text: str) -> str:
     """Return text as LaTeX sets it; for `[T1]{fontenc}` and UTF-8."""
     return "".join(_LATEX.get(c, c) for c in " ".join(printable(text).split()))
-
-
-def escape_mathtext(text: str) -> str:
-    """Return text that matplotlib draws letter by letter; line breaks remain."""
-    return printable(text, keep_lines=True).replace("$", r"\$")
 
 
 def escape_plotly(text: str) -> str:
