@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchbench.errors import InputError, StoreError
-from benchbench.results.landing import VERSION
+from benchbench.results.kinds import VERSION
 
 if TYPE_CHECKING:
     import duckdb

@@ -14,14 +14,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from benchbench.errors import InputError, StoreError
 from benchbench.locking import LockTimeout, exclusive, shared
 from benchbench.paths import DEFAULT_DB, nearest_above
 from benchbench.records import Attempt, RunRecord
 from benchbench.results import ingest, landing
-from benchbench.results.landing import VERSION
+from benchbench.results.kinds import KINDS, VERSION
 from benchbench.results.migrations import check_version, migrate, version_of
 from benchbench.results.reader import Readable
 
@@ -145,8 +145,11 @@ class Store(Readable):
         ------
         StoreError
         """
+        self._land_records("runs", [run])
+
+    def _land_records(self, kind: str, records: Sequence[Any]) -> None:
         with self._landing_errors():
-            landing.write_run(self.landing, run)
+            landing.write_records(self.landing, kind, records)
 
     @contextmanager
     def _landing_errors(self) -> Iterator[None]:
@@ -404,8 +407,8 @@ def make_views(con: duckdb.DuckDBPyConnection, has_landed: bool) -> None:
         if has_landed:
             union = "UNION" if table in ("tasks", "methods", "environments") else "UNION ALL"
             query += f" {union} SELECT * FROM memory.landed.{table}"
-        if has_landed and table == "runs":
+        if has_landed and table in KINDS and (key := ", ".join(KINDS[table].key)):
             query = (
-                f"SELECT * FROM ({query}) QUALIFY row_number() OVER (PARTITION BY run_id ORDER BY updated_at DESC) = 1"
+                f"SELECT * FROM ({query}) QUALIFY row_number() OVER (PARTITION BY {key} ORDER BY updated_at DESC) = 1"
             )
         con.execute(f"CREATE VIEW memory.main.{table} AS {query}")

@@ -23,7 +23,7 @@ from benchbench import __version__
 from benchbench.errors import InputError, StoreError
 from benchbench.records import OUTCOMES
 from benchbench.results import ingest
-from benchbench.results.landing import VERSION
+from benchbench.results.kinds import KINDS_BY_KEY, VERSION
 from benchbench.results.reader import Readable
 from benchbench.results.store import Store, connect
 
@@ -85,13 +85,16 @@ class Export(Readable):
         con.execute("CREATE SCHEMA memory.wanted")
         ingest.create_tables(con, "memory.wanted")
         for table in ingest.BASE_TABLES:
+            if table not in self.counts:
+                con.execute(f"CREATE VIEW {where}.{table} AS SELECT * FROM memory.wanted.{table}")
+                continue
             path = self.path / f"{table}.parquet"
             want = _columns(con, f"SELECT * FROM memory.wanted.{table}")
-            names = ", ".join(ingest.selected(name, self._version) for name in want)
+            names = ", ".join(ingest.selected(table, name, self._version) for name in want)
             file = f"read_parquet({ingest.quoted(str(path))})"
             try:
                 given = _columns(con, f"SELECT * FROM {file}")
-                missing = {name for name in want if ingest.selected(name, self._version) == name} - given.keys()
+                missing = {name for name in want if ingest.selected(table, name, self._version) == name} - given.keys()
                 have = given if missing else _columns(con, f"SELECT {names} FROM {file}") | given
             except duckdb.Error as error:
                 raise InputError(f"{path} is not a readable Parquet file: {str(error).splitlines()[0]}") from error
@@ -157,6 +160,10 @@ def _write_tables(source: Readable, folder: Path, suite: str | None) -> dict[str
     }
     for child in _CHILDREN:
         queries[child] = f"SELECT * FROM {child} WHERE attempt_key IN (SELECT attempt_key FROM ({wanted}))"
+    for kind in KINDS_BY_KEY:
+        queries.setdefault(
+            kind.name, f"SELECT * FROM {kind.name} WHERE run_id IN (SELECT run_id FROM ({queries['runs']}))"
+        )
     tables: dict[str, dict[str, Any]] = {}
     with source.reading() as con:
         for table in ingest.BASE_TABLES:
@@ -243,7 +250,8 @@ def _insert(con: duckdb.DuckDBPyConnection) -> int:
         "INSERT INTO store.environments SELECT * FROM memory.incoming.environments"
         " WHERE environment_hash NOT IN (SELECT environment_hash FROM store.environments)"
     )
-    ingest.fold_runs(con, "store", "memory.incoming.runs")
+    for kind in KINDS_BY_KEY:
+        ingest.fold_latest(con, kind, "store", f"memory.incoming.{kind.name}")
     return int(row[0]) if row else 0
 
 
@@ -300,9 +308,9 @@ def _check_files(folder: Path) -> tuple[dict[str, int], int]:
         raise InputError(
             f"{folder} has schema {version}, this benchbench reads 1 to {VERSION}; use the benchbench that made it"
         )
-    tables = manifest.get("tables")
-    if not isinstance(tables, dict) or set(tables) != set(ingest.BASE_TABLES):
-        raise InputError(f"{folder / MANIFEST} does not list the tables {', '.join(ingest.BASE_TABLES)}")
+    tables, expected = manifest.get("tables"), ingest.tables_of(version)
+    if not isinstance(tables, dict) or set(tables) != set(expected):
+        raise InputError(f"{folder / MANIFEST} does not list the tables {', '.join(expected)}")
     counts = {}
     for table, facts in tables.items():
         path = folder / f"{table}.parquet"

@@ -16,7 +16,7 @@ import pytest
 
 from benchbench.errors import InputError, StoreError
 from benchbench.records import Attempt, RunRecord
-from benchbench.results import landing, migrations
+from benchbench.results import kinds, landing, migrations
 from benchbench.results.ingest import BASE_TABLES
 from benchbench.results.store import Store, connect
 
@@ -151,7 +151,7 @@ def test_damaged_and_foreign_files_are_set_aside_and_the_rest_is_kept(
     store: Store, make_full_attempt: Any, make_run: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     whole = landing.write_attempts(store.landing, [make_full_attempt(i) for i in range(50)]).read_bytes()
-    runs = landing.write_run(store.landing, make_run()).read_bytes()
+    runs = landing.write_records(store.landing, "runs", [make_run()]).read_bytes()
     damaged = {
         "00-half.attempts.v1.parquet": whole[: len(whole) // 2],
         "01-empty.attempts.v1.parquet": b"",
@@ -205,7 +205,7 @@ def test_a_file_folded_in_by_somebody_else_meanwhile_is_normal(store: Store, mak
 
 def test_files_of_a_newer_benchbench_wait(store: Store, make_full_attempt: Any) -> None:
     path = landing.write_attempts(store.landing, [make_full_attempt(1)])
-    newer = path.rename(path.with_name(path.name.replace(f".v{landing.VERSION}.", f".v{landing.VERSION + 1}.")))
+    newer = path.rename(path.with_name(path.name.replace(f".v{kinds.VERSION}.", f".v{kinds.VERSION + 1}.")))
     report = store.ingest()
     assert (report.n_newer, report.set_aside, newer.exists()) == (1, [], True)
     assert scores_of(store) == []
@@ -358,7 +358,7 @@ def set_version(store: Store, version: int) -> None:
 
 
 def test_a_newer_database_is_refused(store: Store, make_full_attempt: Any) -> None:
-    set_version(store, landing.VERSION + 1)
+    set_version(store, kinds.VERSION + 1)
     for action in (store.open_for_writing, store.runs):
         with pytest.raises(StoreError, match="written by a newer benchbench"):
             action()
@@ -370,28 +370,28 @@ def test_a_newer_database_is_refused(store: Store, make_full_attempt: Any) -> No
 
 def test_an_older_database_is_brought_forward(store: Store) -> None:
     steps = {
-        landing.VERSION: ("ALTER TABLE attempts ADD COLUMN colour VARCHAR DEFAULT 'red'",),
-        landing.VERSION + 1: ("CREATE TABLE extra (x BIGINT)",),
+        kinds.VERSION: ("ALTER TABLE attempts ADD COLUMN colour VARCHAR DEFAULT 'red'",),
+        kinds.VERSION + 1: ("CREATE TABLE extra (x BIGINT)",),
     }
     con = connect()
     con.execute(f"ATTACH '{store.path}' AS store")
-    migrations.migrate(con, store.path, landing.VERSION + 2, steps)
-    assert migrations.version_of(con, store.path) == landing.VERSION + 2
+    migrations.migrate(con, store.path, kinds.VERSION + 2, steps)
+    assert migrations.version_of(con, store.path) == kinds.VERSION + 2
     assert con.execute("SELECT count(colour) FROM store.attempts").fetchone() == (0,)
     con.execute("SELECT x FROM store.extra")
     with pytest.raises(
-        StoreError, match=f"older schema {landing.VERSION + 2}, this benchbench reads {landing.VERSION + 3}"
+        StoreError, match=f"older schema {kinds.VERSION + 2}, this benchbench reads {kinds.VERSION + 3}"
     ):
-        migrations.check_version(con, store.path, landing.VERSION + 3)
+        migrations.check_version(con, store.path, kinds.VERSION + 3)
     con.close()
 
 
 def test_a_failed_migration_changes_nothing(store: Store) -> None:
-    steps = {landing.VERSION: ("ALTER TABLE attempts ADD COLUMN colour VARCHAR", "SELECT nonsense")}
+    steps = {kinds.VERSION: ("ALTER TABLE attempts ADD COLUMN colour VARCHAR", "SELECT nonsense")}
     con = connect()
     con.execute(f"ATTACH '{store.path}' AS store")
     with pytest.raises(duckdb.Error):
-        migrations.migrate(con, store.path, landing.VERSION + 1, steps)
+        migrations.migrate(con, store.path, kinds.VERSION + 1, steps)
     con.close()
     assert store.runs() == []
     with store.reading() as con, pytest.raises(duckdb.BinderException):
@@ -400,10 +400,11 @@ def test_a_failed_migration_changes_nothing(store: Store) -> None:
 
 def test_the_schema_has_the_columns_that_land(store: Store) -> None:
     with store.reading() as con:
-        for table, names in (("attempts", landing.ATTEMPT_COLUMNS), ("runs", landing.RUN_COLUMNS)):
-            have = [r[0] for r in con.execute(f"DESCRIBE {table}").fetchall()]
-            assert [h for h in have if h not in ("attempt_key", "updated_at")] == list(names)
-    stored = {attribute for _, attribute in landing.ATTEMPT_COLUMNS.values()}
+        for kind in kinds.KINDS.values():
+            have = [r[0] for r in con.execute(f"DESCRIBE {kind.name}").fetchall()]
+            assert [h for h in have if h != "attempt_key"] == kind.table_columns
+    stored = {attribute for _, attribute in kinds.KINDS["attempts"].columns.values()}
     apart = {"unit_scores", "metrics", "phases", "curve", "environment"}
     assert {f.name for f in dataclasses.fields(Attempt)} == stored | apart
-    assert {f.name for f in dataclasses.fields(RunRecord)} == {a for _, a in landing.RUN_COLUMNS.values()}
+    of_runs = {attribute for _, attribute in kinds.KINDS["runs"].columns.values()}
+    assert {f.name for f in dataclasses.fields(RunRecord)} == of_runs
