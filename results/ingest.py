@@ -1,39 +1,44 @@
-"""Ingests Parquet files into tables: stage landed files, check them, insert what is new."""
+"""The tables of the database, and the insertion of what is new into them."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
 from functools import lru_cache
 from importlib.resources import files
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchbench.errors import StoreError
-from benchbench.results.kinds import ADDED, KINDS, KINDS_BY_KEY, TABLES_ADDED, VERSION, Kind
-from benchbench.results.landing import Landed
+from benchbench.results.kinds import ADDED, KINDS, KINDS_BY_KEY, NAMES, TABLES_ADDED, VERSION, Kind
 
 if TYPE_CHECKING:
     import duckdb
 
-__all__ = ["BASE_TABLES", "Staged", "create_tables", "fold_in", "quoted", "selected", "stage", "tables_of"]
+__all__ = [
+    "BASE_TABLES",
+    "connect",
+    "create_tables",
+    "fold_in",
+    "fold_latest",
+    "quoted",
+    "select_fresh",
+    "selected",
+    "tables_of",
+]
 
 BASE_TABLES = (*KINDS, "unit_scores", "metrics", "curves", "tasks", "methods", "environments")
-
-
-@dataclass(slots=True)
-class Staged:
-    """Landing files that were read, are damaged (with reasons), or need newer code."""
-
-    read: list[Landed] = field(default_factory=list)
-    bad: dict[Path, str] = field(default_factory=dict)
-    newer: list[Path] = field(default_factory=list)
 
 
 @lru_cache(maxsize=1)
 def schema_sql() -> str:
     """Return the statements that create the tables."""
     return (files("benchbench.results") / "schema.sql").read_text(encoding="utf-8")
+
+
+def connect() -> duckdb.DuckDBPyConnection:
+    """Return an in-memory connection that neither fetches nor loads extensions."""
+    import duckdb
+
+    return duckdb.connect(
+        ":memory:", config={"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"}
+    )
 
 
 def quoted(text: str) -> str:
@@ -49,76 +54,15 @@ def create_tables(con: duckdb.DuckDBPyConnection, where: str) -> None:
     con.execute("USE memory.main")
 
 
-def stage(con: duckdb.DuckDBPyConnection, landed: Sequence[Landed]) -> Staged:
-    """Read landing files into one in-memory table per kind, `staged_attempts`, `staged_runs` ...
-
-    A file that has vanished was ingested by another process.
-
-    Raises
-    ------
-    StoreError
-        If a file exists but cannot be opened.
-    """
-    import duckdb
-
-    for one_kind in KINDS.values():
-        columns = ", ".join(f"{name} {sql}" for name, sql in one_kind.file_columns.items())
-        con.execute(f"CREATE OR REPLACE TABLE staged_{one_kind.name} ({columns}, file_name VARCHAR NOT NULL)")
-    found = Staged()
-    for one in landed:
-        if one.version > VERSION:
-            found.newer.append(one.path)
-        elif not one.kind:
-            found.bad[one.path] = "its name is not a landing file's"
-    for kind in KINDS:
-        for version in range(1, VERSION + 1):
-            ours = [one for one in landed if one.kind == kind and one.version == version]
-            if not ours:
-                continue
-            try:
-                _read(con, kind, ours)
-                found.read.extend(ours)
-            except duckdb.Error:
-                # one file is damaged or gone; find out which
-                for one in ours:
-                    _stage_one(con, one, found)
-    return found
-
-
-def _stage_one(con: duckdb.DuckDBPyConnection, one: Landed, found: Staged) -> None:
-    import duckdb
-
-    try:
-        _read(con, one.kind, [one])
-        found.read.append(one)
-    except duckdb.Error as error:
-        if not one.path.exists():
-            return
-        try:
-            # a file without read permission is not damaged
-            one.path.open("rb").close()
-        except FileNotFoundError:
-            return
-        except OSError as denied:
-            raise StoreError(
-                f"cannot read the landing file {one.path}: {denied.strerror}; check its owner and mode"
-            ) from denied
-        found.bad[one.path] = str(error).splitlines()[0]
-
-
-def _read(con: duckdb.DuckDBPyConnection, kind: str, ours: Sequence[Landed]) -> None:
-    """Read files of one kind and version."""
-    names = ", ".join(selected(kind, name, ours[0].version) for name in (*KINDS[kind].file_columns, "file_name"))
-    con.execute(
-        f"INSERT INTO staged_{kind} SELECT {names} FROM read_parquet(?, filename = 'file_name', union_by_name = true)",
-        [[str(one.path) for one in ours]],
-    )
-
-
 def selected(table: str, name: str, version: int) -> str:
-    """Return the SQL that selects a column of a table in a schema version, which may lack it."""
+    """Return the SQL that selects a column of a table in a schema version, which may lack it.
+
+    Every row from outside comes in through here, and every name of it in composed form (NFC).
+    """
     since, value = ADDED.get((table, name), (1, ""))
-    return name if version >= since else f"{value} AS {name}"
+    if version < since:
+        return f"{value} AS {name}"
+    return f"nfc_normalize({name}) AS {name}" if name in NAMES.get(table, ()) else name
 
 
 def tables_of(version: int) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-__all__ = ["ADDED", "KINDS", "KINDS_BY_KEY", "TABLES_ADDED", "VERSION", "Kind"]
+__all__ = ["ADDED", "JSON_LISTS", "KINDS", "KINDS_BY_KEY", "NAMES", "TABLES_ADDED", "VERSION", "Kind"]
 
 VERSION = 2
 """The schema's version."""
@@ -142,6 +142,19 @@ KINDS: dict[str, Kind] = {kind.name: kind for kind in (_RUNS, _ATTEMPTS)}
 
 KINDS_BY_KEY: tuple[Kind, ...] = tuple(kind for kind in KINDS.values() if kind.key)
 """Kinds whose records are updated by newer ones."""
+
+JSON_LISTS = frozenset({"remarks_json"})
+"""Columns of JSON text that hold a list; the others hold an object."""
+
+NAMES: dict[str, frozenset[str]] = {
+    "runs": frozenset({"suite", "preset"}),
+    "attempts": frozenset({"suite", "preset", "task", "method"}),
+    "tasks": frozenset({"suite", "task"}),
+    "methods": frozenset({"method"}),
+}
+"""Columns of names, by table. They are stored in Unicode's composed form (NFC), so that the two
+spellings of an accented letter are one name.
+"""
 
 ADDED: dict[tuple[str, str], tuple[int, str]] = {("attempts", "remarks_json"): (2, "'[]'")}
 """Columns (table, name) that older databases and files lack: the schema version that added them,

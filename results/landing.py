@@ -1,17 +1,23 @@
 """The landing folder, where every batch of results first becomes durable.
 
 A batch is one small Parquet file. It is written under a temporary name, synced, renamed, and its
-folder synced; only then is the batch acknowledged. Names begin with the time in nanoseconds and end
-with the kind of records and the schema's version::
+folder synced; only then is the batch acknowledged. Names begin with the time in nanoseconds, a
+random number and the first 32 digits of the SHA-256 of the content, and end with the kind of
+records and the schema's version::
 
-    01763718000123456789-4f2a91c07d3e.attempts.v2.parquet
-    01763718000123456789-9b01c2d4e5f6.runs.v2.parquet
+    01763718000123456789-4f2a91c07d3e-5891b5b522d5df086d0ff0b110fbd9d2.attempts.v2.parquet
+    01763718000123456789-9b01c2d4e5f6-e258d248fda94c63753607f7c4494ee0.runs.v2.parquet
+
+Files of schema 1 have no checksum in their names.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+import re
+import stat
 import time
 import uuid
 from collections.abc import Sequence
@@ -27,7 +33,10 @@ from benchbench.spec import canonical_json
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["Landed", "list_landed", "sync_folder", "write_attempts", "write_records"]
+__all__ = ["Landed", "damage_of", "list_landed", "sync_folder", "write_attempts", "write_records"]
+
+
+_CHECKSUM_DIGITS = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +46,8 @@ class Landed:
     path: Path
     kind: str
     version: int
+    checksum: str = ""
+    """The first digits of the SHA-256 of its content; empty where its name has none."""
 
 
 def list_landed(folder: Path) -> list[Landed]:
@@ -52,8 +63,33 @@ def list_landed(folder: Path) -> list[Landed]:
     for name in names:
         parts = name.split(".")
         is_ours = len(parts) == 4 and parts[1] in KINDS and parts[2][:1] == "v" and parts[2][1:].isdigit()
-        found.append(Landed(folder / name, parts[1] if is_ours else "", int(parts[2][1:]) if is_ours else 0))
+        if not is_ours:
+            found.append(Landed(folder / name, "", 0))
+            continue
+        checksum = re.fullmatch(rf"\d+-[0-9a-f]+-([0-9a-f]{{{_CHECKSUM_DIGITS}}})", parts[0])
+        found.append(Landed(folder / name, parts[1], int(parts[2][1:]), checksum[1] if checksum else ""))
     return found
+
+
+def damage_of(one: Landed) -> str | None:
+    """Return how the content of a landing file differs from what was written; None where it does not.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be read.
+    """
+    # never open a pipe or a device, which may block for ever
+    if not stat.S_ISREG(one.path.stat().st_mode):
+        return "it is not a regular file"
+    with one.path.open("rb") as file:
+        if one.checksum and _checksum(hashlib.file_digest(file, "sha256").hexdigest()) != one.checksum:
+            return "its content does not match the checksum in its name"
+    return None
+
+
+def _checksum(digest: str) -> str:
+    return digest[:_CHECKSUM_DIGITS]
 
 
 def write_attempts(folder: Path, attempts: Sequence[Attempt]) -> Path:
@@ -110,15 +146,17 @@ def _write(folder: Path, kind: str, columns: dict[str, pa.Array]) -> Path:
     import pyarrow.parquet as pq
 
     table = pa.table(columns).replace_schema_metadata({"benchbench": json.dumps({"kind": kind, "version": VERSION})})
-    name = f"{time.time_ns():020d}-{uuid.uuid4().hex[:12]}.{kind}.v{VERSION}.parquet"
     sink = pa.BufferOutputStream()
     # statistics and dictionaries do not pay off for files that exist for seconds
     pq.write_table(table, sink, compression="none", use_dictionary=False, write_statistics=False, store_schema=False)
+    content = sink.getvalue()
+    checksum = _checksum(hashlib.sha256(content).hexdigest())
+    name = f"{time.time_ns():020d}-{uuid.uuid4().hex[:12]}-{checksum}.{kind}.v{VERSION}.parquet"
     final, part = folder / name, folder / f".{name}.part"
     handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
     try:
         with os.fdopen(handle, "wb") as file:
-            file.write(sink.getvalue())
+            file.write(content)
             file.flush()
             os.fsync(file.fileno())
         part.rename(final)

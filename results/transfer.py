@@ -23,9 +23,10 @@ from benchbench import __version__
 from benchbench.errors import InputError, StoreError
 from benchbench.records import OUTCOMES
 from benchbench.results import ingest
+from benchbench.results.ingest import connect
 from benchbench.results.kinds import KINDS_BY_KEY, VERSION
 from benchbench.results.reader import Readable
-from benchbench.results.store import Store, connect
+from benchbench.results.store import Store
 
 if TYPE_CHECKING:
     import duckdb

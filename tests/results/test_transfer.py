@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from benchbench.errors import InputError
-from benchbench.results import kinds, landing
+from benchbench.results import landing
 from benchbench.results.ingest import BASE_TABLES
 from benchbench.results.reader import Readable
 from benchbench.results.store import Store
@@ -197,7 +197,7 @@ def test_a_folder_name_with_quotes(full: Store, tmp_path: Path) -> None:
 def test_results_of_the_first_schema_are_read(store: Store, make_full_attempt: Any, tmp_path: Path) -> None:
     """Landing files, exports and databases of schema 1 have no remarks."""
     path = landing.write_attempts(store.landing, [make_full_attempt(1)])
-    old = path.with_name(path.name.replace(f".v{kinds.VERSION}.", ".v1."))
+    old = path.with_name("00-old.attempts.v1.parquet")
     table = pq.read_table(path).drop_columns(["remarks_json"])
     pq.write_table(table, old)
     path.unlink()
