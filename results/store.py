@@ -38,6 +38,8 @@ log = logging.getLogger(__name__)
 # most files and bytes ingested per transaction; they bound its memory and the waiting time of readers
 FILES_AT_ONCE = 500
 BYTES_AT_ONCE = 16 * 2**20
+# before the first block of a DuckDB file
+_HEADER_BYTES = 3 * 4096
 
 
 @dataclass(slots=True)
@@ -125,8 +127,8 @@ class Store(Readable):
             ) from error
         con = connect()
         try:
-            attach(con, self.path, read_only=True, deadline=time.monotonic() + self.wait_seconds)
             with self._plain_errors():
+                attach(con, self.path, read_only=True, deadline=time.monotonic() + self.wait_seconds)
                 readable_version(con, self.path)
         finally:
             con.close()
@@ -431,8 +433,10 @@ def attach(con: duckdb.DuckDBPyConnection, path: Path, *, read_only: bool, deadl
     ------
     InputError
         If the file is not a results database.
-    StoreError
-        If it is in use until the deadline, or cannot be opened.
+    StoreInUse
+        If it is in use until the deadline.
+    duckdb.Error
+        If it cannot be opened, or was truncated.
     """
     import duckdb
 
@@ -443,18 +447,36 @@ def attach(con: duckdb.DuckDBPyConnection, path: Path, *, read_only: bool, deadl
     while True:
         try:
             con.execute(f"ATTACH {ingest.quoted(str(path.absolute()))} AS store ({mode})")
-            return
+            break
         except duckdb.Error as error:
             text = str(error).splitlines()[0]
             if "not a valid DuckDB database" in text:
-                raise InputError(f"{path} is not a DuckDB database; give the path of a results database") from error
+                raise InputError(
+                    f"{path} is not a DuckDB database, or its beginning is damaged; give the path of a results database"
+                ) from error
             if not ("set lock" in text or isinstance(error, duckdb.ResourceInUseException)):
-                raise StoreError(f"cannot open {path}: {text}") from error
+                raise
             if time.monotonic() >= deadline:
                 holder = text[text.find("(PID") :].split(")")[0].strip("(") if "(PID" in text else ""
                 raise StoreInUse(path, time.monotonic() - began, holder) from error
         time.sleep(pause)
         pause = min(pause * 2, 0.1)
+    _refuse_truncated(con, path)
+
+
+def _refuse_truncated(con: duckdb.DuckDBPyConnection, path: Path) -> None:
+    """Raise `duckdb.IOException` for a file that lost its end, which DuckDB itself would write into.
+
+    DuckDB cuts free blocks off without noting it in the header, so only used ones are counted.
+    """
+    import duckdb
+
+    row = con.execute(
+        "SELECT used_blocks * block_size FROM pragma_database_size() WHERE database_name = 'store'"
+    ).fetchone()
+    least = _HEADER_BYTES + int(row[0]) if row else 0
+    if (size := path.stat().st_size) < least:
+        raise duckdb.IOException(f"the file was truncated: it has {size} bytes, its blocks need {least} or more")
 
 
 def make_views(con: duckdb.DuckDBPyConnection, version: int, has_landed: bool) -> None:
