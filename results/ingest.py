@@ -102,6 +102,8 @@ def fold_in(con: duckdb.DuckDBPyConnection, target: str) -> None:
         " FROM (SELECT attempt_key, unnest(curve) AS p, generate_subscripts(curve, 1) AS i FROM fresh)"
     )
     fold_facts(con, target, "fresh")
+    # what lands was recorded here, even if it came by import before
+    con.execute(f"DELETE FROM {target}.imported_runs WHERE run_id IN (SELECT run_id FROM staged_runs)")
     for kind in KINDS_BY_KEY:
         fold_latest(con, kind, target, f"staged_{kind.name}")
 

@@ -247,15 +247,17 @@ class Store(Readable):
         report.n_attempts += n_fresh
 
     @contextmanager
-    def writing(self) -> Iterator[duckdb.DuckDBPyConnection]:
+    def writing(self, con: duckdb.DuckDBPyConnection | None = None) -> Iterator[duckdb.DuckDBPyConnection]:
         """Yield a connection with exclusive access to the database, attached as `store`.
+
+        `con` is a connection to use (None: a new one); it is closed before the lock is released.
 
         Raises
         ------
         StoreError, InputError
         """
-        with self._attached(self.wait_seconds) as con:
-            yield con
+        with self._attached(self.wait_seconds, con) as attached:
+            yield attached
 
     @contextmanager
     def _attached(
