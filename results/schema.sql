@@ -97,3 +97,5 @@ CREATE TABLE methods (
     transductive BOOLEAN NOT NULL
 );
 CREATE TABLE environments (environment_hash VARCHAR NOT NULL, versions_json VARCHAR NOT NULL);
+-- Runs that came by import; a later import may bring their state up to date, but never that of a run recorded here.
+CREATE TABLE imported_runs (run_id VARCHAR PRIMARY KEY);
