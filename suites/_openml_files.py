@@ -81,7 +81,7 @@ class Part:
     is_users: bool
 
     def copy_to(self, client_cache: Path) -> None:
-        """Copy the files to where the client looks for them, but for a table, which it does not read.
+        """Copy the files to where the client looks for them, but for a table: it reads none.
 
         Nothing else, since it would unpickle what it finds.
         """

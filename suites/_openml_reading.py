@@ -43,7 +43,7 @@ class Content:
 
 
 def refuse_unreadable(dataset: Any, task_id: int) -> None:
-    """Raise `InputError` if the data set has columns of dates or other types that cannot be used."""
+    """Raise `InputError` if the data set has columns of dates, or of types that are not read."""
     where = f"data set {dataset.dataset_id} ({dataset.name}) of OpenML task {task_id}"
     for feature in dataset.features.values():
         if feature.data_type not in ("numeric", "nominal", "string"):

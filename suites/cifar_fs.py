@@ -98,7 +98,7 @@ class CifarFsLoader(ImageLoader):
 
 
 def _original(progress: Progress) -> Path:
-    """Return the original archive or the unpacked folder; download the archive if both are missing."""
+    """Return the original archive, or the unpacked folder; download the former if need be."""
     path = find_original("cifar100", ARCHIVE)
     if path is not None:
         if (found := file_sha256(path)) != SHA256:
