@@ -10,6 +10,7 @@ import json
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,7 +30,7 @@ _A_DAY_SECONDS = 86_400.0
 _AT_ONCE = 50_000
 _SHOWN = 80
 
-RUN_STATES = ("running", "finished", "failed", "interrupted", "done", "importing")
+RUN_STATES = ("running", "finished", "failed", "interrupted", "done")
 METRIC_KINDS = ("metric", "phase")
 
 # of (table, column): what the values of a column must be, and the SQL that holds where they are not
@@ -81,7 +82,7 @@ def check_values(con: duckdb.DuckDBPyConnection, folder: Path) -> None:
     for table in _NAMES:
         for column in (*_NAMES[table], *_WORDS.get(table, ())):
             may_be_empty = column not in _NAMES[table]
-            _check_texts(con, folder, table, column, lambda text, empty=may_be_empty: _wrong_name(text, empty))
+            _check_texts(con, folder, table, column, partial(_wrong_name, may_be_empty=may_be_empty))
     for (table, column), wrong in _JSON.items():
         _check_texts(con, folder, table, column, wrong)
     _check_units(con, folder)

@@ -6,8 +6,10 @@ locks that last milliseconds.
 
 from __future__ import annotations
 
+import glob
 import logging
 import os
+import shutil
 import time
 import uuid
 from collections.abc import Iterator, Sequence, Set
@@ -17,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchbench.errors import InputError, StoreError
-from benchbench.locking import LockTimeout, exclusive, shared
+from benchbench.locking import LockTimeout, exclusive, locked, shared
 from benchbench.paths import DEFAULT_DB, nearest_above
 from benchbench.records import Attempt, RunRecord
 from benchbench.results import ingest, landing
@@ -260,16 +262,81 @@ class Store(Readable):
             yield attached
 
     @contextmanager
+    def rewriting(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """Yield a connection to a copy of the database, attached as `store`; it replaces the database at the end.
+
+        Readers go on with the database as it was. Writers wait: what lands meanwhile is ingested
+        afterwards. After an error nothing has changed.
+
+        Raises
+        ------
+        StoreError, InputError
+        """
+        deadline = time.monotonic() + self.wait_seconds
+        with self._writers_turn(self.wait_seconds):
+            with self._locked(self.wait_seconds, connect()) as con:
+                # copies of a process that was killed
+                for rest in self.path.parent.glob(f".{glob.escape(self.path.name)}.*.part*"):
+                    rest.unlink(missing_ok=True)
+                con.execute("CHECKPOINT store")
+            part = self.path.with_name(f".{self.path.name}.{uuid.uuid4().hex[:8]}.part")
+            try:
+                before = _identity(self.path)
+                with self._plain_errors():
+                    shutil.copyfile(self.path, part)
+                    con = connect()
+                    try:
+                        attach(con, part, read_only=False, deadline=deadline)
+                        yield con
+                        con.execute("CHECKPOINT store")
+                    finally:
+                        con.close()
+                with part.open("rb") as file:
+                    os.fsync(file.fileno())
+                with exclusive(self.landing, self.wait_seconds):
+                    if _identity(self.path) != before:
+                        raise StoreError(f"another program changed {self.path} meanwhile; try again")
+                    part.rename(self.path)
+                    landing.sync_folder(self.path.parent)
+            except LockTimeout:
+                raise StoreInUse(self.path, self.wait_seconds) from None
+            except OSError as error:
+                raise self._explained(error.strerror or str(error)) from error
+            finally:
+                for rest in (part, part.with_name(part.name + ".wal")):
+                    rest.unlink(missing_ok=True)
+
+    @contextmanager
+    def _writers_turn(self, wait_seconds: float) -> Iterator[None]:
+        """Keep other writers out, but no readers."""
+        try:
+            with locked(self.landing / "write.lock", time.monotonic() + wait_seconds, is_shared=False):
+                yield
+        except LockTimeout:
+            raise StoreInUse(self.path, wait_seconds) from None
+
+    @contextmanager
     def _attached(
         self, wait_seconds: float, con: duckdb.DuckDBPyConnection | None = None
     ) -> Iterator[duckdb.DuckDBPyConnection]:
         """Attach the database to `con` (None: to a new connection), which is closed before the lock is released."""
+        began = time.monotonic()
+        try:
+            with self._writers_turn(wait_seconds):
+                left = max(began + wait_seconds - time.monotonic(), 0.0)
+                with self._locked(left, con or connect()) as attached:
+                    yield attached
+        except OSError as error:
+            raise StoreError(f"cannot use {self.path}: {error.strerror or error}") from error
+
+    @contextmanager
+    def _locked(self, wait_seconds: float, con: duckdb.DuckDBPyConnection) -> Iterator[duckdb.DuckDBPyConnection]:
+        """Attach the database, created if missing, under the lock that keeps readers out."""
         deadline = time.monotonic() + wait_seconds
         try:
             with exclusive(self.landing, wait_seconds), self._plain_errors():
                 if not self.path.exists():
                     self._create()
-                con = con or connect()
                 try:
                     attach(con, self.path, read_only=False, deadline=deadline)
                     migrate(con, self.path)
@@ -278,8 +345,6 @@ class Store(Readable):
                     con.close()
         except LockTimeout:
             raise StoreInUse(self.path, wait_seconds) from None
-        except OSError as error:
-            raise StoreError(f"cannot use {self.path}: {error.strerror or error}") from error
 
     def _create(self) -> None:
         """Create the database under a temporary name, then rename it: it is never incomplete."""
@@ -426,6 +491,12 @@ class StoreInUse(StoreError):
             f"{path} was in use by another process for {wait_seconds:.0f} s{who}; close programs that hold it open"
             " (a DuckDB shell, a notebook) and try again"
         )
+
+
+def _identity(path: Path) -> tuple[int, int, int]:
+    """Return what changes when a file is changed or replaced."""
+    facts = path.stat()
+    return facts.st_ino, facts.st_size, facts.st_mtime_ns
 
 
 def attach(con: duckdb.DuckDBPyConnection, path: Path, *, read_only: bool, deadline: float) -> None:
