@@ -8,14 +8,15 @@ but the unfinished copy, which the next one removes.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchbench.errors import StoreError
 from benchbench.results import ingest, landing
+from benchbench.results.ingest import quoted
 from benchbench.results.kinds import KINDS_BY_KEY
 from benchbench.results.staging import fill
 
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from benchbench.records import Attempt, RunRecord
     from benchbench.results.store import Store
 
-__all__ = ["CHILDREN", "add_attempts", "add_tables"]
+__all__ = ["CHILDREN", "add_attempts", "add_tables", "limit_memory"]
 
 CHILDREN = ("unit_scores", "metrics", "curves")
 """Tables of which each row belongs to an attempt."""
@@ -89,8 +90,22 @@ def add_attempts(store: Store, attempts: Iterable[Attempt], run: RunRecord) -> N
                 con.execute("COMMIT")
 
 
-def _adding(store: Store, n_bytes: int) -> AbstractContextManager[duckdb.DuckDBPyConnection]:
-    return store.writing() if n_bytes <= BYTES_AT_ONCE else store.rewriting()
+@contextmanager
+def _adding(store: Store, n_bytes: int) -> Iterator[duckdb.DuckDBPyConnection]:
+    adding = store.writing() if n_bytes <= BYTES_AT_ONCE else store.rewriting()
+    with tempfile.TemporaryDirectory(prefix="benchbench-import-") as scratch, adding as con:
+        limit_memory(con, n_bytes, Path(scratch))
+        yield con
+
+
+def limit_memory(con: duckdb.DuckDBPyConnection, n_bytes: int, scratch: Path) -> None:
+    """Let DuckDB keep at most 500 MB and a quarter of the files in memory, and the rest in `scratch`.
+
+    By default it keeps what it has read as long as there is memory. The quarter is for the index,
+    which has to fit.
+    """
+    con.execute(f"SET memory_limit = '{500 + n_bytes // 4_000_000}MB'")
+    con.execute(f"SET temp_directory = {quoted(str(scratch))}")
 
 
 def _insert(con: duckdb.DuckDBPyConnection) -> int:

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 from benchbench import __version__
 from benchbench.errors import InputError, StoreError
 from benchbench.results import ingest
-from benchbench.results.batches import CHILDREN, add_tables
+from benchbench.results.batches import CHILDREN, add_tables, limit_memory
 from benchbench.results.checks import check_values
 from benchbench.results.ingest import connect
 from benchbench.results.kinds import ADDED, KINDS_BY_KEY, VERSION
@@ -221,10 +221,11 @@ def import_results(store: Store, folder: Path) -> ImportReport:
     import duckdb
 
     export = Export(folder)
+    n_bytes = sum((folder / f"{table}.parquet").stat().st_size for table in export.counts)
     with tempfile.TemporaryDirectory(prefix="benchbench-import-") as scratch:
         con = connect()
         try:
-            con.execute(f"SET temp_directory = {ingest.quoted(scratch)}")
+            limit_memory(con, n_bytes, Path(scratch))
             export.make_views(con, "main", numbered=True)
             check_values(con, folder)
         except duckdb.Error as error:
@@ -235,7 +236,6 @@ def import_results(store: Store, folder: Path) -> ImportReport:
     # so that landed attempts count as known
     if store.ingest(store.wait_seconds).is_deferred:
         raise StoreError(f"{store.path} is in use by another process; try again")
-    n_bytes = sum((folder / f"{table}.parquet").stat().st_size for table in export.counts)
     n_new = add_tables(store, export.make_views, n_bytes)
     return ImportReport(n_new, export.counts["attempts"] - n_new, export.counts["runs"])
 
