@@ -525,7 +525,8 @@ def attach(con: duckdb.DuckDBPyConnection, path: Path, *, read_only: bool, deadl
             text = str(error).splitlines()[0]
             if "not a valid DuckDB database" in text:
                 raise InputError(
-                    f"{path} is not a DuckDB database, or its beginning is damaged; give the path of a results database"
+                    f"{path} is not a DuckDB database; give the path of a results database, or restore this one if it"
+                    " was damaged"
                 ) from error
             if not ("set lock" in text or isinstance(error, duckdb.ResourceInUseException)):
                 raise
