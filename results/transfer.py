@@ -261,7 +261,7 @@ def _columns(con: duckdb.DuckDBPyConnection, query: str) -> dict[str, str]:
 
 
 def _check_files(folder: Path) -> tuple[dict[str, int], int]:
-    """Check the manifest and every file of an export; return rows per table, and its schema version.
+    """Check manifest and files of an export; return rows per table, and the schema version.
 
     Raises
     ------
