@@ -12,7 +12,7 @@ from benchbench.results.kinds import NAMES, VERSION
 if TYPE_CHECKING:
     import duckdb
 
-__all__ = ["MIGRATIONS", "migrate", "readable_version", "version_of"]
+__all__ = ["MIGRATIONS", "NewerSchemaError", "migrate", "readable_version", "version_of"]
 
 _COMPOSED = tuple(
     f"UPDATE store.main.{table} SET {name} = nfc_normalize({name}) WHERE {name} <> nfc_normalize({name})"
@@ -54,8 +54,7 @@ def readable_version(con: duckdb.DuckDBPyConnection, path: Path, want: int = VER
 
     Raises
     ------
-    InputError
-        If it is newer than this code.
+    NewerSchemaError
     """
     have = version_of(con, path)
     if have > want:
@@ -73,8 +72,7 @@ def migrate(
 
     Raises
     ------
-    InputError
-        If it is newer than this code.
+    NewerSchemaError
     """
     have = version_of(con, path)
     if have == want:
@@ -91,7 +89,11 @@ def migrate(
     con.execute("USE memory.main")
 
 
-def _newer(path: Path, have: int, want: int) -> InputError:
-    return InputError(
+class NewerSchemaError(InputError):
+    """The database was written by a newer benchbench."""
+
+
+def _newer(path: Path, have: int, want: int) -> NewerSchemaError:
+    return NewerSchemaError(
         f"{path} was written by a newer benchbench (schema {have}; this one knows {want}); update benchbench to use it"
     )
