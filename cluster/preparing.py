@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["Preparation", "PreparationFailure", "Preparer", "known_fingerprint", "prepare_data"]
 
 # trials go first: their seconds are measured
-NICENESS = 10
+NICENESS = 5
 END_SECONDS = 1.0
 
 
@@ -166,7 +166,11 @@ class Preparer:
         assert self._process is not None
         self._process.join(END_SECONDS)
         code = self._process.exitcode
-        how = f"was killed by {signal.Signals(-code).name}" if code is not None and code < 0 else f"ended with code {code}"
+        how = (
+            f"was killed by {signal.Signals(-code).name}"
+            if code is not None and code < 0
+            else f"ended with code {code}"
+        )
         message = f"the process that prepared the data {how}{self._last_words()}"
         self._end()
         self._tasks.pop(0)

@@ -58,17 +58,16 @@ def _problem_of_data(request: dict[str, Any], run: str, tell: supervisor.OnProgr
     """Prepare the data of a trial's task, once per run; return why it cannot run here."""
     spec, expected = request["spec"], request["fingerprint"]
     key = run, spec["loader"], canonical_json(dict(spec["options"]))
-    found = _prepared.get(key)
-    if found is None:
+    if key not in _prepared:
         found = prepare_data(spec["loader"], spec["options"], lambda line: tell(0.0, 1.0, "preparing data"))
         if isinstance(found, PreparationFailure):
             return found
         if len(_prepared) >= MOST_REMEMBERED:
             _prepared.clear()
         _prepared[key] = found
-    if found != expected:
-        return PreparationFailure("OtherData", f"the data here are other data ({found}; the client has {expected})")
-    return None
+    if _prepared[key] == expected:
+        return None
+    return PreparationFailure("OtherData", f"this is other data ({_prepared[key]}; the client has {expected})")
 
 
 def _teller(run: str, trial_id: str) -> supervisor.OnProgress:

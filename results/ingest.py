@@ -10,14 +10,26 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchbench.errors import StoreError
-from benchbench.results.landing import ADDED, ATTEMPT_COLUMNS, RUN_COLUMNS, VERSION, Landed
+from benchbench.results.landing import ADDED, ATTEMPT_COLUMNS, PREPARATION_COLUMNS, RUN_COLUMNS, VERSION, Landed
 
 if TYPE_CHECKING:
     import duckdb
 
-__all__ = ["BASE_TABLES", "Staged", "create_tables", "fold_in", "quoted", "selected", "stage"]
+__all__ = ["ADDED_TABLES", "BASE_TABLES", "Staged", "create_tables", "fold_in", "quoted", "selected", "stage"]
 
-BASE_TABLES = ("runs", "attempts", "unit_scores", "metrics", "curves", "tasks", "methods", "environments")
+BASE_TABLES = (
+    "runs",
+    "attempts",
+    "unit_scores",
+    "metrics",
+    "curves",
+    "tasks",
+    "methods",
+    "environments",
+    "preparations",
+)
+ADDED_TABLES = {"preparations": 2}
+"""Tables that older exports lack: the schema version that added them."""
 NULLABLE = frozenset({"score", "score_sd", "git_dirty", "ended_at"})
 _SQL_TYPES = {"string": "VARCHAR", "int64": "BIGINT", "double": "DOUBLE", "bool": "BOOLEAN"}
 _NESTED = {
@@ -26,6 +38,11 @@ _NESTED = {
     "curve": "STRUCT(step BIGINT, seconds DOUBLE, metric VARCHAR, value DOUBLE)[] NOT NULL",
     "environment_json": "VARCHAR NOT NULL",
 }
+
+
+_STAGED = {"runs": RUN_COLUMNS, "attempts": ATTEMPT_COLUMNS, "preparations": PREPARATION_COLUMNS}
+_MORE = {"runs": {"updated_at": "BIGINT NOT NULL"}, "attempts": _NESTED}
+"""Per kind of landing file: columns of records, and further ones with their SQL types."""
 
 
 @dataclass(slots=True)
@@ -57,7 +74,7 @@ def create_tables(con: duckdb.DuckDBPyConnection, where: str) -> None:
 
 
 def stage(con: duckdb.DuckDBPyConnection, landed: Sequence[Landed]) -> Staged:
-    """Read landing files into the in-memory tables `staged_attempts` and `staged_runs`.
+    """Read landing files into in-memory tables, `staged_attempts` and so on for every kind.
 
     A file that has vanished was ingested by another process.
 
@@ -68,15 +85,15 @@ def stage(con: duckdb.DuckDBPyConnection, landed: Sequence[Landed]) -> Staged:
     """
     import duckdb
 
-    con.execute(f"CREATE OR REPLACE TABLE staged_attempts ({_staging_columns('attempts')})")
-    con.execute(f"CREATE OR REPLACE TABLE staged_runs ({_staging_columns('runs')})")
+    for kind in _STAGED:
+        con.execute(f"CREATE OR REPLACE TABLE staged_{kind} ({_staging_columns(kind)})")
     found = Staged()
     for one in landed:
         if one.version > VERSION:
             found.newer.append(one.path)
         elif not one.kind:
             found.bad[one.path] = "its name is not a landing file's"
-    for kind in ("runs", "attempts"):
+    for kind in _STAGED:
         for version in range(1, VERSION + 1):
             ours = [one for one in landed if one.kind == kind and one.version == version]
             if not ours:
@@ -128,15 +145,12 @@ def selected(name: str, version: int) -> str:
 
 
 def _staging_names(kind: str) -> list[str]:
-    if kind == "runs":
-        return [*RUN_COLUMNS, "updated_at", "file_name"]
-    return [*ATTEMPT_COLUMNS, *_NESTED, "file_name"]
+    return [*_STAGED[kind], *_MORE.get(kind, {}), "file_name"]
 
 
 def _staging_columns(kind: str) -> str:
-    spec = RUN_COLUMNS if kind == "runs" else ATTEMPT_COLUMNS
-    parts = [f"{n} {_SQL_TYPES[t]}" + ("" if n in NULLABLE else " NOT NULL") for n, (t, _) in spec.items()]
-    parts += ["updated_at BIGINT NOT NULL"] if kind == "runs" else [f"{n} {t}" for n, t in _NESTED.items()]
+    parts = [f"{n} {_SQL_TYPES[t]}" + ("" if n in NULLABLE else " NOT NULL") for n, (t, _) in _STAGED[kind].items()]
+    parts += [f"{n} {t}" for n, t in _MORE.get(kind, {}).items()]
     return ", ".join([*parts, "file_name VARCHAR NOT NULL"])
 
 
@@ -173,6 +187,7 @@ def fold_in(con: duckdb.DuckDBPyConnection, target: str) -> None:
     )
     fold_facts(con, target, "fresh")
     fold_runs(con, target, "staged_runs")
+    fold_preparations(con, target, "staged_preparations")
 
 
 def fold_facts(con: duckdb.DuckDBPyConnection, target: str, source: str) -> None:
@@ -188,6 +203,16 @@ def fold_facts(con: duckdb.DuckDBPyConnection, target: str, source: str) -> None
         f"INSERT INTO {target}.environments SELECT environment_hash, any_value(environment_json) FROM {source}"
         f" WHERE environment_hash <> '' AND environment_hash NOT IN (SELECT environment_hash FROM {target}.environments)"
         " GROUP BY environment_hash"
+    )
+
+
+def fold_preparations(con: duckdb.DuckDBPyConnection, target: str, source: str) -> None:
+    """Insert the preparations of `source` that neither `target` nor the attached `store` has."""
+    columns = ", ".join(PREPARATION_COLUMNS)
+    con.execute(
+        f"INSERT INTO {target}.preparations ({columns}) SELECT {columns} FROM {source}"
+        " WHERE preparation_id NOT IN (SELECT preparation_id FROM store.preparations)"
+        " QUALIFY row_number() OVER (PARTITION BY preparation_id ORDER BY recorded_at) = 1"
     )
 
 

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchbench.errors import InputError
-from benchbench.records import Attempt, RunRecord
+from benchbench.records import Attempt, PreparationRecord, RunRecord
 from benchbench.spec import canonical_json
 
 if TYPE_CHECKING:
@@ -30,16 +30,18 @@ __all__ = [
     "ADDED",
     "ATTEMPT_COLUMNS",
     "LANDED",
+    "PREPARATION_COLUMNS",
     "RUN_COLUMNS",
     "VERSION",
     "Landed",
     "list_landed",
     "write_attempts",
+    "write_preparations",
     "write_run",
 ]
 
 VERSION = 2
-LANDED = ("attempts", "runs")
+LANDED = ("attempts", "preparations", "runs")
 
 # column: (Arrow type, attribute of the record); the order is that of schema.sql
 _TEXT, _INT, _REAL, _BOOL = "string", "int64", "double", "bool"
@@ -104,6 +106,19 @@ ATTEMPT_COLUMNS: dict[str, tuple[str, str]] = {
     "benchbench_version": (_TEXT, "benchbench_version"),
     "remarks_json": (_TEXT, "remarks"),
 }
+PREPARATION_COLUMNS: dict[str, tuple[str, str]] = {
+    "preparation_id": (_TEXT, "preparation_id"),
+    "run_id": (_TEXT, "run_id"),
+    "suite": (_TEXT, "suite"),
+    "suite_version": (_TEXT, "suite_version"),
+    "preset": (_TEXT, "preset"),
+    "task": (_TEXT, "task"),
+    "outcome": (_TEXT, "outcome"),
+    "error_type": (_TEXT, "error_type"),
+    "error_message": (_TEXT, "error_message"),
+    "host": (_TEXT, "host"),
+    "recorded_at": (_REAL, "recorded_at"),
+}
 ADDED: dict[str, tuple[int, str]] = {"remarks_json": (2, "'[]'")}
 """Columns that older files lack: the schema version that added them, and the SQL of their value."""
 
@@ -158,6 +173,11 @@ def write_run(folder: Path, run: RunRecord) -> Path:
     columns = _plain_columns([run], RUN_COLUMNS)
     columns["updated_at"] = pa.array([time.time_ns()], pa.int64())
     return _write(folder, "runs", columns)
+
+
+def write_preparations(folder: Path, preparations: Sequence[PreparationRecord]) -> Path:
+    """Write a batch of preparations durably; return its file."""
+    return _write(folder, "preparations", _plain_columns(preparations, PREPARATION_COLUMNS))
 
 
 def _metric_rows(attempt: Attempt) -> list[tuple[str, str, float]]:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from benchbench.errors import InputError, StoreError
 from benchbench.locking import LockTimeout, exclusive, shared
 from benchbench.paths import DEFAULT_DB, nearest_above
-from benchbench.records import Attempt, RunRecord
+from benchbench.records import Attempt, PreparationRecord, RunRecord
 from benchbench.results import ingest, landing
 from benchbench.results.landing import VERSION
 from benchbench.results.migrations import check_version, migrate, version_of
@@ -147,6 +147,17 @@ class Store(Readable):
         """
         with self._landing_errors():
             landing.write_run(self.landing, run)
+
+    def land_preparations(self, preparations: Sequence[PreparationRecord]) -> None:
+        """Write a batch of preparations durably; on return they are safe and visible to readers.
+
+        Raises
+        ------
+        StoreError
+        """
+        if preparations:
+            with self._landing_errors():
+                landing.write_preparations(self.landing, preparations)
 
     @contextmanager
     def _landing_errors(self) -> Iterator[None]:

@@ -85,6 +85,9 @@ class Export(Readable):
         con.execute("CREATE SCHEMA memory.wanted")
         ingest.create_tables(con, "memory.wanted")
         for table in ingest.BASE_TABLES:
+            if table not in self.counts:
+                con.execute(f"CREATE VIEW {where}.{table} AS SELECT * FROM memory.wanted.{table}")
+                continue
             path = self.path / f"{table}.parquet"
             want = _columns(con, f"SELECT * FROM memory.wanted.{table}")
             names = ", ".join(ingest.selected(name, self._version) for name in want)
@@ -152,6 +155,7 @@ def _write_tables(source: Readable, folder: Path, suite: str | None) -> dict[str
         "attempts": f"{wanted} ORDER BY started_at, attempt_key",
         "runs": f"SELECT * FROM runs WHERE {keep} OR run_id IN (SELECT run_id FROM ({wanted})) ORDER BY started_at, run_id",
         "tasks": f"SELECT * FROM tasks WHERE {keep}",
+        "preparations": f"SELECT * FROM preparations WHERE {keep} ORDER BY recorded_at, preparation_id",
         "methods": f"SELECT * FROM methods WHERE adapter_source_hash IN (SELECT adapter_source_hash FROM ({wanted}))",
         "environments": f"SELECT * FROM environments WHERE environment_hash IN (SELECT environment_hash FROM ({wanted}))",
     }
@@ -244,6 +248,7 @@ def _insert(con: duckdb.DuckDBPyConnection) -> int:
         " WHERE environment_hash NOT IN (SELECT environment_hash FROM store.environments)"
     )
     ingest.fold_runs(con, "store", "memory.incoming.runs")
+    ingest.fold_preparations(con, "store", "memory.incoming.preparations")
     return int(row[0]) if row else 0
 
 
@@ -263,6 +268,7 @@ def _check_values(con: duckdb.DuckDBPyConnection, folder: Path) -> None:
         "ids that do not match their keys": "attempts WHERE attempt_key <> md5_number_lower(attempt_id)",
         "unknown outcomes": f"attempts WHERE outcome NOT IN ({outcomes})",
         "parameters or budgets that are not JSON": "attempts WHERE NOT (json_valid(params_json) AND json_valid(budget_json))",
+        "unknown outcomes of preparations": "preparations WHERE outcome NOT IN ('ok', 'failed')",
         "hardware that is not JSON": "runs WHERE NOT json_valid(hardware_json)",
         "versions that are not JSON": "environments WHERE NOT json_valid(versions_json)",
     }
@@ -301,8 +307,9 @@ def _check_files(folder: Path) -> tuple[dict[str, int], int]:
             f"{folder} has schema {version}, this benchbench reads 1 to {VERSION}; use the benchbench that made it"
         )
     tables = manifest.get("tables")
-    if not isinstance(tables, dict) or set(tables) != set(ingest.BASE_TABLES):
-        raise InputError(f"{folder / MANIFEST} does not list the tables {', '.join(ingest.BASE_TABLES)}")
+    expected = [table for table in ingest.BASE_TABLES if ingest.ADDED_TABLES.get(table, 1) <= version]
+    if not isinstance(tables, dict) or set(tables) != set(expected):
+        raise InputError(f"{folder / MANIFEST} does not list the tables {', '.join(expected)}")
     counts = {}
     for table, facts in tables.items():
         path = folder / f"{table}.parquet"

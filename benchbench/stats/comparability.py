@@ -9,15 +9,18 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from benchbench.stats.facts import SuiteFacts
 from benchbench.stats.labels import plural, published_source
 from benchbench.stats.table import ScoreTable
 from benchbench.stats.trials import Cell, Conditions, CountedTrials
+from benchbench.text import printable
 
 __all__ = ["Comparable", "choose"]
+
+LONGEST_REASON = 300
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -42,6 +45,7 @@ class Comparable:
     hardware : tuple of str
         Hardware classes behind the seconds.
     notes, left_out : tuple of str
+        `left_out` also names the tasks whose data could not be prepared.
     n_left_out : int
         Number of trials in `left_out`.
     """
@@ -118,7 +122,7 @@ def choose(
             conditions=None,
             everyone=nothing,
             table=nothing,
-            left_out=(*_elsewhere(cells), *older),
+            left_out=(*_elsewhere(cells), *older, *_unprepared(trials, wanted_tasks, suite.version)),
             n_left_out=sum(c.n_trials for c in cells) + n_older,
         )
     names = tuple(t.name for t in suite.tasks if not wanted_tasks or t.name in wanted_tasks)
@@ -160,6 +164,7 @@ def choose(
             *(f"{_count(c)} of {c.label} on {c.task}: other data ({c.fingerprint[:8]})" for c in other_data),
             *(f"{_count(c)} of {c.label} on {c.task}: the suite no longer has this task" for c in removed),
             *older,
+            *_unprepared(trials, known, conditions.suite_version),
         ),
         n_left_out=sum(c.n_trials for c in (*elsewhere, *other_data, *removed)) + n_older,
     )
@@ -222,6 +227,21 @@ def _count(cell: Cell) -> str:
 
 def _older_sources(trials: CountedTrials) -> list[str]:
     return [f"{plural(n, 'trial')} of {method} from an older source of the adapter" for method, n in trials.superseded]
+
+
+def _unprepared(trials: CountedTrials, tasks: Collection[str], suite_version: str) -> list[str]:
+    """List the tasks whose data could not be prepared; no tasks named: all."""
+    return [
+        f"task {found.task}: its data could not be prepared in run {found.run_id}: {_short(found.reason)}"
+        for found in trials.unprepared
+        if found.suite_version == suite_version and (not tasks or found.task in tasks)
+    ]
+
+
+def _short(reason: str) -> str:
+    """Return a reason in one line."""
+    line = printable(" ".join(reason.split()))
+    return line if len(line) <= LONGEST_REASON else f"{line[: LONGEST_REASON - 3]}..."
 
 
 def _elsewhere(cells: Iterable[Cell], shown: Conditions | None = None) -> list[str]:
