@@ -17,7 +17,7 @@ __all__ = ["MIGRATIONS", "check_version", "migrate", "version_of"]
 MIGRATIONS: dict[int, tuple[str, ...]] = {
     1: (
         "ALTER TABLE store.main.attempts ADD COLUMN remarks_json VARCHAR DEFAULT '[]'",
-        "CREATE TABLE store.main.preparations (preparation_id VARCHAR PRIMARY KEY, run_id VARCHAR NOT NULL,"
+        "CREATE TABLE IF NOT EXISTS store.main.preparations (preparation_id VARCHAR PRIMARY KEY, run_id VARCHAR NOT NULL,"
         " suite VARCHAR NOT NULL, suite_version VARCHAR NOT NULL, preset VARCHAR NOT NULL, task VARCHAR NOT NULL,"
         " outcome VARCHAR NOT NULL, error_type VARCHAR NOT NULL, error_message VARCHAR NOT NULL,"
         " host VARCHAR NOT NULL, recorded_at DOUBLE NOT NULL)",

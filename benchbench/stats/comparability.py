@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from benchbench.stats.facts import SuiteFacts
 from benchbench.stats.labels import plural, published_source
 from benchbench.stats.table import ScoreTable
-from benchbench.stats.trials import Cell, Conditions, CountedTrials
+from benchbench.stats.trials import Cell, Conditions, CountedTrials, UnpreparedTask
 from benchbench.text import printable
 
 __all__ = ["Comparable", "choose"]
@@ -48,6 +48,8 @@ class Comparable:
         `left_out` also names the tasks whose data could not be prepared.
     n_left_out : int
         Number of trials in `left_out`.
+    unprepared : tuple of str
+        The tasks whose data could not be prepared.
     """
 
     conditions: Conditions | None
@@ -61,6 +63,7 @@ class Comparable:
     notes: tuple[str, ...] = ()
     left_out: tuple[str, ...] = ()
     n_left_out: int = 0
+    unprepared: tuple[str, ...] = ()
 
     def select(self, methods: Iterable[str], tasks: Iterable[str]) -> Comparable:
         """Return the part of some methods (by label) and tasks, with the imputation of all."""
@@ -116,14 +119,21 @@ def choose(
     n_older = sum(n for _, n in trials.superseded)
     if conditions is None:
         conditions = _conditions(cells, suite, preset, device, threads)
+    version = suite.version if conditions is None else conditions.suite_version
+    unprepared = [
+        found
+        for found in trials.unprepared
+        if found.suite_version == version and (not wanted_tasks or found.task in wanted_tasks)
+    ]
     if conditions is None:
         nothing = trials.table([], ())
         return Comparable(
             conditions=None,
             everyone=nothing,
             table=nothing,
-            left_out=(*_elsewhere(cells), *older, *_unprepared(trials, wanted_tasks, suite.version)),
+            left_out=(*_elsewhere(cells), *older, *map(_unprepared, unprepared)),
             n_left_out=sum(c.n_trials for c in cells) + n_older,
+            unprepared=tuple(found.task for found in unprepared),
         )
     names = tuple(t.name for t in suite.tasks if not wanted_tasks or t.name in wanted_tasks)
     is_same = _Same(conditions)
@@ -164,9 +174,10 @@ def choose(
             *(f"{_count(c)} of {c.label} on {c.task}: other data ({c.fingerprint[:8]})" for c in other_data),
             *(f"{_count(c)} of {c.label} on {c.task}: the suite no longer has this task" for c in removed),
             *older,
-            *_unprepared(trials, known, conditions.suite_version),
+            *map(_unprepared, unprepared),
         ),
         n_left_out=sum(c.n_trials for c in (*elsewhere, *other_data, *removed)) + n_older,
+        unprepared=tuple(found.task for found in unprepared),
     )
 
 
@@ -229,13 +240,8 @@ def _older_sources(trials: CountedTrials) -> list[str]:
     return [f"{plural(n, 'trial')} of {method} from an older source of the adapter" for method, n in trials.superseded]
 
 
-def _unprepared(trials: CountedTrials, tasks: Collection[str], suite_version: str) -> list[str]:
-    """List the tasks whose data could not be prepared; no tasks named: all."""
-    return [
-        f"task {found.task}: its data could not be prepared in run {found.run_id}: {_short(found.reason)}"
-        for found in trials.unprepared
-        if found.suite_version == suite_version and (not tasks or found.task in tasks)
-    ]
+def _unprepared(found: UnpreparedTask) -> str:
+    return f"task {found.task}: its data could not be prepared in run {found.run_id}: {_short(found.reason)}"
 
 
 def _short(reason: str) -> str:

@@ -157,7 +157,7 @@ def test_failures_are_rows_and_do_not_stop_the_rest(folder: Path) -> None:
     done = bench(folder, *run_arguments("--method", methods))
     outcomes = sorted(row[1] for row in attempts(folder))
     assert outcomes == ["crashed"] * 2 + ["failed"] * 4 + ["ok"] * 2
-    assert "crashed: misbehaving on one: the process was killed by SIGSEGV" in done.stderr
+    assert "crashed: misbehaving(how='segfault') on one: the process was killed by SIGSEGV" in done.stderr
     assert "6 trials failed" in done.stdout
     assert "imputed by policy `baseline`" in done.stdout
 
