@@ -108,9 +108,9 @@ class Session:
         else:
             for t in trials:
                 print(f"{t.trial_id}  {t.spec.method} on {t.spec.task}, seed {t.spec.seed}, {_training(t.spec)}")
-            print(f"{len(trials)} trials to run, {n_known} already recorded")
-            if unprepared:
-                print(f"data of {plural(len(unprepared), 'task')} to prepare: {printable(', '.join(unprepared))}")
+            names = printable(", ".join(unprepared))
+            data = f"; data of {plural(len(unprepared), 'task')} to prepare: {names}" if unprepared else ""
+            print(f"{len(trials)} trials to run, {n_known} already recorded{data}")
         self._refuse_if_nothing_is_left()
 
     def execute(self, cluster: str | None, workers: int | None, n_gpus: int) -> int:

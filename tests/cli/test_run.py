@@ -400,7 +400,7 @@ def history(folder: Path) -> list[dict[str, Any]]:
     return found
 
 
-@pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGKILL])
 def test_trials_run_while_data_are_made_and_a_stop_then_keeps_them(folder: Path, sign: signal.Signals) -> None:
     environment = {**os.environ, **with_letters(folder)}
     with (folder / "log").open("wb") as log:
@@ -495,7 +495,7 @@ def test_dry_run_prepares_nothing_and_says_what_is_to_be_prepared(folder: Path) 
     arguments = run_arguments("--method", "noop", "--dry-run")
     done = bench(folder, *arguments, **environment)
     assert "noop on letters, seed 0" in done.stdout
-    assert done.stdout.endswith("3 trials to run, 0 already recorded\ndata of 1 task to prepare: letters\n")
+    assert done.stdout.endswith("3 trials to run, 0 already recorded; data of 1 task to prepare: letters\n")
     assert not (folder / "cache").exists()
     trials = json.loads(bench(folder, *arguments, "--format", "json", **environment).stdout)
     assert [(t["task"], t["is_prepared"]) for t in trials] == [("letters", False), ("one", True), ("two", True)]
