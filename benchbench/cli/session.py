@@ -169,11 +169,13 @@ class Session:
 
     def _schedule(self) -> Schedule:
         from benchbench.cluster.plan import Schedule
+        from benchbench.results.spellings import recorded_spellings
 
         name = self.request.suite.name
         if self.rerun == "all":
             return Schedule(self.request)
-        return Schedule(self.request, self.store.done_keys(name, include_failed=self.rerun != "failed"))
+        done = self.store.done_keys(name, include_failed=self.rerun != "failed")
+        return Schedule(self.request, done, recorded_spellings(self.store, name))
 
     def _started(self, ready: dict[str, str]) -> Schedule:
         """Return the schedule with what is prepared already."""

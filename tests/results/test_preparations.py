@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from benchbench.errors import InputError
-from benchbench.records import Attempt, PreparationRecord
-from benchbench.results import landing, migrations
+from benchbench.records import Attempt, PreparationRecord, RunRecord
+from benchbench.results import migrations
+from benchbench.results.kinds import KINDS
 from benchbench.results.load import counted_trials
 from benchbench.results.store import Store
 from benchbench.results.transfer import MANIFEST, Export, export_results, import_results
@@ -77,8 +78,12 @@ def test_a_preparation_is_recorded_once_and_ingesting_again_changes_nothing(stor
         assert con.execute("SELECT count(*) FROM preparations").fetchall() == [(1,)]
 
 
-def test_preparations_travel_with_exports(store: Store, tmp_path: Path) -> None:
-    store.land_preparations([preparation("letters", 10), preparation("x", 10, suite="other")])
+def test_preparations_travel_with_the_exports_of_their_runs(
+    store: Store, make_run: Callable[..., RunRecord], tmp_path: Path
+) -> None:
+    store.land_run(make_run("run-10"))
+    store.land_run(make_run("run-11", suite="other"))
+    store.land_preparations([preparation("letters", 10), preparation("x", 11, suite="other")])
     assert export_results(store, tmp_path / "one", suite="tiny")["preparations"] == 1
     other = Store(tmp_path / "other.duckdb")
     for _ in range(2):
@@ -112,6 +117,7 @@ def test_a_migrated_database_has_the_same_table_as_a_new_one(store: Store) -> No
     with store.writing() as con:
         new = columns(con)
         con.execute("DROP TABLE store.main.preparations")
-        con.execute(migrations.MIGRATIONS[1][1])
+        (create,) = [step for step in migrations.MIGRATIONS[1] if "main.preparations (" in step]
+        con.execute(create)
         assert columns(con) == new
-        assert {row[0] for row in new} == set(landing.PREPARATION_COLUMNS)
+        assert [row[0] for row in new] == KINDS["preparations"].table_columns

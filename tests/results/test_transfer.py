@@ -198,7 +198,7 @@ def test_a_folder_name_with_quotes(full: Store, tmp_path: Path) -> None:
 def test_results_of_the_first_schema_are_read(store: Store, make_full_attempt: Any, tmp_path: Path) -> None:
     """Landing files, exports and databases of schema 1 have no remarks."""
     path = landing.write_attempts(store.landing, [make_full_attempt(1)])
-    old = path.with_name(path.name.replace(f".v{landing.VERSION}.", ".v1."))
+    old = path.with_name("00-old.attempts.v1.parquet")
     table = pq.read_table(path).drop_columns(["remarks_json"])
     pq.write_table(table, old)
     path.unlink()
