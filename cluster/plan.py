@@ -217,7 +217,7 @@ def _trials(request: Request, task: TaskSpec, seed: int, fingerprint: str) -> It
 
 
 def check_splits(request: Request, task: TaskSpec) -> None:
-    """Raise `InputError` if a seed is the number of a split that the prepared task does not have."""
+    """Raise `InputError` if a seed is the number of a split that a prepared task does not have."""
     n_splits = get_loader(task.loader).n_splits(task.options)
     beyond = [seed for seed in request.seeds if n_splits is not None and seed >= n_splits]
     if beyond:
@@ -274,7 +274,7 @@ class Schedule:
         return planned
 
     def drop(self, task: str) -> list[PlannedTrial]:
-        """Plan nothing more of a task, whose data are unavailable; return the trials that will not run."""
+        """Plan nothing more of a task without data; return the trials that will not run."""
         dropped = self.waiting.pop(task, [])
         kept = []
         for entry in self._queue:

@@ -51,11 +51,11 @@ class Progress:
         """Some time has passed."""
 
     def expect(self, more: Counter[str], fewer: Counter[str]) -> None:
-        """The number of trials changed, by method: the data of a task are prepared, or unavailable."""
+        """The number of trials changed, by method, as the data of a task became known."""
         self.tally.expect(more, fewer)
 
     def prepare(self, task: str, n_left: int, line: str = "") -> None:
-        """The data of a task are being prepared, the first of so many; perhaps its loader said something."""
+        """The data of the first of so many tasks are being prepared; `line`: what its loader says."""
         self.tally.preparing = f"{task}: {line}" if line else task
         self.tally.n_unprepared = n_left
 

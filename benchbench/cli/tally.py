@@ -28,9 +28,10 @@ def label_of(trial: Attempt | TrialSpec) -> str:
 class RunningTrial:
     """A trial on a worker, with its first and last report of progress.
 
-    `method` is its label. A trial may have parts, such as training and testing. `first` and `last` concern the current
-    part, `before` holds the seconds of the earlier ones. The first report is not 0 if training
-    resumed from a checkpoint. `allowed` is the training budget in seconds, if there is one.
+    `method` is a label. A trial may have parts, such as training and testing. `first` and `last`
+    concern the current part, `before` holds the seconds of the earlier ones. The first report is
+    not 0 if training resumed from a checkpoint. `allowed` is the training budget in seconds, if
+    there is one.
     """
 
     method: str

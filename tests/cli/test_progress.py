@@ -228,7 +228,7 @@ NASTY = "red \x1b[31m, \x00, \u202etxet, :warning: [bold]x[/bold]"
 
 @pytest.mark.parametrize("is_live", [False, True])
 def test_names_and_messages_reach_the_terminal_as_text_and_methods_with_their_parameters(
-    is_live: bool, ended: Ended, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    is_live: bool, ended: Ended, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", "400")
     monkeypatch.setenv("TERM", "dumb")
@@ -251,7 +251,7 @@ def test_names_and_messages_reach_the_terminal_as_text_and_methods_with_their_pa
         shown.finish(scored, True)
         assert not shown.tally.waiting.total()
         assert list(shown.tally.scores) == [(label, NASTY)]
-    text = capsys.readouterr().err
+    text = capfd.readouterr().err
     told = printable(NASTY)
     assert "\x1b" not in told
     assert f"failed: {label} on one: ValueError: {told} (bench attempt " in text
