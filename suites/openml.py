@@ -63,6 +63,10 @@ class OpenMLLoader(TaskLoader):
         """See the base class."""
         tasks.prepare_task(self._number(options), progress)
 
+    def warnings(self, options: Mapping[str, Any]) -> Sequence[str]:
+        """See the base class."""
+        return tasks.task_facts(self._number(options)).warnings
+
     def mirror(self, options: Mapping[str, Any], progress: Progress) -> None:
         """See the base class."""
         tasks.mirror_task(self._number(options), progress)
