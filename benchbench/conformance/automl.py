@@ -16,6 +16,7 @@ from benchbench.conformance.base import CheckFailed, NotApplicable
 from benchbench.contracts.automl import AutoMLAdapter, TableInfo
 from benchbench.execution.adapters import make_adapter
 from benchbench.protocols import automl as protocol
+from benchbench.protocols.automl_predictions import predict, predict_labels
 from benchbench.protocols.base import Declined, PhaseClock, ProtocolResult
 from benchbench.registry import get_loader, get_method
 
@@ -115,7 +116,7 @@ class Subject:
         """Return checked probabilities, or values, of a new adapter."""
         adapter = self.fitted(*fit_on)
         try:
-            return protocol.predict(adapter, rows)
+            return predict(adapter, rows)
         finally:
             adapter.close()
 
@@ -125,10 +126,10 @@ def check_predictions_keep_the_contract(subject: Subject) -> None:
     rows, target = subject.table()
     adapter = subject.fitted(rows, target)
     try:
-        found = protocol.predict(adapter, rows)
+        predict(adapter, rows)
         if subject.kind != "regression":
-            protocol.predict_labels(adapter, rows, found)
-        protocol.predict(adapter, rows.iloc[:1])
+            predict_labels(adapter, rows)
+        predict(adapter, rows.iloc[:1])
     finally:
         adapter.close()
 
@@ -144,8 +145,8 @@ def check_classes_are_in_the_tasks_order(subject: Subject) -> None:
         codes = ordered.cat.codes.to_numpy()
         adapter = subject.fitted(rows, ordered)
         try:
-            probabilities = protocol.predict(adapter, rows)
-            labels = protocol.predict_labels(adapter, rows, probabilities)
+            probabilities = predict(adapter, rows)
+            labels = predict_labels(adapter, rows)
         finally:
             adapter.close()
         # a constant predictor passes if its averages follow the order
@@ -180,7 +181,7 @@ def check_strange_categories_and_gaps_break_nothing(subject: Subject) -> None:
     try:
         for name, asked in (("unseen categories", odd), ("gaps everywhere", gaps)):
             try:
-                protocol.predict(adapter, asked)
+                predict(adapter, asked)
             except Exception as error:  # a library may raise anything
                 raise CheckFailed(f"rows with {name} cannot be predicted: {type(error).__name__}: {error}") from error
     finally:
@@ -204,9 +205,9 @@ def check_a_row_is_predicted_for_itself(subject: Subject) -> None:
     order = np.random.default_rng(0).permutation(N_ROWS)
     adapter = subject.fitted(rows, target)
     try:
-        whole = protocol.predict(adapter, rows)
-        mixed = protocol.predict(adapter, rows.iloc[order].reset_index(drop=True))
-        one = protocol.predict(adapter, rows.iloc[[7]].reset_index(drop=True))
+        whole = predict(adapter, rows)
+        mixed = predict(adapter, rows.iloc[order].reset_index(drop=True))
+        one = predict(adapter, rows.iloc[[7]].reset_index(drop=True))
     finally:
         adapter.close()
     for what, a, b in (("their order", whole[order], mixed), ("other rows", whole[[7]], one)):

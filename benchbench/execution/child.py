@@ -138,7 +138,7 @@ def _failed(outcome: str, error: BaseException) -> TrialOutcome:
     return TrialOutcome(
         outcome=outcome,
         error_type=type(error).__name__,
-        error_message=str(error)[:4000],
+        error_message="; ".join([str(error), *getattr(error, "__notes__", [])])[:4000],
         traceback="".join(traceback.format_exception(error))[-20_000:],
     )
 

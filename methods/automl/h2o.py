@@ -18,7 +18,7 @@ from benchbench.cards import MethodCard
 from benchbench.contracts.automl import KINDS, AutoMLAdapter, AutoMLBudget, TableInfo
 from benchbench.contracts.context import Context
 from benchbench.methods.automl._encoding import Codes, class_codes
-from benchbench.methods.automl._wrapping import library_seconds, spread
+from benchbench.methods.automl._wrapping import library_seconds, plain_names, real_names, spread
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -100,7 +100,7 @@ class H2O(AutoMLAdapter):
     def fit(self, rows: pd.DataFrame, target: pd.Series[Any]) -> None:
         import numpy as np
 
-        self.codes = Codes(self.info.columns).fit(rows)
+        self.codes, self.names = Codes(self.info.columns).fit(rows), plain_names(self.info.columns)
         y = class_codes(target)
         is_regression = self.info.kind == "regression"
         self.present = np.unique(y)
@@ -112,7 +112,8 @@ class H2O(AutoMLAdapter):
             seed=self.context.derive("h2o"),
             sort_metric=METRICS[self.info.metric],
         )
-        run.train(y="target", training_frame=frame)
+        with real_names(self.names):
+            run.train(y="target", training_frame=frame)
         if run.leader is None:
             raise RuntimeError(f"H2O trained no model within its {self.budget.seconds:g} s")
         self.leader = run.leader
@@ -134,7 +135,7 @@ class H2O(AutoMLAdapter):
             process.wait(timeout=10)
 
     def _predicted(self, rows: pd.DataFrame) -> Any:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), real_names(self.names):
             # that there are faster ways for large frames
             warnings.simplefilter("ignore")
             return self.leader.predict(self._frame(rows)).as_data_frame(use_multi_thread=False)
@@ -147,10 +148,10 @@ class H2O(AutoMLAdapter):
         import pandas as pd
 
         types, columns = {}, {}
-        for i, (name, values) in enumerate(zip(self.codes.columns, self.codes.transform(rows).T, strict=True)):
+        for (plain, name), values in zip(self.names.items(), self.codes.transform(rows).T, strict=True):
             is_number = self.codes.columns[name] == "numeric"
-            columns[f"x{i}"] = values if is_number else [f"k{v:.0f}" if v == v else None for v in values]
-            types[f"x{i}"] = "real" if is_number else "enum"
+            columns[plain] = values if is_number else [f"k{v:.0f}" if v == v else None for v in values]
+            types[plain] = "real" if is_number else "enum"
         if target is not None:
             columns["target"] = target
             types["target"] = "real" if self.info.kind == "regression" else "enum"

@@ -13,7 +13,7 @@ import pytest
 from benchbench.contracts.automl import METRICS, AutoMLBudget, TableInfo
 from benchbench.execution import supervisor
 from benchbench.methods.automl import _forests, _models, linear_model, tuned_random_forest
-from benchbench.methods.automl._encoding import Codes, Imputed, OneHot
+from benchbench.methods.automl._encoding import Codes, Imputed, OneHot, known_numbers
 from benchbench.methods.automl._models import Growing, Stopwatch
 from benchbench.methods.automl.linear_model import LinearModel
 from benchbench.methods.automl.tuned_random_forest import TunedRandomForest, candidates
@@ -185,6 +185,28 @@ def test_rows_with_nothing_in_them(fitted: Callable[..., Any], method: str) -> N
     assert np.isfinite(adapter.predict_proba(empty)).all()
     only_text = rows[["note", "colour"]]
     assert fitted(method, "binary", only_text, target).predict(only_text).shape == (30,)
+
+
+@pytest.mark.parametrize("kind", CLASSES)
+@pytest.mark.parametrize("method", METHODS)
+def test_infinite_and_too_large_numbers_are_missing_ones(fitted: Callable[..., Any], method: str, kind: str) -> None:
+    rows, target = table(kind, n=60)
+    odd, gaps = (
+        rows.assign(gap=[*values, *rows["gap"][4:]]) for values in ([np.inf, -np.inf, 1e39, -3e300], [np.nan] * 4)
+    )
+    found = [fitted(method, kind, fit_on, target).predict(asked) for fit_on in (odd, gaps) for asked in (odd, gaps)]
+    assert all(np.array_equal(found[0], other) for other in found[1:])
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_no_features(method: str) -> None:
+    for kind in CLASSES:
+        info = TableInfo(
+            name="t", kind=kind, metric=METRICS[kind], target="y", classes=CLASSES[kind], columns={}, n_rows=4
+        )
+        reason = create_method(method, {}).supports(info)
+        assert (reason is None) == (method == "constant_predictor")
+        assert reason is None or "needs features, and this table has none" in reason
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -409,6 +431,16 @@ def test_the_tuned_forest_tunes_by_the_tasks_metric(fitted: Callable[..., Any]) 
         assert adapter.model.max_features == max(points[kind])[1]
     assert all(0.8 < score <= 1 for score, _ in points["binary"])
     assert all(score < 0 for kind in ("multiclass", "regression") for score, _ in points[kind])
+
+
+def test_what_float32_cannot_hold_is_missing() -> None:
+    most = float(np.finfo(np.float32).max)
+    kept = [most, -most, 1e-300, 0.0]
+    column = pd.Series([*kept, np.inf, -np.inf, 3.5e38, -1e308, np.nan])
+    np.testing.assert_array_equal(known_numbers(column), [*kept, *[np.nan] * 5])
+    assert np.isinf(column[4])
+    whole = pd.Series([2**62, -1])
+    np.testing.assert_array_equal(known_numbers(whole), [2.0**62, -1.0])
 
 
 def test_encodings() -> None:

@@ -126,7 +126,7 @@ def _import_from(name: str, file: Path, folders: list[str] | None) -> ModuleType
 def _describe(error: BaseException) -> dict[str, Any]:
     return {
         "type": type(error).__name__,
-        "message": str(error)[:4000],
+        "message": "; ".join([str(error), *getattr(error, "__notes__", [])])[:4000],
         "traceback": "".join(traceback.format_exception(error))[-20_000:],
         "is_memory": isinstance(error, MemoryError),
     }
