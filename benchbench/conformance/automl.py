@@ -40,6 +40,8 @@ TASKS: dict[str, tuple[str, dict[str, Any]]] = {
 N_ROWS = 120
 # AutoML systems use all the time that they are given, and a probe fits several times
 WRAPPED_SECONDS = 10.0
+ODD_NAMES = ('a "b", [c]: {d}', "", "class", "f0", "name" * 100)
+"""Names for the columns of the made-up table."""
 
 
 def run(spec: TrialSpec, fingerprint: str, harness: TrialHarness, clock: PhaseClock) -> ProtocolResult:
@@ -93,14 +95,13 @@ class Subject:
     def fitted(self, rows: pd.DataFrame, target: pd.Series[Any]) -> AutoMLAdapter:
         """Return a new adapter fitted to these rows; the caller closes it."""
         classes = () if self.kind == "regression" else tuple(target.cat.categories)
-        kinds = {"category": "nominal", "text": "string"}
         info = TableInfo(
             name="made up",
             kind=self.kind,
             metric={"binary": "auc", "multiclass": "log_loss", "regression": "rmse"}[self.kind],
             target="target",
             classes=classes,
-            columns={name: kinds.get(str(name), "numeric") for name in rows.columns},
+            columns={str(name): _kind(rows[name]) for name in rows.columns},
             n_rows=len(rows),
         )
         adapter: AutoMLAdapter = make_adapter(self.spec, self.harness)
@@ -119,6 +120,11 @@ class Subject:
             return predict(adapter, rows)
         finally:
             adapter.close()
+
+
+def _kind(column: pd.Series[Any]) -> str:
+    """Return the kind of a column by its type."""
+    return "nominal" if column.dtype == "category" else "numeric" if column.dtype.kind in "if" else "string"
 
 
 def check_predictions_keep_the_contract(subject: Subject) -> None:
@@ -188,6 +194,24 @@ def check_strange_categories_and_gaps_break_nothing(subject: Subject) -> None:
         adapter.close()
 
 
+def check_names_of_columns_do_not_matter(subject: Subject) -> None:
+    """Columns may have any name: with characters that mean something in JSON, long, or empty."""
+    import numpy as np
+
+    rows, target = subject.table()
+    odd = rows.set_axis(list(ODD_NAMES), axis=1)
+    try:
+        found = subject.predict((odd, target), odd)
+    except Exception as error:  # a library may raise anything
+        raise CheckFailed(
+            f"columns named {', '.join(map(repr, ODD_NAMES))} cannot be used: {type(error).__name__}: {error}"
+        ) from error
+    if not get_method(subject.spec.method).card.deterministic:
+        return
+    if not np.array_equal(found, subject.predict((rows, target), rows)):
+        raise CheckFailed("predictions depend on the names of the columns")
+
+
 def check_rows_are_left_alone(subject: Subject) -> None:
     """Neither fitting nor predicting changes its inputs."""
     rows, target = subject.table()
@@ -239,6 +263,7 @@ PROBES: dict[str, Callable[[Subject], None]] = {
         check_predictions_keep_the_contract,
         check_classes_are_in_the_tasks_order,
         check_strange_categories_and_gaps_break_nothing,
+        check_names_of_columns_do_not_matter,
         check_rows_are_left_alone,
         check_a_row_is_predicted_for_itself,
         check_global_random_state_does_not_matter,
