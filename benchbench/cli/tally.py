@@ -82,6 +82,7 @@ class Tally:
     n_trials: int
     n_slots: int = 1
     n_done: int = 0
+    n_remarked: int = 0
     outcomes: Counter[str] = field(default_factory=Counter)
     started: float = field(default_factory=time.monotonic)
     seconds_by_method: dict[str, list[float]] = field(default_factory=dict)
@@ -105,6 +106,7 @@ class Tally:
         if not is_final:
             return
         self.n_done += 1
+        self.n_remarked += bool(attempt.remarks)
         self.waiting[attempt.method] -= 1
         # durations of these outcomes do not predict those of other trials
         if attempt.outcome not in ("declined", "infra"):
@@ -157,5 +159,7 @@ class Tally:
         eta = (
             "" if left is None or left < 0.5 or self.n_done == self.n_trials else f", about {whole_duration(left)} left"
         )
+        if self.n_remarked:
+            eta = f", {self.n_remarked} with remarks{eta}"
         failed = f", {self.n_failed} failed" if self.n_failed else ""
         return f"{self.n_done}/{self.n_trials} trials done, {len(self.running)} running{failed}{eta}"

@@ -20,6 +20,8 @@ __all__ = ["Growing", "ModelAdapter", "Stopwatch", "all_classes"]
 
 # of the budget; the rest is a reserve
 USABLE_SHARE = 0.9
+# how much longer than those before the last part may take, on a machine that is not idle
+MARGIN = 1.25
 # how much longer a part takes when all cores are busy than alone
 ALONE = 1.5
 
@@ -134,7 +136,7 @@ class Growing:
             self.add(1)
         while self.n < most:
             # half of the time, so that a wrong estimate shows before it is too late
-            n_fit = max(self.affordable(watch.left() / 2), min(self.at_once, self.affordable(watch.left())))
+            n_fit = max(self.affordable(watch.left() / 2), min(self.at_once, self.affordable(watch.left() / MARGIN)))
             if not n_fit:
                 break
             self.add(min(max(3 * self.n, self.at_once), most - self.n, n_fit))

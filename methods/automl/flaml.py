@@ -45,7 +45,10 @@ class Flaml(AutoMLAdapter):
         paper="Wang, Wu, Weimer & Zhu 2021, MLSys",
         url="https://arxiv.org/abs/1911.04706",
         year=2021,
-        differs="The library, version 2.7; its time limit is nine tenths of the budget. String columns become categories.",
+        differs=(
+            "The library, version 2.7; its time limit is nine tenths of the budget, within which it fits its best model to all rows, "
+            "if it can. String columns become categories."
+        ),
         family="system",
         tasks=KINDS,
         deterministic=False,
@@ -76,6 +79,8 @@ class Flaml(AutoMLAdapter):
                 metric=METRICS[self.info.metric],
                 time_budget=library_seconds(self.budget, 0.9),
                 max_iter=self.max_iter or None,
+                # by default it fits its best model to all rows however long that takes
+                retrain_full=True if self.max_iter else "budget",
                 n_jobs=self.budget.threads,
                 seed=self.context.derive("flaml"),
                 ensemble=self.ensemble,
