@@ -90,6 +90,7 @@ class Tally:
     n_trials: int
     n_slots: int = 1
     n_done: int = 0
+    n_remarked: int = 0
     outcomes: Counter[str] = field(default_factory=Counter)
     started: float = field(default_factory=time.monotonic)
     seconds_by_method: dict[str, list[float]] = field(default_factory=dict)
@@ -125,6 +126,7 @@ class Tally:
         if not is_final:
             return
         self.n_done += 1
+        self.n_remarked += bool(attempt.remarks)
         label = label_of(attempt)
         self.waiting[label] -= 1
         # durations of these outcomes do not predict those of other trials
@@ -178,6 +180,8 @@ class Tally:
         eta = (
             "" if left is None or left < 0.5 or self.n_done == self.n_trials else f", about {whole_duration(left)} left"
         )
+        if self.n_remarked:
+            eta = f", {self.n_remarked} with remarks{eta}"
         failed = f", {self.n_failed} failed" if self.n_failed else ""
         data = f", data of {plural(self.n_unprepared, 'task')} to prepare" if self.n_unprepared else ""
         lost = f", data of {plural(len(self.failed_tasks), 'task')} failed" if self.failed_tasks else ""

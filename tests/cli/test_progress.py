@@ -68,6 +68,15 @@ def test_a_trial_that_runs_goes_by_its_own_pace(clock: Clock) -> None:
     assert found.line() == "0/1 trials done, 1 running"
 
 
+def test_trials_with_remarks_are_counted(clock: Clock, ended: Ended) -> None:
+    found = begun(clock, maml=3)
+    found.finish(ended(trial_id="a"), True)
+    assert "remarks" not in found.line()
+    found.finish(ended(trial_id="b", remarks=["auc is undefined", "another"]), True)
+    found.finish(ended(trial_id="c", remarks=["auc is undefined"]), True)
+    assert found.line() == "3/3 trials done, 0 running, 2 with remarks"
+
+
 def test_a_trial_that_goes_on_from_a_checkpoint_is_not_taken_for_a_fast_one(clock: Clock) -> None:
     found = begun(clock, maml=1)
     found.start("a", "maml", "t")
