@@ -296,7 +296,12 @@ def test_texts_of_methods_do_not_reach_the_terminal_as_they_are(
     store = Store(tmp_path / "odd.duckdb")
     store.open_for_writing()
     store.land_run(RunRecord(run_id="20260101-a", suite="tiny", preset="quick", command="", started_at=60.0))
-    changes = {"error_type": odd, "error_message": odd + "\ud800", "traceback": odd + "\nend", "log_tail": odd + "\nend"}
+    changes = {
+        "error_type": odd,
+        "error_message": odd + "\ud800",
+        "traceback": odd + "\nend",
+        "log_tail": odd + "\nend",
+    }
     failed = attempt(
         "ab12ffffffffff", outcome="failed", score=None, unit_scores=[], curve=[CurvePoint(1, 1.0, odd, 0.5)], n_units=0,
         metrics={odd: 1.0}, environment={odd: odd}, remarks=[odd], **changes,
