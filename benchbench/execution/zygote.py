@@ -1,9 +1,10 @@
 """The zygote: a process that imports everything, never computes, and forks a child per trial.
 
 The supervisor starts it with one end of a socket pair. Its parent is a process of its own, the
-keeper, which ends all that a killed zygote leaves behind. For each request it forks a child, watches
-the child's deadline and memory, collects its reports, ends the processes that it leaves behind, and
-answers. When the socket closes (the worker is gone) it ends everything and exits.
+keeper, which ends all that a killed zygote leaves behind. For each request the zygote forks a
+child, watches the child's deadline and memory, collects its reports, ends the processes that it
+leaves behind, and answers. When the socket closes (the worker is gone) it ends everything and
+exits.
 """
 
 from __future__ import annotations

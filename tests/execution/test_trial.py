@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -15,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from benchbench.execution import limits, supervisor
+from benchbench.execution import limits, supervisor, variables
 from benchbench.execution.cores import Cores, excess
 from benchbench.execution.shared_memory import SharedMemory
 from benchbench.records import TrialOutcome
@@ -430,3 +431,10 @@ def test_without_mounts_of_its_own_what_a_trial_holds_open_is_counted_and_remove
         process.wait()
         process.stdout.close()
         other.unlink()
+
+
+def test_the_page_names_every_variable_that_trials_see() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "threat-model.md").read_text()
+    listed = page.partition("A trial sees only these:")[2].partition("So keys of clouds")[0]
+    words = set(re.findall(r"[A-Z][A-Z_]+", listed))
+    assert words == {*variables.EXACTLY, *variables.PREFIXES}
