@@ -262,7 +262,7 @@ def check_metrics_are_numbers(subject: Subject) -> None:
     rows, target = subject.table()
     adapter = subject.fitted(rows, target)
     try:
-        protocol.predict(adapter, rows)
+        predict(adapter, rows)
         metrics_of(adapter, ())
     finally:
         adapter.close()
