@@ -31,6 +31,7 @@ _AT_ONCE = 50_000
 _SHOWN = 80
 
 RUN_STATES = ("running", "finished", "failed", "interrupted", "done")
+PREPARATION_OUTCOMES = ("ok", "failed")
 METRIC_KINDS = ("metric", "phase")
 
 # of (table, column): what the values of a column must be, and the SQL that holds where they are not
@@ -48,6 +49,7 @@ _NAMES: dict[str, tuple[str, ...]] = {
     "tasks": ("task_fingerprint", "suite", "suite_version", "track", "task"),
     "methods": ("method", "track"),
     "environments": ("environment_hash",),
+    "preparations": ("run_id", "suite", "suite_version", "preset", "task"),
 }
 """Columns of texts that are not empty, and without control characters."""
 
@@ -58,6 +60,7 @@ _WORDS: dict[str, tuple[str, ...]] = {
         *("git_commit", "benchbench_version"),
     ),
     "methods": ("adapter_source_hash",),
+    "preparations": ("error_type", "host"),
 }
 """Columns of texts without control characters, which may be empty."""
 
@@ -150,6 +153,16 @@ def _sql_checks(now: float) -> dict[str, list[tuple[str, str, str]]]:
             (name, "a value", f"{name} IS NULL") for name in ("adapter_source_hash", "method", "track", "transductive")
         ],
         "environments": [(name, "a text", f"{name} IS NULL") for name in ("environment_hash", "versions_json")],
+        "preparations": [
+            *_not_null("preparations"),
+            (
+                "outcome",
+                f"one of {listed(PREPARATION_OUTCOMES)}",
+                f"outcome NOT IN ({listed(map(quoted, PREPARATION_OUTCOMES))})",
+            ),
+            ("recorded_at", in_past, f"NOT (isfinite(recorded_at) AND recorded_at BETWEEN 0 AND {newest})"),
+            ("updated_at", "the time of the last update", "updated_at IS NULL"),
+        ],
     }
     for child in ("unit_scores", "metrics", "curves"):
         checks[child].append(

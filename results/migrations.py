@@ -24,6 +24,10 @@ MIGRATIONS: dict[int, tuple[str, ...]] = {
     1: (
         "ALTER TABLE store.main.attempts ADD COLUMN IF NOT EXISTS remarks_json VARCHAR DEFAULT '[]'",
         "CREATE TABLE IF NOT EXISTS store.main.imported_runs (run_id VARCHAR PRIMARY KEY)",
+        "CREATE TABLE IF NOT EXISTS store.main.preparations (run_id VARCHAR NOT NULL, suite VARCHAR NOT NULL,"
+        " suite_version VARCHAR NOT NULL, preset VARCHAR NOT NULL, task VARCHAR NOT NULL, outcome VARCHAR NOT NULL,"
+        " error_type VARCHAR NOT NULL, error_message VARCHAR NOT NULL, host VARCHAR NOT NULL,"
+        " recorded_at DOUBLE NOT NULL, updated_at BIGINT NOT NULL, PRIMARY KEY (run_id, task))",
         *_COMPOSED,
     )
 }

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from benchbench.errors import InputError, StoreError
 from benchbench.locking import LockTimeout, exclusive, locked, shared
 from benchbench.paths import DEFAULT_DB, nearest_above
-from benchbench.records import Attempt, RunRecord
+from benchbench.records import Attempt, PreparationRecord, RunRecord
 from benchbench.results import ingest, landing
 from benchbench.results.attached import StoreInUse, attach, identity, make_views
 from benchbench.results.ingest import connect
@@ -157,6 +157,16 @@ class Store(Readable):
     def _land_records(self, kind: str, records: Sequence[Any]) -> None:
         with self._landing_errors():
             landing.write_records(self.landing, kind, records)
+
+    def land_preparations(self, preparations: Sequence[PreparationRecord]) -> None:
+        """Write a batch of preparations durably; on return they are safe and visible to readers.
+
+        Raises
+        ------
+        StoreError
+        """
+        if preparations:
+            self._land_records("preparations", preparations)
 
     @contextmanager
     def _landing_errors(self) -> Iterator[None]:

@@ -95,7 +95,8 @@ def test_two_databases_are_put_together(full: Store, tmp_path: Path, make_full_a
 def test_one_suite_alone(full: Store, tmp_path: Path) -> None:
     counts = export_results(full, tmp_path / "one", suite="other")
     assert counts == {
-        "runs": 1, "attempts": 1, "unit_scores": 0, "metrics": 4, "curves": 0, "tasks": 1, "methods": 1, "environments": 1
+        "runs": 1, "attempts": 1, "unit_scores": 0, "metrics": 4, "curves": 0, "tasks": 1, "methods": 1, "environments": 1,
+        "preparations": 0,
     }  # fmt: skip
     assert open_results(tmp_path / "one").suites() == ["other"]
 
