@@ -9,21 +9,29 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 
 from benchbench.records import Attempt
-from benchbench.stats.labels import whole_duration
+from benchbench.spec import TrialSpec, canonical_json
+from benchbench.stats.labels import method_label, plural, whole_duration
+from benchbench.text import printable
 
-__all__ = ["RunningTrial", "Tally"]
+__all__ = ["RunningTrial", "Tally", "label_of"]
 
 # more trials than this are spread evenly over the slots instead of one by one
 MANY_TRIALS = 500
+
+
+def label_of(trial: Attempt | TrialSpec) -> str:
+    """Return the method of a trial with its parameters."""
+    return method_label(trial.method, canonical_json(dict(trial.params)))
 
 
 @dataclass(slots=True)
 class RunningTrial:
     """A trial on a worker, with its first and last report of progress.
 
-    A trial may have parts, such as training and testing. `first` and `last` concern the current
-    part, `before` holds the seconds of the earlier ones. The first report is not 0 if training
-    resumed from a checkpoint. `allowed` is the training budget in seconds, if there is one.
+    `method` is a label. A trial may have parts, such as training and testing. `first` and `last`
+    concern the current part, `before` holds the seconds of the earlier ones. The first report is
+    not 0 if training resumed from a checkpoint. `allowed` is the training budget in seconds, if
+    there is one.
     """
 
     method: str
@@ -72,7 +80,7 @@ class RunningTrial:
         if self.last is not None:
             done = "100 %" if self.last[1] >= 1 else f"{min(99, round(100 * self.last[1]))} %"
             share = f"{self.part} {done}, ".lstrip()
-        return f"{self.method} on {self.task} ({share}{whole_duration(self.elapsed())})"
+        return f"{printable(self.method)} on {printable(self.task)} ({share}{whole_duration(self.elapsed())})"
 
 
 @dataclass(slots=True)
@@ -89,6 +97,18 @@ class Tally:
     waiting: Counter[str] = field(default_factory=Counter)
     scores: dict[tuple[str, str], list[float]] = field(default_factory=dict)
     running: dict[str, RunningTrial] = field(default_factory=dict)
+    preparing: str = ""
+    """The task whose data are being prepared."""
+    n_unprepared: int = 0
+    """Tasks whose data are not prepared yet."""
+    failed_tasks: dict[str, str] = field(default_factory=dict)
+    """Why the data of tasks could not be prepared."""
+
+    def expect(self, more: Counter[str], fewer: Counter[str]) -> None:
+        """Correct the number of trials, by method, as the data of a task become known."""
+        self.n_trials += more.total() - fewer.total()
+        self.waiting.update(more)
+        self.waiting.subtract(fewer)
 
     def start(self, trial_id: str, method: str, task: str, allowed: float | None = None) -> None:
         """Record that a worker started a trial."""
@@ -107,13 +127,14 @@ class Tally:
             return
         self.n_done += 1
         self.n_remarked += bool(attempt.remarks)
-        self.waiting[attempt.method] -= 1
+        label = label_of(attempt)
+        self.waiting[label] -= 1
         # durations of these outcomes do not predict those of other trials
         if attempt.outcome not in ("declined", "infra"):
             whole = attempt.wall_seconds + attempt.metrics.get("continued_seconds", 0.0)
-            self.seconds_by_method.setdefault(attempt.method, []).append(whole)
+            self.seconds_by_method.setdefault(label, []).append(whole)
         if attempt.score is not None:
-            self.scores.setdefault((attempt.method, attempt.task), []).append(attempt.score)
+            self.scores.setdefault((label, attempt.task), []).append(attempt.score)
 
     def seconds_left(self) -> float | None:
         """Estimate the remaining seconds of the run; None as long as nothing is known.
@@ -162,4 +183,6 @@ class Tally:
         if self.n_remarked:
             eta = f", {self.n_remarked} with remarks{eta}"
         failed = f", {self.n_failed} failed" if self.n_failed else ""
-        return f"{self.n_done}/{self.n_trials} trials done, {len(self.running)} running{failed}{eta}"
+        data = f", data of {plural(self.n_unprepared, 'task')} to prepare" if self.n_unprepared else ""
+        lost = f", data of {plural(len(self.failed_tasks), 'task')} failed" if self.failed_tasks else ""
+        return f"{self.n_done}/{self.n_trials} trials done, {len(self.running)} running{failed}{data}{lost}{eta}"

@@ -17,7 +17,7 @@ from benchbench.contracts.automl import AutoMLAdapter, TableInfo
 from benchbench.execution.adapters import make_adapter
 from benchbench.protocols import automl as protocol
 from benchbench.protocols.automl_predictions import predict, predict_labels
-from benchbench.protocols.base import Declined, PhaseClock, ProtocolResult
+from benchbench.protocols.base import Declined, PhaseClock, ProtocolResult, metrics_of
 from benchbench.registry import get_loader, get_method
 
 if TYPE_CHECKING:
@@ -257,6 +257,17 @@ def check_global_random_state_does_not_matter(subject: Subject) -> None:
         raise CheckFailed("predictions depend on the global random state, or on an earlier fit: draw from the context")
 
 
+def check_metrics_are_numbers(subject: Subject) -> None:
+    """`metrics` returns numbers by name, after `fit` and a prediction."""
+    rows, target = subject.table()
+    adapter = subject.fitted(rows, target)
+    try:
+        predict(adapter, rows)
+        metrics_of(adapter, ())
+    finally:
+        adapter.close()
+
+
 PROBES: dict[str, Callable[[Subject], None]] = {
     f.__name__: f
     for f in (
@@ -266,6 +277,7 @@ PROBES: dict[str, Callable[[Subject], None]] = {
         check_names_of_columns_do_not_matter,
         check_rows_are_left_alone,
         check_a_row_is_predicted_for_itself,
+        check_metrics_are_numbers,
         check_global_random_state_does_not_matter,
     )
 }

@@ -25,7 +25,7 @@ from benchbench.execution.adapters import make_adapter
 from benchbench.protocols.automl_predictions import predict, predict_labels
 from benchbench.protocols.automl_remarks import remarks_on_classes, remarks_on_table
 from benchbench.protocols.automl_scores import classification_scores, regression_scores, undefined_scores
-from benchbench.protocols.base import Declined, PhaseClock, ProtocolResult, checked_loader
+from benchbench.protocols.base import Declined, PhaseClock, ProtocolResult, checked_loader, metrics_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -214,7 +214,7 @@ def score(adapter: AutoMLAdapter, task: TableTask, test: NDArray[np.int32], cloc
         metric=name,
         unit="fold",
         unit_scores=[sign * metrics[info.metric]],
-        metrics={**adapter.metrics(), **metrics},
+        metrics=metrics | metrics_of(adapter, metrics),
         remarks=remarks,
     )
 

@@ -23,6 +23,7 @@ def statuses(method: str, *only: str) -> dict[tuple[str, str], str]:
         ("json_names", "check_names_of_columns_do_not_matter"),
         ("by_name", "check_names_of_columns_do_not_matter"),
         ("fills_in_place", "check_rows_are_left_alone"),
+        ("no_metrics", "check_metrics_are_numbers"),
         ("looks_around", "check_a_row_is_predicted_for_itself"),
         ("global_tables", "check_global_random_state_does_not_matter"),
     ],

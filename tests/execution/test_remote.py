@@ -98,7 +98,9 @@ def test_predictions_come_back(make: Callable[..., Any], rows: pd.DataFrame, tar
     assert proxy.predict_proba(rows).tolist() == [[0.25, 0.75, 0.0]] * 4
     assert proxy.predict(rows.iloc[:2]).tolist() == [1, 1]
     assert proxy.predict(rows).dtype == np.int64
-    assert 0 < proxy.metrics()["environment_start_seconds"] < 60
+    found = proxy.metrics()
+    assert 0 < found.pop("environment_start_seconds") < 60
+    assert found == {"n_rows": 4.0, "is_fast": 1.0}
 
 
 def test_values_come_back(make: Callable[..., Any], rows: pd.DataFrame) -> None:
@@ -302,6 +304,11 @@ def test_two_processes_make_the_table_once(tmp_path: Path) -> None:
     [
         ("decline", "declined", "not today"),
         ("raise_error", "failed", "the loss is NaN"),
+        ("metrics_text", "failed", "metric 'backbone' of metrics() of method 'wrapped' is 'conv4' (str)"),
+        ("metrics_none", "failed", "metrics() of method 'wrapped' returned None"),
+        ("report_text", "failed", "metric 'loss' of a report is 'low' (str)"),
+        ("raise_unreadable", "failed", "its message cannot be read: str() raised SystemExit"),
+        ("report_often", "ok", ""),
         ("exit", "failed", "3"),
         ("raise_memory_error", "memory", "Unable to allocate"),
         ("exit_hard", "crashed", "a last word"),
@@ -315,6 +322,9 @@ def test_hostile_methods(make_request: Any, how: str, status: str, words: str) -
     outcome = execute(make_request, how)
     assert outcome.outcome == status, outcome
     assert words in outcome.error_message
+    if how == "report_often":
+        assert 10_000 < len(outcome.curve) < 20_000
+        assert "more than 10,000 reports" in outcome.remarks[0]
 
 
 def test_its_budget_holds(make_request: Any) -> None:

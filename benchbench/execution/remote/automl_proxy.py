@@ -55,7 +55,7 @@ class Proxy(AutoMLAdapter):
 
     def metrics(self) -> dict[str, float]:
         """Return figures to record beside the scores."""
-        return {"environment_start_seconds": self.remote.start_seconds}
+        return self.remote.metrics()
 
     def hand_over(self, table: Path, numbers: NDArray[np.int32], target: pd.Series[Any] | None = None) -> _Rows:
         """See the base class; the interpreter reads the table itself."""
