@@ -50,6 +50,23 @@ class HonestTables(AutoMLAdapter):
         return np.tile(self.answer, (len(rows), 1))
 
 
+class JsonNames(HonestTables):
+    card: ClassVar[MethodCard] = wrong_card("json_names")
+
+    def fit(self, rows: Any, target: Any) -> None:
+        if any('"' in name for name in rows):
+            raise ValueError("Do not support special JSON characters in feature name.")
+        super().fit(rows, target)
+
+
+class ByName(HonestTables):
+    card: ClassVar[MethodCard] = wrong_card("by_name", tasks=("regression",))
+
+    def fit(self, rows: Any, target: Any) -> None:
+        super().fit(rows, target)
+        self.answer += len(min(rows))
+
+
 class Improbable(HonestTables):
     card: ClassVar[MethodCard] = wrong_card("improbable", tasks=("binary", "multiclass"))
 
@@ -101,6 +118,13 @@ class FillsInPlace(HonestTables):
     def fit(self, rows: Any, target: Any) -> None:
         rows["gaps"] = rows["gaps"].fillna(0.0)
         super().fit(rows, target)
+
+
+class NoMetrics(HonestTables):
+    card: ClassVar[MethodCard] = wrong_card("no_metrics", tasks=("regression",))
+
+    def metrics(self) -> Any:
+        return None
 
 
 class LooksAround(HonestTables):
