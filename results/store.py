@@ -6,24 +6,30 @@ locks that last milliseconds.
 
 from __future__ import annotations
 
+import glob
 import logging
 import os
+import shutil
 import time
 import uuid
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence, Set
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from benchbench.errors import InputError, StoreError
-from benchbench.locking import LockTimeout, exclusive, shared
+from benchbench.locking import LockTimeout, exclusive, locked, shared
 from benchbench.paths import DEFAULT_DB, nearest_above
-from benchbench.records import Attempt, RunRecord
+from benchbench.records import Attempt, PreparationRecord, RunRecord
 from benchbench.results import ingest, landing
-from benchbench.results.landing import VERSION
-from benchbench.results.migrations import check_version, migrate, version_of
+from benchbench.results.attached import StoreInUse, attach, identity, make_views
+from benchbench.results.ingest import connect
+from benchbench.results.kinds import VERSION
+from benchbench.results.landing import Landed
+from benchbench.results.migrations import migrate, readable_version
 from benchbench.results.reader import Readable
+from benchbench.results.staging import Staged, stage
 
 if TYPE_CHECKING:
     import duckdb
@@ -32,8 +38,9 @@ __all__ = ["IngestReport", "Store", "StoreInUse"]
 
 log = logging.getLogger(__name__)
 
-# files ingested per transaction; bounds its memory and the waiting time of readers
+# most files and bytes ingested per transaction; they bound its memory and the waiting time of readers
 FILES_AT_ONCE = 500
+BYTES_AT_ONCE = 16 * 2**20
 
 
 @dataclass(slots=True)
@@ -43,7 +50,7 @@ class IngestReport:
     n_files: int = 0
     n_attempts: int = 0
     set_aside: list[Path] = field(default_factory=list)
-    """Damaged or foreign landing files, under their new names."""
+    """Damaged or foreign landing files, under their new names where they could be renamed."""
     n_newer: int = 0
     """Landing files that wait for a newer benchbench."""
     is_deferred: bool = False
@@ -121,9 +128,9 @@ class Store(Readable):
             ) from error
         con = connect()
         try:
-            attach(con, self.path, read_only=True, deadline=time.monotonic() + self.wait_seconds)
-            if version_of(con, self.path) > VERSION:
-                check_version(con, self.path)
+            with self._plain_errors():
+                attach(con, self.path, read_only=True, deadline=time.monotonic() + self.wait_seconds)
+                readable_version(con, self.path)
         finally:
             con.close()
 
@@ -145,8 +152,21 @@ class Store(Readable):
         ------
         StoreError
         """
+        self._land_records("runs", [run])
+
+    def _land_records(self, kind: str, records: Sequence[Any]) -> None:
         with self._landing_errors():
-            landing.write_run(self.landing, run)
+            landing.write_records(self.landing, kind, records)
+
+    def land_preparations(self, preparations: Sequence[PreparationRecord]) -> None:
+        """Write a batch of preparations durably; on return they are safe and visible to readers.
+
+        Raises
+        ------
+        StoreError
+        """
+        if preparations:
+            self._land_records("preparations", preparations)
 
     @contextmanager
     def _landing_errors(self) -> Iterator[None]:
@@ -172,30 +192,60 @@ class Store(Readable):
         """
         report = IngestReport()
         seen: set[Path] = set()
-        while batch := [one for one in landing.list_landed(self.landing) if one.path not in seen][:FILES_AT_ONCE]:
+        while batch := self._batch(seen):
             seen.update(one.path for one in batch)
+            # parse before the lock: readers wait for nothing but the insertion
+            con, staged = stage(batch)
             try:
-                with self._attached(wait_seconds) as con:
-                    self._fold(con, batch, report)
+                self._set_aside(staged, report)
+                if staged.read:
+                    with self._attached(wait_seconds, con):
+                        self._fold(con, staged, report)
             except StoreInUse:
                 report.is_deferred = True
                 break
+            finally:
+                con.close()
         return report
 
-    def _fold(self, con: duckdb.DuckDBPyConnection, batch: Sequence[landing.Landed], report: IngestReport) -> None:
-        staged = ingest.stage(con, batch)
+    def _batch(self, seen: Set[Path]) -> list[Landed]:
+        """Return the landing files of the next transaction, oldest first."""
+        batch: list[Landed] = []
+        n_bytes = 0
+        for one in landing.list_landed(self.landing):
+            if one.path in seen:
+                continue
+            with suppress(OSError):
+                n_bytes += one.path.stat().st_size
+            if batch and (len(batch) == FILES_AT_ONCE or n_bytes > BYTES_AT_ONCE):
+                break
+            batch.append(one)
+        return batch
+
+    def _set_aside(self, staged: Staged, report: IngestReport) -> None:
         report.n_newer += len(staged.newer)
+        self._warn_of_waiting(staged)
+        for path, reason in staged.bad.items():
+            aside = path.with_name(path.name + ".bad")
+            try:
+                path.rename(aside)
+            except FileNotFoundError:
+                continue  # another process was faster
+            except OSError as error:
+                aside = path
+                reason += f" (and it cannot be renamed: {error.strerror})"
+            report.set_aside.append(aside)
+            log.warning("set aside a damaged result file as %s: %s", aside, reason)
+
+    def _warn_of_waiting(self, staged: Staged) -> None:
         if staged.newer:
             log.warning(
                 "%d result files in %s are of a newer benchbench and wait for it", len(staged.newer), self.landing
             )
-        for path, reason in staged.bad.items():
-            aside = path.with_name(path.name + ".bad")
-            path.rename(aside)
-            report.set_aside.append(aside)
-            log.warning("set aside a damaged result file as %s: %s", aside, reason)
-        if not staged.read:
-            return
+        for path, reason in staged.unreadable.items():
+            log.warning("left out a result file, %s: %s", path, reason)
+
+    def _fold(self, con: duckdb.DuckDBPyConnection, staged: Staged, report: IngestReport) -> None:
         n_fresh = ingest.select_fresh(con)
         con.execute("BEGIN")
         ingest.fold_in(con, "store")
@@ -208,24 +258,94 @@ class Store(Readable):
         report.n_attempts += n_fresh
 
     @contextmanager
-    def writing(self) -> Iterator[duckdb.DuckDBPyConnection]:
+    def writing(self, con: duckdb.DuckDBPyConnection | None = None) -> Iterator[duckdb.DuckDBPyConnection]:
         """Yield a connection with exclusive access to the database, attached as `store`.
+
+        `con` is a connection to use (None: a new one); it is closed before the lock is released.
 
         Raises
         ------
         StoreError, InputError
         """
-        with self._attached(self.wait_seconds) as con:
-            yield con
+        with self._attached(self.wait_seconds, con) as attached:
+            yield attached
 
     @contextmanager
-    def _attached(self, wait_seconds: float) -> Iterator[duckdb.DuckDBPyConnection]:
+    def rewriting(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """Yield a connection to a copy of the database, attached as `store`; it replaces the database at the end.
+
+        Readers go on with the database as it was. Writers wait: what lands meanwhile is ingested
+        afterwards. After an error nothing has changed.
+
+        Raises
+        ------
+        StoreError, InputError
+        """
+        deadline = time.monotonic() + self.wait_seconds
+        with self._writers_turn(self.wait_seconds):
+            with self._locked(self.wait_seconds, connect()) as con:
+                # copies of a process that was killed
+                for rest in self.path.parent.glob(f".{glob.escape(self.path.name)}.*.part*"):
+                    rest.unlink(missing_ok=True)
+                con.execute("CHECKPOINT store")
+            part = self.path.with_name(f".{self.path.name}.{uuid.uuid4().hex[:8]}.part")
+            try:
+                before = identity(self.path)
+                with self._plain_errors():
+                    shutil.copyfile(self.path, part)
+                    con = connect()
+                    try:
+                        attach(con, part, read_only=False, deadline=deadline)
+                        yield con
+                        con.execute("CHECKPOINT store")
+                    finally:
+                        con.close()
+                with part.open("rb") as file:
+                    os.fsync(file.fileno())
+                with exclusive(self.landing, self.wait_seconds):
+                    if identity(self.path) != before:
+                        raise StoreError(f"another program changed {self.path} meanwhile; try again")
+                    part.rename(self.path)
+                    landing.sync_folder(self.path.parent)
+            except LockTimeout:
+                raise StoreInUse(self.path, self.wait_seconds) from None
+            except OSError as error:
+                raise self._explained(error.strerror or str(error)) from error
+            finally:
+                for rest in (part, part.with_name(part.name + ".wal")):
+                    rest.unlink(missing_ok=True)
+
+    @contextmanager
+    def _writers_turn(self, wait_seconds: float) -> Iterator[None]:
+        """Keep other writers out, but no readers."""
+        try:
+            with locked(self.landing / "write.lock", time.monotonic() + wait_seconds, is_shared=False):
+                yield
+        except LockTimeout:
+            raise StoreInUse(self.path, wait_seconds) from None
+
+    @contextmanager
+    def _attached(
+        self, wait_seconds: float, con: duckdb.DuckDBPyConnection | None = None
+    ) -> Iterator[duckdb.DuckDBPyConnection]:
+        """Attach the database to `con` (None: to a new connection), which is closed before the lock is released."""
+        began = time.monotonic()
+        try:
+            with self._writers_turn(wait_seconds):
+                left = max(began + wait_seconds - time.monotonic(), 0.0)
+                with self._locked(left, con or connect()) as attached:
+                    yield attached
+        except OSError as error:
+            raise StoreError(f"cannot use {self.path}: {error.strerror or error}") from error
+
+    @contextmanager
+    def _locked(self, wait_seconds: float, con: duckdb.DuckDBPyConnection) -> Iterator[duckdb.DuckDBPyConnection]:
+        """Attach the database, created if missing, under the lock that keeps readers out."""
         deadline = time.monotonic() + wait_seconds
         try:
-            with exclusive(self.landing, wait_seconds):
+            with exclusive(self.landing, wait_seconds), self._plain_errors():
                 if not self.path.exists():
                     self._create()
-                con = connect()
                 try:
                     attach(con, self.path, read_only=False, deadline=deadline)
                     migrate(con, self.path)
@@ -234,20 +354,54 @@ class Store(Readable):
                     con.close()
         except LockTimeout:
             raise StoreInUse(self.path, wait_seconds) from None
-        except OSError as error:
-            raise StoreError(f"cannot use {self.path}: {error.strerror or error}") from error
 
     def _create(self) -> None:
         """Create the database under a temporary name, then rename it: it is never incomplete."""
         part = self.path.with_name(f".{self.path.name}.{uuid.uuid4().hex[:8]}.part")
-        con = connect()
+        log_of_former = self.path.with_name(self.path.name + ".wal")
         try:
-            con.execute(f"ATTACH {ingest.quoted(str(part.absolute()))} AS store (TYPE duckdb)")
-            ingest.create_tables(con, "store")
-        finally:
-            con.close()
-        part.rename(self.path)
+            con = connect()
+            try:
+                con.execute(f"ATTACH {ingest.quoted(str(part.absolute()))} AS store (TYPE duckdb)")
+                ingest.create_tables(con, "store")
+            finally:
+                con.close()
+            if log_of_former.exists():
+                # the log of a database that was moved away must not be replayed into this one
+                log_of_former.rename(log_of_former.with_name(log_of_former.name + ".bad"))
+            part.rename(self.path)
+        except BaseException:
+            part.unlink(missing_ok=True)
+            raise
         landing.sync_folder(self.path.parent)
+
+    @contextmanager
+    def _plain_errors(self) -> Iterator[None]:
+        """Turn DuckDB's errors about a damaged file, a full disk or memory into `StoreError`.
+
+        Errors of a query pass.
+        """
+        import duckdb
+
+        try:
+            yield
+        except (duckdb.ProgrammingError, duckdb.IntegrityError, duckdb.DataError, duckdb.NotSupportedError):
+            raise
+        except duckdb.InterruptException:
+            raise
+        except duckdb.Error as error:
+            raise self._explained(str(error).splitlines()[0]) from error
+
+    def _explained(self, text: str) -> StoreError:
+        landed = f"Results that have landed are safe in {self.landing}, and the next command that records ingests them"
+        if "No space left" in text or "Disk quota" in text or "File too large" in text:
+            return StoreError(f"cannot write {self.path}: {text}. Free some space. {landed}")
+        if "Out of Memory" in text or "out of memory" in text:
+            return StoreError(f"not enough memory to use {self.path}: {text}")
+        return StoreError(
+            f"{self.path} is damaged, or cannot be read or written: {text}. Restore it from a copy or an export, or move"
+            f" it away for a new one. {landed}"
+        )
 
     @contextmanager
     def reading(self) -> Iterator[duckdb.DuckDBPyConnection]:
@@ -264,21 +418,18 @@ class Store(Readable):
         """
         if not self.is_recorded():
             raise self._missing()
-        landed = landing.list_landed(self.landing)
-        con = connect()
+        # first landed files, then the database: what is ingested in between is then seen twice, not
+        # missed
+        con, staged = stage(landing.list_landed(self.landing))
         try:
-            # first landed files, then the database: what is ingested in between is then seen twice,
-            # not missed
-            staged = ingest.stage(con, landed)
+            self._warn_of_waiting(staged)
             for path, reason in staged.bad.items():
                 log.warning("left out a damaged result file, %s: %s", path, reason)
-            if staged.newer:
-                log.warning("left out %d result files of a newer benchbench in %s", len(staged.newer), self.landing)
             with shared(self.landing, self.wait_seconds):
                 try:
-                    self._attach_read_only(con)
-                    make_views(con, bool(staged.read))
-                    yield con
+                    with self._plain_errors():
+                        make_views(con, self._attach_read_only(con), bool(staged.read))
+                        yield con
                 finally:
                     # before the lock is released: an open file blocks writers
                     con.close()
@@ -287,13 +438,14 @@ class Store(Readable):
         finally:
             con.close()
 
-    def _attach_read_only(self, con: duckdb.DuckDBPyConnection) -> None:
+    def _attach_read_only(self, con: duckdb.DuckDBPyConnection) -> int:
+        """Attach the database as `store`; return its schema version."""
         if not self.path.is_file():
             con.execute("ATTACH ':memory:' AS store")
             ingest.create_tables(con, "store")
-            return
+            return VERSION
         attach(con, self.path, read_only=True, deadline=time.monotonic() + self.wait_seconds)
-        check_version(con, self.path)
+        return readable_version(con, self.path)
 
     def exists(self) -> bool:
         """Return whether there is anything to read; only the default database may be missing.
@@ -337,75 +489,3 @@ class Store(Readable):
         return InputError(
             f"the results database {self.path} {what}; create one with `bench run`, or name another with --db"
         )
-
-
-class StoreInUse(StoreError):
-    """Another process kept the database in use all the time."""
-
-    def __init__(self, path: Path, wait_seconds: float, detail: str = "") -> None:
-        who = f" ({detail})" if detail else ""
-        super().__init__(
-            f"{path} was in use by another process for {wait_seconds:.0f} s{who}; close programs that hold it open"
-            " (a DuckDB shell, a notebook) and try again"
-        )
-
-
-def connect() -> duckdb.DuckDBPyConnection:
-    """Return an in-memory connection that neither fetches nor loads extensions."""
-    import duckdb
-
-    return duckdb.connect(
-        ":memory:", config={"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"}
-    )
-
-
-def attach(con: duckdb.DuckDBPyConnection, path: Path, *, read_only: bool, deadline: float) -> None:
-    """Attach the database file as `store`; wait for programs that ignore our locks.
-
-    Raises
-    ------
-    InputError
-        If the file is not a results database.
-    StoreError
-        If it is in use until the deadline, or cannot be opened.
-    """
-    import duckdb
-
-    began, pause = time.monotonic(), 0.005
-    # with the type, or DuckDB looks for an extension that can read the file (SQLite); with an
-    # absolute path, or names like `:memory:` and `md:x` have another meaning
-    mode = "TYPE duckdb, READ_ONLY" if read_only else "TYPE duckdb"
-    while True:
-        try:
-            con.execute(f"ATTACH {ingest.quoted(str(path.absolute()))} AS store ({mode})")
-            return
-        except duckdb.Error as error:
-            text = str(error).splitlines()[0]
-            if "not a valid DuckDB database" in text:
-                raise InputError(f"{path} is not a DuckDB database; give the path of a results database") from error
-            if not ("set lock" in text or isinstance(error, duckdb.ResourceInUseException)):
-                raise StoreError(f"cannot open {path}: {text}") from error
-            if time.monotonic() >= deadline:
-                holder = text[text.find("(PID") :].split(")")[0].strip("(") if "(PID" in text else ""
-                raise StoreInUse(path, time.monotonic() - began, holder) from error
-        time.sleep(pause)
-        pause = min(pause * 2, 0.1)
-
-
-def make_views(con: duckdb.DuckDBPyConnection, has_landed: bool) -> None:
-    """Create one view per table: rows of the file and landed rows that are not ingested yet."""
-    if has_landed:
-        ingest.select_fresh(con)
-        con.execute("CREATE SCHEMA landed")
-        ingest.create_tables(con, "memory.landed")
-        ingest.fold_in(con, "memory.landed")
-    for table in ingest.BASE_TABLES:
-        query = f"SELECT * FROM store.main.{table}"
-        if has_landed:
-            union = "UNION" if table in ("tasks", "methods", "environments") else "UNION ALL"
-            query += f" {union} SELECT * FROM memory.landed.{table}"
-        if has_landed and table == "runs":
-            query = (
-                f"SELECT * FROM ({query}) QUALIFY row_number() OVER (PARTITION BY run_id ORDER BY updated_at DESC) = 1"
-            )
-        con.execute(f"CREATE VIEW memory.main.{table} AS {query}")

@@ -23,7 +23,7 @@ from benchbench.errors import BenchbenchError, ClusterError, DataMissingError, P
 from benchbench.execution.described import describe
 from benchbench.execution.harness import TrialHarness
 from benchbench.execution.scratch import limit_mib
-from benchbench.figures import as_number, numbers_by_name
+from benchbench.numbers import as_number, numbers_by_name
 from benchbench.protocols.base import Declined, PhaseClock, ProtocolResult, get_protocol
 from benchbench.provenance import package_versions
 from benchbench.records import TrialOutcome

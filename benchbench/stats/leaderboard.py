@@ -127,6 +127,8 @@ class Leaderboard:
     left_out, notes : list of str
     n_left_out : int
         Number of trials in `left_out` that other options would show.
+    unprepared : list of str
+        The tasks whose data could not be prepared; `left_out` says why.
     """
 
     suite: SuiteFacts
@@ -143,6 +145,7 @@ class Leaderboard:
     left_out: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     n_left_out: int = 0
+    unprepared: list[str] = field(default_factory=list)
     _values: dict[tuple[str, int], list[StatisticValue]] = field(default_factory=dict)
     _by_task: dict[str | None, list[Row]] = field(default_factory=dict)
 
@@ -303,6 +306,7 @@ def rank_comparable(
         left_out=list(found.left_out),
         notes=[*found.notes, *imputed.notes],
         n_left_out=found.n_left_out,
+        unprepared=list(found.unprepared),
     )
     if found.conditions is None:
         return board

@@ -7,13 +7,13 @@ import re
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchbench import __version__
-from benchbench.errors import InputError, StoreError, suggest
+from benchbench.errors import InputError, suggest
 from benchbench.records import Attempt, RunRecord
+from benchbench.results.batches import add_attempts
 from benchbench.results.importers.amlb import read_amlb
 from benchbench.results.importers.aslib import read_aslib
 from benchbench.results.importers.long import read_long
@@ -31,7 +31,6 @@ __all__ = ["FORMATS", "PublishedReport", "import_published", "published_suites",
 
 FORMATS = ("amlb", "aslib", "long", "metadataset")
 KIND = "published"
-_ATTEMPTS_AT_ONCE = 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,13 +123,7 @@ def import_published(
         )
         n_before = _count(store, run_id)
         if n_before < len(suite.results):
-            attempts = (_attempt(suite, one, run, source) for one in suite.results)
-            while batch := list(islice(attempts, _ATTEMPTS_AT_ONCE)):
-                store.land_attempts(batch)
-            # last, so that every recorded run is complete
-            store.land_run(run)
-            if store.ingest(store.wait_seconds).is_deferred:
-                raise StoreError(f"{store.path} is in use by another process; the results have landed beside it")
+            add_attempts(store, (_attempt(suite, one, run, source) for one in suite.results), run)
         n_new = _count(store, run_id) - n_before
         reports.append(PublishedReport(suite.name, n_new, len(suite.results) - n_new, suite.notes))
     return reports

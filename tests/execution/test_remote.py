@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -9,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +24,8 @@ from benchbench.execution import limits, supervisor
 from benchbench.execution.environments import Environment
 from benchbench.execution.harness import TrialHarness
 from benchbench.execution.remote.adapters import remote_adapter
-from benchbench.execution.remote.automl_proxy import Proxy
+from benchbench.execution.remote.automl_proxy import Proxy, _plain
+from benchbench.execution.remote.automl_served import _info
 from benchbench.execution.remote.interpreter import InterpreterDiedError, RemoteError
 from benchbench.frames import read_table, write_table
 from benchbench.records import TrialOutcome
@@ -58,6 +61,13 @@ def info(kind: str = "multiclass") -> TableInfo:
     return TableInfo(
         name="t", kind=kind, metric="log_loss", target="answer", classes=classes, columns=COLUMNS, n_rows=4
     )
+
+
+def test_the_description_of_a_task_comes_back() -> None:
+    full = replace(info(), out_of_range={"size": 2, "age": 1}, warnings=("column 'size' holds infinite values",))
+    found = _info(json.loads(json.dumps(_plain(full))))
+    assert found == full
+    assert (list(found.columns), list(found.out_of_range)) == (list(COLUMNS), ["size", "age"])
 
 
 @pytest.fixture

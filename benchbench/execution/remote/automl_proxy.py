@@ -126,4 +126,5 @@ class _Rows:
 
 def _plain(info: TableInfo) -> dict[str, Any]:
     plain = {name: getattr(info, name) for name in ("name", "kind", "metric", "target", "n_rows")}
-    return plain | {"classes": list(info.classes), "columns": [list(pair) for pair in info.columns.items()]}
+    pairs = {name: [list(pair) for pair in getattr(info, name).items()] for name in ("columns", "out_of_range")}
+    return plain | pairs | {"classes": list(info.classes), "warnings": list(info.warnings)}
