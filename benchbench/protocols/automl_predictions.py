@@ -79,7 +79,7 @@ def check_labels(found: Any, n_rows: int, classes: Sequence[str]) -> NDArray[np.
 
 
 def check_probabilities(found: Any, n_rows: int, classes: Sequence[str]) -> NDArray[np.float64]:
-    """Return probabilities (n_rows, k) in the order of the classes, or raise `ProtocolViolation`."""
+    """Return probabilities (n_rows, k) in the classes' order, or raise `ProtocolViolation`."""
     import numpy as np
 
     array = _array(by_position(found, "probabilities", classes), (n_rows, len(classes)), "probabilities")
