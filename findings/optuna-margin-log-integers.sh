@@ -1,6 +1,7 @@
 #!/bin/sh
 # Optuna 5.0.0: CmaEsSampler(with_margin=True) has no margin for integers on a logarithmic scale: a
 # search that has closed in on one value never suggests its neighbours. Linear integers keep moving.
+# Seen: last 100 suggestions: log [2], linear [39, 40, 41].
 # Exit 0: as described. Exit 1: the behaviour has changed.
 set -eu
 UV=${UV:-uv}
