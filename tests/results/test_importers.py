@@ -397,6 +397,57 @@ def test_aslibs_statuses_and_directions(tmp_path: Path) -> None:
     assert read_published(up, "aslib", "s")[0].results[0].score == 2.5
 
 
+TOY = DESCRIPTION + "algorithm_cutoff_time: 1000\n"
+TOY_RUNS = RUNS.split("@DATA")[0] + "@DATA\n"
+TOY_RUNS += "".join(
+    f"i{i},1,fast,{1 if i < 2 else 1000},{'ok' if i < 2 else 'timeout'}\ni{i},1,steady,100,ok\n" for i in range(10)
+)
+
+
+def test_runs_that_solve_nothing_cost_ten_cutoffs(store: Store, tmp_path: Path) -> None:
+    # the lowest score on the board stood in, so that the solver of 2 in 10 came first
+    suites = read_published(scenario(tmp_path / "s", TOY, TOY_RUNS), "aslib", "toy")
+    assert suites[0].notes == (
+        "PAR10: 8 of 20 runs solved nothing (8 timeout) and count as 10000 s, 10 times the cutoff of 1000 s",
+    )
+    import_published(store, suites, SOURCE)
+    ranks = {row.method: row.rank for row in board_of(store, "toy").overall}
+    assert ranks["steady"] < ranks["fast"]
+    means = {m: sum(r.score or 0 for r in suites[0].results if r.method == m) / 10 for m in ("steady", "fast")}
+    assert means == {"steady": -100.0, "fast": -8000.2}
+    # a run reported beyond the cutoff solved nothing in time; repetitions stay apart
+    late = TOY_RUNS + "i0,2,steady,1000.5,ok\n"
+    one = read_published(scenario(tmp_path / "s", TOY, late), "aslib", "toy")[0].results[-1]
+    assert (one.unit, one.score, one.metrics, one.seconds) == (2, -10000.0, {"solved": 0.0}, 1000.0)
+
+
+@pytest.mark.parametrize(
+    "description",
+    [
+        "performance_measures: runtime\nmaximize: no\n",
+        "performance_measures:\n- runtime\nmaximize:\n- No\nfeatures_cutoff_time: ?\n",
+        "performance_measures: [ runtime , memory ]\nmaximize: [ False , False ]\nx: {a: [1, 2]}\n",
+    ],
+)
+def test_descriptions_are_yaml(tmp_path: Path, description: str) -> None:
+    one = read_published(scenario(tmp_path / "s", description), "aslib", "s")[0].results[0]
+    assert (one.metric, one.score) == ("neg_runtime", -2.5)
+    up = description.replace(" no\n", " yes\n").replace("No", "Yes").replace("[ False", "[ True")
+    assert read_published(scenario(tmp_path / "s", up), "aslib", "s")[0].results[0].metric == "runtime"
+
+
+def test_quotes_of_arff(tmp_path: Path) -> None:
+    runs = "@relation r\n@attribute\tinstance_id\tstring\n@attribute repetition numeric\n"
+    runs += "@attribute algorithm string\n@attribute 'runtime' real\n@attribute runstatus {ok,timeout}\n@data\n"
+    runs += "'i 1, x',1,a,10,ok\n\"i'2\",1,a,10,ok\ni3, 1 ,'a b', 1e1 , OK\n'it\\'s',1,a,2,ok\n"
+    runs += 'it\'s,1,"say \\"hi\\"",2,ok\nx\\,1,\'?\',3,ok\n'
+    (suite,) = read_published(scenario(tmp_path / "s", TOY, runs), "aslib", "s")
+    assert [r.task for r in suite.results] == ["i 1, x", "i'2", "i3", "it's", "it's", "x\\"]
+    assert [r.method for r in suite.results] == ["a", "a", "a b", "a", 'say "hi"', "?"]
+    with pytest.raises(InputError, match=r"line 8: the quote at .* is unbalanced"):
+        read_published(scenario(tmp_path / "s", TOY, runs.replace("'i 1, x'", "'i 1, x")), "aslib", "s")
+
+
 @pytest.mark.parametrize(
     ("description", "runs", "message"),
     [
