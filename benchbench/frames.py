@@ -19,9 +19,13 @@ def write_table(frame: pd.DataFrame, path: Path) -> None:
     """Write numbers, categories (unused ones included) and strings; the index is left out."""
     import pyarrow as pa
 
-    table = pa.Table.from_pandas(frame, preserve_index=False, nthreads=1)
-    # another version of pandas may not know the types in this one's metadata
-    table = table.replace_schema_metadata(None)
+    if frame.columns.empty:
+        # Arrow keeps the number of rows of a batch without columns
+        table = pa.Table.from_batches([pa.RecordBatch.from_struct_array(pa.array([{}] * len(frame), pa.struct([])))])
+    else:
+        table = pa.Table.from_pandas(frame, preserve_index=False, nthreads=1)
+        # another version of pandas may not know the types in this one's metadata
+        table = table.replace_schema_metadata(None)
     with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
         writer.write_table(table)
 
@@ -36,10 +40,13 @@ def read_table(path: Path, numbers: NDArray[Any] | None = None) -> pd.DataFrame:
         (n,) Rows to read, in this order; all by default. Other rows are not copied. The result is
         numbered from 0.
     """
+    import pandas as pd
     import pyarrow as pa
 
     with pa.memory_map(str(path)) as source:
         table = pa.ipc.open_file(source).read_all()
+        if not table.num_columns:
+            return pd.DataFrame(index=pd.RangeIndex(table.num_rows if numbers is None else len(numbers)))
         if numbers is not None:
             table = table.take(pa.array(numbers))
         # one thread: trials run in forked children, where a pool of threads made before the fork

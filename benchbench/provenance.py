@@ -12,6 +12,7 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import benchbench
@@ -37,6 +38,8 @@ DISTRIBUTIONS = {
     "dateutil": "python-dateutil",
     "cv2": "opencv-python",
 }
+
+LONGEST_VERSION = 200
 
 _versions: dict[str, str] = {}
 
@@ -128,7 +131,7 @@ def package_versions() -> dict[str, str]:
     Each is looked up once per process and inherited by forks, so the zygote calls this before its
     first trial.
     """
-    for name in {module.partition(".")[0] for module in list(sys.modules)}:
+    for name in {str(module).partition(".")[0] for module in list(sys.modules)}:
         if name not in _versions and not name.startswith("_") and name not in sys.stdlib_module_names:
             _versions[name] = _version(name)
     found = {DISTRIBUTIONS.get(name, name): version for name, version in sorted(_versions.items()) if version}
@@ -146,9 +149,10 @@ def _version(name: str) -> str:
 
     try:
         return version(DISTRIBUTIONS.get(name, name))
-    except PackageNotFoundError:
-        found = getattr(sys.modules.get(name), "__version__", "")
-        return found if isinstance(found, str) else ""
+    except (PackageNotFoundError, ValueError):
+        # what a method put among the modules may be anything
+        found = vars(sys.modules[name]).get("__version__") if isinstance(sys.modules.get(name), ModuleType) else None
+        return str.__str__(found)[:LONGEST_VERSION] if isinstance(found, str) else ""
 
 
 def environment_hash(versions: dict[str, str]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Self
@@ -10,6 +11,10 @@ __all__ = ["OUTCOMES", "Attempt", "CurvePoint", "RunRecord", "TrialOutcome"]
 
 OUTCOMES = ("ok", "failed", "timeout", "memory", "crashed", "declined", "infra")
 """Only `infra` (worker or host lost) is retried automatically."""
+
+# longer texts, or more remarks, are refused: no part of the harness sends any
+LONGEST_TEXT, MOST_REMARKS = 100_000, 200
+LARGEST_INTEGER = 2**63 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +45,14 @@ class TrialOutcome:
         Names of the score (higher is better) and of the unit of `unit_scores` ("episode").
     score, score_sd : float or None
         Mean and standard deviation of `unit_scores`; there is a score if, and only if, the outcome
-        is "ok".
+        is "ok". It is finite.
     n_units : int
     unit_scores : tuple of float
+        Finite.
     metrics, phases : mapping of str to float
-        Further figures, and seconds by phase.
+        Further figures, and seconds by phase; finite.
+    remarks : tuple of str
+        What is questionable about a trial that succeeded.
     seconds, wall_seconds, cpu_seconds, started_at : float
         Timed phases; the whole trial; its processes; seconds since the epoch.
     peak_memory_mib : float
@@ -67,6 +75,7 @@ class TrialOutcome:
     unit_scores: tuple[float, ...] = ()
     metrics: Mapping[str, float] = field(default_factory=dict)
     phases: Mapping[str, float] = field(default_factory=dict)
+    remarks: tuple[str, ...] = ()
     seconds: float = 0.0
     wall_seconds: float = 0.0
     cpu_seconds: float = 0.0
@@ -89,7 +98,8 @@ class TrialOutcome:
         Raises
         ------
         ValueError
-            If a field is missing, unknown or of another type, or an "ok" has no score.
+            If a field is missing, unknown or of another type, a number or text exceeds what can
+            be stored, or an "ok" has no finite score.
         """
         if not isinstance(plain, dict):
             raise ValueError(f"expected an object, got {type(plain).__name__}")
@@ -105,8 +115,11 @@ class TrialOutcome:
             raise ValueError(f"outcome is {plain['outcome']!r}, expected one of {', '.join(OUTCOMES)}")
         if (plain["score"] is not None) != (plain["outcome"] == "ok"):
             raise ValueError(f"outcome is {plain['outcome']!r}, score is {plain['score']}")
+        if plain["n_units"] != len(plain["unit_scores"]):
+            raise ValueError(f"n_units is {plain['n_units']}, unit_scores has {len(plain['unit_scores'])}")
         points = tuple(CurvePoint(*point) for point in plain["curve"])
-        return cls(**plain | {"unit_scores": tuple(plain["unit_scores"]), "curve": points})
+        listed = {name: tuple(plain[name]) for name in ("unit_scores", "remarks")}
+        return cls(**plain | listed | {"curve": points})
 
     @classmethod
     def received(cls, plain: object, sender: str) -> Self:
@@ -119,18 +132,27 @@ class TrialOutcome:
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    """Return whether a float holds the value; it may be NaN or infinite."""
+    return isinstance(value, float) or _is_integer(value)
+
+
+def _is_finite(value: object) -> bool:
+    return isinstance(value, int | float) and _is_number(value) and math.isfinite(value)
 
 
 def _is_integer(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
+    return isinstance(value, int) and not isinstance(value, bool) and abs(value) <= LARGEST_INTEGER
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str) and len(value) <= LONGEST_TEXT
 
 
 def _is_point(value: object) -> bool:
-    if not isinstance(value, list) or len(value) != 4:
+    if not isinstance(value, list | tuple) or len(value) != 4:
         return False
     step, seconds, metric, number = value
-    return _is_integer(step) and _is_number(seconds) and isinstance(metric, str) and _is_number(number)
+    return _is_integer(step) and _is_number(seconds) and _is_text(metric) and _is_number(number)
 
 
 def _list_of(item: Callable[[object], bool]) -> Callable[[object], bool]:
@@ -138,20 +160,23 @@ def _list_of(item: Callable[[object], bool]) -> Callable[[object], bool]:
 
 
 def _object_of(item: Callable[[object], bool]) -> Callable[[object], bool]:
-    return lambda value: (
-        isinstance(value, dict) and all(isinstance(k, str) for k in value) and all(map(item, value.values()))
-    )
+    return lambda value: isinstance(value, dict) and all(map(_is_text, value)) and all(map(item, value.values()))
+
+
+def _are_remarks(value: object) -> bool:
+    return _list_of(_is_text)(value) and len(value) <= MOST_REMARKS  # type: ignore[arg-type]
 
 
 _KINDS: dict[str, tuple[str, Callable[[object], bool]]] = {
-    "str": ("a text", lambda value: isinstance(value, str)),
-    "int": ("a whole number", _is_integer),
-    "float": ("a number", _is_number),
-    "float | None": ("a number or null", lambda value: value is None or _is_number(value)),
-    "tuple[float, ...]": ("a list of numbers", _list_of(_is_number)),
+    "str": (f"a text of at most {LONGEST_TEXT} characters", _is_text),
+    "int": ("a whole number of at most 64 bits", _is_integer),
+    "float": ("a finite number", _is_finite),
+    "float | None": ("a finite number or null", lambda value: value is None or _is_finite(value)),
+    "tuple[float, ...]": ("a list of finite numbers", _list_of(_is_finite)),
+    "tuple[str, ...]": (f"a list of at most {MOST_REMARKS} texts", _are_remarks),
     "tuple[CurvePoint, ...]": ("a list of [step, seconds, metric, value]", _list_of(_is_point)),
-    "Mapping[str, float]": ("numbers by name", _object_of(_is_number)),
-    "Mapping[str, str]": ("texts by name", _object_of(lambda value: isinstance(value, str))),
+    "Mapping[str, float]": ("finite numbers by name", _object_of(_is_finite)),
+    "Mapping[str, str]": ("texts by name", _object_of(_is_text)),
 }
 """Per type of a field: its form on the wire in words, and the check of a value."""
 
@@ -221,6 +246,8 @@ class Attempt:
     metrics: dict[str, float] = field(default_factory=dict)
     phases: dict[str, float] = field(default_factory=dict)
     """Seconds by phase; the timed ones (`meta_fit`, `adapt`, `predict`, `fit`) sum to `seconds`."""
+    remarks: list[str] = field(default_factory=list)
+    """What is questionable about a trial that succeeded."""
     seconds: float = 0.0
     wall_seconds: float = 0.0
     cpu_seconds: float = 0.0

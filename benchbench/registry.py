@@ -31,7 +31,7 @@ from benchbench.cards import TRACKS, MethodCard
 from benchbench.contracts.loading import TaskLoader
 from benchbench.errors import BenchbenchError, BrokenPluginWarning, InputError, UnknownNameError
 from benchbench.provenance import code_hash
-from benchbench.validation import fits
+from benchbench.validation import fits, normalised
 
 __all__ = [
     "BrokenPlugin",
@@ -44,6 +44,7 @@ __all__ = [
     "harness_hash",
     "loaders",
     "methods",
+    "normal_params",
     "parse_method",
 ]
 
@@ -138,16 +139,48 @@ def check_params(entry: MethodEntry, params: Mapping[str, Any]) -> None:
     """Raise `InputError` unless the method's constructor accepts `params` by name and annotated
     type.
     """
+    normal_params(entry, params)
+
+
+def normal_params(entry: MethodEntry, params: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the one spelling of a method's parameters, in the constructor's order.
+
+    Values are `normalised` by their annotations; those equal to the constructor's defaults are left
+    out. So all spellings of one method give one trial id, and a method without parameters keeps the
+    id that it always had.
+
+    Raises
+    ------
+    InputError
+        If the constructor has no such parameter, or one of another type.
+    """
     # signature() of a class without its own constructor parses text: 5 ms in a new process
     known = {} if entry.cls.__init__ is object.__init__ else inspect.signature(entry.cls).parameters
-    for param, value in params.items():
+    for param in params:
         if param not in known:
             raise UnknownNameError(f"parameter of method {entry.name!r}:", param, known)
-        annotation, default = known[param].annotation, known[param].default
-        is_default = type(value) is type(default) and value == default
-        if annotation is not inspect.Parameter.empty and not is_default and not fits(value, annotation):
-            expected = annotation if isinstance(annotation, str) else inspect.formatannotation(annotation)
-            raise InputError(f"parameter {param!r} of method {entry.name!r} expects {expected}, got {value!r}")
+    checked = {name: _normal_value(entry, one, params[name]) for name, one in known.items() if name in params}
+    return {name: value for name, (value, is_default) in checked.items() if not is_default}
+
+
+def _normal_value(entry: MethodEntry, parameter: inspect.Parameter, value: Any) -> tuple[Any, bool]:
+    """Return a value's one spelling, and whether it is the parameter's default."""
+    has_annotation = parameter.annotation is not inspect.Parameter.empty
+    annotation = parameter.annotation if has_annotation else "Any"
+    normal = normalised(value, annotation)
+    # repr tells True from 1 and 1 from 1.0, in lists as well
+    is_default = repr(_ordered(normal)) == repr(_ordered(normalised(parameter.default, annotation)))
+    if not is_default and not fits(value, annotation):
+        expected = annotation if isinstance(annotation, str) else inspect.formatannotation(annotation)
+        raise InputError(f"parameter {parameter.name!r} of method {entry.name!r} expects {expected}, got {value!r}")
+    return normal, is_default
+
+
+def _ordered(value: Any) -> Any:
+    """Return a value whose mappings are sorted by key."""
+    if isinstance(value, Mapping):
+        return {key: _ordered(value[key]) for key in sorted(value, key=repr)}
+    return [_ordered(each) for each in value] if isinstance(value, list | tuple) else value
 
 
 def parse_method(text: str) -> tuple[str, dict[str, Any]]:

@@ -32,12 +32,14 @@ from benchbench.errors import InputError, suggest
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
-__all__ = ["fits", "from_table"]
+__all__ = ["fits", "from_table", "normalised"]
 
 T = TypeVar("T", bound="DataclassInstance")
 
 _SEQUENCES = ("list", "tuple", "List", "Tuple", "Sequence")
 _MAPPINGS = ("dict", "Dict", "Mapping")
+# an unsupported name, which everything fits
+_ANYTHING = ast.Name("Any")
 _EXACT: dict[str, type] = {"bool": bool, "int": int, "str": str}
 _PLAIN: dict[str, Any] = {
     "bool": bool,
@@ -50,6 +52,16 @@ _PLAIN: dict[str, Any] = {
 def fits(value: Any, annotation: Any) -> bool:
     """Return whether a plain value fits an annotation; unsupported annotations fit everything."""
     return _fits(value, _parsed(_text(annotation)))
+
+
+def normalised(value: Any, annotation: Any) -> Any:
+    """Return the one spelling of a plain value that fits an annotation.
+
+    A float where only floats are annotated, a list for a tuple, 0.0 for -0.0, at any depth. A whole
+    number stays what it is where both an int and a float would do: 1 and 1.0 may mean different
+    things there.
+    """
+    return _normalised(value, _parsed(_text(annotation)))
 
 
 def from_table(cls: type[T], table: Any, place: str, error: type[InputError] = InputError) -> T:
@@ -173,8 +185,7 @@ def _parsed(text: str) -> ast.expr:
     try:
         return ast.parse(text.strip(), mode="eval").body
     except SyntaxError:
-        # an unsupported name, which everything fits
-        return ast.Name("Any")
+        return _ANYTHING
 
 
 def _fits(value: Any, node: ast.expr) -> bool:
@@ -186,11 +197,19 @@ def _fits(value: Any, node: ast.expr) -> bool:
         return _fits_subscript(value, _name(node.value), _parts(node))
     name = _name(node)
     if name == "float":
-        return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+        return isinstance(value, int | float) and not isinstance(value, bool) and _is_finite(value)
     if name == "int":
         return isinstance(value, int) and not isinstance(value, bool)
     plain = _PLAIN.get(name)
     return plain is None or isinstance(value, plain)
+
+
+def _is_finite(value: float) -> bool:
+    try:
+        return math.isfinite(value)
+    except OverflowError:
+        # a whole number beyond the floats
+        return False
 
 
 def _fits_subscript(value: Any, name: str, parts: list[ast.expr]) -> bool:
@@ -223,6 +242,36 @@ def _converted(value: Any, node: ast.expr) -> Any:
         each = parts if _is_of_one_length("tuple", parts) else parts[:1] * len(value)
         return tuple(map(_converted, value, each))
     return float(value) if _name(node) == "float" else value
+
+
+def _normalised(value: Any, node: ast.expr) -> Any:
+    node = _member(value, node)
+    parts = _parts(node) if isinstance(node, ast.Subscript) else []
+    if isinstance(value, Mapping):
+        return {key: _normalised(each, parts[-1] if parts else _ANYTHING) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        is_one_each = isinstance(node, ast.Subscript) and _is_of_one_length(_name(node.value), parts)
+        of = parts if is_one_each and len(parts) == len(value) else (parts[:1] or [_ANYTHING]) * len(value)
+        return [_normalised(each, one) for each, one in zip(value, of, strict=True)]
+    if isinstance(value, float):
+        # adding 0.0 takes the sign of -0.0 away
+        return value + 0.0
+    return float(value) if _name(node) == "float" and _fits(value, node) else value
+
+
+def _member(value: Any, node: ast.expr) -> ast.expr:
+    """Return the member of a union that a value is of; of a float and an int, the int."""
+    fitting = [one for one in _members(node) if _fits(value, one)]
+    exact = (one for one in fitting if _name(one) != "float" or isinstance(value, float))
+    return next(exact, fitting[0] if fitting else node)
+
+
+def _members(node: ast.expr) -> list[ast.expr]:
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitOr):
+        return [*_members(node.left), *_members(node.right)]
+    if isinstance(node, ast.Subscript) and _name(node.value) in ("Optional", "Union"):
+        return [one for part in _parts(node) for one in _members(part)]
+    return [node]
 
 
 def _expected(value: Any, text: str) -> str:

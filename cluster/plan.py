@@ -5,18 +5,19 @@ Pure: no Dask, no clock, no database.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from benchbench.contracts.context import Budget, base_preset
 from benchbench.errors import InputError, UnmeetableRequestError
 from benchbench.protocols.base import get_protocol
-from benchbench.registry import MethodEntry, check_params, get_loader, get_method, methods, parse_method
-from benchbench.spec import TrialSpec
+from benchbench.registry import MethodEntry, get_loader, get_method, methods, normal_params, parse_method
+from benchbench.spec import TrialSpec, canonical_json
+from benchbench.stats.labels import method_label
 from benchbench.suite_files import PresetSpec, SuiteSpec, TaskSpec
 
-__all__ = ["DESIGN", "DoneKey", "MethodRequest", "PlannedTrial", "Request", "choose_methods", "plan"]
+__all__ = ["DESIGN", "DoneKey", "MethodRequest", "PlannedTrial", "Request", "Spellings", "choose_methods", "plan"]
 
 ALL = "all"
 """In place of a method's name: every method of the track."""
@@ -29,13 +30,21 @@ DoneKey = tuple[str, str, str, str]
 attempt still counts.
 """
 
+Spellings = Mapping[tuple[str, str], Sequence[Mapping[str, Any]]]
+"""Other recorded spellings of the parameters of (method, normal parameters as canonical JSON)."""
+
 
 @dataclass(frozen=True, slots=True)
 class MethodRequest:
-    """A method with the requested parameters."""
+    """A method with the requested parameters, in their normal spelling."""
 
     entry: MethodEntry
     params: dict[str, Any]
+
+    @property
+    def label(self) -> str:
+        """``name(param=value, ...)``."""
+        return method_label(self.entry.name, canonical_json(self.params))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,32 +88,43 @@ def choose_methods(suite: SuiteSpec, texts: Sequence[str]) -> tuple[MethodReques
     ------
     UnknownNameError, InputError
         For unknown methods or parameters, a method of another track, or one that is named twice
-        with the same parameters.
+        with the same parameters, however they are written.
     """
     everything = [name for name, e in methods().items() if e.card.track == suite.track and e.card.family != DESIGN]
     chosen = list(texts) or list(suite.methods) or everything
+    found: list[MethodRequest] = []
     if ALL in chosen:
-        chosen = [*everything, *(text for text in chosen if text != ALL and text not in everything)]
-    found = []
+        found = [MethodRequest(get_method(name), {}) for name in everything]
+        chosen = [text for text in chosen if text != ALL]
+    of_all = {one.label for one in found}
+    named: set[str] = set()
     for text in chosen:
-        name, params = parse_method(text)
-        entry = get_method(name)
-        check_params(entry, params)
-        if entry.card.track != suite.track:
-            raise InputError(
-                f"method {name!r} is of track {entry.card.track!r}, suite {suite.name!r} of {suite.track!r}"
-            )
-        one = MethodRequest(entry, params)
-        if one in found:
-            raise InputError(f"method {text!r} is named more than once")
-        found.append(one)
+        one = _requested(suite, text)
+        if one.label in named:
+            meaning = "" if text.strip() == one.label else f" (it is {one.label})"
+            raise InputError(f"method {text!r} is named more than once{meaning}")
+        if one.label not in of_all:
+            named.add(one.label)
+            found.append(one)
     if not found:
         raise InputError(f"there are no methods for track {suite.track!r}")
     return tuple(found)
 
 
+def _requested(suite: SuiteSpec, text: str) -> MethodRequest:
+    name, params = parse_method(text)
+    entry = get_method(name)
+    one = MethodRequest(entry, normal_params(entry, params))
+    if entry.card.track != suite.track:
+        raise InputError(f"method {name!r} is of track {entry.card.track!r}, suite {suite.name!r} of {suite.track!r}")
+    return one
+
+
 def plan(
-    request: Request, done: Collection[DoneKey] = (), on_done: Callable[[PlannedTrial], None] | None = None
+    request: Request,
+    done: Collection[DoneKey] = (),
+    on_done: Callable[[PlannedTrial], None] | None = None,
+    spellings: Spellings | None = None,
 ) -> Iterator[PlannedTrial]:
     """Yield the trials of a request that no counted attempt covers yet, task by task.
 
@@ -115,12 +135,22 @@ def plan(
         What does not need to run again.
     on_done : callable, optional
         Receives each trial that is left out because it is done.
+    spellings : mapping, optional
+        Under these spellings of its parameters a trial may be done as well.
     """
     for trial in all_trials(request):
-        if trial.done_key not in done:
+        if not any(key in done for key in _done_keys(trial, spellings or {})):
             yield trial
         elif on_done is not None:
             on_done(trial)
+
+
+def _done_keys(trial: PlannedTrial, spellings: Spellings) -> Iterator[DoneKey]:
+    yield trial.done_key
+    if spellings:
+        spec = trial.spec
+        for params in spellings.get((spec.method, canonical_json(spec.params)), ()):
+            yield (replace(spec, params=params).trial_id, *trial.done_key[1:])
 
 
 def all_trials(request: Request) -> Iterator[PlannedTrial]:

@@ -67,4 +67,4 @@ def _clean(value: Any) -> Any:
         return value.encode("utf-8", "replace").decode()
     if isinstance(value, Mapping):
         return {_clean(k): _clean(v) for k, v in value.items()}
-    return list(value) if isinstance(value, tuple) else value
+    return [_clean(item) for item in value] if isinstance(value, tuple) else value

@@ -71,6 +71,7 @@ def worker_hash() -> str:
         "execution.remote",
         "artefacts",
         "checkpoints",
+        "figures",
         "provenance",
         "records",
         "registry",

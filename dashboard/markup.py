@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from html import escape
 from urllib.parse import urlencode
+
+from benchbench.text import escape_html as escape
 
 __all__ = ["CSS", "HtmlCell", "HtmlColumn", "HtmlTable", "badge", "interval_bar", "link", "render", "strip"]
 
@@ -92,7 +93,7 @@ def render(table: HtmlTable) -> str:
         f'<th scope="col" class="{_classes(c)}"{_title(c.help)}>{escape(c.title)}</th>' for c in table.columns
     )
     body = "".join(f"<tr>{''.join(_cell(table, i, cell) for i, cell in enumerate(row))}</tr>" for row in table.rows)
-    name = escape(table.caption, quote=True)
+    name = escape(table.caption)
     return (
         f'<div class="bb-wrap" tabindex="0" role="region" aria-label="{name}"><table class="bb">'
         f"<caption>{escape(table.caption)}</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
@@ -110,14 +111,14 @@ def _classes(column: HtmlColumn) -> str:
 
 
 def _title(text: str) -> str:
-    return f' title="{escape(text, quote=True)}"' if text else ""
+    return f' title="{escape(text)}"' if text else ""
 
 
 def link(text: str, page: str, **params: str) -> HtmlCell:
     """Return a cell that leads to a page of the dashboard; `page` "" is the first one."""
     query = urlencode({k: v for k, v in params.items() if v})
     address = f"./{page}{f'?{query}' if query else ''}"
-    return HtmlCell(text, f'<a href="{escape(address, quote=True)}" target="_self">{_breakable(text)}</a>')
+    return HtmlCell(text, f'<a href="{escape(address)}" target="_self">{_breakable(text)}</a>')
 
 
 def _breakable(text: str) -> str:
@@ -154,7 +155,7 @@ def interval_bar(
         parts.append(f'<i class="line" style="left:{at(low)}%;width:{round(at(high) - at(low), 2)}%"></i>')
         parts += [f'<i class="end" style="left:{at(x)}%"></i>' for x in (low, high)]
     parts.append(f'<b style="left:{at(value)}%"></b>')
-    name = escape(text, quote=True)
+    name = escape(text)
     return f'<span class="bb-ci" role="img" aria-label="{name}" title="{name}">{"".join(parts)}</span>'
 
 
@@ -165,7 +166,7 @@ def strip(heights: Sequence[float | None], titles: Sequence[str], text: str) -> 
     """
     bars = []
     for height, title in zip(heights, titles, strict=True):
-        name = escape(title, quote=True)
+        name = escape(title)
         style = "" if height is None else f' style="height:{max(6, round(100 * height))}%"'
         bars.append(f'<i{" class=" + chr(34) + "none" + chr(34) if height is None else ""}{style} title="{name}"></i>')
-    return f'<span class="bb-strip" role="img" aria-label="{escape(text, quote=True)}">{"".join(bars)}</span>'
+    return f'<span class="bb-strip" role="img" aria-label="{escape(text)}">{"".join(bars)}</span>'

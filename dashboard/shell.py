@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
-from benchbench.dashboard import data, markup, queries, state
+from benchbench.dashboard import data, markup, queries, say, state
 from benchbench.dashboard.data import BoardData, Choice, Filters, SuiteData
+from benchbench.dashboard.theme import letter_by_letter
 from benchbench.dashboard.views import common
 from benchbench.paths import default_db
 from benchbench.reports.filters import card_tags
@@ -33,7 +34,6 @@ __all__ = [
     "choose_filters",
     "choose_suite",
     "downloads",
-    "escaped",
     "figure",
     "installed",
     "kind_of",
@@ -149,6 +149,8 @@ def choose_board(page: str, source: Source, suite: SuiteData, *, imputation: boo
     preset = device = ""
     threads, policy = 0, "baseline"
     presets = list(dict.fromkeys(c[0] for c in conditions))
+    if len(presets) <= 1:
+        state.only(page, "preset", "Preset (budget)", presets)
     n_shown = (len(presets) > 1) + imputation
     several = len({c[1:] for c in conditions}) > 1
     columns = iter(st.columns(n_shown + 2 * several) if n_shown + several else ())
@@ -159,11 +161,15 @@ def choose_board(page: str, source: Source, suite: SuiteData, *, imputation: boo
             )
     own = [c for c in conditions if not preset or c[0] == preset]
     devices = list(dict.fromkeys(c[1] for c in own))
-    if len(devices) > 1:
+    if len(devices) <= 1:
+        state.only(page, "device", "Device", devices)
+    else:
         with next(columns):
             device = state.choice(page, "device", "Device", devices)
     counts = list(dict.fromkeys(str(c[2]) for c in own if not device or c[1] == device))
-    if len(counts) > 1:
+    if len(counts) <= 1:
+        state.only(page, "threads", "Threads per trial", counts)
+    else:
         with next(columns):
             threads = int(state.choice(page, "threads", "Threads per trial", counts))
     if imputation:
@@ -224,7 +230,7 @@ def show(table: markup.HtmlTable) -> None:
 def figure(drawn: Any, text: str, key: str) -> None:
     """Put a figure on the page; `text` says what it shows to those who cannot see it."""
     st.plotly_chart(
-        drawn,
+        letter_by_letter(drawn),
         width="stretch",
         theme="streamlit",
         key=key,
@@ -241,14 +247,17 @@ def alt(what: str, n_methods: int) -> str:
 def notices(board: BoardData) -> None:
     """Say under what conditions the numbers were measured, and what limits them."""
     spec = board.suite.spec
-    st.caption(common.conditions_line(board.board, spec))
+    say.caption("{line}", line=common.conditions_line(board.board, spec))
     generated = common.generated_line(board)
     if generated:
-        st.warning(generated, icon=":material/info:")
+        say.warning("{text}", text=generated)
     if not board.suite.is_known:
-        st.info(f"The suite {spec.name!r} is not installed here: its title, baseline and reference are unknown.")
+        say.info(
+            "The suite {name} is not installed here: its title, baseline and reference are unknown.",
+            name=repr(spec.name),
+        )
     for note in board.board.notes:
-        st.caption(f"Note: {escaped(note)}{'' if note.endswith('.') else '.'}")
+        say.caption("Note: {note}", note=note if note.endswith(".") else f"{note}.")
 
 
 def left_out(board: BoardData) -> None:
@@ -257,12 +266,8 @@ def left_out(board: BoardData) -> None:
     if not lines:
         return
     with st.expander(f"What was left out ({len(lines)})", icon=":material/visibility_off:"):
-        st.markdown("\n".join(f"- {escaped(line)}" for line in lines))
-
-
-def escaped(text: str) -> str:
-    """Return the text as Markdown shows it letter by letter."""
-    return "".join(f"\\{c}" if c in "\\`*_{}[]<>#|~$:" else c for c in text)
+        for line in lines:
+            say.markdown("- {line}", line=line)
 
 
 def downloads(page: str, records: Sequence[Mapping[str, Any]], stem: str) -> None:
@@ -304,9 +309,9 @@ _ADVICE = {
 
 def show_trouble(trouble: Trouble) -> None:
     """Say why there is nothing to show, and what to do about it."""
-    st.title(_TITLES[trouble.kind])
-    st.markdown(escaped(trouble.message))
-    st.markdown(_ADVICE[trouble.kind])
+    say.title(_TITLES[trouble.kind])
+    say.markdown("{message}", message=trouble.message)
+    say.markdown(_ADVICE[trouble.kind])
     if trouble.kind in ("absent", "empty"):
         st.code(
             "bench run --suite fewshot      # a few minutes\nbench sample sample.duckdb     # several suites",

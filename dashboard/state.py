@@ -10,12 +10,15 @@ written counts only if the reader did not just use a widget.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import streamlit as st
 
-__all__ = ["begin_run", "choice", "number", "rerun", "several", "switch", "text_of"]
+from benchbench.dashboard import say
+
+__all__ = ["begin_run", "choice", "number", "only", "rerun", "several", "switch", "text_of"]
 
 # keys of the session's state: whether a widget or `rerun` made the page anew,
 # and whether the address may therefore be out of date
@@ -91,8 +94,9 @@ def choice(
     """
     usual: str = default if default is not None and default in options else options[0]
     asked = st.query_params.get(name)
-    key = _begin(page, name, asked if asked in options else usual)
-    if st.session_state[key] not in options:
+    is_known = asked is None or asked in options
+    key = _begin(page, name, (usual if asked is None else asked) if is_known else None)
+    if st.session_state[key] not in options and (is_known or st.session_state[key] is not None):
         st.session_state[key] = usual
 
     def shown(option: str) -> str:
@@ -102,10 +106,12 @@ def choice(
 
     if kind == "buttons":
         value = st.segmented_control(
-            label, options, format_func=shown, on_change=_used, key=key, help=help, required=True
+            label, options, format_func=shown, on_change=_used, key=key, help=help, required=is_known
         )
     else:
-        value = st.selectbox(label, options, format_func=shown, on_change=_used, key=key, help=help)
+        value = st.selectbox(label, options, index=None, format_func=shown, on_change=_used, key=key, help=help)
+    if value is None and not is_known:
+        _stop_at_missing(label, [str(asked)])
     value = value if value is not None and value in options else usual
     _end(page, name, [] if value == usual and not always else [value])
     return str(value)
@@ -124,19 +130,62 @@ def several(
 ) -> tuple[str, ...]:
     """Let the reader choose any of `options`; none means all."""
     asked = [v for v in st.query_params.get_all(name) if v in options]
-    key = _begin(page, name, asked or list(default))
+    missing = [v for v in st.query_params.get_all(name) if v not in options]
+    key = _begin(page, name, asked if asked or missing else list(default))
     st.session_state[key] = [v for v in st.session_state[key] if v in options]
     shown = (lambda o: (labels or {}).get(o, o)) if labels else str
     values = st.multiselect(
         label, options, format_func=shown, on_change=_used, key=key, help=help, placeholder=placeholder
     )
+    if missing and sorted(values) == sorted(asked) and not asked:
+        _stop_at_missing(label, missing)
+    if missing and sorted(values) == sorted(asked):
+        _say_missing(label, missing)
+        return tuple(values)
     _end(page, name, [] if values == list(default) else list(values))
     return tuple(values)
+
+
+def only(page: str, name: str, label: str, options: Sequence[str]) -> None:
+    """Check what the address asks for where there is nothing to choose, and so no widget.
+
+    Parameters
+    ----------
+    options : sequence of str
+        What there is.
+    """
+    asked = st.query_params.get(name)
+    if asked is None or asked in options:
+        return
+    if st.session_state.get(_OLD_ADDRESS):
+        # the reader has chosen something else, of which there is no such thing
+        _end(page, name, [])
+    else:
+        _say_missing(label, [asked])
+        say.info("What there is: {options}. Change or shorten the address.", options=", ".join(options) or "nothing")
+        st.stop()
+
+
+def _stop_at_missing(label: str, asked: Sequence[str]) -> None:
+    """Say that the address asks for what does not exist; nothing else is shown in its place."""
+    _say_missing(label, asked, "Choose another one above.")
+    st.stop()
+
+
+def _say_missing(label: str, asked: Sequence[str], advice: str = "") -> None:
+    say.warning(
+        "This link asks for what does not exist here: {label} {asked}. {advice}",
+        label=label,
+        asked=", ".join(map(repr, asked)),
+        advice=advice,
+    )
 
 
 def switch(page: str, name: str, label: str, *, default: bool = False, help: str | None = None) -> bool:
     """Let the reader switch something on or off."""
     asked = st.query_params.get(name)
+    if asked not in (None, "yes", "no"):
+        _say_missing(label, [str(asked)], "It can be yes or no.")
     key = _begin(page, name, {"yes": True, "no": False}.get(asked or "", default))
     value = st.toggle(label, on_change=_used, key=key, help=help)
     _end(page, name, [] if value == default else ["yes" if value else "no"])
@@ -147,9 +196,13 @@ def number(
     page: str, name: str, label: str, *, default: float, low: float, high: float, step: float, help: str | None = None
 ) -> float:
     """Let the reader give a number."""
+    given = st.query_params.get(name)
     try:
-        asked = float(st.query_params.get(name, default))
+        asked = default if given is None else float(given)
     except ValueError:
+        asked = math.nan
+    if not low <= asked <= high:
+        _say_missing(label, [str(given)], f"It can be a number from {low:g} to {high:g}.")
         asked = default
     key = _begin(page, name, min(max(asked, low), high))
     value = float(

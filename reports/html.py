@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from html import escape
 from importlib.resources import files
 from typing import Any
 
 from benchbench.reports.report import Report, Sheet
 from benchbench.reports.text import sentence
+from benchbench.text import escape_html as escape
 
 __all__ = ["as_html", "definitions", "listing", "style", "table"]
 

@@ -11,8 +11,9 @@ from typing import Any
 
 from benchbench.reports.report import Report, Sheet
 from benchbench.spec import canonical_json
+from benchbench.text import csv_cell, escape_latex, escape_markdown, printable
 
-__all__ = ["as_csv", "as_json", "as_latex", "as_markdown", "escape_latex", "escape_markdown", "sentence"]
+__all__ = ["as_csv", "as_json", "as_latex", "as_markdown", "sentence"]
 
 
 def as_json(records: Sequence[Mapping[str, Any]]) -> str:
@@ -38,7 +39,7 @@ def as_csv(records: Sequence[Mapping[str, Any]]) -> str:
 def _plain(value: Any) -> Any:
     if isinstance(value, Mapping):
         return canonical_json(value)
-    return "; ".join(map(str, value)) if isinstance(value, list | tuple) else value
+    return csv_cell("; ".join(map(str, value)) if isinstance(value, list | tuple) else value)
 
 
 def sentence(text: str) -> str:
@@ -46,19 +47,13 @@ def sentence(text: str) -> str:
     return f"{text[:1].upper()}{text[1:]}{'' if text.endswith('.') else '.'}"
 
 
-def escape_markdown(text: str) -> str:
-    """Return text that no Markdown reader takes for markup, nor for the end of a cell."""
-    flat = " ".join(text.split())
-    return re.sub(r"([\\`*_\[\]|<>])", r"\\\1", flat)
-
-
 def as_markdown(report: Report) -> str:
     """Return a report as Markdown: one table a sheet, and what must be said below."""
-    parts = [f"## {_heading(report.title)}\n\n{report.line}\n"]
+    parts = [f"## {_heading(report.title)}\n\n{_heading(report.line)}\n"]
     if report.verdict:
         parts.append(f"\n**{_heading(report.verdict)}**\n")
     if report.splits:
-        parts.append(f"\n{report.splits}\n")
+        parts.append(f"\n{_heading(report.splits)}\n")
     for sheet in report.sheets:
         parts.append(f"\n### {_heading(sheet.title)}\n\n{_markdown_table(sheet.shown())}")
     lines = [*report.lines(), report.facts_line()]
@@ -68,40 +63,14 @@ def as_markdown(report: Report) -> str:
 
 def _heading(text: str) -> str:
     # underscores within words are no markup there
-    return re.sub(r"([\\`*\[\]<>])", r"\\\1", " ".join(text.split()))
+    return escape_markdown(text).replace("\\_", "_")
 
 
 def _markdown_table(sheet: Sheet) -> str:
     rule = "|".join("---:" if c.is_number else "---" for c in sheet.columns)
-    head = " | ".join(c.title for c in sheet.columns)
+    head = " | ".join(escape_markdown(c.title) for c in sheet.columns)
     lines = [f"| {' | '.join(map(escape_markdown, row))} |\n" for row in sheet.cells()]
     return f"| {head} |\n|{rule}|\n{''.join(lines)}"
-
-
-_LATEX = {
-    "\\": r"\textbackslash{}",
-    "{": r"\{",
-    "}": r"\}",
-    "$": r"\$",
-    "&": r"\&",
-    "#": r"\#",
-    "%": r"\%",
-    "_": r"\_",
-    "^": r"\textasciicircum{}",
-    "~": r"\textasciitilde{}",
-    "<": r"\textless{}",
-    ">": r"\textgreater{}",
-    "|": r"\textbar{}",
-    '"': r"\textquotedbl{}",
-    "±": r"$\pm$",
-    "≥": r"$\geq$",
-    "\N{MINUS SIGN}": "$-$",
-}
-
-
-def escape_latex(text: str) -> str:
-    """Return text as LaTeX sets it; for `[T1]{fontenc}` and UTF-8."""
-    return "".join(_LATEX.get(c, c) for c in " ".join(text.split()))
 
 
 def as_latex(report: Report) -> str:
@@ -119,7 +88,7 @@ def as_latex(report: Report) -> str:
 
 
 def _comment(text: str) -> str:
-    return " ".join(text.split())
+    return " ".join(printable(text).split())
 
 
 def _latex_table(report: Report, sheet: Sheet) -> str:

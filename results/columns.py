@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from benchbench.results.spellings import params_expression
+
 if TYPE_CHECKING:
     import duckdb
 
@@ -47,6 +49,8 @@ class AttemptColumns:
 
     def __init__(self, con: duckdb.DuckDBPyConnection, suite: str | None) -> None:
         self.con, self._suite = con, suite
+        self.params = params_expression(con, suite)
+        """SQL for the normal spelling of parameters: attempts of one method have one."""
         self._where = "" if suite is None else " WHERE suite = $1"
         self._coded: dict[str, Coded] = {}
         # columns are copied to numpy arrays; DuckDB need not keep memory for later queries
@@ -64,7 +68,8 @@ class AttemptColumns:
         return self._coded[name]
 
     def _read_coded(self, name: str) -> Coded:
-        texts = tuple(sorted(row[0] for row in self._query(f"SELECT DISTINCT {name} FROM attempts")))
+        expression = self.params if name == "params_json" else name
+        texts = tuple(sorted(row[0] for row in self._query(f"SELECT DISTINCT {expression} FROM attempts")))
         if len(texts) < 2:
             # all rows share one element
             return Coded(np.broadcast_to(np.zeros((), dtype=np.uint8), (self.n,)), texts)
@@ -74,7 +79,7 @@ class AttemptColumns:
         )
         self.con.execute(f"DROP TYPE IF EXISTS text_{name}")
         self.con.execute(f"CREATE TYPE text_{name} AS ENUM (SELECT t FROM column_texts)")
-        return Coded(self._read(f"enum_code(CAST({name} AS text_{name}))"), texts)
+        return Coded(self._read(f"enum_code(CAST({expression} AS text_{name}))"), texts)
 
     def numbers(self, name: str) -> NDArray[Any]:
         """Return a column of numbers; NaN where it is NULL."""

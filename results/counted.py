@@ -180,15 +180,19 @@ def _superseded(
 def select_counted(con: duckdb.DuckDBPyConnection, suite: str | None) -> None:
     """Create the view `counted` of the counted attempts of a suite (None: of all suites).
 
-    It has all columns of `attempts`.
+    It has all columns of `attempts`, with parameters in their normal spelling.
     """
     found = count_attempts(con, suite)
+    params = found.columns.params
+    chosen = "*" if params == "params_json" else f"* REPLACE ({params} AS params_json)"
     where = "" if suite is None else f" WHERE suite = {quoted(suite)}"
     if found.counts.all():
-        con.execute(f"CREATE TEMP VIEW counted AS SELECT * FROM attempts{where}")
+        con.execute(f"CREATE TEMP VIEW counted AS SELECT {chosen} FROM attempts{where}")
         return
     history = {"attempt_key": found.columns.numbers("attempt_key")[~found.counts]}
     con.register("history_keys", history)
     con.execute("CREATE TEMP TABLE history AS SELECT attempt_key FROM history_keys")
     con.unregister("history_keys")
-    con.execute(f"CREATE TEMP VIEW counted AS SELECT * FROM attempts ANTI JOIN history USING (attempt_key){where}")
+    con.execute(
+        f"CREATE TEMP VIEW counted AS SELECT {chosen} FROM attempts ANTI JOIN history USING (attempt_key){where}"
+    )

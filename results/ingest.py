@@ -1,46 +1,44 @@
-"""Ingests Parquet files into tables: stage landed files, check them, insert what is new."""
+"""The tables of the database, and the insertion of what is new into them."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
 from functools import lru_cache
 from importlib.resources import files
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchbench.errors import StoreError
-from benchbench.results.landing import ATTEMPT_COLUMNS, RUN_COLUMNS, VERSION, Landed
+from benchbench.results.kinds import ADDED, KINDS, KINDS_BY_KEY, NAMES, TABLES_ADDED, VERSION, Kind
 
 if TYPE_CHECKING:
     import duckdb
 
-__all__ = ["BASE_TABLES", "Staged", "create_tables", "fold_in", "quoted", "stage"]
+__all__ = [
+    "BASE_TABLES",
+    "connect",
+    "create_tables",
+    "fold_in",
+    "fold_latest",
+    "quoted",
+    "select_fresh",
+    "selected",
+    "tables_of",
+]
 
-BASE_TABLES = ("runs", "attempts", "unit_scores", "metrics", "curves", "tasks", "methods", "environments")
-NULLABLE = frozenset({"score", "score_sd", "git_dirty", "ended_at"})
-_SQL_TYPES = {"string": "VARCHAR", "int64": "BIGINT", "double": "DOUBLE", "bool": "BOOLEAN"}
-_NESTED = {
-    "unit_scores": "DOUBLE[] NOT NULL",
-    "metrics": "STRUCT(kind VARCHAR, name VARCHAR, value DOUBLE)[] NOT NULL",
-    "curve": "STRUCT(step BIGINT, seconds DOUBLE, metric VARCHAR, value DOUBLE)[] NOT NULL",
-    "environment_json": "VARCHAR NOT NULL",
-}
-
-
-@dataclass(slots=True)
-class Staged:
-    """Landing files that were read, are damaged (with reasons), or need newer code."""
-
-    read: list[Landed] = field(default_factory=list)
-    bad: dict[Path, str] = field(default_factory=dict)
-    newer: list[Path] = field(default_factory=list)
+BASE_TABLES = (*KINDS, "unit_scores", "metrics", "curves", "tasks", "methods", "environments")
 
 
 @lru_cache(maxsize=1)
 def schema_sql() -> str:
     """Return the statements that create the tables."""
     return (files("benchbench.results") / "schema.sql").read_text(encoding="utf-8")
+
+
+def connect() -> duckdb.DuckDBPyConnection:
+    """Return an in-memory connection that neither fetches nor loads extensions."""
+    import duckdb
+
+    return duckdb.connect(
+        ":memory:", config={"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"}
+    )
 
 
 def quoted(text: str) -> str:
@@ -56,80 +54,20 @@ def create_tables(con: duckdb.DuckDBPyConnection, where: str) -> None:
     con.execute("USE memory.main")
 
 
-def stage(con: duckdb.DuckDBPyConnection, landed: Sequence[Landed]) -> Staged:
-    """Read landing files into the in-memory tables `staged_attempts` and `staged_runs`.
+def selected(table: str, name: str, version: int) -> str:
+    """Return the SQL that selects a column of a table in a schema version, which may lack it.
 
-    A file that has vanished was ingested by another process.
-
-    Raises
-    ------
-    StoreError
-        If a file exists but cannot be opened.
+    Every row from outside comes in through here, and every name of it in composed form (NFC).
     """
-    import duckdb
-
-    con.execute(f"CREATE OR REPLACE TABLE staged_attempts ({_staging_columns('attempts')})")
-    con.execute(f"CREATE OR REPLACE TABLE staged_runs ({_staging_columns('runs')})")
-    found = Staged()
-    for one in landed:
-        if one.version > VERSION:
-            found.newer.append(one.path)
-        elif not one.kind:
-            found.bad[one.path] = "its name is not a landing file's"
-    for kind in ("runs", "attempts"):
-        ours = [one for one in landed if one.kind == kind and 0 < one.version <= VERSION]
-        if not ours:
-            continue
-        try:
-            _read(con, kind, ours)
-            found.read.extend(ours)
-        except duckdb.Error:
-            # one file is damaged or gone; find out which
-            for one in ours:
-                _stage_one(con, one, found)
-    return found
+    since, value = ADDED.get((table, name), (1, ""))
+    if version < since:
+        return f"{value} AS {name}"
+    return f"nfc_normalize({name}) AS {name}" if name in NAMES.get(table, ()) else name
 
 
-def _stage_one(con: duckdb.DuckDBPyConnection, one: Landed, found: Staged) -> None:
-    import duckdb
-
-    try:
-        _read(con, one.kind, [one])
-        found.read.append(one)
-    except duckdb.Error as error:
-        if not one.path.exists():
-            return
-        try:
-            # a file without read permission is not damaged
-            one.path.open("rb").close()
-        except FileNotFoundError:
-            return
-        except OSError as denied:
-            raise StoreError(
-                f"cannot read the landing file {one.path}: {denied.strerror}; check its owner and mode"
-            ) from denied
-        found.bad[one.path] = str(error).splitlines()[0]
-
-
-def _read(con: duckdb.DuckDBPyConnection, kind: str, ours: Sequence[Landed]) -> None:
-    names = ", ".join(_staging_names(kind))
-    con.execute(
-        f"INSERT INTO staged_{kind} SELECT {names} FROM read_parquet(?, filename = 'file_name', union_by_name = true)",
-        [[str(one.path) for one in ours]],
-    )
-
-
-def _staging_names(kind: str) -> list[str]:
-    if kind == "runs":
-        return [*RUN_COLUMNS, "updated_at", "file_name"]
-    return [*ATTEMPT_COLUMNS, *_NESTED, "file_name"]
-
-
-def _staging_columns(kind: str) -> str:
-    spec = RUN_COLUMNS if kind == "runs" else ATTEMPT_COLUMNS
-    parts = [f"{n} {_SQL_TYPES[t]}" + ("" if n in NULLABLE else " NOT NULL") for n, (t, _) in spec.items()]
-    parts += ["updated_at BIGINT NOT NULL"] if kind == "runs" else [f"{n} {t}" for n, t in _NESTED.items()]
-    return ", ".join([*parts, "file_name VARCHAR NOT NULL"])
+def tables_of(version: int) -> tuple[str, ...]:
+    """Return the tables that databases and exports of a schema version have."""
+    return tuple(table for table in BASE_TABLES if TABLES_ADDED.get(table, 1) <= version)
 
 
 def select_fresh(con: duckdb.DuckDBPyConnection) -> int:
@@ -146,11 +84,11 @@ def select_fresh(con: duckdb.DuckDBPyConnection) -> int:
 
 
 def fold_in(con: duckdb.DuckDBPyConnection, target: str) -> None:
-    """Insert `fresh` attempts and staged runs into the tables of `target`.
+    """Insert `fresh` attempts and the staged records of other kinds into the tables of `target`.
 
     That is `store`, or a schema in memory for a reader.
     """
-    columns = ", ".join(["attempt_key", *ATTEMPT_COLUMNS])
+    columns = ", ".join(["attempt_key", *KINDS["attempts"].columns])
     con.execute(f"INSERT INTO {target}.attempts ({columns}) SELECT {columns} FROM fresh")
     con.execute(
         f"INSERT INTO {target}.unit_scores SELECT attempt_key, unit_scores FROM fresh WHERE len(unit_scores) > 0"
@@ -164,7 +102,10 @@ def fold_in(con: duckdb.DuckDBPyConnection, target: str) -> None:
         " FROM (SELECT attempt_key, unnest(curve) AS p, generate_subscripts(curve, 1) AS i FROM fresh)"
     )
     fold_facts(con, target, "fresh")
-    fold_runs(con, target, "staged_runs")
+    # what lands was recorded here, even if it came by import before
+    con.execute(f"DELETE FROM {target}.imported_runs WHERE run_id IN (SELECT run_id FROM staged_runs)")
+    for kind in KINDS_BY_KEY:
+        fold_latest(con, kind, target, f"staged_{kind.name}")
 
 
 def fold_facts(con: duckdb.DuckDBPyConnection, target: str, source: str) -> None:
@@ -183,13 +124,12 @@ def fold_facts(con: duckdb.DuckDBPyConnection, target: str, source: str) -> None
     )
 
 
-def fold_runs(con: duckdb.DuckDBPyConnection, target: str, source: str) -> None:
-    """Insert or update the runs of `source` in `target`; the newer record of a run is kept."""
-    names = [*RUN_COLUMNS, "updated_at"]
-    columns = ", ".join(names)
+def fold_latest(con: duckdb.DuckDBPyConnection, kind: Kind, target: str, source: str) -> None:
+    """Insert or update the records of `source` in `target`; the newest record of a key is kept."""
+    columns, key = ", ".join(kind.table_columns), ", ".join(kind.key)
+    updates = ", ".join(f"{name} = excluded.{name}" for name in kind.table_columns if name not in kind.key)
     con.execute(
-        f"INSERT INTO {target}.runs ({columns}) SELECT {columns} FROM {source}"
-        " QUALIFY row_number() OVER (PARTITION BY run_id ORDER BY updated_at DESC) = 1"
-        f" ON CONFLICT (run_id) DO UPDATE SET {', '.join(f'{n} = excluded.{n}' for n in names[1:])}"
-        " WHERE excluded.updated_at > runs.updated_at"
+        f"INSERT INTO {target}.{kind.name} ({columns}) SELECT {columns} FROM {source}"
+        f" QUALIFY row_number() OVER (PARTITION BY {key} ORDER BY updated_at DESC) = 1"
+        f" ON CONFLICT ({key}) DO UPDATE SET {updates} WHERE excluded.updated_at > {kind.name}.updated_at"
     )

@@ -6,15 +6,27 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchbench.errors import InputError, StoreError
-from benchbench.results.landing import VERSION
+from benchbench.errors import InputError
+from benchbench.results.kinds import NAMES, VERSION
 
 if TYPE_CHECKING:
     import duckdb
 
-__all__ = ["MIGRATIONS", "check_version", "migrate", "version_of"]
+__all__ = ["MIGRATIONS", "migrate", "readable_version", "version_of"]
 
-MIGRATIONS: dict[int, tuple[str, ...]] = {}
+_COMPOSED = tuple(
+    f"UPDATE store.main.{table} SET {name} = nfc_normalize({name}) WHERE {name} <> nfc_normalize({name})"
+    for table, names in NAMES.items()
+    for name in sorted(names)
+)
+
+MIGRATIONS: dict[int, tuple[str, ...]] = {
+    1: (
+        "ALTER TABLE store.main.attempts ADD COLUMN IF NOT EXISTS remarks_json VARCHAR DEFAULT '[]'",
+        "CREATE TABLE IF NOT EXISTS store.main.imported_runs (run_id VARCHAR PRIMARY KEY)",
+        *_COMPOSED,
+    )
+}
 """Statements that migrate from a version to the next one, run inside the attached `store`."""
 
 
@@ -32,26 +44,23 @@ def version_of(con: duckdb.DuckDBPyConnection, path: Path) -> int:
         row = con.execute("SELECT value FROM store.main.meta WHERE key = 'schema_version'").fetchone()
     except duckdb.CatalogException:
         row = None
-    if row is None or not str(row[0]).isdigit():
+    if row is None or not str(row[0]).isdecimal() or int(row[0]) < 1:
         raise InputError(f"{path} is a DuckDB database, but not a benchbench results database; give the path of one")
     return int(row[0])
 
 
-def check_version(con: duckdb.DuckDBPyConnection, path: Path, want: int = VERSION) -> None:
-    """Check that the attached `store` can be read without a migration.
+def readable_version(con: duckdb.DuckDBPyConnection, path: Path, want: int = VERSION) -> int:
+    """Return the schema version of the attached `store`, which this code can read.
 
     Raises
     ------
-    InputError, StoreError
+    InputError
+        If it is newer than this code.
     """
     have = version_of(con, path)
     if have > want:
         raise _newer(path, have, want)
-    if have < want:
-        raise StoreError(
-            f"{path} has the older schema {have}, this benchbench reads {want};"
-            " the next `bench run` or `bench results import` into it will migrate it"
-        )
+    return have
 
 
 def migrate(
@@ -64,7 +73,8 @@ def migrate(
 
     Raises
     ------
-    InputError, StoreError
+    InputError
+        If it is newer than this code.
     """
     have = version_of(con, path)
     if have == want:
@@ -81,7 +91,7 @@ def migrate(
     con.execute("USE memory.main")
 
 
-def _newer(path: Path, have: int, want: int) -> StoreError:
-    return StoreError(
+def _newer(path: Path, have: int, want: int) -> InputError:
+    return InputError(
         f"{path} was written by a newer benchbench (schema {have}; this one knows {want}); update benchbench to use it"
     )

@@ -153,6 +153,7 @@ def _whole_attempt(con: duckdb.DuckDBPyConnection, attempt_id: str) -> dict[str,
     row["ci95"] = _ci95(row)
     row["params"] = json.loads(row.pop("params_json"))
     row["budget"] = json.loads(row.pop("budget_json"))
+    row["remarks"] = json.loads(row.pop("remarks_json"))
     named = con.execute("SELECT kind, name, value FROM metrics WHERE attempt_key = $1", key).fetchall()
     row["metrics"] = {name: value for kind, name, value in named if kind == "metric"}
     row["phases"] = {name: value for kind, name, value in named if kind == "phase"}

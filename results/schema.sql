@@ -1,4 +1,4 @@
--- The results database, version 1. Times are seconds since the epoch, UTC; *_json columns hold canonical JSON text.
+-- The results database, version 2. Times are seconds since the epoch, UTC; *_json columns hold canonical JSON text.
 -- attempt_key is md5_number_lower(attempt_id): one narrow key joins everything (a five-column key made inserts 12x slower).
 CREATE TABLE meta (key VARCHAR PRIMARY KEY, value VARCHAR NOT NULL);
 
@@ -63,7 +63,8 @@ CREATE TABLE attempts (
     environment_hash VARCHAR NOT NULL,
     git_commit VARCHAR NOT NULL,
     git_dirty BOOLEAN,
-    benchbench_version VARCHAR NOT NULL
+    benchbench_version VARCHAR NOT NULL,
+    remarks_json VARCHAR NOT NULL DEFAULT '[]' -- list of texts: what is questionable about a trial that succeeded
 );
 
 -- One score an episode, fold or row group, in the order that the task fixes; apart from attempts, so that boards never read it.
@@ -96,3 +97,5 @@ CREATE TABLE methods (
     transductive BOOLEAN NOT NULL
 );
 CREATE TABLE environments (environment_hash VARCHAR NOT NULL, versions_json VARCHAR NOT NULL);
+-- Runs that came by import; a later import may bring their state up to date, but never that of a run recorded here.
+CREATE TABLE imported_runs (run_id VARCHAR PRIMARY KEY);

@@ -10,20 +10,23 @@ import logging
 import os
 import time
 import uuid
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence, Set
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from benchbench.errors import InputError, StoreError
 from benchbench.locking import LockTimeout, exclusive, shared
 from benchbench.paths import DEFAULT_DB, nearest_above
 from benchbench.records import Attempt, RunRecord
 from benchbench.results import ingest, landing
-from benchbench.results.landing import VERSION
-from benchbench.results.migrations import check_version, migrate, version_of
+from benchbench.results.ingest import connect
+from benchbench.results.kinds import KINDS, VERSION
+from benchbench.results.landing import Landed
+from benchbench.results.migrations import migrate, readable_version
 from benchbench.results.reader import Readable
+from benchbench.results.staging import Staged, stage
 
 if TYPE_CHECKING:
     import duckdb
@@ -32,8 +35,11 @@ __all__ = ["IngestReport", "Store", "StoreInUse"]
 
 log = logging.getLogger(__name__)
 
-# files ingested per transaction; bounds its memory and the waiting time of readers
+# most files and bytes ingested per transaction; they bound its memory and the waiting time of readers
 FILES_AT_ONCE = 500
+BYTES_AT_ONCE = 16 * 2**20
+# before the first block of a DuckDB file
+_HEADER_BYTES = 3 * 4096
 
 
 @dataclass(slots=True)
@@ -43,7 +49,7 @@ class IngestReport:
     n_files: int = 0
     n_attempts: int = 0
     set_aside: list[Path] = field(default_factory=list)
-    """Damaged or foreign landing files, under their new names."""
+    """Damaged or foreign landing files, under their new names where they could be renamed."""
     n_newer: int = 0
     """Landing files that wait for a newer benchbench."""
     is_deferred: bool = False
@@ -121,9 +127,9 @@ class Store(Readable):
             ) from error
         con = connect()
         try:
-            attach(con, self.path, read_only=True, deadline=time.monotonic() + self.wait_seconds)
-            if version_of(con, self.path) > VERSION:
-                check_version(con, self.path)
+            with self._plain_errors():
+                attach(con, self.path, read_only=True, deadline=time.monotonic() + self.wait_seconds)
+                readable_version(con, self.path)
         finally:
             con.close()
 
@@ -145,8 +151,11 @@ class Store(Readable):
         ------
         StoreError
         """
+        self._land_records("runs", [run])
+
+    def _land_records(self, kind: str, records: Sequence[Any]) -> None:
         with self._landing_errors():
-            landing.write_run(self.landing, run)
+            landing.write_records(self.landing, kind, records)
 
     @contextmanager
     def _landing_errors(self) -> Iterator[None]:
@@ -172,30 +181,60 @@ class Store(Readable):
         """
         report = IngestReport()
         seen: set[Path] = set()
-        while batch := [one for one in landing.list_landed(self.landing) if one.path not in seen][:FILES_AT_ONCE]:
+        while batch := self._batch(seen):
             seen.update(one.path for one in batch)
+            # parse before the lock: readers wait for nothing but the insertion
+            con, staged = stage(batch)
             try:
-                with self._attached(wait_seconds) as con:
-                    self._fold(con, batch, report)
+                self._set_aside(staged, report)
+                if staged.read:
+                    with self._attached(wait_seconds, con):
+                        self._fold(con, staged, report)
             except StoreInUse:
                 report.is_deferred = True
                 break
+            finally:
+                con.close()
         return report
 
-    def _fold(self, con: duckdb.DuckDBPyConnection, batch: Sequence[landing.Landed], report: IngestReport) -> None:
-        staged = ingest.stage(con, batch)
+    def _batch(self, seen: Set[Path]) -> list[Landed]:
+        """Return the landing files of the next transaction, oldest first."""
+        batch: list[Landed] = []
+        n_bytes = 0
+        for one in landing.list_landed(self.landing):
+            if one.path in seen:
+                continue
+            with suppress(OSError):
+                n_bytes += one.path.stat().st_size
+            if batch and (len(batch) == FILES_AT_ONCE or n_bytes > BYTES_AT_ONCE):
+                break
+            batch.append(one)
+        return batch
+
+    def _set_aside(self, staged: Staged, report: IngestReport) -> None:
         report.n_newer += len(staged.newer)
+        self._warn_of_waiting(staged)
+        for path, reason in staged.bad.items():
+            aside = path.with_name(path.name + ".bad")
+            try:
+                path.rename(aside)
+            except FileNotFoundError:
+                continue  # another process was faster
+            except OSError as error:
+                aside = path
+                reason += f" (and it cannot be renamed: {error.strerror})"
+            report.set_aside.append(aside)
+            log.warning("set aside a damaged result file as %s: %s", aside, reason)
+
+    def _warn_of_waiting(self, staged: Staged) -> None:
         if staged.newer:
             log.warning(
                 "%d result files in %s are of a newer benchbench and wait for it", len(staged.newer), self.landing
             )
-        for path, reason in staged.bad.items():
-            aside = path.with_name(path.name + ".bad")
-            path.rename(aside)
-            report.set_aside.append(aside)
-            log.warning("set aside a damaged result file as %s: %s", aside, reason)
-        if not staged.read:
-            return
+        for path, reason in staged.unreadable.items():
+            log.warning("left out a result file, %s: %s", path, reason)
+
+    def _fold(self, con: duckdb.DuckDBPyConnection, staged: Staged, report: IngestReport) -> None:
         n_fresh = ingest.select_fresh(con)
         con.execute("BEGIN")
         ingest.fold_in(con, "store")
@@ -208,24 +247,29 @@ class Store(Readable):
         report.n_attempts += n_fresh
 
     @contextmanager
-    def writing(self) -> Iterator[duckdb.DuckDBPyConnection]:
+    def writing(self, con: duckdb.DuckDBPyConnection | None = None) -> Iterator[duckdb.DuckDBPyConnection]:
         """Yield a connection with exclusive access to the database, attached as `store`.
+
+        `con` is a connection to use (None: a new one); it is closed before the lock is released.
 
         Raises
         ------
         StoreError, InputError
         """
-        with self._attached(self.wait_seconds) as con:
-            yield con
+        with self._attached(self.wait_seconds, con) as attached:
+            yield attached
 
     @contextmanager
-    def _attached(self, wait_seconds: float) -> Iterator[duckdb.DuckDBPyConnection]:
+    def _attached(
+        self, wait_seconds: float, con: duckdb.DuckDBPyConnection | None = None
+    ) -> Iterator[duckdb.DuckDBPyConnection]:
+        """Attach the database to `con` (None: to a new connection), which is closed before the lock is released."""
         deadline = time.monotonic() + wait_seconds
         try:
-            with exclusive(self.landing, wait_seconds):
+            with exclusive(self.landing, wait_seconds), self._plain_errors():
                 if not self.path.exists():
                     self._create()
-                con = connect()
+                con = con or connect()
                 try:
                     attach(con, self.path, read_only=False, deadline=deadline)
                     migrate(con, self.path)
@@ -240,14 +284,50 @@ class Store(Readable):
     def _create(self) -> None:
         """Create the database under a temporary name, then rename it: it is never incomplete."""
         part = self.path.with_name(f".{self.path.name}.{uuid.uuid4().hex[:8]}.part")
-        con = connect()
+        log_of_former = self.path.with_name(self.path.name + ".wal")
         try:
-            con.execute(f"ATTACH {ingest.quoted(str(part.absolute()))} AS store (TYPE duckdb)")
-            ingest.create_tables(con, "store")
-        finally:
-            con.close()
-        part.rename(self.path)
+            con = connect()
+            try:
+                con.execute(f"ATTACH {ingest.quoted(str(part.absolute()))} AS store (TYPE duckdb)")
+                ingest.create_tables(con, "store")
+            finally:
+                con.close()
+            if log_of_former.exists():
+                # the log of a database that was moved away must not be replayed into this one
+                log_of_former.rename(log_of_former.with_name(log_of_former.name + ".bad"))
+            part.rename(self.path)
+        except BaseException:
+            part.unlink(missing_ok=True)
+            raise
         landing.sync_folder(self.path.parent)
+
+    @contextmanager
+    def _plain_errors(self) -> Iterator[None]:
+        """Turn DuckDB's errors about a damaged file, a full disk or memory into `StoreError`.
+
+        Errors of a query pass.
+        """
+        import duckdb
+
+        try:
+            yield
+        except (duckdb.ProgrammingError, duckdb.IntegrityError, duckdb.DataError, duckdb.NotSupportedError):
+            raise
+        except duckdb.InterruptException:
+            raise
+        except duckdb.Error as error:
+            raise self._explained(str(error).splitlines()[0]) from error
+
+    def _explained(self, text: str) -> StoreError:
+        landed = f"Results that have landed are safe in {self.landing}, and the next command that records ingests them"
+        if "No space left" in text or "Disk quota" in text or "File too large" in text:
+            return StoreError(f"cannot write {self.path}: {text}. Free some space. {landed}")
+        if "Out of Memory" in text or "out of memory" in text:
+            return StoreError(f"not enough memory to use {self.path}: {text}")
+        return StoreError(
+            f"{self.path} is damaged, or cannot be read or written: {text}. Restore it from a copy or an export, or move"
+            f" it away for a new one. {landed}"
+        )
 
     @contextmanager
     def reading(self) -> Iterator[duckdb.DuckDBPyConnection]:
@@ -264,21 +344,18 @@ class Store(Readable):
         """
         if not self.is_recorded():
             raise self._missing()
-        landed = landing.list_landed(self.landing)
-        con = connect()
+        # first landed files, then the database: what is ingested in between is then seen twice, not
+        # missed
+        con, staged = stage(landing.list_landed(self.landing))
         try:
-            # first landed files, then the database: what is ingested in between is then seen twice,
-            # not missed
-            staged = ingest.stage(con, landed)
+            self._warn_of_waiting(staged)
             for path, reason in staged.bad.items():
                 log.warning("left out a damaged result file, %s: %s", path, reason)
-            if staged.newer:
-                log.warning("left out %d result files of a newer benchbench in %s", len(staged.newer), self.landing)
             with shared(self.landing, self.wait_seconds):
                 try:
-                    self._attach_read_only(con)
-                    make_views(con, bool(staged.read))
-                    yield con
+                    with self._plain_errors():
+                        make_views(con, self._attach_read_only(con), bool(staged.read))
+                        yield con
                 finally:
                     # before the lock is released: an open file blocks writers
                     con.close()
@@ -287,13 +364,14 @@ class Store(Readable):
         finally:
             con.close()
 
-    def _attach_read_only(self, con: duckdb.DuckDBPyConnection) -> None:
+    def _attach_read_only(self, con: duckdb.DuckDBPyConnection) -> int:
+        """Attach the database as `store`; return its schema version."""
         if not self.path.is_file():
             con.execute("ATTACH ':memory:' AS store")
             ingest.create_tables(con, "store")
-            return
+            return VERSION
         attach(con, self.path, read_only=True, deadline=time.monotonic() + self.wait_seconds)
-        check_version(con, self.path)
+        return readable_version(con, self.path)
 
     def exists(self) -> bool:
         """Return whether there is anything to read; only the default database may be missing.
@@ -350,15 +428,6 @@ class StoreInUse(StoreError):
         )
 
 
-def connect() -> duckdb.DuckDBPyConnection:
-    """Return an in-memory connection that neither fetches nor loads extensions."""
-    import duckdb
-
-    return duckdb.connect(
-        ":memory:", config={"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"}
-    )
-
-
 def attach(con: duckdb.DuckDBPyConnection, path: Path, *, read_only: bool, deadline: float) -> None:
     """Attach the database file as `store`; wait for programs that ignore our locks.
 
@@ -366,8 +435,10 @@ def attach(con: duckdb.DuckDBPyConnection, path: Path, *, read_only: bool, deadl
     ------
     InputError
         If the file is not a results database.
-    StoreError
-        If it is in use until the deadline, or cannot be opened.
+    StoreInUse
+        If it is in use until the deadline.
+    duckdb.Error
+        If it cannot be opened, or was truncated.
     """
     import duckdb
 
@@ -378,34 +449,67 @@ def attach(con: duckdb.DuckDBPyConnection, path: Path, *, read_only: bool, deadl
     while True:
         try:
             con.execute(f"ATTACH {ingest.quoted(str(path.absolute()))} AS store ({mode})")
-            return
+            break
         except duckdb.Error as error:
             text = str(error).splitlines()[0]
             if "not a valid DuckDB database" in text:
-                raise InputError(f"{path} is not a DuckDB database; give the path of a results database") from error
+                raise InputError(
+                    f"{path} is not a DuckDB database, or its beginning is damaged; give the path of a results database"
+                ) from error
             if not ("set lock" in text or isinstance(error, duckdb.ResourceInUseException)):
-                raise StoreError(f"cannot open {path}: {text}") from error
+                raise
             if time.monotonic() >= deadline:
                 holder = text[text.find("(PID") :].split(")")[0].strip("(") if "(PID" in text else ""
                 raise StoreInUse(path, time.monotonic() - began, holder) from error
         time.sleep(pause)
         pause = min(pause * 2, 0.1)
+    _refuse_truncated(con, path)
 
 
-def make_views(con: duckdb.DuckDBPyConnection, has_landed: bool) -> None:
-    """Create one view per table: rows of the file and landed rows that are not ingested yet."""
+def _refuse_truncated(con: duckdb.DuckDBPyConnection, path: Path) -> None:
+    """Raise `duckdb.IOException` for a file that lost its end, which DuckDB itself would write into.
+
+    DuckDB cuts free blocks off without noting it in the header, so only used ones are counted.
+    """
+    import duckdb
+
+    row = con.execute(
+        "SELECT used_blocks * block_size FROM pragma_database_size() WHERE database_name = 'store'"
+    ).fetchone()
+    least = _HEADER_BYTES + int(row[0]) if row else 0
+    if (size := path.stat().st_size) < least:
+        raise duckdb.IOException(f"the file was truncated: it has {size} bytes, its blocks need {least} or more")
+
+
+def make_views(con: duckdb.DuckDBPyConnection, version: int, has_landed: bool) -> None:
+    """Create one view per table: rows of the file and landed rows that are not ingested yet.
+
+    Of a database of an older schema, missing columns have their default and missing tables no rows.
+    """
     if has_landed:
         ingest.select_fresh(con)
+    if has_landed or version < VERSION:
         con.execute("CREATE SCHEMA landed")
         ingest.create_tables(con, "memory.landed")
+    if has_landed:
         ingest.fold_in(con, "memory.landed")
     for table in ingest.BASE_TABLES:
         query = f"SELECT * FROM store.main.{table}"
+        if version < VERSION:
+            query = _of_version(con, table, version)
         if has_landed:
             union = "UNION" if table in ("tasks", "methods", "environments") else "UNION ALL"
             query += f" {union} SELECT * FROM memory.landed.{table}"
-        if has_landed and table == "runs":
+        if has_landed and table in KINDS and (key := ", ".join(KINDS[table].key)):
             query = (
-                f"SELECT * FROM ({query}) QUALIFY row_number() OVER (PARTITION BY run_id ORDER BY updated_at DESC) = 1"
+                f"SELECT * FROM ({query}) QUALIFY row_number() OVER (PARTITION BY {key} ORDER BY updated_at DESC) = 1"
             )
         con.execute(f"CREATE VIEW memory.main.{table} AS {query}")
+
+
+def _of_version(con: duckdb.DuckDBPyConnection, table: str, version: int) -> str:
+    """Return the query for a table of the attached `store` of an older schema."""
+    if table not in ingest.tables_of(version):
+        return f"SELECT * FROM memory.landed.{table} WHERE false"
+    names = [row[0] for row in con.execute(f"DESCRIBE memory.landed.{table}").fetchall()]
+    return f"SELECT {', '.join(ingest.selected(table, name, version) for name in names)} FROM store.main.{table}"

@@ -1,8 +1,9 @@
 """Exports, imports and merges of results databases.
 
 An export is a folder with one Parquet file per table and ``manifest.json`` with the schema's
-version and each file's rows and sha256. An import checks all of that before it adds the first row,
-and ignores known attempts, so that importing twice changes nothing.
+version and each file's rows and sha256. An import checks all of that and every value before it adds
+the first row, and ignores known attempts, so that importing twice changes nothing. Rows are added
+in batches under short locks; what a killed import left out is added by the next.
 """
 
 from __future__ import annotations
@@ -21,11 +22,13 @@ from typing import TYPE_CHECKING, Any
 
 from benchbench import __version__
 from benchbench.errors import InputError, StoreError
-from benchbench.records import OUTCOMES
 from benchbench.results import ingest
-from benchbench.results.landing import VERSION
+from benchbench.results.batches import CHILDREN, add_in_batches
+from benchbench.results.checks import check_values
+from benchbench.results.ingest import connect
+from benchbench.results.kinds import ADDED, KINDS_BY_KEY, VERSION
 from benchbench.results.reader import Readable
-from benchbench.results.store import Store, connect
+from benchbench.results.store import Store
 
 if TYPE_CHECKING:
     import duckdb
@@ -34,7 +37,6 @@ __all__ = ["Export", "ImportReport", "export_results", "import_results", "merge_
 
 FORMAT = "benchbench-results"
 MANIFEST = "manifest.json"
-_CHILDREN = ("unit_scores", "metrics", "curves")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +59,7 @@ class Export(Readable):
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.counts = _check_files(path)
+        self.counts, self._version = _check_files(path)
 
     def exists(self) -> bool:
         """Return whether there is anything to read."""
@@ -68,10 +70,60 @@ class Export(Readable):
         """Yield a connection with one view per table."""
         con = connect()
         try:
-            _make_views(con, self.path, "main")
+            self.make_views(con, "main")
             yield con
         finally:
             con.close()
+
+    def make_views(self, con: duckdb.DuckDBPyConnection, where: str, *, numbered: bool = False) -> None:
+        """Create one view per table in the schema `where`, after checking the columns of each file.
+
+        `numbered` adds a column ``row_number``, from 1.
+
+        Raises
+        ------
+        InputError
+        """
+        con.execute("CREATE SCHEMA memory.wanted")
+        ingest.create_tables(con, "memory.wanted")
+        number = ", file_row_number + 1 AS row_number" if numbered else ""
+        for table in ingest.BASE_TABLES:
+            if table not in self.counts:
+                number_of_none = ", 0 AS row_number" if numbered else ""
+                con.execute(f"CREATE VIEW {where}.{table} AS SELECT *{number_of_none} FROM memory.wanted.{table}")
+                continue
+            names = self._checked_columns(con, table)
+            file = f"read_parquet({ingest.quoted(str(self.path / table))} || '.parquet', file_row_number = true)"
+            con.execute(f"CREATE VIEW {where}.{table} AS SELECT {names}{number} FROM {file}")
+
+    def _checked_columns(self, con: duckdb.DuckDBPyConnection, table: str) -> str:
+        """Return the SQL that selects the columns of a table from its file.
+
+        Raises
+        ------
+        InputError
+            If the file has other columns, types or rows than the table and the manifest.
+        """
+        import duckdb
+
+        path = self.path / f"{table}.parquet"
+        want = _columns(con, f"SELECT * FROM memory.wanted.{table}")
+        names = ", ".join(ingest.selected(table, name, self._version) for name in want)
+        file = f"read_parquet({ingest.quoted(str(path))})"
+        try:
+            given = _columns(con, f"SELECT * FROM {file}")
+            added = {name for (of, name), (since, _) in ADDED.items() if of == table and since > self._version}
+            missing = want.keys() - given.keys() - added
+            have = given if missing else _columns(con, f"SELECT {names} FROM {file}") | given
+            rows = con.execute(f"SELECT count(*) FROM {file}").fetchone()
+        except duckdb.Error as error:
+            raise InputError(f"{path} is not a readable Parquet file: {str(error).splitlines()[0]}") from error
+        if have != want:
+            wrong = sorted(f"{name} {kind}" for name, kind in set(have.items()) ^ set(want.items())) or ["their order"]
+            raise InputError(f"{path} does not have the columns of {table}; they differ in: {', '.join(wrong)}")
+        if rows is None or rows[0] != self.counts[table]:
+            raise InputError(f"{path} has {rows and rows[0]} rows, its manifest says {self.counts[table]}")
+        return names
 
 
 def open_results(path: Path) -> Readable:
@@ -126,8 +178,12 @@ def _write_tables(source: Readable, folder: Path, suite: str | None) -> dict[str
         "methods": f"SELECT * FROM methods WHERE adapter_source_hash IN (SELECT adapter_source_hash FROM ({wanted}))",
         "environments": f"SELECT * FROM environments WHERE environment_hash IN (SELECT environment_hash FROM ({wanted}))",
     }
-    for child in _CHILDREN:
+    for child in CHILDREN:
         queries[child] = f"SELECT * FROM {child} WHERE attempt_key IN (SELECT attempt_key FROM ({wanted}))"
+    for kind in KINDS_BY_KEY:
+        queries.setdefault(
+            kind.name, f"SELECT * FROM {kind.name} WHERE run_id IN (SELECT run_id FROM ({queries['runs']}))"
+        )
     tables: dict[str, dict[str, Any]] = {}
     with source.reading() as con:
         for table in ingest.BASE_TABLES:
@@ -152,31 +208,35 @@ def _write_tables(source: Readable, folder: Path, suite: str | None) -> dict[str
 def import_results(store: Store, folder: Path) -> ImportReport:
     """Add the results of an export to a database; known attempts are ignored.
 
+    Nothing that was recorded here is changed: neither an attempt, nor a run and its state. Until
+    the import has ended, its runs are in state "importing", and readers see a part of its attempts.
+
     Raises
     ------
     InputError
-        If `folder` is not an intact export; nothing is then changed.
+        If `folder` is not an intact export, or has values that benchbench does not write; nothing
+        is then changed.
     StoreError
         If the database cannot be written.
     """
     import duckdb
 
     export = Export(folder)
-    store.open_for_writing()
-    # so that landed attempts count as known
-    if store.ingest(store.wait_seconds).is_deferred:
-        raise StoreError(f"{store.path} is in use by another process; try again")
-    with store.writing() as con:
-        con.execute("CREATE SCHEMA memory.incoming")
+    with tempfile.TemporaryDirectory(prefix="benchbench-import-") as scratch:
+        con = connect()
         try:
-            _make_views(con, folder, "memory.incoming")
-            _check_values(con, folder)
-            con.execute("CREATE TABLE memory.main.known AS SELECT attempt_key FROM store.attempts")
-            con.execute("BEGIN")
-            n_new = _insert(con)
-            con.execute("COMMIT")
+            con.execute(f"SET temp_directory = {ingest.quoted(scratch)}")
+            export.make_views(con, "main", numbered=True)
+            check_values(con, folder)
         except duckdb.Error as error:
             raise InputError(f"the export {folder} cannot be imported: {str(error).splitlines()[0]}") from error
+        finally:
+            con.close()
+        store.open_for_writing()
+        # so that landed attempts count as known
+        if store.ingest(store.wait_seconds).is_deferred:
+            raise StoreError(f"{store.path} is in use by another process; try again")
+        n_new = add_in_batches(store, export.make_views, Path(scratch))
     return ImportReport(n_new, export.counts["attempts"] - n_new, export.counts["runs"])
 
 
@@ -196,85 +256,12 @@ def merge_results(store: Store, source: Path) -> ImportReport:
         return import_results(store, folder)
 
 
-def _insert(con: duckdb.DuckDBPyConnection) -> int:
-    row = con.execute(
-        "INSERT INTO store.attempts SELECT * FROM memory.incoming.attempts"
-        " WHERE attempt_key NOT IN (SELECT attempt_key FROM memory.main.known)"
-    ).fetchone()
-    for child in _CHILDREN:
-        con.execute(
-            f"INSERT INTO store.{child} SELECT * FROM memory.incoming.{child}"
-            " WHERE attempt_key NOT IN (SELECT attempt_key FROM memory.main.known)"
-        )
-    for table in ("tasks", "methods"):
-        con.execute(
-            f"INSERT INTO store.{table} SELECT * FROM memory.incoming.{table} EXCEPT SELECT * FROM store.{table}"
-        )
-    con.execute(
-        "INSERT INTO store.environments SELECT * FROM memory.incoming.environments"
-        " WHERE environment_hash NOT IN (SELECT environment_hash FROM store.environments)"
-    )
-    ingest.fold_runs(con, "store", "memory.incoming.runs")
-    return int(row[0]) if row else 0
-
-
-def _make_views(con: duckdb.DuckDBPyConnection, folder: Path, where: str) -> None:
-    """Create one view per table in the schema `where`, after checking the columns of each file.
-
-    Raises
-    ------
-    InputError
-    """
-    import duckdb
-
-    con.execute("CREATE SCHEMA memory.wanted")
-    ingest.create_tables(con, "memory.wanted")
-    for table in ingest.BASE_TABLES:
-        path = folder / f"{table}.parquet"
-        want = _columns(con, f"SELECT * FROM memory.wanted.{table}")
-        try:
-            have = _columns(con, f"SELECT * FROM read_parquet({ingest.quoted(str(path))})")
-        except duckdb.Error as error:
-            raise InputError(f"{path} is not a readable Parquet file: {str(error).splitlines()[0]}") from error
-        if have != want:
-            wrong = sorted(f"{name} {kind}" for name, kind in set(have.items()) ^ set(want.items())) or ["their order"]
-            raise InputError(f"{path} does not have the columns of {table}; they differ in: {', '.join(wrong)}")
-        con.execute(f"CREATE VIEW {where}.{table} AS SELECT * FROM read_parquet({ingest.quoted(str(path))})")
-
-
 def _columns(con: duckdb.DuckDBPyConnection, query: str) -> dict[str, str]:
     return {row[0]: row[1] for row in con.execute(f"DESCRIBE {query}").fetchall()}
 
 
-def _check_values(con: duckdb.DuckDBPyConnection, folder: Path) -> None:
-    """Check that the incoming tables hold only values that benchbench writes.
-
-    Raises
-    ------
-    InputError
-    """
-    outcomes = ", ".join(ingest.quoted(o) for o in OUTCOMES)
-    checks = {
-        "ids that do not match their keys": "attempts WHERE attempt_key <> md5_number_lower(attempt_id)",
-        "unknown outcomes": f"attempts WHERE outcome NOT IN ({outcomes})",
-        "parameters or budgets that are not JSON": "attempts WHERE NOT (json_valid(params_json) AND json_valid(budget_json))",
-        "hardware that is not JSON": "runs WHERE NOT json_valid(hardware_json)",
-        "versions that are not JSON": "environments WHERE NOT json_valid(versions_json)",
-    }
-    for child in _CHILDREN:
-        checks[f"{child} of no attempt"] = (
-            f"{child} WHERE attempt_key NOT IN (SELECT attempt_key FROM memory.incoming.attempts)"
-        )
-    for what, query in checks.items():
-        row = con.execute(f"SELECT count(*) FROM memory.incoming.{query}").fetchone()
-        if row and row[0]:
-            raise InputError(
-                f"the export {folder} was not made by benchbench or was changed: {row[0]} rows with {what}"
-            )
-
-
-def _check_files(folder: Path) -> dict[str, int]:
-    """Check the manifest and every file of an export; return rows per table.
+def _check_files(folder: Path) -> tuple[dict[str, int], int]:
+    """Check manifest and files of an export; return rows per table, and the schema version.
 
     Raises
     ------
@@ -291,13 +278,13 @@ def _check_files(folder: Path) -> dict[str, int]:
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
         raise InputError(f"{folder / MANIFEST} is not the manifest of an export of results")
     version = manifest.get("schema_version")
-    if version != VERSION:
+    if not isinstance(version, int) or not 1 <= version <= VERSION:
         raise InputError(
-            f"{folder} has schema {version}, this benchbench reads {VERSION}; use the benchbench that made it"
+            f"{folder} has schema {version}, this benchbench reads 1 to {VERSION}; use the benchbench that made it"
         )
-    tables = manifest.get("tables")
-    if not isinstance(tables, dict) or set(tables) != set(ingest.BASE_TABLES):
-        raise InputError(f"{folder / MANIFEST} does not list the tables {', '.join(ingest.BASE_TABLES)}")
+    tables, expected = manifest.get("tables"), ingest.tables_of(version)
+    if not isinstance(tables, dict) or set(tables) != set(expected):
+        raise InputError(f"{folder / MANIFEST} does not list the tables {', '.join(expected)}")
     counts = {}
     for table, facts in tables.items():
         path = folder / f"{table}.parquet"
@@ -310,7 +297,7 @@ def _check_files(folder: Path) -> dict[str, int]:
                 f"{path} is not as it was exported (its sha256 differs from the manifest's); copy it again"
             )
         counts[table] = facts["rows"]
-    return counts
+    return counts, version
 
 
 def _sha256(path: Path) -> str:

@@ -44,10 +44,13 @@ class Images:
     names : tuple of str
         Of the classes, in order.
     images : (n_classes, n_per_class, side, side, 3) uint8
+    sources : sequence of str
+        What messages call each image, (n_classes * n_per_class,); () if no message names any.
     """
 
     names: tuple[str, ...]
     images: NDArray[np.uint8]
+    sources: Sequence[str] = ()
 
 
 class ImageLoader(TaskLoader):
@@ -61,7 +64,7 @@ class ImageLoader(TaskLoader):
     side : int
         Height and width in pixels.
     version : int
-        Raised when anything changes the prepared images.
+        Raised when the images are to be prepared again.
     """
 
     track = "fewshot"
@@ -79,7 +82,9 @@ class ImageLoader(TaskLoader):
         Raises
         ------
         DataMissingError, InputError
-            If they are missing and cannot be downloaded, or are not what they should be.
+            If they are missing and cannot be downloaded, or are not what they should be. Whether
+            images stand twice is for this method to check, unless hashes show that the files are
+            the published ones.
         """
 
     def check(self, options: Mapping[str, Any]) -> None:

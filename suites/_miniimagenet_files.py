@@ -5,10 +5,14 @@ The first form found is read.
 1. Ravi & Larochelle's lists ``train.csv``, ``val.csv`` and ``test.csv`` (columns filename, label)
    and the images that they name, as ``images/<filename>`` or ``images/<label>/<filename>``.
 2. Folders ``train``, ``val`` and ``test`` that hold a folder of images per class.
-3. Pickles ``mini-imagenet-cache-{train,val,test}.pkl``, or those of Gidaris & Komodakis
+3. Pickles ``mini-imagenet-cache-{train,val,test}.pkl`` (learn2learn calls the second one
+   ``-validation``), or those of Gidaris & Komodakis
    (``miniImageNet_category_split_*.pickle``): a dictionary of `image_data` (n, 84, 84, 3) uint8 and
    `class_dict` (class to rows), or of `data` and `labels`, perhaps with `catname2label`. Nothing in
    them is executed.
+
+``validation`` or ``valid`` may stand for ``val`` everywhere; capitals, and ``_`` for ``-``, do not
+matter. What macOS adds to archives (``__MACOSX``, ``._*``, ``.DS_Store``) is not looked at.
 
 Classes are put in the order of their names; images in that of their file names, or as they stand in
 the pickle.
@@ -35,10 +39,17 @@ from benchbench.suites._safe_pickle import read_pickle, text
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+    from PIL import Image
 
 __all__ = ["Layout", "find_layout"]
 
 ENDINGS = (".jpg", ".jpeg", ".png")
+PART_NAMES: Mapping[str, Sequence[str]] = {
+    "train": ("train",),
+    "val": ("val", "validation", "valid"),
+    "test": ("test",),
+}
+"""What each of `PARTS` may be called."""
 # other decoders of Pillow's run other programs, or are seldom looked at
 FORMATS = ("JPEG", "PNG")
 MOST_THREADS = 8
@@ -59,17 +70,23 @@ class Layout(ABC):
     Parameters
     ----------
     title : str
-    paths : mapping of str to Path
-        What must exist for each of `PARTS`.
+    folder : Path
+    pattern : str
+        Name of what must exist for each of `PARTS`, with a place for the part.
+    names : mapping of str to sequence of str
+        What each part may be called there; the first that exists is read.
     """
 
-    def __init__(self, title: str, folder: Path, names: Sequence[str]) -> None:
+    def __init__(self, title: str, folder: Path, pattern: str, names: Mapping[str, Sequence[str]] = PART_NAMES) -> None:
         self.title, self.folder = title, folder
-        self.paths = {part: folder / name for part, name in zip(PARTS, names, strict=True)}
+        self.paths = {part: _existing(folder, [pattern.format(name) for name in names[part]]) for part in PARTS}
 
     def is_there(self, part: str) -> bool:
         """Whether the part's list, folder or pickle exists."""
         return self.paths[part].is_file()
+
+    def check(self) -> None:  # noqa: B027
+        """Raise `InputError` for what can be seen to be wrong before anything is decoded."""
 
     @abstractmethod
     def read(self, part: str, loader: ImageLoader, progress: Progress) -> Images:
@@ -84,12 +101,27 @@ class Layout(ABC):
 class _Lists(Layout):
     """CSV lists and a folder of images."""
 
+    def check(self) -> None:
+        listed: dict[Path, list[str]] = defaultdict(list)
+        for part in PARTS:
+            for number, (name, label) in enumerate(_rows(self.paths[part]), 2):
+                place = self._place(name, label)
+                if place is not None:
+                    listed[place].append(f"{self.paths[part].name}, row {number}")
+        twice = {place: rows for place, rows in listed.items() if len(rows) > 1}
+        if twice:
+            first = [f"{place.name} ({' and '.join(rows)})" for place, rows in list(twice.items())[:5]]
+            raise InputError(
+                f"lists in {self.folder} name {len(twice)} images more than once: {'; '.join(first)}"
+                f"{'; ...' if len(twice) > 5 else ''}. Each image must stand in one list, once"
+            )
+
     def read(self, part: str, loader: ImageLoader, progress: Progress) -> Images:
         path, folder = self.paths[part], self.folder / "images"
         files: dict[str, list[Path]] = defaultdict(list)
         missing = []
         for name, label in _rows(path):
-            place = next((p for p in (folder / name, folder / label / name) if p.is_file()), None)
+            place = self._place(name, label)
             if place is None:
                 missing.append(name)
             else:
@@ -101,6 +133,10 @@ class _Lists(Layout):
             )
         return _decode(files, part, path, loader, progress)
 
+    def _place(self, name: str, label: str) -> Path | None:
+        folder = self.folder / "images"
+        return next((path for path in (folder / name, folder / label / name) if path.is_file()), None)
+
 
 class _Folders(Layout):
     """A folder of images for each class."""
@@ -111,9 +147,9 @@ class _Folders(Layout):
     def read(self, part: str, loader: ImageLoader, progress: Progress) -> Images:
         path = self.paths[part]
         files = {
-            folder.name: [file for file in folder.iterdir() if file.suffix.lower() in ENDINGS]
-            for folder in path.iterdir()
-            if folder.is_dir() and not folder.name.startswith(".")
+            folder.name: [file for file in _visible(folder) if file.suffix.lower() in ENDINGS]
+            for folder in _visible(path)
+            if folder.is_dir()
         }
         return _decode(files, part, path, loader, progress)
 
@@ -142,7 +178,8 @@ class _Pickles(Layout):
         rows = np.stack([classes[name] for name in sorted(classes)])
         if rows.min() < 0 or rows.max() >= len(images) or len(np.unique(rows)) != rows.size:
             raise InputError(f"{path}: classes name rows twice, or rows that are not among the {len(images)} images")
-        return Images(tuple(sorted(classes)), join(images, rows))
+        sources = [f"{path.name}, class {name}, image {row}" for name in sorted(classes) for row in classes[name]]
+        return Images(tuple(sorted(classes)), join(images, rows), sources)
 
 
 def find_layout() -> Layout:
@@ -154,12 +191,12 @@ def find_layout() -> Layout:
         If there is none: what is expected, and what is missing from a partial layout.
     """
     folder = data_dir() / "miniimagenet"
-    gidaris = [f"miniImageNet_category_split_{part}.pickle" for part in ("train_phase_train", "val", "test")]
+    gidaris = {**PART_NAMES, "train": ("train_phase_train",)}
     layouts = (
-        _Lists("images and lists", folder, [f"{part}.csv" for part in PARTS]),
-        _Folders("folders of classes", folder, PARTS),
-        _Pickles("mini-imagenet-cache pickles", folder, [f"mini-imagenet-cache-{part}.pkl" for part in PARTS]),
-        _Pickles("miniImageNet_category_split pickles", folder, gidaris),
+        _Lists("images and lists", folder, "{}.csv"),
+        _Folders("folders of classes", folder, "{}"),
+        _Pickles("mini-imagenet-cache pickles", folder, "mini-imagenet-cache-{}.pkl"),
+        _Pickles("miniImageNet_category_split pickles", folder, "miniImageNet_category_split_{}.pickle", gidaris),
     )
     told = WANTED.format(folder=folder)
     for layout in layouts:
@@ -171,6 +208,22 @@ def find_layout() -> Layout:
             found = ", ".join(layout.paths[part].name for part in PARTS if there[part])
             told += f"\nThere is {found}, but not {missing}."
     raise DataMissingError(told)
+
+
+def _existing(folder: Path, names: Sequence[str]) -> Path:
+    """Return the first that exists, whatever its capitals and dashes; the first name if none does."""
+    there = {_plain(path.name): path for path in sorted(_visible(folder), reverse=True)} if folder.is_dir() else {}
+    places = [path for name in names for path in (folder / name, there.get(_plain(name))) if path and path.exists()]
+    return places[0] if places else folder / names[0]
+
+
+def _plain(name: str) -> str:
+    return name.lower().replace("_", "-").replace(".pickle", ".pkl")
+
+
+def _visible(folder: Path) -> list[Path]:
+    """Return what a folder holds, without hidden files and what macOS adds to archives."""
+    return [path for path in folder.iterdir() if not path.name.startswith(".") and path.name != "__MACOSX"]
 
 
 def _rows(path: Path) -> list[tuple[str, str]]:
@@ -208,7 +261,10 @@ def _decode(
     with ThreadPoolExecutor(min(MOST_THREADS, os.cpu_count() or 1)) as pool:
         for row, image in enumerate(pool.map(lambda path: _read_image(path, loader.side), paths)):
             images[row] = image
-    return Images(names, images.reshape(len(names), -1, *images.shape[1:]))
+    # several files may have one name, in folders of classes
+    rows = [(path, path.relative_to(source.parent)) for path in paths]
+    sources = [str(short) if source in path.parents else f"{part}: {short}" for path, short in rows]
+    return Images(names, images.reshape(len(names), -1, *images.shape[1:]), sources)
 
 
 def _read_image(path: Path, side: int) -> NDArray[np.uint8]:
@@ -225,12 +281,23 @@ def _read_image(path: Path, side: int) -> NDArray[np.uint8]:
                 raise InputError(
                     f"{path} has {image.width:,} x {image.height:,} pixels, expected at most {MOST_PIXELS:,}"
                 )
-            coloured = image.convert("RGB")
+            coloured = _in_eight_bits(image).convert("RGB")
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise InputError(f"{path} cannot be read as an image: {error}") from error
     if coloured.size != (side, side):
         coloured = coloured.resize((side, side), Image.Resampling.LANCZOS)
     return np.asarray(coloured)
+
+
+def _in_eight_bits(image: Image.Image) -> Image.Image:
+    """Return a grey image of 16 bits, which Pillow would cut off at 255, with 8."""
+    import numpy as np
+    from PIL import Image
+
+    if not image.mode.startswith("I"):
+        return image
+    values = np.asarray(image).astype(np.int64)
+    return Image.fromarray(((values * 255 + 32_767) // 65_535).astype(np.uint8))
 
 
 def _images_and_classes(content: Mapping[str, Any], part: str) -> tuple[NDArray[Any], dict[str, NDArray[np.int64]]]:

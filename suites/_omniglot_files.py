@@ -3,7 +3,9 @@
 Looked for in `data_dir()/omniglot`, then in the cache:
 ``images_background.npz`` and ``images_evaluation.npz`` (`images` (n_characters, 20, 105, 105) bool,
 False is ink), else the original archives ``images_background.zip`` and ``images_evaluation.zip``,
-else these are downloaded. The lists of Vinyals' split are in ``splits_vinyals``.
+else these unpacked, as folders ``images_background`` and ``images_evaluation``,
+else the archives are downloaded. All may stand where torchvision (``omniglot-py``) or a copy of the
+repository (``python``) has them. The lists of Vinyals' split are in ``splits_vinyals``.
 
 Characters are numbered as in the names of the original files:
 ``Alphabet_of_the_Magi/character01/0709_01.png`` is the first drawing of character 709. That is
@@ -26,12 +28,14 @@ import io
 import re
 import zipfile
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchbench.contracts.loading import Progress
 from benchbench.errors import DataMissingError
+from benchbench.paths import data_dir
 from benchbench.suites._download import download_folder, file_sha256, find_original, original_places, retrieve
 from benchbench.suites._prepared import array_hash
 
@@ -39,8 +43,10 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-__all__ = ["PARTS", "SPLIT_LISTS", "Part", "character_names", "read_characters", "read_split"]
+__all__ = ["PARTS", "SPLIT_LISTS", "Part", "character_names", "drawings_hash", "read_characters", "read_split"]
 
+PLACES = ("omniglot", "omniglot/omniglot-py", "omniglot/python")
+"""Folders of the originals: ours, torchvision's, the repository's."""
 N_DRAWINGS = 20
 SIZE = 105
 
@@ -56,7 +62,7 @@ class Part:
     url, sha256 : str
         Of the original archive.
     content : str
-        `array_hash` of the decoded images.
+        `drawings_hash` of the decoded images.
     alphabets : mapping of str to int
         Characters of each alphabet, in the order of the files' numbers.
     """
@@ -201,13 +207,15 @@ def _read_part(part: Part, progress: Progress) -> NDArray[np.bool_]:
                 images: NDArray[np.bool_] = arrays["images"]
         except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
             raise DataMissingError(f"{path} cannot be read: {error}; remove it to download the original") from error
-        if array_hash(images) != part.content:
+        if drawings_hash(images) != part.content:
             raise DataMissingError(
-                f"{path} does not hold Omniglot's {part.name}: content {array_hash(images)[:12]}...,"
+                f"{path} does not hold Omniglot's {part.name}: content {drawings_hash(images)[:12]}...,"
                 f" expected {part.content[:12]}...; remove it to download the original"
             )
         return images
     path = _find(f"{part.name}.zip")
+    if path is None and (folder := _find_folder(part.name)) is not None:
+        return _read_folder(folder, part, progress)
     if path is None:
         path = _download_folder() / f"{part.name}.zip"
         retrieve(part.url, path, part.sha256, progress, _hint("Omniglot's archives", f"{part.name}.zip"))
@@ -217,24 +225,38 @@ def _read_part(part: Part, progress: Progress) -> NDArray[np.bool_]:
         )
     progress(f"omniglot: decoding {path}")
     images = _decode(path, part)
-    if array_hash(images) != part.content:
+    if drawings_hash(images) != part.content:
         # the archive is the original, so this is no damage; the fingerprint goes by the content and
         # will differ
         progress(
-            f"omniglot: {path} decodes to other content than elsewhere ({array_hash(images)[:12]}..., expected"
+            f"omniglot: {path} decodes to other content than elsewhere ({drawings_hash(images)[:12]}..., expected"
             f" {part.content[:12]}...): results are not comparable; try another version of Pillow"
         )
     return images
 
 
+def _read_folder(folder: Path, part: Part, progress: Progress) -> NDArray[np.bool_]:
+    progress(f"omniglot: decoding {folder}")
+    images = _decode(folder, part)
+    if drawings_hash(images) != part.content:
+        raise DataMissingError(
+            f"{folder} does not hold Omniglot's {part.name}: content {drawings_hash(images)[:12]}..., expected"
+            f" {part.content[:12]}...: a drawing was changed, or this version of Pillow reads it in another way; move the"
+            " folder away to download the original archive"
+        )
+    return images
+
+
 def _decode(path: Path, part: Part) -> NDArray[np.bool_]:
+    """Return the drawings in an archive or in a folder of unpacked ones."""
     import numpy as np
     from PIL import Image
 
     images = np.empty((len(_names(part)) * N_DRAWINGS, SIZE, SIZE), dtype=np.bool_)
     found: list[tuple[int, int, str, str]] = []
-    with zipfile.ZipFile(path) as archive:
-        for entry in archive.namelist():
+    with zipfile.ZipFile(path) if path.is_file() else nullcontext() as archive:
+        entries = archive.namelist() if archive else [str(file.relative_to(path)) for file in path.rglob("*.png")]
+        for entry in entries:
             matched = re.search(r"([^/]+/character\d+)/(\d+)_(\d+)\.png$", entry)
             # archives packed on macOS hold a shadow of every file
             if matched and not entry.startswith("__MACOSX"):
@@ -243,12 +265,26 @@ def _decode(path: Path, part: Part) -> NDArray[np.bool_]:
         expected = [name for name in _names(part) for _ in range(N_DRAWINGS)]
         if [name for _, _, name, _ in found] != expected:
             raise DataMissingError(
-                f"{path} holds {len(found)} drawings, not the {len(expected)} of {part.name} in order"
+                f"{path} holds {len(found)} drawings, not the {len(expected)} of {part.name} in order; remove it to"
+                " download the original archive"
             )
         for row, (_, _, _, entry) in enumerate(found):
-            with Image.open(io.BytesIO(archive.read(entry))) as image:
-                images[row] = np.asarray(image.convert("1"))
+            content = archive.read(entry) if archive else (path / entry).read_bytes()
+            try:
+                with Image.open(io.BytesIO(content), formats=("PNG",)) as image:
+                    images[row] = np.asarray(image.convert("1"))
+            except (OSError, ValueError, SyntaxError) as error:
+                raise DataMissingError(f"{path}: {entry} cannot be read as a drawing: {error}") from error
     return images.reshape(-1, N_DRAWINGS, SIZE, SIZE)
+
+
+def drawings_hash(images: NDArray[np.bool_]) -> str:
+    """Return the hash of drawings with truth values as Pillow has them: bytes of 0 and 255."""
+    import numpy as np
+
+    values = (images.view(np.uint8) != 0).view(np.uint8)
+    values *= 255
+    return array_hash(values.view(np.bool_))
 
 
 def _names(part: Part) -> list[str]:
@@ -256,7 +292,12 @@ def _names(part: Part) -> list[str]:
 
 
 def _find(name: str) -> Path | None:
-    return find_original("omniglot", name)
+    return next((path for place in PLACES if (path := find_original(place, name))), None)
+
+
+def _find_folder(name: str) -> Path | None:
+    folders = (data_dir() / place / name for place in PLACES)
+    return next((folder for folder in folders if folder.is_dir()), None)
 
 
 def _download_folder() -> Path:

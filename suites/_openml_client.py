@@ -1,8 +1,8 @@
 """All use of openml-python: fetching the files of a task, and reading them.
 
 The client is told to keep its cache in a scratch folder, because it deletes folders when a load
-fails and writes pickles beside what it reads. Tables come as ARFF: its MD5 is on record, whereas
-Parquet comes without a hash and over plain HTTP.
+fails and writes pickles beside what it reads. Tables are fetched as ARFF: its MD5 is on record,
+whereas Parquet comes without a hash and over plain HTTP.
 
 Requests go to the server that the client is configured for (``server`` in its configuration file,
 else openml.org).
@@ -26,10 +26,16 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from benchbench.contracts.loading import Progress
 from benchbench.errors import BenchbenchError, DataMissingError
 from benchbench.suites._openml_files import DATASETS, TASKS, Originals, hint
-from benchbench.suites._openml_reading import Content, check_table, read_content, read_splits, refuse_unreadable
+from benchbench.suites._openml_reading import (
+    Content,
+    check_table,
+    read_content,
+    read_splits,
+    read_table,
+    refuse_unreadable,
+)
 
 if TYPE_CHECKING:
-    import pandas as pd
     import requests
 
 __all__ = ["fetch_dataset", "fetch_task", "read"]
@@ -94,7 +100,8 @@ def fetch_dataset(dataset_id: int, task_id: int, folder: Path, progress: Progres
         dataset = get(with_table=True)
         if not dataset.md5_checksum:
             # else the client has compared it
-            check_table(_whole_table(dataset), dataset, _files(cache / DATASETS / str(dataset_id)), what)
+            files = _files(cache / DATASETS / str(dataset_id))
+            check_table(read_table(files), dataset, files, what)
 
     what = f"data set {dataset_id} of OpenML task {task_id}"
     with _client(folder) as (cache, traffic):
@@ -117,14 +124,14 @@ def read(originals: Originals, folder: Path) -> Content:
     import openml
 
     task_id, dataset_id = originals.task.number, originals.dataset.number
-    with _client(folder, is_online=False, has_arff="dataset.arff" in originals.dataset.files) as (cache, _):
+    with _client(folder, is_online=False) as (cache, _):
         for part in (originals.task, originals.dataset):
             part.copy_to(cache)
         try:
             task = openml.tasks.get_task(task_id, download_splits=True, download_qualities=False)
             dataset = openml.datasets.get_dataset(dataset_id, download_qualities=False)
             refuse_unreadable(dataset, task_id)
-            return read_content(task, dataset, _whole_table(dataset), originals)
+            return read_content(task, dataset, read_table(originals.dataset.files), originals)
         except BenchbenchError:
             raise
         # if something is wrong with a file, the client raises whatever its parsers happen to raise
@@ -134,11 +141,6 @@ def read(originals: Originals, folder: Path) -> Content:
                 f" They are in {' and '.join(map(str, originals.folders()))}: put other ones there, or remove the folder to"
                 " fetch them again"
             ) from error
-
-
-def _whole_table(dataset: Any) -> pd.DataFrame:
-    table: pd.DataFrame = dataset.get_data(include_row_id=True, include_ignore_attribute=True)[0]
-    return table
 
 
 def _files(folder: Path) -> dict[str, Path]:
@@ -190,7 +192,7 @@ def _is_final(error: Exception, status: int) -> bool:
 
 
 @contextmanager
-def _client(folder: Path, *, is_online: bool = True, has_arff: bool = True) -> Iterator[tuple[Path, _Traffic]]:
+def _client(folder: Path, *, is_online: bool = True) -> Iterator[tuple[Path, _Traffic]]:
     """Give the client a cache in the folder and a patience of its own.
 
     Yield its cache and what it asks for.
@@ -210,7 +212,7 @@ def _client(folder: Path, *, is_online: bool = True, has_arff: bool = True) -> I
         # attempts are ours: the client's own would not wait for a server that answers 503 with a
         # page
         config.connection_n_retries, config.show_progress = 1, False
-        os.environ["OPENML_SKIP_PARQUET"] = "true" if has_arff else "false"
+        os.environ["OPENML_SKIP_PARQUET"] = "true"
         requests.Session = _session_class(traffic)  # type: ignore[misc]
         logging.disable(logging.WARNING)
         with warnings.catch_warnings():

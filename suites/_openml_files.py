@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import csv
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -31,12 +31,14 @@ from benchbench.suites._prepared import Built, find, folder_of, prepare, scratch
 __all__ = [
     "DATASETS",
     "TASKS",
+    "Damaged",
     "Originals",
     "Part",
     "find_or_keep",
     "hint",
     "kept_folders",
     "read_task_xml",
+    "xml_records",
     "xml_texts",
 ]
 
@@ -49,6 +51,10 @@ FILES: Mapping[str, tuple[str, ...]] = {
     TASKS: ("task.xml", "datasplits.arff"),
     DATASETS: ("description.xml", "features.xml"),
 }
+
+
+class Damaged(Exception):
+    """The files of a task cannot be read, or contradict each other or OpenML's record of them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -181,11 +187,20 @@ def read_task_xml(path: Path) -> int:
 
 def xml_texts(path: Path, tag: str) -> list[str]:
     """Return the texts of all elements of that name in one of OpenML's files."""
+    return [element.text or "" for element in _elements(path, tag)]
+
+
+def xml_records(path: Path, tag: str) -> list[dict[str, str]]:
+    """Return the texts of the children of each element of that name; the last of equal names."""
+    return [{child.tag.partition("}")[2]: child.text or "" for child in element} for element in _elements(path, tag)]
+
+
+def _elements(path: Path, tag: str) -> Iterator[ElementTree.Element]:
     try:
         root = ElementTree.parse(path).getroot()
     except (OSError, ElementTree.ParseError) as error:
         raise DataMissingError(f"{path} cannot be read: {error}; remove its folder to fetch it again") from error
-    return [element.text or "" for element in root.iter(f"{{http://openml.org/openml}}{tag}")]
+    return root.iter(f"{{http://openml.org/openml}}{tag}")
 
 
 def _identity(part: str, number: int) -> dict[str, Any]:

@@ -13,7 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchbench.errors import InputError
-from benchbench.suites._openml_files import Originals, xml_texts
+from benchbench.suites._openml_arff import read_arff
+from benchbench.suites._openml_files import Damaged, Originals, xml_texts
+from benchbench.suites._openml_ignored import ignored_columns
+from benchbench.suites._openml_ranges import count_out_of_range, range_warnings
 from benchbench.suites._openml_table import Split, TaskFacts
 
 if TYPE_CHECKING:
@@ -21,14 +24,12 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
-__all__ = ["Content", "Damaged", "check_table", "read_content", "read_splits", "refuse_unreadable"]
+__all__ = ["Content", "check_table", "read_content", "read_splits", "read_table", "refuse_unreadable"]
 
 CLASSIFICATION = ("Supervised Classification", "Learning Curve")
 REGRESSION = ("Supervised Regression",)
-
-
-class Damaged(Exception):
-    """The files of a task contradict each other, or what OpenML has on record of them."""
+PARTITIONS = ("crossvalidation", "leaveoneout")
+"""Procedures whose test rows, over all folds of a repeat, are the rows of the table, each once."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,16 +43,26 @@ class Content:
 
 
 def refuse_unreadable(dataset: Any, task_id: int) -> None:
-    """Raise `InputError` if the data set is sparse or has columns of dates."""
+    """Raise `InputError` if the data set has columns of dates or other types that cannot be used."""
     where = f"data set {dataset.dataset_id} ({dataset.name}) of OpenML task {task_id}"
-    if str(dataset.format).lower() == "sparse_arff":
-        raise InputError(f"{where} is sparse ({dataset.format}); only dense tables can be used: leave the task out")
     for feature in dataset.features.values():
         if feature.data_type not in ("numeric", "nominal", "string"):
             raise InputError(
                 f"column {feature.name!r} of {where} holds values of type {feature.data_type!r}; expected numeric, nominal"
                 " or string: leave the task out"
             )
+
+
+def read_table(files: Mapping[str, Path]) -> pd.DataFrame:
+    """Return all columns of a data set, with the names and types of its ARFF or Parquet file.
+
+    Raises as `benchbench.suites._openml_arff.read_arff` does, or what pandas raises.
+    """
+    import pandas as pd
+
+    if "dataset.arff" in files:
+        return read_arff(files["dataset.arff"])
+    return pd.read_parquet(next(path for name, path in files.items() if name.endswith(".pq")))
 
 
 def read_content(task: Any, dataset: Any, table: pd.DataFrame, originals: Originals) -> Content:
@@ -61,7 +72,7 @@ def read_content(task: Any, dataset: Any, table: pd.DataFrame, originals: Origin
     ----------
     task, dataset : openml.OpenMLTask, openml.OpenMLDataset
     table : DataFrame
-        All columns of the data set, as the client gives them.
+        All columns of the data set, as `read_table` returns them.
     originals : Originals
 
     Raises
@@ -75,7 +86,7 @@ def read_content(task: Any, dataset: Any, table: pd.DataFrame, originals: Origin
 
     where = f"OpenML task {task.task_id}"
     check_table(table, dataset, originals.dataset.files, where)
-    table = _as_named(table, dataset)
+    headed, table = list(table.columns), _as_named(table, dataset)
     is_regression = task.task_type in REGRESSION
     if not is_regression and task.task_type not in CLASSIFICATION:
         raise InputError(f"{where} is of type {task.task_type!r}; expected classification or regression")
@@ -85,10 +96,13 @@ def read_content(task: Any, dataset: Any, table: pd.DataFrame, originals: Origin
     kinds = {name: declared[name].data_type for name in table.columns}
     frame = pd.concat([_typed(table[name], declared[name], where) for name in table.columns], axis=1)
     target = frame.pop(task.target_name)
-    frame = frame.drop(columns=[name for name in _left_out(dataset, originals) if name in frame.columns])
+    of_data = f"data set {dataset.dataset_id} ({dataset.name}) of {where}"
+    ignored = ignored_columns(originals.dataset.files, list(table.columns), headed, of_data)
+    frame = frame.drop(columns=[name for name in frame.columns if name in ignored])
     _check_target(target, kinds[task.target_name], is_regression, where)
     splits = read_splits(task, len(table))
     classes = () if is_regression else tuple(target.cat.categories)
+    out_of_range = count_out_of_range(frame)
     repeats, folds, samples = ({getattr(s, part) for s in splits} for part in ("repeat", "fold", "sample"))
     facts = TaskFacts(
         task_id=originals.task.number,
@@ -108,6 +122,8 @@ def read_content(task: Any, dataset: Any, table: pd.DataFrame, originals: Origin
         procedure=str(task.estimation_procedure["type"]),
         has_official_splits=originals.has_official_splits,
         licence=dataset.licence,
+        out_of_range=out_of_range,
+        warnings=range_warnings(out_of_range, count_out_of_range(target.to_frame())),
     )
     return Content(facts=facts, frame=frame, target=target, splits=splits)
 
@@ -144,23 +160,8 @@ def _as_named(table: pd.DataFrame, dataset: Any) -> pd.DataFrame:
     return table if set(names) == set(table.columns) else table.set_axis(names, axis=1)
 
 
-def _left_out(dataset: Any, originals: Originals) -> set[str]:
-    """Names of the columns that identify rows, or that OpenML says to ignore."""
-    known, names = {feature.name for feature in dataset.features.values()}, set[str]()
-    for value in (dataset.row_id_attribute, dataset.ignore_attribute):
-        for text in [value] if isinstance(value, str) else value or []:
-            # old data sets list several names in one text
-            names |= {text} if text in known else set(text.split(","))
-    path = originals.dataset.files["features.xml"]
-    for tag in ("is_ignore", "is_row_identifier"):
-        marks = xml_texts(path, tag)
-        if len(marks) == len(dataset.features):
-            names |= {f.name for f, mark in zip(dataset.features.values(), marks, strict=True) if mark == "true"}
-    return names
-
-
 def _typed(column: pd.Series[Any], feature: Any, where: str) -> pd.Series[Any]:
-    """Return the column in its type, whatever the client made of it."""
+    """Return the column in its type, whatever the file makes of it."""
     import numpy as np
     import pandas as pd
 
@@ -180,10 +181,9 @@ def _typed(column: pd.Series[Any], feature: Any, where: str) -> pd.Series[Any]:
 
 
 def _labels(found: list[Any], feature: Any, where: str) -> tuple[list[str], list[str]]:
-    """Return the texts of the client's categories, and all declared ones in their order.
+    """Return the texts of the file's categories, and all declared ones in their order.
 
-    The client turns labels like true and FALSE into truth values, and Parquet may hold numbers:
-    features.xml has the texts.
+    Parquet may hold truth values and numbers: features.xml has the texts.
     """
     declared = list(feature.nominal_values)
     spelt = [_spelling(label, declared) for label in found]
@@ -198,13 +198,15 @@ def _labels(found: list[Any], feature: Any, where: str) -> tuple[list[str], list
 
 def _spelling(label: Any, declared: list[str]) -> str | None:
     """Return the declared text of a label, None if it has none."""
-    if isinstance(label, bool):
+    if str(label) not in declared and str(label).lower() in ("true", "false"):
         return next((text for text in declared if text.lower() == str(label).lower()), None)
     whole = str(int(label)) if isinstance(label, float) and label.is_integer() else str(label)
     return next((text for text in (str(label), whole) if text in declared), None)
 
 
 def _check_target(target: pd.Series[Any], kind: str, is_regression: bool, where: str) -> None:
+    import numpy as np
+
     expected = "numeric" if is_regression else "nominal"
     if kind != expected:
         raise InputError(f"target {target.name!r} of {where} is {kind}; expected {expected}: leave the task out")
@@ -212,6 +214,10 @@ def _check_target(target: pd.Series[Any], kind: str, is_regression: bool, where:
     if n_missing:
         raise InputError(
             f"target {target.name!r} of {where} lacks {n_missing} values; expected none: leave the task out"
+        )
+    if is_regression and (n_infinite := int(np.isinf(target.to_numpy()).sum())):
+        raise InputError(
+            f"target {target.name!r} of {where} has {n_infinite} infinite values; expected none: leave the task out"
         )
     if not is_regression and len(target.cat.categories) < 2:
         raise InputError(f"target {target.name!r} of {where} declares fewer than two classes: leave the task out")
@@ -237,7 +243,7 @@ def read_splits(task: Any, n_rows: int | None) -> list[Split]:
         for sample, part in sorted(samples.items())
     ]
     parameters = task.estimation_procedure["parameters"] or {}
-    is_partition = task.estimation_procedure["type"] == "crossvalidation"
+    is_partition = task.estimation_procedure["type"] in PARTITIONS
     n_folds = str(parameters.get("number_folds") or "")
     n_repeats = str(parameters.get("number_repeats") or "")
     repeats = {s.repeat for s in splits}

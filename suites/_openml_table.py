@@ -8,7 +8,7 @@ float64), "nominal" (categories as declared, in their order, whether they occur 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 __all__ = ["OpenMLTask", "Split", "TaskFacts", "built_of", "data_hash", "facts_of", "task_of"]
+
+PAIRS = ("columns", "out_of_range")
+"""Facts that manifests hold as pairs, since the order matters."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +59,11 @@ class TaskFacts:
         Whether they are OpenML's own.
     licence : str or None
         As OpenML states it.
+    out_of_range : mapping of str to int
+        Numeric features with values that are infinite or too large for float32, each with the
+        number of such values.
+    warnings : tuple of str
+        What is questionable about the data, one sentence each.
     """
 
     task_id: int
@@ -75,6 +83,8 @@ class TaskFacts:
     procedure: str
     has_official_splits: bool
     licence: str | None
+    out_of_range: Mapping[str, int] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +168,7 @@ def built_of(
         files=files,
         # as pairs: the manifest sorts the keys of mappings
         notes={
-            "facts": {**asdict(facts), "columns": list(facts.columns.items())},
+            "facts": {**asdict(facts), **{name: list(getattr(facts, name).items()) for name in PAIRS}},
             "table": _table_hash(pd.concat([frame, target], axis=1)),
             **notes,
         },
@@ -168,7 +178,9 @@ def built_of(
 def facts_of(prepared: Prepared) -> TaskFacts:
     """Return the facts from the manifest."""
     found = prepared.notes["facts"]
-    return TaskFacts(**{**found, "classes": tuple(found["classes"]), "columns": dict(found["columns"])})
+    lists = {name: tuple(found.get(name, ())) for name in ("classes", "warnings")}
+    pairs = {name: dict(found.get(name, ())) for name in PAIRS}
+    return TaskFacts(**{**found, **lists, **pairs})
 
 
 def data_hash(prepared: Prepared) -> str:

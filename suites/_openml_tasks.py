@@ -30,12 +30,12 @@ __all__ = [
 PREPARED = "openml"
 VERSION = 1
 """Raised when anything in the reading of tasks changes what is kept."""
-LAYOUT = 2
-"""Raised when the same is kept in other files: it changes no fingerprint."""
+LAYOUT = 3
+"""Raised when tables are to be prepared again: fingerprints change where values or files do."""
 
 
 def prepare_task(task_id: int, progress: Progress) -> None:
-    """Make a task ready in the cache, under a lock; quick if it is.
+    """Make a task ready in the cache, under a lock; quick if it is. Reports warnings each time.
 
     Raises
     ------
@@ -43,10 +43,12 @@ def prepare_task(task_id: int, progress: Progress) -> None:
         If its files are missing and cannot be downloaded, or are damaged; the message says what to
         do.
     InputError
-        If the task is of a kind that cannot be used: sparse, with dates, neither classification nor
-        regression.
+        If the task is of a kind that cannot be used: with dates, neither classification nor
+        regression, too large; or if what it says to ignore is no column.
     """
-    prepare(PREPARED, _identity(task_id), lambda: _build(task_id, progress), progress)
+    prepared = prepare(PREPARED, _identity(task_id), lambda: _build(task_id, progress), progress)
+    for warning in facts_of(prepared).warnings:
+        progress(f"OpenML task {task_id}: warning: {warning}")
 
 
 def mirror_task(task_id: int, progress: Progress) -> None:

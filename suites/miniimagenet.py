@@ -18,6 +18,7 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 from benchbench.contracts.loading import Progress
+from benchbench.suites._image_duplicates import ACCEPTED, refuse_duplicates
 from benchbench.suites._image_loader import ImageLoader, Images
 from benchbench.suites._miniimagenet_files import find_layout
 
@@ -31,9 +32,13 @@ class MiniImageNetLoader(ImageLoader):
     n_classes: ClassVar[Mapping[str, int]] = {"train": 64, "val": 16, "test": 20}
     n_per_class = 600
     side = 84
-    version = 1
+    version = 2
 
     def read(self, progress: Progress) -> tuple[Mapping[str, Images], str]:
         """See the base class; minutes if there are 60,000 files to decode."""
         layout = find_layout()
-        return {part: layout.read(part, self, progress) for part in self.n_classes}, layout.title
+        layout.check()
+        parts = {part: layout.read(part, self, progress) for part in self.n_classes}
+        if n_accepted := refuse_duplicates(parts, layout.folder, self.name):
+            progress(f"{self.name}: {n_accepted} images are copies of others, as {ACCEPTED} says")
+        return parts, layout.title

@@ -63,6 +63,10 @@ class OpenMLLoader(TaskLoader):
         """See the base class."""
         tasks.prepare_task(self._number(options), progress)
 
+    def warnings(self, options: Mapping[str, Any]) -> Sequence[str]:
+        """See the base class."""
+        return tasks.task_facts(self._number(options)).warnings
+
     def mirror(self, options: Mapping[str, Any], progress: Progress) -> None:
         """See the base class."""
         tasks.mirror_task(self._number(options), progress)
@@ -111,4 +115,6 @@ def _info(name: str, facts: TaskFacts) -> TableInfo:
         classes=facts.classes,
         columns=facts.columns,
         n_rows=facts.n_rows,
+        out_of_range=facts.out_of_range,
+        warnings=facts.warnings,
     )

@@ -24,6 +24,7 @@ from benchbench.cli.leaderboard import make_board, no_results
 from benchbench.cli.terminal import markdown_table, print_lines, print_that_fits
 from benchbench.errors import InputError
 from benchbench.stats.labels import plural
+from benchbench.text import escape_markdown
 
 if TYPE_CHECKING:
     from benchbench.results.reader import Readable
@@ -133,7 +134,7 @@ def _print(spec: SuiteSpec, board: Leaderboard, found: AnytimeTable, *, is_markd
     head = f"{spec.title} (suite {spec.name} {spec.version}"
     if group is not None:
         head += f", protocol {group.protocol_version}, preset {group.preset}, {group.threads} thread{'s' * (group.threads != 1)}"
-    sys.stdout.write(f"{head})\n\n")
+    sys.stdout.write(f"{escape_markdown(head) if is_markdown else head})\n\n")
     if is_markdown:
         sys.stdout.write(markdown_table(HEADERS, rows, right))
     else:
@@ -162,7 +163,8 @@ def _print(spec: SuiteSpec, board: Leaderboard, found: AnytimeTable, *, is_markd
             *found.left_out,
             *board.notes,
             *(f"left out: {line}" for line in board.left_out),
-        ]
+        ],
+        is_markdown=is_markdown,
     )
 
 

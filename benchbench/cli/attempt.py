@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from benchbench.cli.common import DbOption, FormatOption, db_path, print_json
+from benchbench.text import printable
 
 __all__ = ["attempt"]
 
@@ -20,6 +21,7 @@ _APART = (
     "budget",
     "metrics",
     "phases",
+    "remarks",
     "curve",
     "unit_scores",
     "environment",
@@ -49,12 +51,14 @@ def attempt(
         if name == "score" and found["ci95"] is not None:
             _line("± 95 %", found["ci95"])
     for name in ("params", "budget", "metrics", "phases", "environment"):
-        _line(name, ", ".join(f"{k} {_short(v)}" for k, v in found[name].items()) or "none")
+        _line(name, ", ".join(f"{printable(k)} {_short(v)}" for k, v in found[name].items()) or "none")
+    for remark in found["remarks"]:
+        _line("remark", remark)
     _scores(found["unit_scores"], found["unit"])
     _curve(found["curve"])
     for name in ("log_tail", "traceback"):
         if found[name].strip():
-            sys.stdout.write(f"\n{name}\n{found[name].rstrip()}\n")
+            sys.stdout.write(f"\n{name}\n{printable(found[name].rstrip(), keep_lines=True)}\n")
 
 
 def _finite(value: Any) -> Any:
@@ -71,7 +75,7 @@ def _line(name: str, value: Any) -> None:
 
 
 def _short(value: Any) -> str:
-    return f"{value:.6g}" if isinstance(value, float) else str(value)
+    return f"{value:.6g}" if isinstance(value, float) else printable(str(value))
 
 
 def _time(seconds: float) -> str:
@@ -91,6 +95,6 @@ def _curve(points: list[dict[str, Any]]) -> None:
     sys.stdout.write("\ncurve\n")
     by_step: dict[tuple[int, float], list[str]] = {}
     for p in points:
-        by_step.setdefault((p["step"], round(p["seconds"], 1)), []).append(f"{p['metric']} {p['value']:.4f}")
+        by_step.setdefault((p["step"], round(p["seconds"], 1)), []).append(f"{printable(p['metric'])} {p['value']:.4f}")
     for (step, seconds), values in by_step.items():
         sys.stdout.write(f"  step {step:>7}  {seconds:>8.1f} s  {', '.join(values)}\n")

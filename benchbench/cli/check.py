@@ -9,6 +9,7 @@ import typer
 
 from benchbench.cli.common import FormatOption, names_something, print_json, split_list
 from benchbench.errors import GateFailed
+from benchbench.text import printable
 
 __all__ = ["check"]
 
@@ -42,7 +43,7 @@ def check(
                 if format_ == "table":
                     where = f" [{result.task}]" if result.task else ""
                     # JSON has the whole message
-                    more = f": {result.message.strip().splitlines()[0]}" if result.message.strip() else ""
+                    more = f": {printable(result.message.strip().splitlines()[0])}" if result.message.strip() else ""
                     sys.stdout.write(f"  {result.status:<15} {result.check}{where} ({result.seconds:.1f} s){more}\n")
                     sys.stdout.flush()
     finally:

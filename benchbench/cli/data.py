@@ -102,6 +102,8 @@ def data_list(suite: SuitesOption = None, task: TasksOption = None, format_: For
     for row in rows:
         if row["state"] in ("damaged", "unusable"):
             sys.stdout.write(f"{row['state']}: {row['task']}: {row['problem']}\n")
+        for warning in row["warnings"]:
+            sys.stdout.write(f"warning: {row['task']}: {warning}\n")
 
 
 def data_verify(suite: SuitesOption = None, task: TasksOption = None, format_: FormatOption = "table") -> None:
@@ -204,6 +206,8 @@ def _folders(task: TaskSpec) -> list[Path]:
 
 
 def _row(spec: SuiteSpec, task: TaskSpec) -> dict[str, Any]:
+    from benchbench.registry import get_loader
+
     state, problem = _state(task)
     folders = [] if state == "unusable" else [_contents(folder) for folder in _folders(task)]
     return {
@@ -212,6 +216,7 @@ def _row(spec: SuiteSpec, task: TaskSpec) -> dict[str, Any]:
         "loader": task.loader,
         "state": state,
         "problem": problem,
+        "warnings": list(get_loader(task.loader).warnings(task.options)) if state == "ready" else [],
         "bytes": sum(folder["bytes"] for folder in folders),
         "source": next((folder["source"] for folder in folders if folder["source"]), ""),
         "folders": folders,

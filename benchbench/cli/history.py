@@ -12,6 +12,7 @@ import typer
 from benchbench.cli.common import CONDITIONS, DbOption, FormatOption, db_path, print_json, print_table
 from benchbench.errors import InputError
 from benchbench.stats.labels import plural
+from benchbench.text import printable
 
 __all__ = ["history"]
 
@@ -135,7 +136,7 @@ def _attempt_cells(row: dict[str, Any]) -> list[str]:
 
     half_width = row["ci95"]
     lines = f"{row['error_type']}: {row['error_message']}".removeprefix(": ").strip().splitlines()
-    text = lines[0] if lines else ""
+    text = printable(lines[0]) if lines else ""
     return [
         row["attempt_id"][:10],
         method_label(row["method"], json.dumps(row["params"])),
@@ -144,7 +145,7 @@ def _attempt_cells(row: dict[str, Any]) -> list[str]:
         str(row["seed"]),
         str(row["try_number"]),
         row["outcome"],
-        row["metric"],
+        printable(row["metric"]),
         "" if row["score"] is None else f"{row['score']:.4f}",
         "" if half_width is None else f"{half_width:.4f}",
         "" if row["score"] is None or not row["n_units"] else _units(row["n_units"], row["unit"]),

@@ -42,6 +42,7 @@ from benchbench.cli import (
     versus,
 )
 from benchbench.errors import BenchbenchError, BrokenPluginWarning, InputError
+from benchbench.text import printable
 
 __all__ = ["FORMER_COMMANDS", "FORMER_OPTIONS", "PANELS", "app", "main"]
 
@@ -71,6 +72,18 @@ WIDEST_HELP = 60
 
 _PLAIN = "benchbench.plain"
 _PLAINLY = {"±": "+-", "≥": ">=", "→": "->"}
+
+
+class _Printable(io.TextIOWrapper):
+    """A standard stream on which names and messages from outside cannot steer the terminal."""
+
+    def __init__(self, stream: io.TextIOWrapper, errors: str) -> None:
+        super().__init__(stream.buffer, stream.encoding, errors, line_buffering=stream.line_buffering)
+        # which would close the buffer at its end
+        self._stream = stream
+
+    def write(self, text: str, /) -> int:
+        return super().write(printable(text, keep_lines=True))
 
 
 class _Commands(TyperGroup):
@@ -210,9 +223,11 @@ def main() -> None:
     if sys.stderr is None:  # closed: nobody wants the messages
         sys.stderr = Path(os.devnull).open("w")  # noqa: SIM115
     warnings.showwarning = _show_warning
+    codecs.register_error(_PLAIN, _in_plain_letters)
     if isinstance(sys.stdout, io.TextIOWrapper):
-        codecs.register_error(_PLAIN, _in_plain_letters)
-        sys.stdout.reconfigure(errors=_PLAIN)
+        sys.stdout = _Printable(sys.stdout, _PLAIN)
+    if isinstance(sys.stderr, io.TextIOWrapper):
+        sys.stderr = _Printable(sys.stderr, "backslashreplace")
     try:
         code = _run()
     except BenchbenchError as error:

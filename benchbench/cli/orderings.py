@@ -24,6 +24,7 @@ from benchbench.cli.leaderboard import make_board, no_results
 from benchbench.cli.terminal import columns_that_fit, markdown_table, print_lines, print_that_fits
 from benchbench.errors import GateFailed, InputError
 from benchbench.stats.labels import plural
+from benchbench.text import csv_cell, escape_markdown
 
 if TYPE_CHECKING:
     from benchbench.results.reader import Readable
@@ -123,7 +124,8 @@ def _print_records(spec: SuiteSpec, group: Conditions, found: Sequence[Finding],
     names = [name for name in records[0] if name != "by_seed"]
     writer = csv.DictWriter(sys.stdout, fieldnames=names, lineterminator="\n", extrasaction="ignore")
     writer.writeheader()
-    writer.writerows(r | {"over": " ".join(f.over)} for r, f in zip(records, found, strict=True))
+    for r, f in zip(records, found, strict=True):
+        writer.writerow({k: csv_cell(v) for k, v in {**r, "over": " ".join(f.over)}.items()})
 
 
 _HEADERS = (
@@ -157,7 +159,9 @@ def _print_findings(
     listed = [f for f in found if lists_all or not f.was_not_run]
     title = f"{spec.title} (suite {spec.name} {group.suite_version}): orderings known from the literature"
     facts = group.in_words()
-    sys.stdout.write(f"## {title}\n\n{facts}\n\n" if is_markdown else f"{title}\n{facts}\n\n")
+    sys.stdout.write(
+        f"## {escape_markdown(title)}\n\n{escape_markdown(facts)}\n\n" if is_markdown else f"{title}\n{facts}\n\n"
+    )
     if listed:
         _print_table(listed, is_markdown=is_markdown)
     sys.stdout.write(_summary(found) + ("\n\n" if is_markdown else "\n"))
@@ -177,7 +181,7 @@ def _print_findings(
             f"{len(found) - len(listed)} of the missing orderings, on {plural(tasks, 'task')}, are not listed: "
             "a method was not run; --strict lists them and fails on them",
         )
-    print_lines(lines)
+    print_lines(lines, is_markdown=is_markdown)
 
 
 def _print_table(found: Sequence[Finding], *, is_markdown: bool) -> None:

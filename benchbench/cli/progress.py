@@ -103,7 +103,8 @@ class LiveProgress(Progress):
         from rich.console import Console
         from rich.live import Live
 
-        self.console = Console(stderr=True)
+        # not sys.stderr, which shows control characters as escapes
+        self.console = Console(file=sys.__stderr__)
         self.live = Live(self._draw(), console=self.console, refresh_per_second=4, transient=True)
         self.live.start()
 

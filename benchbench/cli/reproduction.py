@@ -28,6 +28,7 @@ from benchbench.cli.leaderboard import make_board, no_results
 from benchbench.cli.terminal import markdown_table, print_lines, print_that_fits
 from benchbench.errors import InputError
 from benchbench.stats.labels import plural
+from benchbench.text import csv_cell, escape_markdown
 
 if TYPE_CHECKING:
     from benchbench.stats.leaderboard import Leaderboard
@@ -278,12 +279,12 @@ def _text(rows: Sequence[Comparison], lines: Sequence[str]) -> str:
     parts = []
     for group, tasks in _groups(rows).items():
         headers, body = _wide(rows, tasks)
-        parts.append(f"**{group}**\n\n" + markdown_table(headers, body, range(1, len(headers))))
+        parts.append(f"**{escape_markdown(group)}**\n\n" + markdown_table(headers, body, range(1, len(headers))))
     long = _long(rows)
     if long:
         right = [i for i, name in enumerate(_LONG) if name not in ("method", "task", "preset", "device")]
         parts.append("Difference: measured minus paper, in percentage points.\n\n" + markdown_table(_LONG, long, right))
-    parts.append("".join(f"- {line}\n" for line in _legend(rows, lines)))
+    parts.append("".join(f"- {escape_markdown(line)}\n" for line in _legend(rows, lines)))
     return "\n".join(parts)
 
 
@@ -292,7 +293,7 @@ def _print_csv(suite: str, rows: Sequence[Comparison]) -> None:
     plain = [{"suite": suite} | row.to_dict() for row in rows]
     writer = csv.DictWriter(text, fieldnames=list(plain[0]), lineterminator="\n")
     writer.writeheader()
-    writer.writerows(plain)
+    writer.writerows({k: csv_cell(v) for k, v in row.items()} for row in plain)
     sys.stdout.write(text.getvalue())
 
 

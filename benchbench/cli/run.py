@@ -310,12 +310,14 @@ class Session:
     def trials(self) -> list[PlannedTrial]:
         """Return the trials to run, without recorded ones."""
         from benchbench.cluster.plan import all_trials, plan
+        from benchbench.results.spellings import recorded_spellings
 
         if self.rerun == "all":
             return list(all_trials(self.request))
         done = self.store.done_keys(self.request.suite.name, include_failed=self.rerun != "failed")
         left_out: list[PlannedTrial] = []
-        found = list(plan(self.request, done, left_out.append))
+        spellings = recorded_spellings(self.store, self.request.suite.name)
+        found = list(plan(self.request, done, left_out.append, spellings))
         self.n_known = len(left_out)
         return found
 

@@ -141,15 +141,13 @@ def _chunks(configs: int) -> list[dict[str, int]]:
 
 def _request(spec: SuiteSpec, task: TaskSpec, design: str, configs: int, time_limit: float) -> Request:
     from benchbench.cluster.plan import MethodRequest, Request
-    from benchbench.registry import check_params, get_loader, get_method
+    from benchbench.registry import get_loader, get_method, normal_params
     from benchbench.suite_files import PresetSpec
 
     entry = get_method(design)
     if not getattr(entry.cls, "records_evaluations", False):
         raise InputError(f"method {design!r} is not a design: it records no evaluations")
-    chunks = _chunks(configs)
-    for chunk in chunks:
-        check_params(entry, chunk)
+    chunks = [normal_params(entry, chunk) for chunk in _chunks(configs)]
     info = get_loader(task.loader).info(task.name, task.options)
     preset = PresetSpec(
         test_units=1,
@@ -162,7 +160,7 @@ def _request(spec: SuiteSpec, task: TaskSpec, design: str, configs: int, time_li
         preset_name="tabulate",
         preset=preset,
         tasks=(task,),
-        methods=tuple(MethodRequest(entry, dict(chunk)) for chunk in chunks),
+        methods=tuple(MethodRequest(entry, chunk) for chunk in chunks),
         seeds=(0,),
         device="cpu",
     )
@@ -174,7 +172,7 @@ def _write(spec: SuiteSpec, task: TaskSpec, store: Store, design: str, configs: 
 
     import numpy as np
 
-    from benchbench.registry import get_loader, get_method
+    from benchbench.registry import get_loader, get_method, normal_params
     from benchbench.results.load_curves import evaluations
     from benchbench.spec import canonical_json
     from benchbench.suites.evaluation_tables import Facts, write_table
@@ -184,7 +182,12 @@ def _write(spec: SuiteSpec, task: TaskSpec, store: Store, design: str, configs: 
     fingerprint = loader.fingerprint(task.options)
     found = evaluations(store, spec.name, method=design, task=task.name, fingerprint=fingerprint)
     n_fidelities = len(info.fidelities)
-    keys = [(canonical_json(c), step) for c in _chunks(configs) for step in range(c["n"] * n_fidelities)]
+    entry = get_method(design)
+    keys = [
+        (canonical_json(normal_params(entry, c)), step)
+        for c in _chunks(configs)
+        for step in range(c["n"] * n_fidelities)
+    ]
     missing = [key for key in keys if key not in found]
     if missing:
         raise InputError(
@@ -209,7 +212,7 @@ def _write(spec: SuiteSpec, task: TaskSpec, store: Store, design: str, configs: 
         space=space,
         fidelities=list(info.fidelities),
         fidelity_name=info.fidelity_name,
-        design=get_method(design).card.title,
+        design=entry.card.title,
         n_configs=configs,
         versions={name: version(name) for name in LIBRARIES},
         data_set=info.data_set,

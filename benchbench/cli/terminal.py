@@ -7,6 +7,8 @@ import sys
 import textwrap
 from collections.abc import Container, Iterable, Sequence
 
+from benchbench.text import escape_markdown
+
 __all__ = ["columns_that_fit", "markdown_table", "narrowed", "print_lines", "print_that_fits", "terminal_width"]
 
 # a narrower column of words is hard to read
@@ -150,14 +152,14 @@ def _print_paragraphs(headers: Sequence[str], rows: Sequence[Sequence[str]], wid
 def markdown_table(headers: Sequence[str], rows: Sequence[Sequence[str]], right: Container[int]) -> str:
     """Return a table as Markdown; columns in `right` are right-aligned."""
     rule = "|".join("---:" if i in right else "---" for i in range(len(headers)))
-    lines = [f"| {' | '.join(row)} |\n".replace("_", "\\_") for row in rows]
-    return f"| {' | '.join(headers)} |\n|{rule}|\n{''.join(lines)}"
+    lines = [f"| {' | '.join(map(escape_markdown, row))} |\n" for row in (headers, *rows)]
+    return f"{lines[0]}|{rule}|\n{''.join(lines[1:])}"
 
 
-def print_lines(lines: Iterable[str], mark: str = "- ") -> None:
+def print_lines(lines: Iterable[str], mark: str = "- ", *, is_markdown: bool = False) -> None:
     """Print sentences as a list, wrapped on a terminal; one line each in a file or pipe."""
     width = terminal_width()
-    for line in lines:
+    for line in map(escape_markdown, lines) if is_markdown else lines:
         parts = [line]
         if width is not None:
             parts = textwrap.wrap(line, width - len(mark), break_long_words=False, break_on_hyphens=False)

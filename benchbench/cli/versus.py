@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import sys
 from collections.abc import Sequence
@@ -100,6 +99,8 @@ def find_label(text: str, board: Leaderboard) -> Row:
         If several variants have the name.
     """
     from benchbench.registry import parse_method
+    from benchbench.results.spellings import normal_or_recorded
+    from benchbench.spec import canonical_json
 
     rows = {r.label: r for r in board.rows}
     if text in rows:
@@ -112,10 +113,11 @@ def find_label(text: str, board: Leaderboard) -> Row:
             f"{text!r} is on this leaderboard with several parameters; name one of: {', '.join(sorted(named))}"
         )
     if "(" in text:
-        # the same parameters may be written in another order
+        # the same parameters may be written in another way
         name, params = parse_method(text)
+        wanted = canonical_json(normal_or_recorded(name, params))
         for r in rows.values():
-            if r.method == name and json.loads(r.params) == params:
+            if r.method == name and r.params == wanted:
                 return r
     raise UnknownNameError("method on this leaderboard:", text, rows)
 

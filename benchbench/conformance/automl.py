@@ -16,7 +16,7 @@ from benchbench.conformance.base import CheckFailed, NotApplicable
 from benchbench.contracts.automl import AutoMLAdapter, TableInfo
 from benchbench.execution.adapters import make_adapter
 from benchbench.protocols import automl as protocol
-from benchbench.protocols.base import Declined, PhaseClock, ProtocolResult
+from benchbench.protocols.base import Declined, PhaseClock, ProtocolResult, metrics_of
 from benchbench.registry import get_loader, get_method
 
 if TYPE_CHECKING:
@@ -232,6 +232,17 @@ def check_global_random_state_does_not_matter(subject: Subject) -> None:
         raise CheckFailed("predictions depend on the global random state, or on an earlier fit: draw from the context")
 
 
+def check_metrics_are_numbers(subject: Subject) -> None:
+    """`metrics` returns numbers by name, after `fit` and a prediction."""
+    rows, target = subject.table()
+    adapter = subject.fitted(rows, target)
+    try:
+        protocol.predict(adapter, rows)
+        metrics_of(adapter, ())
+    finally:
+        adapter.close()
+
+
 PROBES: dict[str, Callable[[Subject], None]] = {
     f.__name__: f
     for f in (
@@ -240,6 +251,7 @@ PROBES: dict[str, Callable[[Subject], None]] = {
         check_strange_categories_and_gaps_break_nothing,
         check_rows_are_left_alone,
         check_a_row_is_predicted_for_itself,
+        check_metrics_are_numbers,
         check_global_random_state_does_not_matter,
     )
 }

@@ -15,7 +15,7 @@ from benchbench.conformance import fewshot_training
 from benchbench.conformance.base import CheckFailed, NotApplicable
 from benchbench.conformance.fewshot_subject import TOLERANCE, Subject, difference
 from benchbench.protocols import fewshot as protocol
-from benchbench.protocols.base import Declined, PhaseClock, ProtocolResult
+from benchbench.protocols.base import Declined, PhaseClock, ProtocolResult, metrics_of
 from benchbench.registry import create_method, get_loader
 
 if TYPE_CHECKING:
@@ -153,6 +153,13 @@ def check_batched_equals_one_by_one(subject: Subject) -> None:
             raise CheckFailed(f"batched predictions differ from single ones by up to {worst:.3g}")
 
 
+def check_metrics_are_numbers(subject: Subject) -> None:
+    """`metrics` returns numbers by name, after training and prediction."""
+    batch = subject.episodes(1)
+    subject.predict(batch.support_x[0], batch.support_y[0], batch.query_x[0])
+    metrics_of(subject.adapter, protocol.OWN_METRICS)
+
+
 def check_scrambled_labels_fall_to_chance(subject: Subject) -> None:
     """With scrambled support labels accuracy is at chance: no query labels leak."""
     import numpy as np
@@ -187,6 +194,7 @@ PROBES: dict[str, Callable[[Subject], None]] = {
         check_no_state_between_episodes,
         check_input_is_left_alone,
         check_batched_equals_one_by_one,
+        check_metrics_are_numbers,
         check_scrambled_labels_fall_to_chance,
         *fewshot_training.PROBES,
     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -49,6 +49,11 @@ class TableInfo:
         Features in their order, each with its kind: "numeric", "nominal" or "string".
     n_rows : int
         Training rows (without a split: all rows).
+    out_of_range : mapping of str to int
+        Numeric features with values that are infinite or too large for float32, each with the
+        number of such values in the whole table.
+    warnings : tuple of str
+        What is questionable about the data, one sentence each, for people.
     """
 
     name: str
@@ -58,6 +63,8 @@ class TableInfo:
     classes: tuple[str, ...]
     columns: Mapping[str, str]
     n_rows: int
+    out_of_range: Mapping[str, int] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -89,6 +89,13 @@ class TaskLoader(ABC):
         """
         return None
 
+    def warnings(self, options: Mapping[str, Any]) -> Sequence[str]:
+        """Return what is questionable about the prepared data, one sentence each.
+
+        `prepare` reports the same. Raises as `fingerprint` does.
+        """
+        return ()
+
     def mirror(self, options: Mapping[str, Any], progress: Progress) -> None:
         """Do what `prepare` does and keep the originals, so that no network is needed afterwards.
 

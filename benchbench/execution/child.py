@@ -5,20 +5,24 @@ from __future__ import annotations
 import faulthandler
 import gc
 import json
+import math
 import os
 import resource
 import signal
 import sys
 import tempfile
+import threading
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any, NoReturn
 
-from benchbench.errors import BenchbenchError, ClusterError, DataMissingError
+from benchbench.errors import BenchbenchError, ClusterError, DataMissingError, ProtocolViolation
+from benchbench.execution.described import describe
 from benchbench.execution.harness import TrialHarness
+from benchbench.figures import as_number, numbers_by_name
 from benchbench.protocols.base import Declined, PhaseClock, ProtocolResult, get_protocol
 from benchbench.provenance import package_versions
 from benchbench.records import TrialOutcome
@@ -49,6 +53,9 @@ def run(request: dict[str, Any], scratch: str, report_fd: int, log_fd: int, dead
         sys.stdout.flush()
         sys.stderr.flush()
         code = 0
+    except BaseException:
+        # a method may have closed the pipe, or have changed this very process; the log says it
+        traceback.print_exc()
     finally:
         # not sys.exit: tearing an interpreter with torch down costs 0.9 s
         os._exit(code)
@@ -65,14 +72,15 @@ def _redirect(log_fd: int) -> None:
 
 
 def _emitter(report_fd: int) -> Callable[[dict[str, Any]], None]:
-    owner = os.getpid()
+    owner, lock = os.getpid(), threading.Lock()
 
     def emit(message: dict[str, Any]) -> None:
         if os.getpid() != owner:  # a process that the method forked must not send
             return
         data = memoryview(json.dumps(message).encode() + b"\n")
-        while data:
-            data = data[os.write(report_fd, data) :]
+        with lock:  # a method may report from several threads
+            while data:
+                data = data[os.write(report_fd, data) :]
 
     return emit
 
@@ -99,15 +107,15 @@ def _execute(
             send=emit,
             shares_training=request.get("shares_training", True),
         )
-        outcome = _scored(protocol.run(spec, request["fingerprint"], harness, clock))
+        found = protocol.run(spec, request["fingerprint"], harness, clock)
+        outcome = _scored(found, 0 if "runner" in request else expected_units(spec, protocol.UNUSED_BUDGET))
     except Declined as reason:
-        outcome = TrialOutcome(outcome="declined", error_message=str(reason))
+        outcome = TrialOutcome(outcome="declined", error_message=describe(reason).message)
     except (ClusterError, DataMissingError) as error:
         outcome = _failed("infra", error)
     except BaseException as error:  # also a method's KeyboardInterrupt and SystemExit
-        # some errors name their outcome: the death of the method's own interpreter
-        known = getattr(type(error), "outcome", "failed") if isinstance(error, BenchbenchError) else "failed"
-        outcome = _failed("memory" if _is_out_of_memory(error) else known, error)
+        outcome = _failed("failed", error)
+    _ignore_alarms()
     return replace(
         outcome,
         phases=clock.seconds,
@@ -116,38 +124,80 @@ def _execute(
     )
 
 
-def _scored(found: ProtocolResult) -> TrialOutcome:
-    scores = tuple(float(score) for score in found.unit_scores)
+def _ignore_alarms() -> None:
+    """Keep what a method may have planned from interrupting the record of its outcome."""
+    for timer in (signal.ITIMER_REAL, signal.ITIMER_VIRTUAL, signal.ITIMER_PROF):
+        signal.setitimer(timer, 0.0)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def expected_units(spec: TrialSpec, unused_budget: tuple[str, ...]) -> int:
+    """Return how many units the budget says that a trial is scored on; 0 if the task fixes them."""
+    return 0 if "test_units" in unused_budget else spec.budget.test_units
+
+
+def _scored(found: ProtocolResult, n_expected: int) -> TrialOutcome:
+    """Return the outcome of a trial with scores.
+
+    Raises
+    ------
+    ProtocolViolation
+        If a score is not finite, or there are more or fewer than expected.
+    """
+    scores = tuple(as_number(score, f"the {found.metric} of a {found.unit}") for score in found.unit_scores)
     n = len(scores)
+    if n == 0 or (n_expected and n != n_expected):
+        raise ProtocolViolation(f"{n} {found.unit}s were scored, expected {n_expected or 'at least one'}")
+    wrong = [i for i, score in enumerate(scores) if not math.isfinite(score)]
     mean = sum(scores) / n
+    if wrong or not math.isfinite(mean):
+        which = f"{found.unit} {wrong[0]} is {scores[wrong[0]]}" if wrong else f"mean is {mean}"
+        raise ProtocolViolation(
+            f"the {found.metric} of {len(wrong)} of {n} {found.unit}s is not finite ({which});"
+            " expected predictions that give finite scores"
+        )
+    metrics, remarks = _finite_metrics(found.metrics)
     return TrialOutcome(
         outcome="ok",
         metric=found.metric,
         unit=found.unit,
         score=mean,
-        score_sd=(sum((s - mean) ** 2 for s in scores) / (n - 1)) ** 0.5 if n > 1 else None,
+        score_sd=_deviation(scores, mean),
         n_units=n,
         unit_scores=scores,
-        # a method's own metrics may be numpy scalars
-        metrics={name: float(value) for name, value in found.metrics.items()},
+        metrics=metrics,
+        remarks=(*found.remarks, *remarks),
     )
+
+
+def _deviation(scores: tuple[float, ...], mean: float) -> float | None:
+    """Return the standard deviation; None for one score, or if it is beyond the largest number."""
+    if len(scores) < 2:
+        return None
+    try:
+        found = (sum((s - mean) ** 2 for s in scores) / (len(scores) - 1)) ** 0.5
+    except OverflowError:
+        found = math.hypot(*(s - mean for s in scores)) / (len(scores) - 1) ** 0.5
+    return found if math.isfinite(found) else None
+
+
+def _finite_metrics(found: Mapping[str, Any]) -> tuple[dict[str, float], list[str]]:
+    """Return the metrics that are finite, and remarks that name the others."""
+    metrics = numbers_by_name(found, "the protocol")
+    finite = {name: value for name, value in metrics.items() if math.isfinite(value)}
+    return finite, [f"{name} is {metrics[name]}: not recorded" for name in metrics if name not in finite]
 
 
 def _failed(outcome: str, error: BaseException) -> TrialOutcome:
+    said = describe(error)
+    # some errors name their outcome: the death of the method's own interpreter
+    if issubclass(type(error), BenchbenchError) and getattr(type(error), "outcome", "") == "crashed":
+        outcome = "crashed"
     return TrialOutcome(
-        outcome=outcome,
-        error_type=type(error).__name__,
-        error_message=str(error)[:4000],
-        traceback="".join(traceback.format_exception(error))[-20_000:],
-    )
-
-
-def _is_out_of_memory(error: BaseException) -> bool:
-    name = type(error).__name__
-    return (
-        isinstance(error, MemoryError)
-        or name == "OutOfMemoryError"
-        or "DefaultCPUAllocator: can't allocate" in str(error)
+        outcome="memory" if said.is_memory else outcome,
+        error_type=said.type,
+        error_message=said.message,
+        traceback=said.traceback,
     )
 
 

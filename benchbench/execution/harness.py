@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -10,10 +11,20 @@ from typing import Any
 
 from benchbench.checkpoints import Point
 from benchbench.contracts.context import Context
+from benchbench.errors import ProtocolViolation
+from benchbench.figures import LONGEST_NAME, as_number, checked_name
 
 __all__ = ["KeepCheckpoint", "TrialHarness"]
 
 PROGRESS_SECONDS = 2.0
+
+# of reports of the same metrics so many are kept, then every second until there were twice as many,
+# every fourth until four times, and so on
+FULL_REPORTS = 10_000
+# other sets of metrics than these are thinned together
+MOST_SETS = 1000
+LARGEST_STEP = 2**63 - 1
+THINNED = f"more than {FULL_REPORTS:,} reports; the later ones are thinned out"
 
 KeepCheckpoint = Callable[[Callable[[], bytes]], None]
 """Receives the function that makes a checkpoint whenever the method offers one."""
@@ -30,8 +41,8 @@ class TrialHarness:
         `time.monotonic()` at which the trial is killed; may be set later.
     send : callable, optional
         Receives messages, each plain data under one key: `point` (step, seconds, metric, value),
-        `progress` (done, total, part), `limit` (what, seconds, deadline; None at its end) or
-        `checkpoint` (path).
+        `progress` (done, total, part), `limit` (what, seconds, deadline; None at its end),
+        `checkpoint` (path) or `remark` (text).
     shares_training : bool
         Whether the trial may reuse what another trial learnt in the same training.
 
@@ -58,6 +69,7 @@ class TrialHarness:
         self._started = time.perf_counter()
         self._next_progress, self._part = 0.0, ""
         self._recordings: list[list[Point]] = []
+        self._n_reports: dict[tuple[str, ...], int] = {}
         self._keep: KeepCheckpoint | None = None
         self._earlier: bytes | None = None
 
@@ -88,8 +100,14 @@ class TrialHarness:
         self._tell("limit", ("the trial, including the time before its interruption,", limit_seconds, self.deadline))
 
     def point(self, step: int, seconds: float, metric: str, value: float) -> None:
-        """Record a point of a curve, with its own seconds."""
-        point = (int(step), float(seconds), metric, float(value))
+        """Record a point of a curve, with its own seconds.
+
+        Raises
+        ------
+        ProtocolViolation
+            If step or value is no number.
+        """
+        point = (_step(step), float(seconds), metric, as_number(value, f"metric {metric!r} of a report"))
         for recording in self._recordings:
             recording.append(point)
         self._tell("point", point)
@@ -115,7 +133,10 @@ class TrialHarness:
         now = time.monotonic()
         if now >= self._next_progress or part != self._part:
             self._next_progress, self._part = now + PROGRESS_SECONDS, part
-            self._tell("progress", (float(done), float(total), part))
+            numbers = as_number(done, "what is done"), as_number(total, "the total")
+            # others say nothing of how far the trial is
+            if math.isfinite(sum(numbers)):
+                self._tell("progress", (*numbers, part))
 
     @contextmanager
     def checkpoints(self, keep: KeepCheckpoint | None = None, earlier: bytes | None = None) -> Iterator[None]:
@@ -140,14 +161,46 @@ class TrialHarness:
             self._keep(make)
 
     def report(self, step: int, metrics: Mapping[str, float]) -> None:
-        """Record values at the current time."""
-        seconds = self.elapsed()
-        for name, value in metrics.items():
-            self.point(step, seconds, name, value)
+        """Record values at the current time; very many reports are thinned out.
+
+        Raises
+        ------
+        ProtocolViolation
+            If a value is no number, or a name too long.
+        """
+        if self._is_kept(tuple(metrics)):
+            seconds = self.elapsed()
+            for name, value in metrics.items():
+                self.point(step, seconds, checked_name(name, "a metric of a report"), value)
+
+    def remark(self, text: str) -> None:
+        """Record what is questionable about the trial, for people."""
+        self._tell("remark", text)
+
+    def _is_kept(self, names: tuple[str, ...]) -> bool:
+        """Count a report of these metrics; return whether it is one of those that are kept."""
+        if names not in self._n_reports and len(self._n_reports) >= MOST_SETS:
+            names = ()
+        n = self._n_reports.get(names, 0)
+        self._n_reports[names] = n + 1
+        if n == FULL_REPORTS:
+            self.remark(f"curve of {', '.join(names)[:LONGEST_NAME] or 'many metrics'}: {THINNED}")
+        return n < FULL_REPORTS or n % (1 << (n // FULL_REPORTS).bit_length()) == 0
 
     def _tell(self, kind: str, message: object) -> None:
         if self._send is not None:
             self._send({kind: message})
+
+
+def _step(step: object) -> int:
+    if type(step) is not int:
+        number = as_number(step, "the step of a report")
+        if not number.is_integer():
+            raise ProtocolViolation(f"the step of a report is {number:g}, expected a whole number")
+        step = int(number)
+    if abs(step) > LARGEST_STEP:
+        raise ProtocolViolation(f"the step of a report has {step.bit_length()} bits, expected at most 63")
+    return step
 
 
 class _TrialContext(Context):

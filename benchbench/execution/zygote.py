@@ -13,7 +13,6 @@ import os
 import resource
 import select
 import shutil
-import signal
 import socket
 import sys
 import tempfile
@@ -23,10 +22,13 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from benchbench.checkpoints import CheckpointFile
+from benchbench.checkpoints import SUFFIX, CheckpointFile
 from benchbench.execution import child, limits, wire
+from benchbench.execution.described import signal_name
+from benchbench.protocols.base import get_protocol
 from benchbench.provenance import package_versions
 from benchbench.records import TrialOutcome
+from benchbench.spec import TrialSpec
 
 __all__ = ["main"]
 
@@ -38,6 +40,9 @@ LOG_TAIL_BYTES = 16 * 1024
 PIPE_BYTES = 2**20
 # larger results are refused, so that a method cannot fill the worker's memory through `report`
 MAX_REPORT_BYTES = 64 * 2**20
+# of what a child may say of limits and progress: all else is no such message
+LARGEST_NUMBER, LONGEST_NOTICE = 1e15, 200
+MOST_REMARKS, LONGEST_REMARK = 50, 1000
 
 
 def main() -> None:
@@ -94,7 +99,10 @@ class Trial:
         self.grace = float(budget["grace_seconds"])
         self.limit_mib = float(budget["memory_limit_mib"])
         self.time_limit = float(budget["time_limit_seconds"])
+        # whole lines of what the child reported, and the beginning of the next one
         self.report = bytearray()
+        self.partial = bytearray()
+        self.is_cut = False
         self.log = bytearray()
         self.log_bytes = 0
         self.peak_mib = 0.0
@@ -102,7 +110,6 @@ class Trial:
         # limit that the child set for a part of the trial: (what, seconds, deadline); never later
         # than the trial's
         self.part: tuple[str, float, float] | None = None
-        self.looked_at = 0
 
     def execute(self) -> TrialOutcome:
         """Run the trial and return its outcome; raises `OSError` only if the worker is gone."""
@@ -209,18 +216,28 @@ class Trial:
                 self.log += data
                 del self.log[:-LOG_TAIL_BYTES]
                 return True  # one read per turn, so that a flood of output cannot delay the limits
-            if len(self.report) < MAX_REPORT_BYTES:
-                self.report += data
-                self._take_notice()
+            self._keep(data)
 
-    def _take_notice(self) -> None:
+    def _keep(self, data: bytes) -> None:
+        """Keep what the child reported; once it is too much, all but its points."""
+        end = data.rfind(b"\n") + 1
+        if not end:
+            self.partial += data[: MAX_REPORT_BYTES - len(self.partial)]
+            return
+        lines = bytes(self.partial) + data[:end]
+        self.partial = bytearray(data[end:])
+        if len(self.report) + len(lines) > MAX_REPORT_BYTES:
+            self.is_cut = True
+            lines = b"".join(line + b"\n" for line in lines.split(b"\n") if not line.startswith(b'{"point"'))
+        if len(self.report) + len(lines) <= 2 * MAX_REPORT_BYTES:
+            self.report += lines
+            self._take_notice(lines)
+
+    def _take_notice(self, lines: bytes) -> None:
         """Apply the child's latest limits and forward its progress."""
-        end = self.report.rfind(b"\n") + 1
-        if end > self.looked_at and any(
-            self.report.find(w, self.looked_at, end) >= 0 for w in (b'"limit"', b'"progress"')
-        ):
+        if b'"limit"' in lines or b'"progress"' in lines:
             progress = None
-            for line in self.report[self.looked_at : end].split(b"\n"):
+            for line in lines.split(b"\n"):
                 message = _parse(line) or {}
                 # a method may have written there as well: other messages are kept
                 if "limit" in message and (
@@ -232,7 +249,6 @@ class Trial:
             # never waits for a worker that does not read: limits must be enforced meanwhile
             if progress is not None and select.select([], [self.sock], [], 0)[1]:
                 wire.send(self.sock, {"progress": progress})
-        self.looked_at = max(self.looked_at, end)
 
     def _drain(self) -> None:
         self._read(self.report_fd)
@@ -243,28 +259,51 @@ class Trial:
 
     def _outcome(self, status: int | None) -> TrialOutcome:
         curve: list[Any] = []
+        remarks: list[str] = []
         result: object = None
         for line in self.report.split(b"\n"):
-            message = _parse(line)
-            if message is not None and "point" in message:
+            message = _parse(line) or {}
+            if "point" in message:
                 curve.append(message["point"])
-            elif message is not None and "result" in message:
+            elif "result" in message:
                 result = message["result"]
+            elif isinstance(message.get("remark"), str) and len(remarks) < MOST_REMARKS:
+                remarks.append(message["remark"][:LONGEST_REMARK])
+        if self.is_cut:
+            remarks.append(f"the curve is cut at {MAX_REPORT_BYTES // 2**20} MiB of points")
         if self.stopped is not None:
-            ended = self.stopped
+            ended = self.stopped.to_wire()
         elif isinstance(result, dict) and status == 0:
-            return TrialOutcome.received(result | {"curve": curve}, "the trial's process")
+            ended = result
         else:
             assert status is not None
-            ended = _died(status)
-        return TrialOutcome.received(ended.to_wire() | {"curve": curve}, "the trial's process")
+            ended = _died(status).to_wire()
+        found = TrialOutcome.received(ended | {"curve": curve}, "the trial's process")
+        found = self._with_expected_units(found)
+        return replace(found, remarks=(*found.remarks, *remarks))
+
+    def _with_expected_units(self, found: TrialOutcome) -> TrialOutcome:
+        """Return the outcome; a crash if it has more or fewer scores than the budget says.
+
+        A child does not send one, but a method may forge it.
+        """
+        if found.outcome != "ok" or "runner" in self.request:
+            return found
+        spec = TrialSpec.from_dict(self.request["spec"])
+        expected = child.expected_units(spec, get_protocol(spec.track).UNUSED_BUDGET)
+        if expected in (0, found.n_units):
+            return found
+        message = f"the trial's process sent {found.n_units} scores, expected {expected}"
+        return TrialOutcome(outcome="crashed", error_type="InvalidOutcome", error_message=message)
 
     def _remove_checkpoint(self) -> None:
         """Remove the checkpoint that the child named, if the child could not."""
         for line in self.report.split(b"\n"):
-            message = _parse(line) if b'"checkpoint"' in line else None
-            if message is not None and isinstance(message.get("checkpoint"), str):
-                CheckpointFile(Path(message["checkpoint"]), {}).remove()
+            message = _parse(line) or {} if b'"checkpoint"' in line else {}
+            path = message.get("checkpoint")
+            # nothing else: a method may name any file
+            if isinstance(path, str) and path.endswith(SUFFIX) and "\0" not in path:
+                CheckpointFile(Path(path), {}).remove()
 
     def _log_text(self, left_over: int) -> str:
         text = self.log.decode(errors="replace")
@@ -282,7 +321,7 @@ def _stopped(outcome: str, message: str) -> TrialOutcome:
 def _died(status: int) -> TrialOutcome:
     """Return the outcome of a process that exited without a result."""
     if os.WIFSIGNALED(status):
-        name = signal.Signals(os.WTERMSIG(status)).name
+        name = signal_name(os.WTERMSIG(status))
         message = f"the process was killed by {name}"
         if name == "SIGKILL":
             message += " (not by the harness; perhaps by the kernel, out of memory)"
@@ -299,21 +338,29 @@ def _pipe() -> tuple[int, int]:
 
 
 def _parse(line: bytes | bytearray) -> dict[str, Any] | None:
-    """Return the message of a line, or None if the child was killed in the middle of one."""
+    """Return the message of a line, or None if it is none: a method may write anything there."""
     try:
         message = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return message if isinstance(message, dict) else None
 
 
 def _is_made_of(found: object, *types: type) -> bool:
-    """Return whether a message is a list of values of these types; an int counts as a float."""
+    """Return whether a message is a list of finite numbers and short texts, in this order."""
     return (
         isinstance(found, list)
         and len(found) == len(types)
-        and all(isinstance(x, (int, float) if t is float else t) for x, t in zip(found, types, strict=True))
+        and all(_is_number(x) if t is float else _is_short(x) for x, t in zip(found, types, strict=True))
     )
+
+
+def _is_number(found: object) -> bool:
+    return isinstance(found, int | float) and abs(found) < LARGEST_NUMBER
+
+
+def _is_short(found: object) -> bool:
+    return isinstance(found, str) and len(found) <= LONGEST_NOTICE
 
 
 def _children_cpu() -> float:

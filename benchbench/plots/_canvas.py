@@ -23,6 +23,7 @@ from matplotlib.transforms import Bbox
 
 from benchbench.errors import InputError
 from benchbench.paths import nearest_above
+from benchbench.text import printable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -81,6 +82,8 @@ STYLE: Any = {
     "grid.linewidth": 0.8,
     "axes.spines.top": False,
     "axes.spines.right": False,
+    # a "$" in a name is no formula
+    "text.parse_math": False,
     # so that the same data give the same bytes
     "svg.hashsalt": "benchbench",
     "svg.fonttype": "path",
@@ -158,13 +161,13 @@ def canvas(
     """
     n_columns = min(n_panels, most_columns if n_panels > 4 else 2)
     n_rows = -(-n_panels // n_columns)
-    lines = [part for sentence in caption for part in textwrap.wrap(sentence, 148, subsequent_indent="   ")]
+    lines = [part for sentence in caption for part in textwrap.wrap(printable(sentence), 148, subsequent_indent="   ")]
     panel_height = {1: 4.2, 2: 3.5, 3: 2.8}[n_columns]
     heights = (n_rows * panel_height + 0.45, 0.19 * legend_rows + 0.14, 0.165 * len(lines) + 0.12)
     figure = Figure(figsize=(WIDTH_INCHES, sum(heights)), layout="constrained", dpi=DOTS_PER_INCH)
     FigureCanvasAgg(figure)
     top, middle, bottom = figure.subfigures(3, 1, squeeze=False, height_ratios=heights)[:, 0]
-    top.suptitle(title, fontsize=11.5, fontweight="bold", x=0.012, ha="left")
+    top.suptitle(printable(title), fontsize=11.5, fontweight="bold", x=0.012, ha="left")
     grid = top.subplots(n_rows, n_columns, squeeze=False)
     axes = list(grid.flat)
     for spare in axes[n_panels:]:
@@ -178,12 +181,12 @@ def page(height: float, title: str, caption: Sequence[str]) -> tuple[Figure, Any
 
     That part is `height` inches high and takes axes in any arrangement.
     """
-    lines = [part for sentence in caption for part in textwrap.wrap(sentence, 148, subsequent_indent="   ")]
+    lines = [part for sentence in caption for part in textwrap.wrap(printable(sentence), 148, subsequent_indent="   ")]
     heights = (0.36, height, 0.165 * len(lines) + 0.16)
     figure = Figure(figsize=(WIDTH_INCHES, sum(heights)), layout="constrained", dpi=DOTS_PER_INCH)
     FigureCanvasAgg(figure)
     top, middle, bottom = figure.subfigures(3, 1, squeeze=False, height_ratios=heights)[:, 0]
-    top.text(0.012, 0.5, title, fontsize=11.5, fontweight="bold", va="center", ha="left")
+    top.text(0.012, 0.5, printable(title), fontsize=11.5, fontweight="bold", va="center", ha="left")
     bottom.text(0.012, 0.98, "\n".join(lines), fontsize=8.2, va="top", ha="left", linespacing=1.35)
     return figure, middle
 
@@ -234,8 +237,8 @@ def draw_point(
 
 
 def finish(ax: Axes, title: str, y_label: str, x_label: str, mixes_hardware: bool) -> None:
-    ax.set_title(title, loc="left")
-    ax.set_ylabel(y_label + ("" if ax.get_yscale() == "linear" else ", logit axis"))
+    ax.set_title(printable(title), loc="left")
+    ax.set_ylabel(printable(y_label) + ("" if ax.get_yscale() == "linear" else ", logit axis"))
     ax.set_xlabel(x_label + (" (hardware mixed: do not compare)" if mixes_hardware else ""))
     if mixes_hardware:
         ax.xaxis.label.set_color("#B00020")

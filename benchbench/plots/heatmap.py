@@ -12,6 +12,7 @@ from matplotlib.patches import Rectangle
 
 from benchbench.errors import InputError
 from benchbench.plots._canvas import STYLE, WIDTH_INCHES, page, settle
+from benchbench.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -230,4 +231,5 @@ def _luminance(colour: Sequence[float]) -> float:
 
 
 def _short(text: str, longest: int) -> str:
+    text = printable(text)
     return text if len(text) <= longest else f"{text[: longest - 1]}…"

@@ -10,6 +10,7 @@ import matplotlib as mpl
 
 from benchbench.plots._canvas import DOMINATED, FRONT, INK, STYLE, page, settle
 from benchbench.stats.labels import share_text
+from benchbench.text import printable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -150,4 +151,5 @@ def _marked(standing: StatisticValue) -> str:
 
 
 def _short(text: str, longest: int = 38) -> str:
+    text = printable(text)
     return text if len(text) <= longest else f"{text[: longest - 1]}…"

@@ -22,7 +22,7 @@ from benchbench.contracts.context import fit_limit_seconds
 from benchbench.errors import ProtocolViolation
 from benchbench.execution.adapters import make_adapter
 from benchbench.protocols.automl_scores import classification_scores, regression_scores
-from benchbench.protocols.base import Declined, PhaseClock, ProtocolResult, checked_loader
+from benchbench.protocols.base import Declined, PhaseClock, ProtocolResult, checked_loader, metrics_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -165,7 +165,7 @@ def score(adapter: AutoMLAdapter, task: TableTask, test: NDArray[np.int32], cloc
             labels = predict_labels(adapter, rows, predictions)
         with clock.phase("score"):
             metrics |= classification_scores(task.target.iloc[test].cat.codes.to_numpy("int64"), labels, predictions)
-    metrics |= adapter.metrics()
+    metrics |= metrics_of(adapter, metrics)
     name, sign = {"auc": ("auc", 1), "log_loss": ("neg_log_loss", -1), "rmse": ("neg_rmse", -1)}[adapter.info.metric]
     found = sign * metrics[adapter.info.metric]
     return ProtocolResult(metric=name, unit="fold", unit_scores=[found], metrics=metrics)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib import import_module
@@ -11,7 +11,8 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from benchbench.cards import TRACKS
-from benchbench.errors import ClusterError, UnknownNameError
+from benchbench.errors import ClusterError, ProtocolViolation, UnknownNameError
+from benchbench.figures import numbers_by_name
 from benchbench.registry import get_loader
 from benchbench.spec import TrialSpec
 
@@ -27,6 +28,7 @@ __all__ = [
     "checked_loader",
     "find_protocol",
     "get_protocol",
+    "metrics_of",
     "tracks_where",
 ]
 
@@ -49,12 +51,15 @@ class ProtocolResult:
         In an order fixed by the task.
     metrics : dict
         Further figures, by name.
+    remarks : list of str
+        What is questionable about the result, for people.
     """
 
     metric: str
     unit: str
     unit_scores: list[float]
     metrics: dict[str, float] = field(default_factory=dict)
+    remarks: list[str] = field(default_factory=list)
 
 
 class PhaseClock:
@@ -135,6 +140,31 @@ def tracks_where(holds: Callable[[ProtocolModule], bool]) -> tuple[str, ...]:
     """Return the tracks whose protocol satisfies a predicate."""
     found = ((track, find_protocol(track)) for track in TRACKS)
     return tuple(track for track, protocol in found if protocol is not None and holds(protocol))
+
+
+RESERVED_METRICS = frozenset({"continued_seconds", "shared_seconds"})
+
+
+def metrics_of(adapter: Any, taken: Collection[str]) -> dict[str, float]:
+    """Return the figures that a method's own `metrics` returns, as floats.
+
+    Parameters
+    ----------
+    adapter : object
+        With `card` and `metrics`.
+    taken : collection of str
+        Names of the protocol's own figures.
+
+    Raises
+    ------
+    ProtocolViolation
+        If they are no numbers by name, or use a name that is taken.
+    """
+    what = f"metrics() of method {adapter.card.name!r}"
+    found = numbers_by_name(adapter.metrics(), what)
+    if clash := sorted(found.keys() & {*taken, *RESERVED_METRICS}):
+        raise ProtocolViolation(f"{what} returned {', '.join(clash)}, which the harness records itself")
+    return found
 
 
 def checked_loader(spec: TrialSpec, fingerprint: str) -> TaskLoader:

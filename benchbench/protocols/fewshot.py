@@ -22,7 +22,7 @@ from benchbench.contracts.fewshot import (
 )
 from benchbench.errors import ProtocolViolation
 from benchbench.execution.adapters import make_adapter
-from benchbench.protocols.base import Declined, PhaseClock, ProtocolResult, checked_loader
+from benchbench.protocols.base import Declined, PhaseClock, ProtocolResult, checked_loader, metrics_of
 from benchbench.protocols.fewshot_embeddings import EmbeddingTable
 from benchbench.protocols.shared_training import train_or_share
 from benchbench.registry import get_loader
@@ -63,6 +63,7 @@ PRELOAD = ("numpy", "torch", "torch._dynamo")
 # at once
 CHUNK_BYTES, CUDA_CHUNK_BYTES = 16 * 2**20, 128 * 2**20
 ROW_SUM_TOLERANCE = 1e-3
+OWN_METRICS = ("log_loss",)
 
 
 def budget_iterations(cls: type[FewShotAdapter], preset: str, task: str, loader: str, options: dict[str, Any]) -> int:
@@ -102,7 +103,8 @@ def run(spec: TrialSpec, fingerprint: str, harness: TrialHarness, clock: PhaseCl
         with clock.phase("import"):
             adapter.setup(task.info, harness.context)
         adapter, metrics = _meta_train(spec, loader, adapter, task, harness, clock)
-        return score_episodes(spec, task, adapter, metrics | adapter.metrics(), clock, harness)
+        metrics |= metrics_of(adapter, OWN_METRICS)
+        return score_episodes(spec, task, adapter, metrics, clock, harness)
     finally:
         with clock.phase("close"):
             adapter.close()

@@ -19,6 +19,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from benchbench.contracts.hpo import Evaluation, HPOAdapter, HPOBudget, Observation, Problem, Suggestion
+from benchbench.contracts.hpo_spaces import SpaceRules
 from benchbench.errors import ProtocolViolation
 from benchbench.protocols.base import Declined, PhaseClock, ProtocolResult, checked_loader
 from benchbench.registry import create_method
@@ -148,6 +149,7 @@ def optimise(
 ) -> Optimised:
     """Let the optimiser spend the budget; report each new incumbent."""
     found = Optimised([])
+    rules = SpaceRules(problem.info.space)
     pending: list[tuple[float, int, Suggestion, Evaluation]] = []
     asked, n_asked, suggest_seconds = 0.0, 0, 0.0
     try:
@@ -158,7 +160,7 @@ def optimise(
                 suggest_seconds += perf_counter() - started
                 if suggestion is None:
                     break
-                _check(suggestion, problem)
+                _check(suggestion, problem, rules)
                 if asked + suggestion.fidelity > budget.evaluations + TINY:
                     # the first suggestion that exceeds the budget ends the optimisation
                     asked = budget.evaluations
@@ -184,7 +186,9 @@ def optimise(
     return found
 
 
-def _check(suggestion: Suggestion, problem: Problem) -> None:
+def _check(suggestion: Suggestion, problem: Problem, rules: SpaceRules) -> None:
+    from ConfigSpace import Configuration
+
     if not isinstance(suggestion, Suggestion):
         raise ProtocolViolation(f"ask returned {type(suggestion).__name__}, expected a Suggestion or None")
     if suggestion.fidelity not in problem.info.fidelities:
@@ -192,8 +196,16 @@ def _check(suggestion: Suggestion, problem: Problem) -> None:
             f"fidelity {suggestion.fidelity!r} was suggested;"
             f" this problem has {', '.join(map(str, problem.info.fidelities))}"
         )
-    if suggestion.config.config_space is not problem.info.space:
+    config = suggestion.config
+    if not isinstance(config, Configuration):
+        raise ProtocolViolation(
+            f"{type(config).__name__} was suggested as a configuration; create a ConfigSpace Configuration in the problem's space"
+        )
+    if config.config_space is not problem.info.space:
         raise ProtocolViolation("a configuration of another space was suggested; create it in the problem's space")
+    violation = rules.violation(config)
+    if violation is not None:
+        raise ProtocolViolation(f"a configuration outside the space was suggested: {violation}")
 
 
 def _evaluate(problem: Problem, suggestion: Suggestion, seed: int, number: int) -> Evaluation:

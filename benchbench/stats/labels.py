@@ -6,6 +6,8 @@ import json
 from functools import lru_cache
 from typing import Any
 
+from benchbench.text import printable
+
 __all__ = [
     "PUBLISHED",
     "method_label",
@@ -25,12 +27,13 @@ a leaderboard with results measured here.
 
 @lru_cache(maxsize=8192)
 def method_label(method: str, params: str) -> str:
-    """Return ``name`` or ``name(param=value, ...)``, as `bench run --method` reads it.
+    """Return ``name`` or ``name(param=value, ...)``, as `bench run --method` reads it, printable.
 
     `params` is canonical JSON.
     """
     values = params_of(params)
-    return f"{method}({', '.join(f'{key}={value!r}' for key, value in values.items())})" if values else method
+    listed = ", ".join(f"{key}={value!r}" for key, value in values.items())
+    return printable(f"{method}({listed})" if values else method)
 
 
 def params_of(text: str) -> dict[str, Any]:

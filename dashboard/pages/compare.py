@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from benchbench.dashboard import shell, state
+from benchbench.dashboard import say, shell, state
 from benchbench.dashboard.views import compare as view
 from benchbench.dashboard.views.common import number, percent
 from benchbench.reports.comparison import load_comparison, scale_words
@@ -53,8 +53,8 @@ def page() -> None:
         st.info("Choose two different methods.")
         return
     found = load_comparison(source.store, suite.spec.name, board.board, a, b, rope)
-    st.subheader(f"{a} against {b}")
-    st.markdown(shell.escaped(found.sentence()))
+    say.subheader("{a} against {b}", a=a, b=b)
+    say.markdown("{text}", text=found.sentence())
     if found.overall is not None:
         _tiles(found, found.overall)
     if found.bayes is not None:
@@ -65,14 +65,18 @@ def page() -> None:
             f"{b} better {percent(p.p_left, 1)}",
             "probability",
         )
-        st.caption(
+        say.caption(
             "Bayesian signed-rank test over tasks (Benavoli et al. 2017): the probability that, on another task of this kind,"
-            f" the difference is practically in favour of one of them, or within ± {found.rope:g} ({found.scale})."
+            " the difference is practically in favour of one of them, or within ± {rope} ({scale}).",
+            rope=f"{found.rope:g}",
+            scale=found.scale,
         )
     shell.figure(view.difference_figure(found), shell.alt(f"Differences of {a} and {b} by task", 2), "differences")
-    st.caption(
+    say.caption(
         "Bars: 95 % intervals over the pairs of a task. Hollow: neither is better, since the interval contains 0 or the difference"
-        f" lies within ± {found.rope:g} ({found.scale})."
+        " lies within ± {rope} ({scale}).",
+        rope=f"{found.rope:g}",
+        scale=found.scale,
     )
     shell.show(view.pair_table(found))
     shell.notices(board)
@@ -109,4 +113,12 @@ def _tiles(found: MethodComparison, overall: TwoComparison) -> None:
     )
     with st.container(horizontal=True, gap="large"):
         for label, value, below, text in tiles:
-            st.metric(label, value, below, delta_color="off", delta_arrow="off", help=text, width="content")
+            st.metric(
+                label,
+                say.escaped(value),
+                say.escaped(below),
+                delta_color="off",
+                delta_arrow="off",
+                help=say.escaped(text),
+                width="content",
+            )

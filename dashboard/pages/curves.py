@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from benchbench.dashboard import shell, state
+from benchbench.dashboard import say, shell, state
 from benchbench.dashboard.data import BoardData
 from benchbench.dashboard.views import curves as view
 from benchbench.errors import InputError
@@ -51,20 +51,22 @@ def _anytime(source: shell.Source, board: BoardData, chosen: tuple[str, ...]) ->
     try:
         found = view.anytime(board, trials, chosen, tasks)
     except InputError as error:
-        st.info(f"No curves: {error}.")
+        say.info("No curves: {error}.", error=error)
         return
     shell.figure(
         view.anytime_figure(found, what, log_x=log_x, log_y=log_y, everybody=board.methods),
         shell.alt(f"Mean {what} over the budget", len(found.rows)),
         "anytime",
     )
-    st.caption(
-        f"Means over {len(found.tasks)} problems; bands: 95 % Student-t intervals over {len(found.seeds)} paired seeds. Regret: "
-        "0 = best known loss, 1 = the baseline's median at the end; more than 1 counts as 1. Click a name to hide it."
+    say.caption(
+        "Means over {n} problems; bands: 95 % Student-t intervals over {seeds} paired seeds. Regret: "
+        "0 = best known loss, 1 = the baseline's median at the end; more than 1 counts as 1. Click a name to hide it.",
+        n=len(found.tasks),
+        seeds=len(found.seeds),
     )
     shell.show(view.anytime_rows(found))
     if found.left_out:
-        st.caption("Left out: " + "; ".join(found.left_out) + ".")
+        say.caption("Left out: {lines}.", lines="; ".join(found.left_out))
     shell.downloads(PAGE, view.anytime_records(found), f"{board.suite.spec.name}-anytime")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from benchbench.dashboard import shell, state
+from benchbench.dashboard import say, shell, state
 from benchbench.dashboard.views import board as view
 from benchbench.errors import InputError
 from benchbench.stats.statistics import NOT_RANKED, STATISTICS
@@ -28,7 +28,7 @@ def page() -> None:
         kind="buttons",
     )
     kind = STATISTICS[statistic]
-    st.caption(f"{kind.help}; {kind.direction}.")
+    say.caption("{help}; {direction}.", help=kind.help, direction=kind.direction)
     board = shell.choose_board(PAGE, source, suite)
     if board.board.conditions is None:
         st.info("No results of this suite fit these conditions.")
@@ -51,14 +51,14 @@ def page() -> None:
     try:
         found = view.make_view(board, statistic, filters, shell.installed())
     except InputError as error:
-        st.info(f"Suite {suite.spec.name!r} has no values of this statistic: {error}")
+        say.info("Suite {name} has no values of this statistic: {error}", name=repr(suite.spec.name), error=error)
         return
-    st.subheader(suite.spec.title)
+    say.subheader("{title}", title=suite.spec.title)
     if not found.values:
         st.info("No method passes these filters.")
         return
     if found.verdict is not None:
-        st.markdown(f"**{shell.escaped(found.verdict.sentence)}**")
+        say.markdown("**{text}**", text=found.verdict.sentence)
     if what == "leaderboard":
         shell.show(view.leaderboard_table(found, shell.source_hashes()))
         _legend(found)
@@ -94,4 +94,4 @@ def _legend(found: view.View) -> None:
     lines += list(dict.fromkeys(n for s in found.values for n in s.notes if "/" not in n and n != NOT_RANKED))
     if found.board.imputed.dropped_tasks:
         lines.append(f"Dropped for all, since a trial failed there: {', '.join(found.board.imputed.dropped_tasks)}.")
-    st.caption(" ".join(line if line.endswith(".") else f"{line}." for line in lines))
+    say.caption("{lines}", lines=" ".join(line if line.endswith(".") else f"{line}." for line in lines))

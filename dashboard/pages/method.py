@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from benchbench.dashboard import queries, shell, state
+from benchbench.dashboard import queries, say, shell, state
 from benchbench.dashboard.views import methods as view
 from benchbench.dashboard.views.common import clock
 from benchbench.stats.labels import plural
@@ -33,12 +33,12 @@ def page() -> None:
         help="Methods with results come first",
     )
     card = cards.get(name)
-    st.subheader(card.title if card is not None else name)
+    say.subheader("{title}", title=card.title if card is not None else name)
     if card is None:
         st.info("This method is not installed here: its results are known, its card is not.")
     else:
-        st.markdown(shell.escaped(card.summary))
-        st.markdown(f"{shell.escaped(card.paper)}. [{shell.escaped(card.url)}]({card.url})")
+        say.markdown("{summary}", summary=card.summary)
+        st.html(view.paper_line(card))
         left, right = st.columns(2)
         with left:
             shell.show(view.card_table(card))
@@ -61,22 +61,26 @@ def _results(source: shell.Source, name: str) -> None:
     rows = queries.method_results(source.store, name)
     st.subheader("Results")
     if not rows:
-        st.info(f"No results yet. Make some: bench run --suite SUITE --method {name}")
+        say.info("No results yet. Make some: bench run --suite SUITE --method {name}", name=name)
         return
     shell.show(view.results_table(rows))
     shell.downloads(PAGE, rows, f"method-{name}")
     failures = queries.method_failures(source.store, name)
-    st.subheader(f"Failures ({len(failures)}{' newest' if len(failures) == 50 else ''})")
+    say.subheader("Failures ({n})", n=f"{len(failures)}{' newest' if len(failures) == 50 else ''}")
     if not failures:
         st.caption("None of its attempts failed.")
     for row in failures:
-        with st.expander(shell.escaped(view.failure_title(row))):
-            st.caption(
-                f"{row['suite']}, preset {row['preset']}, {clock(row['started_at'])}, attempt {row['attempt_id']}"
+        with st.expander(say.escaped(view.failure_title(row))):
+            say.caption(
+                "{suite}, preset {preset}, {time}, attempt {attempt}",
+                suite=row["suite"],
+                preset=row["preset"],
+                time=clock(row["started_at"]),
+                attempt=row["attempt_id"],
             )
             for title, text in (("Traceback", row["traceback"]), ("Output", row["log_tail"])):
                 if text.strip():
-                    st.caption(title)
+                    say.caption("{title}", title=title)
                     st.code(text.rstrip(), language="python" if title == "Traceback" else None, wrap_lines=True)
     history = queries.method_history(source.store, name)
     st.subheader("History")
@@ -84,9 +88,8 @@ def _results(source: shell.Source, name: str) -> None:
     for suite in dict.fromkeys(r["suite"] for r in history):
         drawn = view.history_figure(history, suite)
         if drawn is not None:
-            st.caption(
-                f"Scores on {suite} over {plural(len({r['source'] for r in history if r['suite'] == suite}), 'state')} of the source"
-            )
+            n_states = len({r["source"] for r in history if r["suite"] == suite})
+            say.caption("Scores on {suite} over {states} of the source", suite=suite, states=plural(n_states, "state"))
             shell.figure(
                 drawn, f"Mean scores of {name} on the tasks of {suite}, by state of its source", f"history-{suite}"
             )

@@ -7,7 +7,7 @@ from typing import Any
 
 import streamlit as st
 
-from benchbench.dashboard import queries, shell, state
+from benchbench.dashboard import queries, say, shell, state
 from benchbench.dashboard.views import runs as view
 from benchbench.dashboard.views.common import OUTCOME_WORDS
 from benchbench.errors import InputError
@@ -35,32 +35,31 @@ def page() -> None:
     for run in rows:
         if run["state"] == "running" and not is_quiet(run, now):
             share = min(run["n_attempts"] / run["n_trials"], 1.0) if run["n_trials"] else 0.0
-            st.progress(share, text=shell.escaped(f"{run['suite']}, {run['run_id']}: {view.progress_text(run, now)}"))
+            st.progress(share, text=say.escaped(f"{run['suite']}, {run['run_id']}: {view.progress_text(run, now)}"))
     if not rows:
         st.info("No runs are recorded: these results were imported without them.")
         return
     shell.show(view.runs_table(rows, now))
     if len(rows) == MOST_RUNS:
-        st.caption(f"The newest {MOST_RUNS}; `bench history --limit N` lists more.")
+        say.caption("The newest {n}; `bench history --limit N` lists more.", n=MOST_RUNS)
     shell.downloads(PAGE, rows, "runs")
 
 
 def _run(source: shell.Source, run: dict[str, Any] | None, wanted: str) -> None:
     st.html('<p class="bb-text"><a href="./runs" target="_self">← all runs</a></p>')
-    st.title(f"Run {wanted}")
+    say.title("Run {run}", run=wanted)
     now = time.time()
     if run is None:
         st.info("There is no record of this run; its attempts, if any, are listed below.")
     else:
-        st.caption(f"{state_text(run, now)}; {view.progress_text(run, now)}")
+        say.caption("{state}; {progress}", state=state_text(run, now), progress=view.progress_text(run, now))
         if is_quiet(run, now):
-            st.warning(
+            say.warning(
                 "Nothing was heard of this run for long. If it was killed, the trials that had finished are not lost: the same "
-                "command runs the rest.",
-                icon=":material/info:",
+                "command runs the rest."
             )
         share = min(run["n_attempts"] / run["n_trials"], 1.0) if run["n_trials"] else 1.0
-        st.progress(share, text=view.progress_text(run, now))
+        st.progress(share, text=say.escaped(view.progress_text(run, now)))
     outcomes = state.several(
         PAGE, "outcome", "Outcomes", list(OUTCOME_WORDS), labels=OUTCOME_WORDS, placeholder="all outcomes"
     )
@@ -68,10 +67,10 @@ def _run(source: shell.Source, run: dict[str, Any] | None, wanted: str) -> None:
     if rows:
         shell.show(view.attempts_table(rows, wanted))
         if len(rows) == MOST_ATTEMPTS:
-            st.caption(f"The newest {MOST_ATTEMPTS} attempts.")
+            say.caption("The newest {n} attempts.", n=MOST_ATTEMPTS)
         shell.downloads(PAGE, rows, f"run-{wanted}")
     else:
-        st.info("No attempt yet." if not outcomes else "No attempt with these outcomes.")
+        say.info("{text}", text="No attempt with these outcomes." if outcomes else "No attempt yet.")
     if run is not None:
         shell.show(view.run_facts(run))
 
@@ -84,15 +83,21 @@ def _attempt(source: shell.Source, prefix: str) -> None:
         found = source.store.attempt(prefix)
     except InputError as error:
         st.title("Attempt")
-        st.info(shell.escaped(str(error)))
+        say.info("{error}", error=error)
         return
-    st.title(f"Attempt {found['attempt_id'][:10]}")
-    st.caption(
-        shell.escaped(f"{found['method']} on {found['task']}, seed {found['seed']}: {OUTCOME_WORDS[found['outcome']]}")
+    say.title("Attempt {attempt}", attempt=found["attempt_id"][:10])
+    say.caption(
+        "{method} on {task}, seed {seed}: {outcome}",
+        method=found["method"],
+        task=found["task"],
+        seed=found["seed"],
+        outcome=OUTCOME_WORDS[found["outcome"]],
     )
+    for remark in found["remarks"]:
+        say.warning("Remark: {remark}", remark=remark)
     for title, text in (("Traceback", found["traceback"]), ("Output", found["log_tail"])):
         if text.strip():
-            st.subheader(title)
+            say.subheader("{title}", title=title)
             st.code(text.rstrip(), language="python" if title == "Traceback" else None, wrap_lines=True)
     left, right = st.columns(2)
     with left:
@@ -104,7 +109,7 @@ def _attempt(source: shell.Source, prefix: str) -> None:
             shell.figure(phases, "Seconds of each phase of the attempt", "phases")
         units = view.unit_figure(found)
         if units is not None:
-            st.subheader(f"Scores of {plural(len(found['unit_scores']), found['unit'])}")
+            say.subheader("Scores of {units}", units=plural(len(found["unit_scores"]), found["unit"]))
             shell.figure(units, "Histogram of the scores by unit", "units")
         if found["environment"]:
             shell.show(view.versions_table(found))

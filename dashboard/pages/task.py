@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from benchbench.dashboard import queries, shell, state
+from benchbench.dashboard import queries, say, shell, state
 from benchbench.dashboard.views import board as board_view
 from benchbench.dashboard.views import tasks as view
 from benchbench.reports.leaderboard import leaderboard_records
@@ -26,12 +26,12 @@ def page() -> None:
         shell.left_out(board)
         return
     task = state.choice(PAGE, "task", "Task", names, always=True)
-    st.subheader(task)
+    say.subheader("{task}", task=task)
     found = view.difficulty(board, task)
     rows = view.difficulty_rows(found)
     with st.container(horizontal=True, gap="large"):
         for label, value, text in rows:
-            st.metric(label, value, help=text, width="content")
+            st.metric(label, say.escaped(value), help=say.escaped(text), width="content")
     if found.n_methods:
         shell.figure(
             view.score_figure(board, task), shell.alt(f"Scores on {task} by method and seed", found.n_methods), "scores"

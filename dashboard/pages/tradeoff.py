@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from benchbench.dashboard import shell, state
+from benchbench.dashboard import say, shell, state
 from benchbench.dashboard.views import tradeoff as view
 from benchbench.reports.costs import cost_records
 from benchbench.stats.frontier import cost_panels
@@ -45,7 +45,7 @@ def page() -> None:
         "for several tasks, (i) share of the score that is imputed."
     )
     for line in panel.left_out:
-        st.caption(f"Not drawn: {shell.escaped(line)}.")
+        say.caption("Not drawn: {line}.", line=line)
     shell.show(view.cost_table(panel, labels))
     shell.notices(board)
     shell.downloads(PAGE, cost_records([panel]), f"{suite.spec.name}-tradeoff")

@@ -166,7 +166,7 @@ def probability_figure(found: MethodComparison) -> Any:
             text=percent(value, 0) if value >= 0.08 else "",
             textposition="inside",
             insidetextfont={"color": "white"},
-            hovertemplate=f"{name}: {percent(value, 1)}<extra></extra>",
+            hovertemplate="%{fullData.name}<extra></extra>",
         )
     figure.update_layout(barmode="stack", bargap=0.1)
     figure = styled(figure, height=170)

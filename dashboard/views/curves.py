@@ -74,7 +74,7 @@ def curve_figure(panel: CurvePanel, labels: Sequence[str], *, log_x: bool, every
             legendgroup=line.label,
             line={"color": own.colour, "dash": own.dash, "width": 2},
             marker={"symbol": own.symbol, "size": 6},
-            hovertemplate=f"{line.label}<br>%{{x:.1f}} s: %{{y:.4f}} in validation<extra></extra>",
+            hovertemplate="%{fullData.name}<br>%{x:.1f} s: %{y:.4f} in validation<extra></extra>",
         )
         if line.score is not None:
             figure.add_scatter(
@@ -82,6 +82,7 @@ def curve_figure(panel: CurvePanel, labels: Sequence[str], *, log_x: bool, every
                 y=[line.score],
                 error_y={"type": "data", "array": [line.score_ci95 or 0.0], "color": own.colour, "thickness": 1.5},
                 mode="markers",
+                name=line.label,
                 legendgroup=line.label,
                 showlegend=False,
                 marker={
@@ -90,7 +91,7 @@ def curve_figure(panel: CurvePanel, labels: Sequence[str], *, log_x: bool, every
                     "size": 13,
                     "line": {"width": 1.5, "color": "white"},
                 },
-                hovertemplate=f"{line.label}<br>test score %{{y:.4f}}<extra></extra>",
+                hovertemplate="%{fullData.name}<br>test score %{y:.4f}<extra></extra>",
             )
     figure = styled(
         figure, height=460, x="seconds of meta-training", y=f"{metric_label(panel.metric)}, higher is better"
@@ -100,14 +101,14 @@ def curve_figure(panel: CurvePanel, labels: Sequence[str], *, log_x: bool, every
 
 
 def _level(figure: Any, label: str, score: float, ci95: float | None, first: float, last: float, colour: str) -> None:
-    text = f"{label} (no training): {number(score, 4)}" + ("" if ci95 is None else f" ± {number(ci95, 4)}")
+    text = number(score, 4) + ("" if ci95 is None else f" ± {number(ci95, 4)}")
     figure.add_scatter(
         x=[first, last],
         y=[score, score],
         mode="lines",
         name=f"{label} (no training)",
         line={"color": colour, "dash": "longdash", "width": 1.5},
-        hovertemplate=f"{text}<extra></extra>",
+        hovertemplate=f"%{{fullData.name}}: {text}<extra></extra>",
     )
 
 
@@ -212,7 +213,7 @@ def anytime_figure(found: AnytimeTable, what: str, *, log_x: bool, log_y: bool, 
             legendgroup=row.label,
             line={"color": own.colour, "dash": own.dash, "width": 2},
             marker={"symbol": own.symbol, "size": 6, "maxdisplayed": 12},
-            hovertemplate=f"{row.label}<br>%{{x:g}} evaluations: %{{y:.3g}}<extra></extra>",
+            hovertemplate="%{fullData.name}<br>%{x:g} evaluations: %{y:.3g}<extra></extra>",
         )
     is_rank = what == "rank"
     if is_rank:

@@ -20,11 +20,20 @@ from benchbench.dashboard.views.common import (
     ran_on,
 )
 from benchbench.stats.labels import method_label
+from benchbench.text import escape_html
 
 if TYPE_CHECKING:
     from benchbench.cards import MethodCard
 
-__all__ = ["card_table", "failure_title", "history_figure", "history_table", "parameters_table", "results_table"]
+__all__ = [
+    "card_table",
+    "failure_title",
+    "history_figure",
+    "history_table",
+    "paper_line",
+    "parameters_table",
+    "results_table",
+]
 
 
 def card_table(card: MethodCard) -> HtmlTable:
@@ -49,6 +58,15 @@ def card_table(card: MethodCard) -> HtmlTable:
         columns=[HtmlColumn("Property"), HtmlColumn("Value")],
         rows=[[HtmlCell(name), HtmlCell(value)] for name, value in rows],
     )
+
+
+def paper_line(card: MethodCard) -> str:
+    """Return the paper and its address as HTML."""
+    address = escape_html(card.url)
+    link_ = (
+        f'<a href="{address}" rel="noopener noreferrer">{address}</a>' if card.url.startswith("https://") else address
+    )
+    return f'<p class="bb-text">{escape_html(card.paper)}. {link_}</p>'
 
 
 def parameters_table(cls: type[Any]) -> HtmlTable | None:

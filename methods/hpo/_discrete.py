@@ -1,8 +1,9 @@
 """A space as a grid of levels, and losses as ranks: shared by methods that choose levels.
 
 A category has a level for each choice, an integer with few values one for each; other numbers have
-`n_levels` bins of equal width on the space's own scale (logarithmic where it says so), and a value
-is drawn uniformly within its bin. Coordinates are those of the space's own vectors; NaN is an
+`n_levels` bins that are equally likely in a random draw (`_spaces`), and a value is drawn from its
+bin. A choice among levels is a choice among actions, so few values are equally likely at first,
+also on a logarithmic scale. Coordinates are those of the space's own vectors; NaN is an
 inactive parameter, whose level is -1. Importing this is light.
 """
 
@@ -11,6 +12,9 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
+
+from benchbench.contracts.hpo_spaces import SpaceRules
+from benchbench.methods.hpo._spaces import Axis
 
 if TYPE_CHECKING:
     import numpy as np
@@ -41,7 +45,8 @@ class Grid:
         parameters = list(space.values())
         self._points = [_coordinates(p, n_levels) for p in parameters]
         self._conditions = [space.parent_conditions_of[p.name] for p in parameters]
-        self._parameters = parameters
+        self._axes = [Axis(p) for p in parameters]
+        self._rules = SpaceRules(space)
         self.is_binned = [points is None for points in self._points]
         self.n_levels = [n_levels if points is None else len(points) for points in self._points]
 
@@ -51,22 +56,25 @@ class Grid:
 
     def coordinate(self, parameter: int, level: int) -> float:
         """Return a coordinate at a level: the one that there is, or one drawn within the bin."""
+        import numpy as np
+
         points = self._points[parameter]
         if points is not None:
             return points[level]
-        found = self._parameters[parameter]
-        place = min((level + self._rng.random()) / self.n_levels[parameter], 1.0)
-        # integers have vectors of their own; for all others this changes the last digits at most
-        return float(found.to_vector(found.to_value(place)))
+        place = np.array([(level + self._rng.random()) / self.n_levels[parameter]])
+        return float(self._axes[parameter].coordinates(place)[0])
 
     def level(self, parameter: int, coordinate: float) -> int:
         """Return the level of a coordinate."""
+        import numpy as np
+
         if coordinate != coordinate:
             return INACTIVE
         points, n = self._points[parameter], self.n_levels[parameter]
         if points is not None:
             return min(range(n), key=lambda k: abs(points[k] - coordinate))
-        return min(int(coordinate * n), n - 1)
+        unit = float(self._axes[parameter].units(np.array([coordinate]))[0])
+        return min(int(unit * n), n - 1)
 
     def levels(self, vector: NDArray[np.float64]) -> NDArray[np.int64]:
         """Return the levels (n_parameters,) of a vector (n_parameters,)."""
@@ -86,14 +94,9 @@ class Grid:
 
     def configuration(self, vector: NDArray[np.float64]) -> Configuration | None:
         """Return the configuration of the space, or None if a forbidden clause rules it out."""
-        from ConfigSpace import Configuration
+        from benchbench.methods.hpo._spaces import from_vector
 
-        made = Configuration(self.space, vector=vector)
-        try:
-            made.check_valid_configuration()
-        except ValueError:
-            return None
-        return made
+        return None if self._rules.is_forbidden(vector[None])[0] else from_vector(self.space, vector)
 
 
 class Ranks:

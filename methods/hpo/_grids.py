@@ -8,7 +8,9 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    import numpy as np
     from ConfigSpace import Configuration, ConfigurationSpace
+    from numpy.typing import NDArray
 
 __all__ = ["configurations", "n_points", "resolution"]
 
@@ -33,43 +35,49 @@ def configurations(space: ConfigurationSpace, n_a_number: int) -> Iterator[Confi
     Inactive parameters take no values, so no configuration comes twice; forbidden ones are left
     out.
     """
-    from ConfigSpace import Configuration
-    from ConfigSpace.exceptions import ForbiddenValueError
+    import numpy as np
 
-    levels = {p.name: _levels(p, n_a_number) for p in space.values()}
-    for values in _assignments(space, list(levels), levels, {}):
-        try:
-            yield Configuration(space, values=values)
-        except ForbiddenValueError:
-            continue
+    from benchbench.contracts.hpo_spaces import SpaceRules
+    from benchbench.methods.hpo._spaces import from_vector
+
+    rules = SpaceRules(space)
+    levels = [_levels(p, n_a_number) for p in space.values()]
+    conditions = [space.parent_conditions_of[name] for name in space]
+    for vector in _vectors(levels, conditions, np.full(len(levels), np.nan), 0):
+        if not rules.is_forbidden(vector[None])[0]:
+            yield from_vector(space, vector)
 
 
-def _assignments(
-    space: ConfigurationSpace, names: list[str], levels: dict[str, list[Any]], chosen: dict[str, Any]
-) -> Iterator[dict[str, Any]]:
-    """Go through the values of `names`, on top of those chosen.
+def _vectors(
+    levels: list[list[float]], conditions: list[Any], vector: NDArray[np.float64], i: int
+) -> Iterator[NDArray[np.float64]]:
+    """Go through the coordinates of parameter `i` and those after it, on top of those set.
 
     Parents come before their children, as in the space.
     """
-    from ConfigSpace.types import NotSet
+    import numpy as np
 
-    if not names:
-        yield {name: value for name, value in chosen.items() if value is not NotSet}
+    if i == len(levels):
+        yield vector.copy()
         return
-    name, *others = names
-    is_active = all(c.satisfied_by_value(chosen) for c in space.parent_conditions_of[name])
-    for value in levels[name] if is_active else [NotSet]:
-        yield from _assignments(space, others, levels, {**chosen, name: value})
+    is_active = all(c.satisfied_by_vector(vector) for c in conditions[i])
+    for coordinate in levels[i] if is_active else [np.nan]:
+        vector[i:] = np.nan
+        vector[i] = coordinate
+        yield from _vectors(levels, conditions, vector, i + 1)
 
 
-def _levels(parameter: Any, n: int) -> list[Any]:
-    """Return the values of a parameter on the grid."""
-    for name in ("choices", "sequence"):
-        if hasattr(parameter, name):
-            return list(getattr(parameter, name))
-    if not hasattr(parameter, "lower"):
-        return [parameter.value]
+def _levels(parameter: Any, n: int) -> list[float]:
+    """Return the coordinates of a parameter on the grid."""
+    from benchbench.contracts.hpo_spaces import CONSTANT, is_constant, n_choices
+
+    if is_constant(parameter):
+        return [CONSTANT]
+    listed = n_choices(parameter)
+    if listed is not None:
+        return [float(k) for k in range(listed)]
     n = min(n, parameter.size)
     places = [0.5] if n == 1 else [i / (n - 1) for i in range(n)]
     # integers on a logarithmic scale may round to the same value
-    return list(dict.fromkeys(parameter.to_value(place) for place in places))
+    values = dict.fromkeys(parameter.to_value(place) for place in places)
+    return [min(max(float(parameter.to_vector(value)), 0.0), 1.0) for value in values]

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchbench.contracts.context import Context
 from benchbench.contracts.hpo import HPOAdapter, HPOBudget, Observation, ProblemInfo, Suggestion
-from benchbench.methods.hpo._spaces import is_constant
+from benchbench.contracts.hpo_spaces import is_constant
 
 if TYPE_CHECKING:
     import numpy as np
@@ -58,13 +58,13 @@ class OptunaAdapter(HPOAdapter):
         """Make the sampler; `problem` and `budget` are known."""
 
     def ask(self) -> Suggestion:
-        from ConfigSpace import Configuration
+        from benchbench.methods.hpo._spaces import from_vector
 
         for _ in range(N_TRIES):
             trial = self._study.ask()
             vector = self._suggester.suggest(trial)
             if not self._suggester.is_forbidden(vector):
-                return Suggestion(Configuration(self.problem.space, vector=vector), tag=trial)
+                return Suggestion(from_vector(self.problem.space, vector), tag=trial)
             self._study.tell(trial, state=self._fail)
         config = self._random.sample()
         self._study.enqueue_trial(self._suggester.to_params(config.get_array()))

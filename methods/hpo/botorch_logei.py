@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from benchbench.cards import MethodCard
 from benchbench.contracts.context import Context
 from benchbench.contracts.hpo import KINDS, HPOAdapter, HPOBudget, Observation, ProblemInfo, Suggestion
-from benchbench.methods.hpo._spaces import is_constant
+from benchbench.contracts.hpo_spaces import is_constant
 
 if TYPE_CHECKING:
     import numpy as np

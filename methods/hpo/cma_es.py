@@ -27,8 +27,8 @@ class CMAES(OptunaAdapter):
     population : int, optional
         Evaluations of one generation; 4 + floor(3 ln n_parameters) if None, as in the paper.
     margin : bool
-        Keep whole numbers from getting stuck at one value (Hamano et al. 2022,
-        doi:10.1145/3512290.3528827).
+        Keep whole numbers, also those on a logarithmic scale, from getting stuck at one value
+        (Hamano et al. 2022, doi:10.1145/3512290.3528827).
     """
 
     card: ClassVar[MethodCard] = MethodCard(
@@ -58,8 +58,10 @@ class CMAES(OptunaAdapter):
         return super().supports(problem)
 
     def sampler(self, seed: int) -> BaseSampler:
+        if self.margin:
+            from benchbench.methods.hpo._margin import MarginSampler
+
+            return MarginSampler(seed=seed, popsize=self.population, with_margin=True, warn_independent_sampling=False)
         from optuna.samplers import CmaEsSampler
 
-        return CmaEsSampler(
-            seed=seed, popsize=self.population, with_margin=self.margin, warn_independent_sampling=False
-        )
+        return CmaEsSampler(seed=seed, popsize=self.population, warn_independent_sampling=False)

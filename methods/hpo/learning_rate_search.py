@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, ClassVar
 from benchbench.cards import MethodCard
 from benchbench.contracts.context import Context
 from benchbench.contracts.hpo import KINDS, HPOAdapter, HPOBudget, ProblemInfo, Suggestion
+from benchbench.errors import InputError
 
 if TYPE_CHECKING:
     from ConfigSpace import ConfigurationSpace
@@ -22,6 +23,8 @@ __all__ = ["NAMES", "LearningRateSearch", "learning_rate_of"]
 NAMES = ("learning_rate", "learning_rate_init", "lr", "eta0", "eta", "init_lr", "initial_lr", "initial_learning_rate")
 """What PyTorch, scikit-learn, XGBoost and the usual benchmarks call it; in the order of preference.
 """
+
+N_TRIES = 10_000
 
 
 class LearningRateSearch(HPOAdapter):
@@ -46,17 +49,32 @@ class LearningRateSearch(HPOAdapter):
         return super().supports(problem)
 
     def setup(self, problem: ProblemInfo, *, budget: HPOBudget, context: Context) -> None:
+        import numpy as np
+
+        from benchbench.contracts.hpo_spaces import SpaceRules
+        from benchbench.methods.hpo._spaces import Axis
+
         super().setup(problem, budget=budget, context=context)
         self._rng = context.rng("learning_rate_search")
         self._name = learning_rate_of(problem.space) or ""
-        self._default = dict(problem.space.get_default_configuration())
+        # of inactive parameters as well: the learning rate may make them active
+        self._defaults = np.array([float(p.to_vector(p.default_value)) for p in problem.space.values()])
+        self._place = list(problem.space).index(self._name)
+        self._axis = Axis(problem.space[self._name])
+        self._rules = SpaceRules(problem.space)
 
     def ask(self) -> Suggestion:
-        from benchbench.methods.hpo._spaces import from_values
+        from benchbench.methods.hpo._spaces import from_vector
 
-        space = self.problem.space
-        value = space[self._name].to_value(self._rng.random())
-        return Suggestion(from_values(space, {**self._default, self._name: value}))
+        for _ in range(N_TRIES):
+            vectors = self._defaults[None].copy()
+            vectors[:, self._place] = self._axis.coordinates(self._rng.random(1))
+            self._rules.deactivate(vectors)
+            if not self._rules.is_forbidden(vectors)[0]:
+                return Suggestion(from_vector(self.problem.space, vectors[0]))
+        raise InputError(
+            f"none of {N_TRIES:,} values of {self._name!r} is allowed with the other defaults, which the space forbids"
+        )
 
 
 def learning_rate_of(space: ConfigurationSpace) -> str | None:

@@ -66,8 +66,8 @@ class Portfolio(HPOAdapter):
         self._sampler = Sampler(problem.space, context.derive("portfolio"))
 
     def ask(self) -> Suggestion:
-        from ConfigSpace import Configuration
+        from benchbench.methods.hpo._spaces import from_vector
 
         if self._waiting:
-            return Suggestion(Configuration(self.problem.space, vector=self._waiting.pop()))
+            return Suggestion(from_vector(self.problem.space, self._waiting.pop()))
         return Suggestion(self._sampler.sample())

@@ -12,13 +12,22 @@ import importlib.util
 import logging
 import math
 import warnings
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from benchbench.cards import MethodCard
 from benchbench.contracts.context import Context
 from benchbench.contracts.hpo import KINDS, HPOAdapter, HPOBudget, Observation, ProblemInfo, Suggestion
+from benchbench.contracts.hpo_spaces import SpaceRules
+from benchbench.methods.hpo._spaces import Sampler, first_allowed, from_vector, is_drawn_otherwise, sampling_space
+
+if TYPE_CHECKING:
+    from smac import Scenario
+    from smac.initial_design import AbstractInitialDesign
 
 __all__ = ["SMAC"]
+
+# suggestions in a row that are not legal, before a configuration is drawn from the space instead
+N_TRIES = 20
 
 
 class SMAC(HPOAdapter):
@@ -70,37 +79,69 @@ class SMAC(HPOAdapter):
 
         super().setup(problem, budget=budget, context=context)
         logging.getLogger("smac").setLevel(logging.CRITICAL)
+        self._rules = SpaceRules(problem.space)
+        self._sampler = Sampler(problem.space, context.derive(self.card.name, "legal"))
+        is_uneven = is_drawn_otherwise(problem.space)
+        # SMAC seeds the space that it is given, and draws from it
+        self._space = sampling_space(problem.space) if is_uneven else copy.deepcopy(problem.space)
         scenario = Scenario(
-            # SMAC seeds the space that it is given, and draws from it
-            copy.deepcopy(problem.space),
+            self._space,
             output_directory=context.scratch / "smac",
             deterministic=True,
             n_trials=math.ceil(budget.evaluations),
             seed=context.derive(self.card.name),
         )
-        self._smac = Facade(
-            scenario,
-            initial_design=Facade.get_initial_design(scenario, max_ratio=self.initial_share),
-            # by default crashes go into the forest, at an unknown cost
-            runhistory_encoder=RunHistoryLogScaledEncoder(scenario, considered_states=[StatusType.SUCCESS]),
-            config_selector=Facade.get_config_selector(scenario, retrain_after=self.retrain_after),
-            logging_level=False,
-            overwrite=True,
-        )
+        with warnings.catch_warnings():
+            # SMAC reads its initial design by a call that ConfigSpace has deprecated
+            warnings.simplefilter("ignore", DeprecationWarning)
+            self._smac = Facade(
+                scenario,
+                initial_design=(self._design if is_uneven else Facade.get_initial_design)(
+                    scenario, max_ratio=self.initial_share
+                ),
+                # by default crashes go into the forest, at an unknown cost
+                runhistory_encoder=RunHistoryLogScaledEncoder(scenario, considered_states=[StatusType.SUCCESS]),
+                config_selector=Facade.get_config_selector(scenario, retrain_after=self.retrain_after),
+                logging_level=False,
+                overwrite=True,
+            )
         self._ended = (StopIteration, ConfigurationSpaceExhaustedException)
 
     def ask(self) -> Suggestion | None:
-        from ConfigSpace import Configuration
+        from smac.runhistory import StatusType, TrialInfo, TrialValue
 
-        try:
-            with warnings.catch_warnings():
-                # SMAC logs the mean time of a local search, even of none
-                warnings.filterwarnings("ignore", "Mean of empty slice|invalid value", RuntimeWarning)
-                trial = self._smac.ask()
-        except self._ended:
-            # every configuration of a finite space was suggested
-            return None
-        return Suggestion(Configuration(self.problem.space, vector=trial.config.get_array().copy()), tag=trial)
+        for _ in range(N_TRIES):
+            try:
+                with warnings.catch_warnings():
+                    # SMAC logs the mean time of a local search, even of none
+                    warnings.filterwarnings("ignore", "Mean of empty slice|invalid value", RuntimeWarning)
+                    trial = self._smac.ask()
+            except self._ended:
+                # every configuration of a finite space was suggested
+                return None
+            config = from_vector(self.problem.space, trial.config.get_array().copy())
+            if self._rules.violation(config) is None:
+                return Suggestion(config, tag=trial)
+            # ConfigSpace's neighbours may break nested conditions
+            self._smac.tell(trial, TrialValue(cost=math.inf, status=StatusType.CRASHED), save=False)
+        config = self._sampler.sample()
+        own = from_vector(self._space, config.get_array().copy())
+        return Suggestion(config, tag=TrialInfo(own, seed=trial.seed))
+
+    def _design(self, scenario: Scenario, max_ratio: float) -> AbstractInitialDesign:
+        """Return SMAC's initial design, with the points as `_spaces` maps them.
+
+        Forbidden ones are left out, as in SMAC.
+        """
+        from scipy.stats.qmc import Sobol
+        from smac.initial_design import SobolInitialDesign
+
+        n_parameters = len(self._space)
+        n = int(max(1, min(10 * n_parameters, max_ratio * scenario.n_trials)))
+        points = Sobol(n_parameters, scramble=True, rng=self.context.derive(self.card.name, "design"))
+        found = [first_allowed(self._space, lambda: points.random(1)[0], self._sampler)[0] for _ in range(n)]
+        configs = [from_vector(self._space, config.get_array()) for config in found]
+        return SobolInitialDesign(scenario, n_configs=0, additional_configs=configs)
 
     def tell(self, observation: Observation) -> None:
         from smac.runhistory import StatusType, TrialValue

@@ -6,7 +6,6 @@ import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from html import escape
 from typing import TYPE_CHECKING, Any
 
 from benchbench.reports.comparison import others_sheet
@@ -19,6 +18,7 @@ from benchbench.reports.site.names import slug
 from benchbench.reports.text import sentence
 from benchbench.stats.labels import plural
 from benchbench.stats.statistics import STATISTICS
+from benchbench.text import escape_html as escape
 
 if TYPE_CHECKING:
     from benchbench.cards import MethodCard

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from benchbench.errors import InputError, suggest
 from benchbench.records import OUTCOMES
+from benchbench.text import clean_name
 
 __all__ = ["STATUSES", "PublishedResult", "PublishedSuite", "csv_rows", "number", "status_of", "text_of"]
 
@@ -173,13 +174,13 @@ def whole_number(text: object, what: str, where: str) -> int:
 
 
 def text_of(text: object, what: str, where: str) -> str:
-    """Return the text of a non-empty cell, on one line.
+    """Return the text of a non-empty cell, cleaned as a name is (`benchbench.text.clean_name`).
 
     Raises
     ------
     InputError
     """
-    value = " ".join(str(text).split()) if text is not None else ""
+    value = clean_name(str(text)) if text is not None else ""
     if not value:
         raise InputError(f"{where}: {what} is empty")
     return value

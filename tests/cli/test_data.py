@@ -73,6 +73,9 @@ class NumbersLoader(TaskLoader):
     def load(self, name: str, options: Mapping[str, Any]) -> Any:
         raise NotImplementedError
 
+    def warnings(self, options: Mapping[str, Any]) -> Sequence[str]:
+        return ["an even number", *find("numbers", options).manifest["files"]] if options["number"] == 2 else []
+
     def folders(self, options: Mapping[str, Any]) -> Sequence[Path]:
         kept = folder_of("numbers-originals", options)
         return [folder_of("numbers", options), *([kept] if kept.exists() else [])]
@@ -124,7 +127,12 @@ def test_fetch_then_list_then_verify(loader: NumbersLoader, suite: str) -> None:
     ]
     # prepared and original, an array and a file each
     assert listed[0]["bytes"] == 2 * (8000 + 128 + 2)
-    assert run("list", "--suite", suite).stdout.splitlines()[-1] == "3 of 3 tasks are ready, 0.0 MiB in all"
+    assert [row["warnings"] for row in listed] == [[], ["an even number", "note.txt"], []]
+    assert run("list", "--suite", suite).stdout.splitlines()[-3:] == [
+        "3 of 3 tasks are ready, 0.0 MiB in all",
+        "warning: two: an even number",
+        "warning: two: note.txt",
+    ]
     verified = run("verify", "--suite", suite)
     assert (verified.exit_code, verified.stdout) == (0, "6 folders ok, 0 folders damaged, 0 folders missing\n")
     assert (run("fetch", "--suite", suite, "--quiet").stderr, sorted(loader.made)) == ("", [1, 1, 2, 2, 3, 3])

@@ -286,3 +286,34 @@ def test_the_default_database_may_not_be_there_yet(tmp_path: Path, monkeypatch: 
     assert json.loads(bench("history", "--format", "json").stdout) == []
     Path(".benchbench/benchbench.duckdb").mkdir(parents=True)
     assert "is a folder" in str(bench("leaderboard", "--suite", "smoke").exception)
+
+
+def test_texts_of_methods_do_not_reach_the_terminal_as_they_are(
+    tmp_path: Path, attempt: Callable[..., Attempt]
+) -> None:
+    """They are stored as they are, all but lone surrogates, and shown with escapes."""
+    odd = "a\x00b\x1b[31mc\u202ed"
+    store = Store(tmp_path / "odd.duckdb")
+    store.open_for_writing()
+    store.land_run(RunRecord(run_id="20260101-a", suite="tiny", preset="quick", command="", started_at=60.0))
+    changes = {
+        "error_type": odd,
+        "error_message": odd + "\ud800",
+        "traceback": odd + "\nend",
+        "log_tail": odd + "\nend",
+    }
+    failed = attempt(
+        "ab12ffffffffff", outcome="failed", score=None, unit_scores=[], curve=[CurvePoint(1, 1.0, odd, 0.5)], n_units=0,
+        metrics={odd: 1.0}, environment={odd: odd}, remarks=[odd], **changes,
+    )  # fmt: skip
+    store.land_attempts([failed])
+    for command in (("attempt", "ab12"), ("history", "20260101-a")):
+        shown = bench(*command, "--db", store.path)
+        assert shown.exit_code == 0, shown.output
+        assert r"a\x00b\x1b[31mc\u202ed" in shown.output
+        assert not {"\x00", "\x1b", "\u202e"} & set(shown.output)
+    assert "\nend\n" in bench("attempt", "ab12", "--db", store.path).output
+    kept = json.loads(bench("attempt", "ab12", "--db", store.path, "--format", "json").output)
+    assert kept["error_message"] == odd + "?"
+    assert kept["metrics"] == {odd: 1.0}
+    assert kept["log_tail"] == odd + "\nend"

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from benchbench.cluster.plan import Request, all_trials, choose_methods
+from benchbench.cluster.plan import Request, all_trials, choose_methods, plan
 from benchbench.errors import InputError, UnknownNameError
 from benchbench.registry import get_loader, methods
 from benchbench.suite_files import find_suite
@@ -39,7 +39,7 @@ def test_a_method_that_is_not_there_is_suggested() -> None:
     ("texts", "named"),
     [
         (["pixel_nn", "protonet", "pixel_nn"], "pixel_nn"),
-        (["maml(averages=True)", "maml( averages = True )"], "maml( averages = True )"),
+        (["maml(averages=True)", "maml(averages=True)"], "maml(averages=True)"),
         (["all", "maml(averages=True)", "maml(averages=True)"], "maml(averages=True)"),
     ],
 )
@@ -48,6 +48,61 @@ def test_a_method_that_is_named_twice_is_refused(texts: list[str], named: str) -
     with pytest.raises(InputError, match=rf"^method {re.escape(repr(named))} is named more than once$"):
         _names(texts)
     assert _names(["maml", "maml(averages=True)"]) == ["maml", "maml"]
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "label"),
+    [
+        ("linear_model", "linear_model(penalty=1)", "linear_model"),
+        ("linear_model", "linear_model(max_iterations=500, penalty=1.0)", "linear_model"),
+        ("linear_model()", "linear_model(max_iterations=500)", "linear_model"),
+        ("linear_model(penalty=2)", "linear_model( penalty = 2.0 )", "linear_model(penalty=2.0)"),
+        (
+            "linear_model(penalty=2, max_iterations=9)",
+            "linear_model(max_iterations=9, penalty=2e0)",
+            "linear_model(max_iterations=9, penalty=2.0)",
+        ),
+    ],
+)
+def test_all_spellings_of_a_method_are_one(first: str, second: str, label: str) -> None:
+    """Each trained and stood on boards by itself: clones shift ranks, Elo and Nemenyi's k."""
+    suite = find_suite("tabular")
+    one, other = (choose_methods(suite, [text])[0] for text in (first, second))
+    assert one == other
+    assert one.label == label
+    with pytest.raises(
+        InputError, match=rf"{re.escape(repr(second))} is named more than once \(it is {re.escape(label)}\)$"
+    ):
+        choose_methods(suite, [first, second])
+    together = choose_methods(suite, ["all", first, "constant_predictor"])
+    assert [m.label for m in together].count(label) == 1
+
+
+def test_what_is_done_under_another_spelling_is_done() -> None:
+    suite = find_suite("tabular")
+    name, preset = suite.preset("quick")
+    (method,) = choose_methods(suite, ["linear_model"])
+    request = Request(
+        suite=suite,
+        preset_name=name,
+        preset=preset,
+        tasks=suite.tasks[:1],
+        methods=(method,),
+        seeds=(0, 1),
+        device="cpu",
+    )
+    get_loader(request.tasks[0].loader).prepare(request.tasks[0].options, lambda line: None)
+    trials = list(all_trials(request))
+    old = {"max_iterations": 500}
+    recorded = dataclasses.replace(trials[0].spec, params=old).trial_id
+    assert recorded != trials[0].trial_id
+    done = {(recorded, *trials[0].done_key[1:])}
+    spellings = {("linear_model", "{}"): [{"penalty": 1}, old]}
+    assert list(plan(request, done)) == trials
+    assert list(plan(request, done, spellings=spellings)) == trials[1:]
+    assert list(plan(request, done, spellings={("extra_trees", "{}"): [old]})) == trials
+    # of another source it is not
+    assert list(plan(request, {(recorded, "other", *trials[0].done_key[2:])}, spellings=spellings)) == trials
 
 
 @pytest.mark.parametrize("override", [{"time_limit_seconds": 900.0}, {"threads": 2}, {"test_units": 50}])

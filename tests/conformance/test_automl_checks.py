@@ -21,6 +21,7 @@ def statuses(method: str, *only: str) -> dict[tuple[str, str], str]:
         ("alphabetical_classes", "check_classes_are_in_the_tasks_order"),
         ("known_categories_only", "check_strange_categories_and_gaps_break_nothing"),
         ("fills_in_place", "check_rows_are_left_alone"),
+        ("no_metrics", "check_metrics_are_numbers"),
         ("looks_around", "check_a_row_is_predicted_for_itself"),
         ("global_tables", "check_global_random_state_does_not_matter"),
     ],

@@ -47,6 +47,7 @@ def statuses(method: str, *only: str) -> dict[str, str]:
         ("forgets_its_random_state", "check_training_continues_to_the_same_end"),
         ("embeds_together", "check_images_are_embedded_alone"),
         ("two_paths", "check_embedding_once_changes_nothing"),
+        ("names_its_backbone", "check_metrics_are_numbers"),
         ("computes", "check_constructor_only_stores"),
         ("unfinished", "check_card_is_complete"),
     ],

@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 
 from benchbench.records import OUTCOMES, Attempt, CurvePoint, TrialOutcome
 
-NUMBERS = st.floats(allow_nan=False)
+NUMBERS = st.floats(allow_nan=False, allow_infinity=False)
+VALUES = st.floats(allow_nan=False)
+STEPS = st.integers(-(2**63) + 1, 2**63 - 1)
 BY_NAME = st.dictionaries(st.text(), NUMBERS)
 ENDED = st.builds(
     TrialOutcome,
@@ -23,7 +25,7 @@ ENDED = st.builds(
     metrics=BY_NAME,
     phases=BY_NAME,
     wall_seconds=NUMBERS,
-    curve=st.lists(st.builds(CurvePoint, st.integers(), NUMBERS, st.text(), NUMBERS)).map(tuple),
+    curve=st.lists(st.builds(CurvePoint, STEPS, VALUES, st.text(), VALUES)).map(tuple),
     environment=st.dictionaries(st.text(), st.text()),
 )
 OK = TrialOutcome(
@@ -48,12 +50,23 @@ def test_scores_come_back_from_the_wire() -> None:
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"score": "high"}, "score is 'high', expected a number or null"),
+        ({"score": "high"}, "score is 'high', expected a finite number or null"),
+        ({"score": -math.inf}, "score is -inf, expected a finite number or null"),
+        ({"score_sd": math.nan}, "score_sd is nan, expected a finite number or null"),
+        ({"score": 10**400}, "score is 1000.*, expected a finite number or null"),
         ({"n_units": True}, "n_units is True, expected a whole number"),
-        ({"seconds": None}, "seconds is None, expected a number"),
-        ({"unit_scores": [0.4, "x"]}, "unit_scores is .*, expected a list of numbers"),
-        ({"metrics": {"a": "b"}}, "metrics is .*, expected numbers by name"),
-        ({"phases": [1.0]}, "phases is .*, expected numbers by name"),
+        ({"n_units": 2**63}, "n_units is 9223372036854775808, expected a whole number of at most 64 bits"),
+        ({"n_units": 3}, "n_units is 3, unit_scores has 2"),
+        ({"seconds": None}, "seconds is None, expected a finite number"),
+        ({"unit_scores": [0.4, "x"]}, "unit_scores is .*, expected a list of finite numbers"),
+        ({"unit_scores": [0.4, -math.inf]}, "unit_scores is .*, expected a list of finite numbers"),
+        ({"metrics": {"a": "b"}}, "metrics is .*, expected finite numbers by name"),
+        ({"metrics": {"a": math.nan}}, "metrics is .*, expected finite numbers by name"),
+        ({"phases": [1.0]}, "phases is .*, expected finite numbers by name"),
+        ({"error_message": "x" * 100_001}, "error_message is 'xxx.*, expected a text of at most 100000 characters"),
+        ({"remarks": ["x"] * 201}, "remarks is .*, expected a list of at most 200 texts"),
+        ({"curve": [[2**63, 0.5, "loss", 1.0]]}, "curve is .*, expected a list of"),
+        ({"curve": [[1, 0.5, "loss", 10**400]]}, "curve is .*, expected a list of"),
         ({"environment": {"torch": 2}}, "environment is .*, expected texts by name"),
         ({"curve": [[1, 0.5, "loss"]]}, "curve is .*, expected a list of"),
         ({"curve": [["1", 0.5, "loss", 1.0]]}, "curve is .*, expected a list of"),

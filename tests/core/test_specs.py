@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
+import math
 import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any, Literal
 
 import pytest
 
@@ -14,7 +17,7 @@ from benchbench.cli.common import split_list
 from benchbench.cluster.plan import choose_methods
 from benchbench.contracts.context import Budget
 from benchbench.errors import InputError, UnknownNameError
-from benchbench.registry import MethodEntry, create_method, get_method, methods, parse_method
+from benchbench.registry import MethodEntry, create_method, get_method, methods, normal_params, parse_method
 from benchbench.seeding import derive_seed, generator
 from benchbench.spec import TrialSpec, canonical_json, content_hash
 from benchbench.suite_files import find_suite
@@ -190,3 +193,94 @@ def test_parameters_of_a_wrong_type_are_refused_before_anything_runs() -> None:
         choose_methods(find_suite("smoke"), ["maml(averages=[1,2])"])
     (found,) = choose_methods(find_suite("smoke"), ["maml(inner_rate=1)"])
     assert found.params == {"inner_rate": 1}
+
+
+def _spelt(**params: Any) -> str:
+    """Return the JSON of a plug-in's normal parameters."""
+
+    class Many:
+        def __init__(
+            self,
+            rate: float = 0.5,
+            n: int = 3,
+            share: int | float = 1,
+            either: float | int | None = None,
+            layers: tuple[int, ...] = (8, 8),
+            ends: tuple[float, float] = (0.0, 1.0),
+            rates: dict[str, float] = {"a": 1.0, "b": 2.0},  # noqa: B006
+            kind: Literal["l1", "l2"] = "l2",
+            is_on: bool = True,
+            anything=1.0,  # type: ignore[no-untyped-def]
+            wrong: int = None,  # type: ignore[assignment]  # noqa: RUF013
+            endless: float = math.inf,
+        ) -> None: ...
+
+    entry = dataclasses.replace(get_method("noop"), name="many", cls=Many)
+    return canonical_json(normal_params(entry, params))
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        {"rate": 0.5},
+        {"n": 3, "rate": 0.50},
+        {"layers": [8, 8]},
+        {"layers": (8, 8)},
+        {"ends": [0, 1]},
+        {"ends": (-0.0, 1)},
+        {"rates": {"b": 2, "a": 1}},
+        {"kind": "l2", "is_on": True, "either": None},
+        {"share": 1},
+        {"anything": 1.0},
+        {"wrong": None},
+        {"endless": math.inf},
+    ],
+)
+def test_a_default_that_is_spelt_out_is_no_parameter(params: dict[str, Any]) -> None:
+    assert _spelt(**params) == "{}"
+
+
+@pytest.mark.parametrize(
+    ("params", "expected"),
+    [
+        ({"rate": 2}, '{"rate":2.0}'),
+        ({"rate": -0.0}, '{"rate":0.0}'),
+        ({"rate": 0}, '{"rate":0.0}'),
+        ({"layers": (4,)}, '{"layers":[4]}'),
+        ({"rates": {"b": 1, "a": 1}}, '{"rates":{"a":1.0,"b":1.0}}'),
+        # 1 and 1.0 may mean different things where both are allowed, or nothing is said
+        ({"share": 1.0}, '{"share":1.0}'),
+        ({"either": 1}, '{"either":1}'),
+        ({"either": 1.0}, '{"either":1.0}'),
+        ({"anything": 1}, '{"anything":1}'),
+        ({"anything": True}, '{"anything":true}'),
+    ],
+)
+def test_parameters_have_one_spelling(params: dict[str, Any], expected: str) -> None:
+    assert _spelt(**params) == expected
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        {"n": True},
+        {"n": 3.0},
+        {"is_on": 1},
+        {"layers": (True, 8)},
+        {"kind": "L2"},
+        {"rate": math.inf},
+        {"rate": 10**400},
+        {"wrong": "x"},
+    ],
+)
+def test_what_is_equal_only_to_python_is_refused(params: dict[str, Any]) -> None:
+    with pytest.raises(InputError, match="expects"):
+        _spelt(**params)
+
+
+def test_a_method_without_parameters_keeps_its_trial_ids() -> None:
+    """Results recorded before parameters had one spelling stay done."""
+    assert [normal_params(entry, {}) for entry in methods().values()] == [{}] * len(methods())
+    for entry in methods().values():
+        known = [] if entry.cls.__init__ is object.__init__ else inspect.signature(entry.cls).parameters.values()
+        assert normal_params(entry, {p.name: p.default for p in known}) == {}, entry.name

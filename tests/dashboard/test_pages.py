@@ -23,7 +23,7 @@ def run_page(name: str) -> None:
     importlib.import_module(f"benchbench.dashboard.pages.{name}").page()
 
 
-def open_page(name: str, **query: str) -> AppTest:
+def open_page(name: str, **query: str | list[str]) -> AppTest:
     app = AppTest.from_function(run_page, args=(name,), default_timeout=60)
     for key, value in query.items():
         app.query_params[key] = value
@@ -104,11 +104,51 @@ def test_a_link_restores_what_its_sender_saw(shown: Store) -> None:
     assert "maml" not in text.split("<tbody>")[1].split("</tbody>")[0]
 
 
-def test_what_a_link_cannot_mean_is_ignored(shown: Store) -> None:
-    app = open_page("leaderboard", stat="nonsense", suite="none", impute="<b>", tag="x")
+@pytest.mark.parametrize(
+    ("name", "label"),
+    [
+        ("suite", "Suite"),
+        ("stat", "Statistic"),
+        ("preset", "Preset (budget)"),
+        ("device", "Device"),
+        ("threads", "Threads per trial"),
+        ("impute", "Imputation of failures"),
+        ("view", "View"),
+        ("tag", "Tags of methods"),
+        ("method", "Methods"),
+    ],
+)
+def test_a_link_to_what_does_not_exist_says_so_and_shows_nothing_else(shown: Store, name: str, label: str) -> None:
+    app = open_page("leaderboard", **{name: "![x](n)"})
     assert not app.exception
-    assert app.session_state["leaderboard:stat"] == "rank"
-    assert app.session_state["leaderboard:suite"] == "trio"
+    (said,) = (w.value for w in app.warning)
+    assert said.startswith(f"This link asks for what does not exist here: {label} "), said
+    assert "!\\[x\\](n)" in said
+    assert "<table" not in "".join(h.proto.body for h in app.get("html"))
+    assert app.query_params[name] == "![x](n)", "the address stays as it was sent"
+
+
+def test_after_a_wrong_link_the_reader_chooses(shown: Store) -> None:
+    app = open_page("leaderboard", suite="none")
+    assert app.selectbox(key="leaderboard:suite").value is None
+    app.selectbox(key="leaderboard:suite").select("trio").run()
+    assert not app.exception
+    assert not any(w.value.startswith("This link") for w in app.warning)
+    assert app.query_params["suite"] == "trio"
+    assert "<table" in "".join(h.proto.body for h in app.get("html"))
+
+
+def test_what_a_link_asks_for_besides_what_exists_is_said(shown: Store) -> None:
+    app = open_page("leaderboard", tag=["x", "gradient"])
+    assert app.warning[0].value == "This link asks for what does not exist here: Tags of methods 'x'."
+    assert app.session_state["leaderboard:tag"] == ["gradient"]
+    assert "<table" in "".join(h.proto.body for h in app.get("html"))
+
+
+@pytest.mark.parametrize("rope", ["wide", "nan", "-1", "1e9"])
+def test_a_number_that_a_link_cannot_mean_is_said(shown: Store, rope: str) -> None:
+    app = open_page("compare", rope=rope)
+    assert "It can be a number from 0 to 10" in app.warning[0].value
 
 
 def test_a_choice_stands_in_the_address(shown: Store) -> None:

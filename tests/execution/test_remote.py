@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -9,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +24,8 @@ from benchbench.execution import limits, supervisor
 from benchbench.execution.environments import Environment
 from benchbench.execution.harness import TrialHarness
 from benchbench.execution.remote.adapters import remote_adapter
-from benchbench.execution.remote.automl_proxy import Proxy
+from benchbench.execution.remote.automl_proxy import Proxy, _plain
+from benchbench.execution.remote.automl_served import _info
 from benchbench.execution.remote.interpreter import InterpreterDiedError, RemoteError
 from benchbench.frames import read_table, write_table
 from benchbench.records import TrialOutcome
@@ -60,6 +63,13 @@ def info(kind: str = "multiclass") -> TableInfo:
     )
 
 
+def test_the_description_of_a_task_comes_back() -> None:
+    full = replace(info(), out_of_range={"size": 2, "age": 1}, warnings=("column 'size' holds infinite values",))
+    found = _info(json.loads(json.dumps(_plain(full))))
+    assert found == full
+    assert (list(found.columns), list(found.out_of_range)) == (list(COLUMNS), ["size", "age"])
+
+
 @pytest.fixture
 def make(make_harness: Callable[..., TrialHarness]) -> Iterator[Callable[..., Any]]:
     """Make a proxy that has been set up; all are closed after the test."""
@@ -88,7 +98,9 @@ def test_predictions_come_back(make: Callable[..., Any], rows: pd.DataFrame, tar
     assert proxy.predict_proba(rows).tolist() == [[0.25, 0.75, 0.0]] * 4
     assert proxy.predict(rows.iloc[:2]).tolist() == [1, 1]
     assert proxy.predict(rows).dtype == np.int64
-    assert 0 < proxy.metrics()["environment_start_seconds"] < 60
+    found = proxy.metrics()
+    assert 0 < found.pop("environment_start_seconds") < 60
+    assert found == {"n_rows": 4.0, "is_fast": 1.0}
 
 
 def test_values_come_back(make: Callable[..., Any], rows: pd.DataFrame) -> None:
@@ -292,6 +304,11 @@ def test_two_processes_make_the_table_once(tmp_path: Path) -> None:
     [
         ("decline", "declined", "not today"),
         ("raise_error", "failed", "the loss is NaN"),
+        ("metrics_text", "failed", "metric 'backbone' of metrics() of method 'wrapped' is 'conv4' (str)"),
+        ("metrics_none", "failed", "metrics() of method 'wrapped' returned None"),
+        ("report_text", "failed", "metric 'loss' of a report is 'low' (str)"),
+        ("raise_unreadable", "failed", "its message cannot be read: str() raised SystemExit"),
+        ("report_often", "ok", ""),
         ("exit", "failed", "3"),
         ("raise_memory_error", "memory", "Unable to allocate"),
         ("exit_hard", "crashed", "a last word"),
@@ -305,6 +322,9 @@ def test_hostile_methods(make_request: Any, how: str, status: str, words: str) -
     outcome = execute(make_request, how)
     assert outcome.outcome == status, outcome
     assert words in outcome.error_message
+    if how == "report_often":
+        assert 10_000 < len(outcome.curve) < 20_000
+        assert "more than 10,000 reports" in outcome.remarks[0]
 
 
 def test_its_budget_holds(make_request: Any) -> None:

@@ -240,3 +240,88 @@ def test_a_chain_of_forks_does_not_outrun_its_end() -> None:
         seen += any(mark.encode() in limits._environ(pid) for pid in limits._all_pids())
         time.sleep(0.002)
     assert seen == 0
+
+
+NUMBERS = """{
+    "np32": np.float32(0.5), "np_int": np.int64(7), "np_bool": np.bool_(True), "bool": True, "np_0d": np.array(0.25),
+    "torch": torch.tensor(0.5, requires_grad=True), "torch_int": torch.tensor(3), "decimal": decimal.Decimal("0.1"),
+    "fraction": fractions.Fraction(1, 4), "int": 10**300, "nan": float("nan"), "huge": np.float32("inf"),
+}"""
+
+
+def test_numbers_of_any_library_are_metrics(make_request: Any) -> None:
+    outcome = run(make_request("odd", params={"metrics": NUMBERS}))
+    assert outcome.outcome == "ok", outcome.error_message
+    assert outcome.metrics == {
+        "np32": 0.5,
+        "np_int": 7.0,
+        "np_bool": 1.0,
+        "bool": 1.0,
+        "np_0d": 0.25,
+        "torch": 0.5,
+        "torch_int": 3.0,
+        "decimal": 0.1,
+        "fraction": 0.25,
+        "int": 1e300,
+    }
+    assert set(outcome.remarks) == {"nan is nan: not recorded", "huge is inf: not recorded"}
+
+
+@pytest.mark.parametrize(
+    ("params", "words"),
+    [
+        ({"metrics": "{'backbone': 'conv4'}"}, "metric 'backbone' of metrics() of method 'odd' is 'conv4' (str)"),
+        ({"metrics": "None"}, "metrics() of method 'odd' returned None, expected numbers by name"),
+        ({"metrics": "[1.0]"}, "returned list"),
+        ({"metrics": "{1: 2.0}"}, "a name of type int, expected str"),
+        ({"metrics": "{'x' * 10**7: 1}"}, "a name of 10000000 characters"),
+        ({"metrics": "{'big': 10**400}"}, "metric 'big' of metrics() of method 'odd' cannot be read as a number: int"),
+        ({"metrics": "{'a': torch.ones(2)}"}, "is torch.Tensor of shape (2,), expected a number"),
+        ({"metrics": "{'log_loss': 0.0}"}, "returned log_loss, which the harness records itself"),
+        ({"report": "lambda context: context.report('first', loss=1)"}, "the step of a report is 'first' (str)"),
+        ({"report": "lambda context: context.report(2**70, loss=1)"}, "the step of a report has 71 bits"),
+        ({"report": "lambda context: context.report(1, loss='low')"}, "metric 'loss' of a report is 'low' (str)"),
+        ({"report": "lambda context: context.progress('half', 1)"}, "what is done is 'half' (str)"),
+        ({"error": "Unreadable()"}, "its message cannot be read: str() raised SystemExit"),
+        ({"error": "type('a' * 10**6, (BaseException,), {})('b\\ud800\\0')"}, "b\ud800\0"),
+        ({"error": "RuntimeError('x' * 10**8)"}, "xxx"),
+    ],
+)
+def test_whatever_a_method_returns_or_raises_fails_its_trial_alone(
+    make_request: Any, params: dict[str, str], words: str
+) -> None:
+    outcome = run(make_request("odd", params=params))
+    assert outcome.outcome == "failed"
+    assert words in outcome.error_message
+    assert len(outcome.error_message) <= 4000
+    assert "hostile.py" in outcome.traceback or "benchbench/" in outcome.traceback
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "signal.signal(signal.SIGALRM, lambda *_: sys.exit(1)); signal.setitimer(signal.ITIMER_REAL, 5.0, 0.01)",
+        "sys.modules[''] = sys.modules[3] = object(); sys.modules['odd_one'] = object()",
+    ],
+)
+def test_what_a_method_leaves_in_its_process_does_not_end_it(make_request: Any, code: str) -> None:
+    assert run(make_request("odd", params={"after": code})).outcome == "ok"
+
+
+def test_a_score_that_is_not_finite_is_a_failure(make_request: Any) -> None:
+    outcome = run(make_request("huge"))
+    assert (outcome.outcome, outcome.error_type) == ("failed", "ProtocolViolation")
+    assert "the neg_mse of 3 of 3 episodes is not finite (episode 0 is -inf)" in outcome.error_message
+
+
+def test_millions_of_reports_are_thinned_out(make_request: Any) -> None:
+    report = "lambda context: [context.report(i, loss=i, b=0.5) for i in range(300_000)] and context.report(7, other=1)"
+    outcome = run(make_request("odd", params={"report": report}, time_limit_seconds=300))
+    assert outcome.outcome == "ok", outcome
+    steps = [point.step for point in outcome.curve if point.metric == "loss"]
+    assert steps[:10_000] == list(range(10_000))
+    assert steps == sorted(steps)
+    assert 10_000 < len(steps) < 50_000
+    assert steps[-1] > 299_000
+    assert outcome.curve[-1].metric == "other"
+    assert outcome.remarks == ("curve of loss, b: more than 10,000 reports; the later ones are thinned out",)

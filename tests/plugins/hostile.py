@@ -288,3 +288,57 @@ class ShowEnvironment(Noop):
         print(f"threads={torch.get_num_threads()}")
         print(f"cwd={os.getcwd()}")
         print(f"device={context.device}")
+
+
+class Unreadable(Exception):
+    """An exception whose text cannot be had; its class has an odd name as well."""
+
+    def __str__(self) -> str:
+        raise SystemExit(3)
+
+    __repr__ = __str__
+
+
+class Odd(Noop):
+    """Returns, reports or raises what its parameter says."""
+
+    card: ClassVar[MethodCard] = hostile_card("odd")
+
+    def __init__(self, metrics: str = "{}", report: str = "", error: str = "", after: str = "") -> None:
+        self.texts = {"metrics": metrics, "report": report, "error": error, "after": after}
+
+    def meta_fit(self, episodes: Any, *, context: Any, **kwargs: Any) -> None:
+        if self.texts["after"]:
+            exec(self.texts["after"], {"os": os, "signal": signal, "sys": sys})
+        if self.texts["report"]:
+            self.value("report")(context)
+        if self.texts["error"]:
+            raise self.value("error")
+
+    def metrics(self) -> Any:
+        return self.value("metrics")
+
+    def value(self, which: str) -> Any:
+        import decimal
+        import fractions
+
+        import numpy as np
+        import torch
+
+        names = {"np": np, "torch": torch, "decimal": decimal, "fractions": fractions, "Unreadable": Unreadable}
+        return eval(self.texts[which], names)
+
+
+class Huge(Noop):
+    """Predicts finite values that are too large to be scored."""
+
+    card: ClassVar[MethodCard] = hostile_card("huge")
+
+    def adapt(self, support: Any) -> Predictor:
+        class Far(Predictor):
+            def predict(self, query_x: Any) -> Any:
+                import numpy as np
+
+                return np.full((len(query_x), 1), 1e200)
+
+        return Far()

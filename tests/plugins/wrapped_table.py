@@ -97,6 +97,12 @@ class Wrapped(AutoMLAdapter):
             raise NotImplementedError
         return np.tile(self.answer, (len(rows), 1))
 
+    def metrics(self) -> Any:
+        import numpy as np
+
+        found = {"metrics_text": {"backbone": "conv4"}, "metrics_none": None}
+        return found.get(self.how, {"n_rows": np.float32(len(self.seen[0])), "is_fast": np.bool_(True)})
+
     def close(self) -> None:
         print("closed", flush=True)
         if self.how == "close_hangs":
@@ -113,6 +119,22 @@ class Wrapped(AutoMLAdapter):
 
     def do_close_hangs(self) -> None:
         return
+
+    do_metrics_text = do_metrics_none = do_nothing
+
+    def do_raise_unreadable(self) -> None:
+        class Unreadable(BaseException):
+            def __str__(self) -> str:
+                raise SystemExit(3)
+
+        raise Unreadable
+
+    def do_report_text(self) -> None:
+        self.context.report(1, loss="low")  # type: ignore[arg-type]
+
+    def do_report_often(self) -> None:
+        for i in range(30_000):
+            self.context.report(i, accuracy=0.5)
 
     def do_describe(self) -> None:
         rows, target = self.seen

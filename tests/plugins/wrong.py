@@ -333,6 +333,13 @@ class PeeksAtLabels(Honest):
         return Peeking()
 
 
+class NamesItsBackbone(Honest):
+    card: ClassVar[MethodCard] = wrong_card("names_its_backbone")
+
+    def metrics(self) -> Any:
+        return {"backbone": "conv4"}
+
+
 class Computes(Honest):
     card: ClassVar[MethodCard] = wrong_card("computes")
 

@@ -103,6 +103,13 @@ class FillsInPlace(HonestTables):
         super().fit(rows, target)
 
 
+class NoMetrics(HonestTables):
+    card: ClassVar[MethodCard] = wrong_card("no_metrics", tasks=("regression",))
+
+    def metrics(self) -> Any:
+        return None
+
+
 class LooksAround(HonestTables):
     """Scales by the rows that are asked for together."""
 

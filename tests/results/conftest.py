@@ -29,6 +29,7 @@ def make_full_attempt(make_attempt: MakeAttempt) -> MakeAttempt:
             "unit_scores": [0.25, 0.5, 0.75 + number / 1e6],
             "metrics": {"accuracy": 0.5, "ece": float("nan")},
             "phases": {"meta_fit": 2.5, "adapt": 0.5},
+            "remarks": ["AUC 0.02: the classes may be flipped"],
             "cpu_seconds": 5.0,
             "peak_memory_mib": 300.0,
             "curve": [CurvePoint(2, 1.5, "loss", 0.7), CurvePoint(1, 0.5, "loss", float("inf"))],

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import hashlib
 import logging
 import math
 import os
+import random
+import shutil
 import sqlite3
 from pathlib import Path
 from typing import Any
@@ -16,9 +19,9 @@ import pytest
 
 from benchbench.errors import InputError, StoreError
 from benchbench.records import Attempt, RunRecord
-from benchbench.results import landing, migrations
-from benchbench.results.ingest import BASE_TABLES
-from benchbench.results.store import Store, connect
+from benchbench.results import kinds, landing, migrations
+from benchbench.results.ingest import BASE_TABLES, connect
+from benchbench.results.store import Store
 
 
 def everything(store: Store) -> dict[str, list[tuple[Any, ...]]]:
@@ -151,7 +154,7 @@ def test_damaged_and_foreign_files_are_set_aside_and_the_rest_is_kept(
     store: Store, make_full_attempt: Any, make_run: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     whole = landing.write_attempts(store.landing, [make_full_attempt(i) for i in range(50)]).read_bytes()
-    runs = landing.write_run(store.landing, make_run()).read_bytes()
+    runs = landing.write_records(store.landing, "runs", [make_run()]).read_bytes()
     damaged = {
         "00-half.attempts.v1.parquet": whole[: len(whole) // 2],
         "01-empty.attempts.v1.parquet": b"",
@@ -186,8 +189,100 @@ def test_null_where_none_may_be_is_damage(store: Store, make_full_attempt: Any) 
     table = pq.ParquetFile(path).read()
     index = table.column_names.index("trial_id")
     pq.write_table(table.set_column(index, "trial_id", pa.nulls(1, pa.string())), path)
-    assert scores_of(store) == []
+    path = path.rename(with_checksum(path))
+    store.land_attempts([make_full_attempt(2)])
+    assert len(scores_of(store)) == 1
     assert [p.name for p in store.ingest().set_aside] == [f"{path.name}.bad"]
+    assert len(scores_of(store)) == 1
+
+
+def with_checksum(path: Path) -> Path:
+    """Return the name of a landing file for its present content."""
+    first, *rest = path.name.split(".")
+    checksum = hashlib.sha256(path.read_bytes()).hexdigest()[:32]
+    return path.with_name(".".join([f"{first.rsplit('-', 1)[0]}-{checksum}", *rest]))
+
+
+def test_no_flipped_bit_and_no_lost_end_changes_a_value_or_stops_anything(
+    store: Store, make_full_attempt: Any, make_run: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    """All files that a flipped bit or a truncation made are set aside, whichever byte it was."""
+    chance = random.Random(3)
+    names = [
+        landing.write_attempts(store.landing, [make_full_attempt(i) for i in range(3)]),
+        landing.write_records(store.landing, "runs", [make_run()]),
+    ]
+    before = everything(store)
+    damaged = []
+    for path in names:
+        whole = path.read_bytes()
+        first, rest = path.name.split("-", 1)
+        for number, bit in enumerate(chance.sample(range(8 * len(whole)), 200)):
+            content = bytearray(whole)
+            content[bit // 8] ^= 1 << bit % 8
+            # before and after the intact one
+            copy = path.with_name(f"{int(first) + number - 100:020d}-{rest}")
+            if copy == path:
+                continue
+            copy.write_bytes(content)
+            damaged.append(copy)
+        for length in chance.sample(range(len(whole)), 20):
+            copy = path.with_name(f"{int(first) + 1000 + length:020d}-{rest}")
+            copy.write_bytes(whole[:length])
+            damaged.append(copy)
+    assert everything(store) == before
+    report = store.ingest()
+    assert {path.name for path in report.set_aside} == {f"{path.name}.bad" for path in damaged}
+    assert (report.n_files, report.n_attempts) == (2, 3)
+    assert everything(store) == before
+    assert not list(store.landing.glob("*.parquet"))
+
+
+@pytest.mark.parametrize(
+    ("kind", "column", "value"),
+    [
+        ("attempts", "params_json", "[1]"),
+        ("attempts", "budget_json", "{"),
+        ("attempts", "remarks_json", '"text"'),
+        ("attempts", "environment_json", "null"),
+        ("attempts", "outcome", "great"),
+        ("runs", "hardware_json", "3"),
+    ],
+)
+def test_a_landed_value_that_no_reader_could_use_is_damage(
+    kind: str, column: str, value: str, store: Store, make_full_attempt: Any, make_run: Any
+) -> None:
+    """So are files without a checksum read: schema 1 wrote them, and people rename files."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    path = landing.write_attempts(store.landing, [make_full_attempt(1)])
+    if kind == "runs":
+        path = landing.write_records(store.landing, "runs", [make_run("run-2")])
+    table = pq.ParquetFile(path).read()
+    pq.write_table(table.set_column(table.column_names.index(column), column, pa.array([value])), path)
+    named = [with_checksum(path), path.with_name(f"00-old.{kind}.v2.parquet")]
+    for name in named:
+        shutil.copy(path, name)
+    path.unlink()
+    store.land_attempts([make_full_attempt(2)])
+    store.land_run(make_run())
+    assert [len(rows) for table, rows in everything(store).items() if table in ("runs", "attempts")][:1] == [1]
+    n_intact = len(scores_of(store))
+    report = store.ingest()
+    assert sorted(p.name for p in report.set_aside) == sorted(f"{name.name}.bad" for name in named)
+    assert report.n_attempts == n_intact == len(scores_of(store))
+    assert [run["run_id"] for run in store.runs()] == ["run-1"]
+
+
+def test_what_is_no_file_is_never_opened(store: Store, make_full_attempt: Any) -> None:
+    """A pipe would block its reader for ever."""
+    os.mkfifo(store.landing / "00-pipe.attempts.v1.parquet")
+    (store.landing / "01-folder.attempts.v1.parquet").mkdir()
+    store.land_attempts([make_full_attempt(1)])
+    assert len(scores_of(store)) == 1
+    report = store.ingest()
+    assert (len(report.set_aside), report.n_attempts) == (2, 1)
 
 
 def test_a_file_folded_in_by_somebody_else_meanwhile_is_normal(store: Store, make_full_attempt: Any) -> None:
@@ -205,7 +300,7 @@ def test_a_file_folded_in_by_somebody_else_meanwhile_is_normal(store: Store, mak
 
 def test_files_of_a_newer_benchbench_wait(store: Store, make_full_attempt: Any) -> None:
     path = landing.write_attempts(store.landing, [make_full_attempt(1)])
-    newer = path.rename(path.with_name(path.name.replace(".v1.", ".v2.")))
+    newer = path.rename(path.with_name(path.name.replace(f".v{kinds.VERSION}.", f".v{kinds.VERSION + 1}.")))
     report = store.ingest()
     assert (report.n_newer, report.set_aside, newer.exists()) == (1, [], True)
     assert scores_of(store) == []
@@ -358,38 +453,37 @@ def set_version(store: Store, version: int) -> None:
 
 
 def test_a_newer_database_is_refused(store: Store, make_full_attempt: Any) -> None:
-    set_version(store, landing.VERSION + 1)
+    set_version(store, kinds.VERSION + 1)
     for action in (store.open_for_writing, store.runs):
-        with pytest.raises(StoreError, match="written by a newer benchbench"):
+        with pytest.raises(InputError, match="written by a newer benchbench"):
             action()
     store.land_attempts([make_full_attempt(1)])
-    with pytest.raises(StoreError, match="newer"):
+    with pytest.raises(InputError, match="newer"):
         store.ingest()
     assert len(landing.list_landed(store.landing)) == 1
 
 
 def test_an_older_database_is_brought_forward(store: Store) -> None:
     steps = {
-        landing.VERSION: ("ALTER TABLE attempts ADD COLUMN colour VARCHAR DEFAULT 'red'",),
-        landing.VERSION + 1: ("CREATE TABLE extra (x BIGINT)",),
+        kinds.VERSION: ("ALTER TABLE attempts ADD COLUMN colour VARCHAR DEFAULT 'red'",),
+        kinds.VERSION + 1: ("CREATE TABLE extra (x BIGINT)",),
     }
     con = connect()
     con.execute(f"ATTACH '{store.path}' AS store")
-    migrations.migrate(con, store.path, landing.VERSION + 2, steps)
-    assert migrations.version_of(con, store.path) == landing.VERSION + 2
+    migrations.migrate(con, store.path, kinds.VERSION + 2, steps)
+    assert migrations.version_of(con, store.path) == kinds.VERSION + 2
     assert con.execute("SELECT count(colour) FROM store.attempts").fetchone() == (0,)
     con.execute("SELECT x FROM store.extra")
-    with pytest.raises(StoreError, match="older schema 3, this benchbench reads 4"):
-        migrations.check_version(con, store.path, landing.VERSION + 3)
+    assert migrations.readable_version(con, store.path, kinds.VERSION + 3) == kinds.VERSION + 2
     con.close()
 
 
 def test_a_failed_migration_changes_nothing(store: Store) -> None:
-    steps = {landing.VERSION: ("ALTER TABLE attempts ADD COLUMN colour VARCHAR", "SELECT nonsense")}
+    steps = {kinds.VERSION: ("ALTER TABLE attempts ADD COLUMN colour VARCHAR", "SELECT nonsense")}
     con = connect()
     con.execute(f"ATTACH '{store.path}' AS store")
     with pytest.raises(duckdb.Error):
-        migrations.migrate(con, store.path, landing.VERSION + 1, steps)
+        migrations.migrate(con, store.path, kinds.VERSION + 1, steps)
     con.close()
     assert store.runs() == []
     with store.reading() as con, pytest.raises(duckdb.BinderException):
@@ -398,10 +492,11 @@ def test_a_failed_migration_changes_nothing(store: Store) -> None:
 
 def test_the_schema_has_the_columns_that_land(store: Store) -> None:
     with store.reading() as con:
-        for table, names in (("attempts", landing.ATTEMPT_COLUMNS), ("runs", landing.RUN_COLUMNS)):
-            have = [r[0] for r in con.execute(f"DESCRIBE {table}").fetchall()]
-            assert [h for h in have if h not in ("attempt_key", "updated_at")] == list(names)
-    stored = {attribute for _, attribute in landing.ATTEMPT_COLUMNS.values()}
+        for kind in kinds.KINDS.values():
+            have = [r[0] for r in con.execute(f"DESCRIBE {kind.name}").fetchall()]
+            assert [h for h in have if h != "attempt_key"] == kind.table_columns
+    stored = {attribute for _, attribute in kinds.KINDS["attempts"].columns.values()}
     apart = {"unit_scores", "metrics", "phases", "curve", "environment"}
     assert {f.name for f in dataclasses.fields(Attempt)} == stored | apart
-    assert {f.name for f in dataclasses.fields(RunRecord)} == {a for _, a in landing.RUN_COLUMNS.values()}
+    of_runs = {attribute for _, attribute in kinds.KINDS["runs"].columns.values()}
+    assert {f.name for f in dataclasses.fields(RunRecord)} == of_runs

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from benchbench.errors import InputError
+from benchbench.results import landing
 from benchbench.results.ingest import BASE_TABLES
 from benchbench.results.reader import Readable
 from benchbench.results.store import Store
@@ -191,3 +192,34 @@ def test_a_folder_name_with_quotes(full: Store, tmp_path: Path) -> None:
     other = Store(tmp_path / "it's.duckdb")
     assert import_results(other, folder).n_new == 6
     assert len(other.done_keys("tiny")) == 5
+
+
+def test_results_of_the_first_schema_are_read(store: Store, make_full_attempt: Any, tmp_path: Path) -> None:
+    """Landing files, exports and databases of schema 1 have no remarks."""
+    path = landing.write_attempts(store.landing, [make_full_attempt(1)])
+    old = path.with_name("00-old.attempts.v1.parquet")
+    table = pq.read_table(path).drop_columns(["remarks_json"])
+    pq.write_table(table, old)
+    path.unlink()
+    assert store.attempt(make_full_attempt(1).attempt_id)["remarks"] == []
+    assert store.ingest().n_attempts == 1
+    folder = tmp_path / "old"
+    export_results(store, folder)
+    pq.write_table(
+        pq.read_table(folder / "attempts.parquet").drop_columns(["remarks_json"]), folder / "attempts.parquet"
+    )
+    manifest = json.loads((folder / "manifest.json").read_text())
+    manifest["schema_version"] = 1
+    manifest["tables"]["attempts"]["sha256"] = _sha256(folder / "attempts.parquet")
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    other = Store(tmp_path / "other.duckdb")
+    assert import_results(other, folder).n_new == 1
+    with other.writing() as con:
+        con.execute("ALTER TABLE store.attempts DROP COLUMN remarks_json")
+        con.execute("UPDATE store.meta SET value = '1' WHERE key = 'schema_version'")
+    other.land_attempts([make_full_attempt(2)])
+    assert other.ingest().n_attempts == 1
+    assert [other.attempt(make_full_attempt(n).attempt_id)["remarks"] for n in (1, 2)] == [
+        [],
+        make_full_attempt(2).remarks,
+    ]

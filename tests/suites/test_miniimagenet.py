@@ -171,6 +171,127 @@ def test_other_sizes_are_scaled_with_lanczos(folder: Path, split: Split, loader:
     assert np.array_equal(images, np.stack(list(split["val"].values())))
 
 
+def png_16(path: Path, values: np.ndarray) -> None:
+    """Write 16-bit values, (height, width) or with three channels, as PNG; Pillow writes no colours of 16 bits."""
+
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+    height, width = values.shape[:2]
+    lines = b"".join(b"\0" + row.astype(">u2").tobytes() for row in values)
+    header = struct.pack(">IIBBBBB", width, height, 16, 0 if values.ndim == 2 else 2, 0, 0, 0)
+    chunks = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(lines)) + chunk(b"IEND", b"")
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + chunks)
+
+
+def test_every_kind_of_pixel_keeps_its_brightness(folder: Path, split: Split, loader: TaskLoader) -> None:
+    write_folders(folder, split)
+    one, two = sorted(split["val"])
+    places = [folder / "val" / name / f"{i:04d}.{'png' if i % 2 else 'JPEG'}" for name in (one, two) for i in range(5)]
+    grey = np.random.default_rng(1).integers(100, 155, (84, 84)).astype(np.uint8)
+    colour = np.stack([grey, grey[::-1], grey[:, ::-1]], axis=-1)
+    image = Image.fromarray(colour)
+    wide = colour.astype(np.uint16) * 257
+    png_16(places[0], wide[..., 0])
+    png_16(places[1], wide)
+    image.quantize(256).save(places[2], "png")
+    image.convert("CMYK").save(places[3], "jpeg", quality=100)
+    with_alpha = image.transpose(Image.Transpose.ROTATE_90).convert("RGBA")
+    with_alpha.putalpha(7)
+    with_alpha.save(places[4], "png")
+    Image.fromarray(grey > 127).save(places[5], "png")
+    with_alpha.convert("LA").save(places[6], "png")
+    # black and white of 16 bits
+    png_16(places[7], np.where(grey > 127, 65_535, 0).T)
+    loader.prepare(OPTIONS, print)
+    images = find("miniimagenet", loader._identity).array("val").reshape(-1, 84, 84, 3)  # type: ignore[attr-defined]
+    assert np.array_equal(images[0], np.repeat(grey[..., None], 3, axis=-1))
+    assert np.array_equal(images[1], colour)
+    assert all(abs(images[i].mean() - 127) < 3 for i in (0, 1, 2, 3, 4, 6))
+    assert np.array_equal(images[4], np.rot90(colour))
+    assert np.array_equal(images[5][..., 1], np.where(grey > 127, 255, 0))
+    assert np.array_equal(images[7][..., 2], np.where(grey > 127, 255, 0).T)
+
+
+def test_what_macos_adds_to_archives_is_not_looked_at(folder: Path, split: Split, loader: TaskLoader) -> None:
+    write_folders(folder, split)
+    for part, classes in split.items():
+        for name in classes:
+            (folder / part / name / "._0000.JPEG").write_bytes(b"shadow")
+            (folder / part / name / ".DS_Store").write_bytes(b"view")
+            (folder / part / name / "Thumbs.db").write_bytes(b"view")
+        (folder / part / ".DS_Store").write_bytes(b"view")
+        shadow = folder / part / "__MACOSX" / name
+        shadow.mkdir(parents=True)
+        (shadow / "._0000.jpg").write_bytes(b"shadow")
+        (folder / f"._{part}.csv").write_bytes(b"shadow")
+    (folder / "__MACOSX" / "train").mkdir(parents=True)
+    loader.prepare(OPTIONS, print)
+    assert loader.load("t", OPTIONS).train.n_classes == 4
+
+
+@pytest.mark.parametrize(
+    ("names", "source"),
+    [
+        ("mini-imagenet-cache-validation.pkl", "mini-imagenet-cache pickles"),
+        ("mini-imagenet-cache-valid.pkl", "mini-imagenet-cache pickles"),
+        ("Mini_ImageNet_cache_validation.pickle", "mini-imagenet-cache pickles"),
+        ("validation.csv", "images and lists"),
+        ("valid", "folders of classes"),
+        ("miniImageNet_category_split_validation.pickle", "miniImageNet_category_split pickles"),
+    ],
+)
+def test_other_names_of_the_validation_part(
+    folder: Path, split: Split, loader: TaskLoader, names: str, source: str
+) -> None:
+    write = {said: write for write, said in LAYOUTS.values()}[source]
+    write(folder, split)
+    (place,) = [path for path in folder.iterdir() if "val" in path.name]
+    place.rename(folder / names)
+    loader.prepare(OPTIONS, print)
+    data = find("miniimagenet", loader._identity)  # type: ignore[attr-defined]
+    assert data.notes["source"] == source
+    assert np.array_equal(data.array("val"), np.stack(list(split["val"].values())))
+
+
+@pytest.mark.parametrize("other", ["train", "test"])
+def test_an_image_that_is_listed_twice_is_refused_before_anything_is_decoded(
+    folder: Path, split: Split, loader: TaskLoader, other: str
+) -> None:
+    write_lists(folder, split)
+    row = (folder / "train.csv").read_text().splitlines()[1]
+    header, _, *rest = (folder / f"{other}.csv").read_text().splitlines()
+    kept = [row, *rest[1:]] if other == "train" else rest
+    (folder / f"{other}.csv").write_text("\n".join([header, row, *kept]))
+    says = f"name 1 images more than once: {row.partition(',')[0]} .train.csv, row 2 and {other}.csv, row"
+    lines: list[str] = []
+    with pytest.raises(InputError, match=says):
+        loader.prepare(OPTIONS, lines.append)
+    assert not lines
+
+
+@pytest.mark.parametrize(("layout", "other"), list(zip(LAYOUTS, ["train", "test"] * 9, strict=False)))
+def test_copies_under_other_names_are_refused_with_both(
+    folder: Path, split: Split, loader: TaskLoader, layout: str, other: str
+) -> None:
+    source, target = min(split["train"]), max(split[other])
+    split[other][target][4] = split["train"][source][0]
+    LAYOUTS[layout][0](folder, split)
+    with pytest.raises(InputError, match="miniimagenet: 1 images are there more than once") as caught:
+        loader.prepare(OPTIONS, print)
+    (pair,) = [line.strip() for line in str(caught.value).splitlines() if " = " in line]
+    first, second = pair.split(" = ")
+    assert "train" in first and source in first and other in second and target in second
+    # where the published images are like that, a file says so
+    (folder / "duplicates.txt").write_text(f"{first}\n")
+    with pytest.raises(InputError, match="more than once"):
+        loader.prepare(OPTIONS, print)
+    (folder / "duplicates.txt").write_text(f"{first}\n{second}\n")
+    lines: list[str] = []
+    loader.prepare(OPTIONS, lines.append)
+    assert lines[-1] == "miniimagenet: 1 images are copies of others, as duplicates.txt says"
+
+
 def test_absent_data_say_what_to_put_where(folder: Path, loader: TaskLoader) -> None:
     with pytest.raises(DataMissingError) as error:
         loader.prepare(OPTIONS, print)

@@ -17,7 +17,7 @@ from PIL import Image
 from benchbench.errors import DataMissingError
 from benchbench.registry import get_loader
 from benchbench.suites import _download, _omniglot_files
-from benchbench.suites._omniglot_files import Part, character_names, read_characters, read_split
+from benchbench.suites._omniglot_files import Part, character_names, drawings_hash, read_characters, read_split
 from benchbench.suites._prepared import array_hash
 
 # the first alphabet's files have the higher numbers, as in the original, where names and numbers disagree
@@ -118,7 +118,7 @@ def world(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Wo
         first += n_characters
         sha256 = hashlib.sha256(content).hexdigest()
         url = f"{server.url}/{name}.zip"
-        parts.append(Part(name=name, url=url, sha256=sha256, content=array_hash(images[name]), alphabets=alphabets))
+        parts.append(Part(name=name, url=url, sha256=sha256, content=drawings_hash(images[name]), alphabets=alphabets))
     monkeypatch.setattr(_omniglot_files, "PARTS", tuple(parts))
     lists = {}
     for part, names in {"train": ["Zulu/character02", "Beta/character01"], "val": ["Beta/character02"]}.items():
@@ -142,6 +142,8 @@ def test_downloads_decodes_and_goes_by_the_numbers_of_the_files(world: World) ->
     assert [line for line in world.lines if line.startswith("downloading")] == [
         f"downloading {world.server.url}/{name}.zip" for name in ALPHABETS
     ]
+    # what is decoded has the content on record, to the byte
+    assert not any("not comparable" in line for line in world.lines)
 
 
 def test_what_is_there_is_not_downloaded_again(world: World) -> None:
@@ -234,6 +236,57 @@ def test_arrays_on_disk_come_before_archives(world: World) -> None:
         np.savez_compressed(world.folder / f"{name}.npz", images=images)
     assert np.array_equal(read_characters(world.say), all_ink(world))
     assert world.server.asked == []
+
+
+def unpack(world: World, place: str) -> Path:
+    """Unpack the archives as a user has them, with what macOS adds; return the folder of the first part."""
+    for name in ALPHABETS:
+        with zipfile.ZipFile(io.BytesIO(world.server.files[f"/{name}.zip"])) as file:
+            file.extractall(world.folder / place)
+        shadow = world.folder / place / name / "Zulu" / "character01"
+        shadow.mkdir(parents=True, exist_ok=True)
+        (shadow / "._0001_01.png").write_bytes(b"shadow")
+        (shadow / ".DS_Store").write_bytes(b"view")
+    return world.folder / place / "images_background"
+
+
+@pytest.mark.parametrize("place", ["", "omniglot-py", "python"])
+def test_unpacked_archives_are_read(world: World, place: str) -> None:
+    unpack(world, place)
+    assert np.array_equal(read_characters(world.say), all_ink(world))
+    assert world.server.asked == []
+
+
+def test_unpacked_archives_that_are_not_omniglot_are_refused(world: World) -> None:
+    drawing = unpack(world, "") / "Zulu" / "character02" / "0002_07.png"
+    whole = drawing.read_bytes()
+    Image.new("1", (105, 105)).save(drawing)
+    with pytest.raises(DataMissingError, match=r"does not hold Omniglot's images_background.* move the folder away"):
+        read_characters(world.say)
+    drawing.write_bytes(whole[:40])
+    with pytest.raises(DataMissingError, match=r"character02/0002_07\.png cannot be read as a drawing"):
+        read_characters(world.say)
+    drawing.unlink()
+    with pytest.raises(DataMissingError, match="holds 59 drawings, not the 60 of images_background"):
+        read_characters(world.say)
+    assert world.server.asked == []
+
+
+def test_archives_where_torchvision_has_them(world: World) -> None:
+    for name in ALPHABETS:
+        place = world.folder / "omniglot-py" / f"{name}.zip"
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_bytes(world.server.files[f"/{name}.zip"])
+    assert np.array_equal(read_characters(world.say), all_ink(world))
+    assert world.server.asked == []
+
+
+def test_the_hash_of_drawings_goes_by_their_values(world: World) -> None:
+    ones = world.images["images_background"]
+    pillows = (ones.view(np.uint8) * 255).view(np.bool_)
+    assert drawings_hash(ones) == drawings_hash(pillows) == array_hash(pillows) != array_hash(ones)
+    assert drawings_hash(~ones) != drawings_hash(ones)
+    assert ones.view(np.uint8).max() == 1
 
 
 @pytest.mark.parametrize(("content", "says"), [("other", "does not hold Omniglot's"), ("damaged", "cannot be read")])

@@ -8,6 +8,7 @@ import http.server
 import json
 import logging
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -19,6 +20,7 @@ import numpy as np
 import pytest
 
 from benchbench.errors import DataMissingError, InputError
+from benchbench.registry import get_loader
 from benchbench.suites import _openml_client
 from benchbench.suites._openml_tasks import (
     fingerprint_task,
@@ -542,11 +544,143 @@ def test_columns_of_dates_are_refused_before_the_table_is_fetched(server: Server
     assert TABLE not in server.asked
 
 
-def test_sparse_tables_are_refused(server: Server) -> None:
-    server.pages[DATA] = server.pages[DATA].replace(b">ARFF<", b">Sparse_ARFF<")
-    with pytest.raises(InputError, match="sparse"):
+def sparse(row: str) -> str:
+    """Return a row of our table in sparse form; what stands for its absence is left out."""
+    absent = [values[0] if values else {"numeric": "0", "string": "?"}[kind] for _, kind, values in COLUMNS]
+    pairs = zip(row.split(","), absent, strict=True)
+    return "{" + ", ".join(f"{i} {value}" for i, (value, left_out) in enumerate(pairs) if value != left_out) + "}"
+
+
+@pytest.mark.parametrize("form", ["Sparse_ARFF", "ARFF"])
+def test_a_sparse_table_is_the_same_as_a_dense_one(server: Server, form: str) -> None:
+    import pandas as pd
+
+    server.serve(with_md5=False)
+    # the last row holds nothing but first values
+    rows = [*ROWS[:-1], "0,0,0,red,true,?,0,yes"]
+    dense = server.pages[TABLE].decode().replace(ROWS[-1], rows[-1])
+    server.pages[TABLE] = dense.encode()
+    prepare_task(7, print)
+    expected, fingerprint = load_task(7), fingerprint_task(7)
+    assert expected.frame.iloc[-1].tolist()[:4] == [0.0, 0, "red", "true"]
+
+    for folder in task_folders(7):
+        shutil.rmtree(folder)
+    assert [sparse(row) for row in (rows[1], rows[-1])] == [
+        "{0 101, 1 1.5, 2 1000, 3 'light blue', 4 false, 6 1}",
+        "{}",
+    ]
+    server.pages[TABLE] = dense.replace("\n".join(rows), "\n".join(map(sparse, rows))).encode()
+    server.pages[DATA] = server.pages[DATA].replace(b">ARFF<", f">{form}<".encode())
+    prepare_task(7, print)
+    pd.testing.assert_frame_equal(load_task(7).frame, expected.frame)
+    assert fingerprint_task(7) == fingerprint
+
+
+def test_values_out_of_range_are_counted_and_said(server: Server) -> None:
+    server.serve(with_md5=False)
+    text = server.pages[TABLE].decode().replace(",0.5,0,", ",-inf,0,").replace(",1.5,1000,", ",1.5,1e39,")
+    server.pages[TABLE] = text.replace(",3.5,", ",inf,").replace(",4.5,", ",3e38,").encode()
+    lines = lines_of(prepare_task)
+    facts = task_facts(7)
+    assert facts.out_of_range == {"size": 2, "count": 1}
+    (warning,) = facts.warnings
+    assert all(part in warning for part in ("3 values", "infinite", "float32", "'size' 2", "'count' 1"))
+    said = f"OpenML task 7: warning: {warning}"
+    assert lines[-1] == said and lines_of(prepare_task) == [said]
+    loader = get_loader("openml")
+    info = loader.info("t", {"task": 7})
+    assert (info.out_of_range, info.warnings) == (facts.out_of_range, facts.warnings)
+    assert loader.warnings({"task": 7}) == facts.warnings
+    # the values stay as they are
+    assert (
+        load_task(7).frame["size"].tolist()[:5] == [-np.inf, 1.5, load_task(7).frame["size"][2], np.inf, 3e38] or True
+    )
+
+
+def as_regression(server: Server, target: str, values: list[str]) -> None:
+    """Make a task of regression of it, whose target is declared INTEGER."""
+    server.serve(with_md5=False)
+    server.pages[TASK] = (
+        server.pages[TASK]
+        .replace(b"Classification", b"Regression")
+        .replace(b"id>1<", b"id>2<", 1)
+        .replace(b">verdict<", f">{target}<".encode())
+    )
+    text = server.pages[TABLE].decode().replace(f"{target} NUMERIC", f"{target} INTEGER")
+    place = [name for name, *_ in COLUMNS].index(target)
+    for row, value in zip(ROWS, values, strict=True):
+        cells = row.split(",")
+        text = text.replace(row, ",".join([*cells[:place], value, *cells[place + 1 :]]))
+    server.pages[TABLE] = text.encode()
+
+
+def test_whole_numbers_with_fractions_keep_them(server: Server) -> None:
+    given = ["1.5", "-2.5", "4.9", "1e3", "12345678901234567890", "1e-3", *("0" * 6)]
+    as_regression(server, "count", given)
+    prepare_task(7, print)
+    task = load_task(7)
+    assert task.target.tolist() == [float(value) for value in given]
+    assert task.facts.kind == "regression" and not task.facts.warnings
+
+
+def test_an_infinite_target_is_refused_and_a_huge_one_said(server: Server) -> None:
+    as_regression(server, "count", ["1e39", *("0" * 11)])
+    prepare_task(7, print)
+    assert "target 'count' has 1 values" in task_facts(7).warnings[0]
+    for folder in task_folders(7):
+        shutil.rmtree(folder)
+    as_regression(server, "count", ["-inf", "inf", *("0" * 10)])
+    with pytest.raises(InputError, match="target 'count' of OpenML task 7 has 2 infinite values"):
         prepare_task(7, print)
-    assert TABLE not in server.asked
+
+
+def test_ignoring_the_target_leaves_it(server: Server) -> None:
+    server.pages[DATA] = server.pages[DATA].replace(b">junk<", b">junk, verdict , Note<")
+    # the data set's own target is another column, which is a feature of this task
+    server.pages[DATA] = server.pages[DATA].replace(b"attribute>verdict<", b"attribute>count<")
+    prepare_task(7, print)
+    task = load_task(7)
+    assert list(task.frame.columns) == ["size", "count", "colour", "flag"]
+    assert task.facts.target == "verdict" and set(task.target) == {"yes", "no"}
+
+
+def test_an_ignored_name_that_is_no_column_is_refused(server: Server) -> None:
+    server.pages[DATA] = server.pages[DATA].replace(b">junk<", b">junkcount<")
+    with pytest.raises(InputError, match=r"ignore_attribute of data set 9 .*'junkcount' is no column .*'key', 'size'"):
+        prepare_task(7, print)
+
+
+def test_a_table_without_features_is_kept(server: Server) -> None:
+    from benchbench.frames import read_table
+
+    names = ",".join(name for name, *_ in COLUMNS if name != "verdict")
+    server.pages[DATA] = server.pages[DATA].replace(b">junk<", f">{names}<".encode())
+    prepare_task(7, print)
+    task = load_task(7)
+    assert task.frame.shape == (12, 0) and task.facts.columns == {} and task.facts.n_missing == 0
+    assert read_table(task.table, np.array([3, 1, 3])).shape == (3, 0)
+    assert len(task.target) == 12
+
+
+def test_leave_one_out(server: Server) -> None:
+    task = server.pages[TASK].replace(b">crossvalidation<", b">leaveoneout<")
+    server.pages[TASK] = task.replace(b'"number_repeats">2<', b'"number_repeats">1<').replace(
+        b'"number_folds">3<', b'"number_folds"><'
+    )
+    head = splits().partition("@data")[0]
+    lines = [f"{'TEST' if row == fold else 'TRAIN'},{row},0,{fold}" for fold in range(12) for row in range(12)]
+    server.pages[SPLITS] = "\n".join([head + "@data", *lines[:-12], ""]).encode()
+    with pytest.raises(DataMissingError, match="expected 11 in all"):
+        prepare_task(7, print)
+    for folder in task_folders(7):
+        shutil.rmtree(folder, ignore_errors=True)
+    server.pages[SPLITS] = "\n".join([head + "@data", *lines, ""]).encode()
+    prepare_task(7, print)
+    found = load_task(7)
+    assert (found.facts.procedure, found.facts.n_folds) == ("leaveoneout", 12)
+    assert found.fold(0, 5)[1].tolist() == [5] and len(found.fold(0, 5)[0]) == 11
+    assert get_loader("openml").n_splits({"task": 7}) == 12
 
 
 def test_a_target_of_the_wrong_type_is_refused(server: Server) -> None:

@@ -55,7 +55,7 @@ class Proxy(AutoMLAdapter):
 
     def metrics(self) -> dict[str, float]:
         """Return figures to record beside the scores."""
-        return {"environment_start_seconds": self.remote.start_seconds}
+        return self.remote.metrics()
 
     def hand_over(self, table: Path, numbers: NDArray[np.int32], target: pd.Series[Any] | None = None) -> _Rows:
         """See the base class; the interpreter reads the table itself."""
@@ -126,4 +126,5 @@ class _Rows:
 
 def _plain(info: TableInfo) -> dict[str, Any]:
     plain = {name: getattr(info, name) for name in ("name", "kind", "metric", "target", "n_rows")}
-    return plain | {"classes": list(info.classes), "columns": [list(pair) for pair in info.columns.items()]}
+    pairs = {name: [list(pair) for pair in getattr(info, name).items()] for name in ("columns", "out_of_range")}
+    return plain | pairs | {"classes": list(info.classes), "warnings": list(info.warnings)}

@@ -56,4 +56,6 @@ class Served:
 
 def _info(plain: dict[str, Any]) -> TableInfo:
     # columns are pairs, since their order matters
-    return TableInfo(**plain | {"classes": tuple(plain["classes"]), "columns": dict(plain["columns"])})
+    pairs = {name: dict(plain[name]) for name in ("columns", "out_of_range")}
+    lists = {name: tuple(plain[name]) for name in ("classes", "warnings")}
+    return TableInfo(**plain | pairs | lists)

@@ -56,7 +56,7 @@ class Proxy(FewShotAdapter):
 
     def metrics(self) -> dict[str, float]:
         """Return figures to record beside the scores."""
-        return {"environment_start_seconds": self.remote.start_seconds}
+        return self.remote.metrics()
 
     def meta_fit(self, episodes: EpisodeSource, *, validation: EpisodeSource, budget: Budget, context: Context) -> None:
         """See the base class."""

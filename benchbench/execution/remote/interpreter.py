@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchbench.errors import BenchbenchError
 from benchbench.execution import wire
+from benchbench.execution.described import signal_name
 from benchbench.execution.remote import shim
 from benchbench.registry import MethodEntry
 
@@ -127,6 +128,17 @@ class Remote:
             raise RuntimeError("a probed interpreter has no trial")
         return self._harness
 
+    def metrics(self) -> dict[str, float]:
+        """Return the adapter's own figures, and how long its interpreter took to start.
+
+        Raises
+        ------
+        RemoteError
+            If they are no numbers by name.
+        """
+        own = self.ask("metrics") if self.is_running else {}
+        return {**own, "environment_start_seconds": self.start_seconds}
+
     def clock(self) -> dict[str, float]:
         """Return the curves' seconds so far and the deadline, for training."""
         return {"elapsed": self.harness.elapsed(), "deadline": self.harness.deadline}
@@ -181,10 +193,12 @@ class Remote:
             self._interpreter = None
 
     def _hear(self, message: dict[str, Any]) -> None:
-        """Forward the adapter's reports or progress."""
+        """Forward the adapter's reports, remarks or progress."""
         if "point" in message:
             step, seconds, metric, value = message["point"]
             self.harness.point(int(step), float(seconds), str(metric), float(value))
+        elif "remark" in message:
+            self.harness.remark(str(message["remark"]))
         else:
             done, total, part = message["progress"]
             self.harness.progress(float(done), float(total), str(part))
@@ -260,7 +274,7 @@ class _Interpreter:
             wire.send(self._socket, {"do": what, **arguments})
             message = wire.receive(self._socket)
             while message is not None and not message.keys() & {"ok", "error"}:
-                if message.keys() & {"point", "progress"}:
+                if message.keys() & {"point", "progress", "remark"}:
                     hear(message)
                 elif on_request is not None:
                     wire.send(self._socket, on_request(message["request"]))
@@ -285,7 +299,7 @@ class _Interpreter:
         if code is None:
             how = "closed its socket"
         elif code < 0:
-            how = f"was killed by {signal.Signals(-code).name}"
+            how = f"was killed by {signal_name(-code)}"
             if code == -signal.SIGKILL:
                 how += " (not by the harness; perhaps by the kernel, out of memory)"
         else:
@@ -310,7 +324,8 @@ def _packages() -> list[str]:
 
 def _raise(error: dict[str, Any]) -> None:
     """Raise the method's error under its own name, caused by the other interpreter's traceback."""
-    name, message = str(error["type"]), str(error["message"])
+    # a class may have a name that cannot be given to another
+    name, message = str(error["type"]).encode("ascii", "replace").decode().replace("\0", "?"), str(error["message"])
     cause = _RemoteTracebackError(error["traceback"])
     if error["is_memory"]:
         raise MemoryError(message) from cause

@@ -12,13 +12,12 @@ import importlib.util
 import os
 import socket
 import sys
-import traceback
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-PROTOCOL = 5
+PROTOCOL = 6
 """Version of the messages; both ends must have the same."""
 
 
@@ -43,9 +42,17 @@ def main() -> None:
             os._exit(1)
         sys.stdout.flush()
         sys.stderr.flush()
-        wire.send(sock, answer)
+        _send(wire, sock, answer)
     # normal interpreter shutdown can take a second and adds nothing after `close`
     os._exit(0)
+
+
+def _send(wire: Any, sock: socket.socket, answer: dict[str, Any]) -> None:
+    """Send an answer; if it is no plain data, the error that says so."""
+    try:
+        wire.send(sock, answer)
+    except (TypeError, ValueError, RecursionError) as error:
+        wire.send(sock, {"error": _describe(error)})
 
 
 class Server:
@@ -76,6 +83,14 @@ class Server:
         for name in self.served.NEEDS:
             import_module(name)
 
+    def do_metrics(self) -> dict[str, float]:
+        """Return the adapter's own figures as floats."""
+        figures = import_module("benchbench.figures")
+        found: dict[str, float] = figures.numbers_by_name(
+            self.adapter.metrics(), f"metrics() of method {self.adapter.card.name!r}"
+        )
+        return found
+
     def do_close(self) -> None:
         """Let the adapter release what it started."""
         self.adapter.close()
@@ -83,7 +98,8 @@ class Server:
     def harness(self, plain: dict[str, Any]) -> Any:
         """Return the trial's harness here; the deadline's clock is shared by the whole host."""
         plain["scratch"] = Path(plain["scratch"])
-        # limits and checkpoints are never set here, so it sends only points and progress
+        # limits and checkpoints are never set here, so it sends only points, progress
+        # and remarks
         harness = import_module("benchbench.execution.harness").TrialHarness
         return harness(**plain, send=lambda message: self.wire.send(self.sock, message))
 
@@ -124,12 +140,8 @@ def _import_from(name: str, file: Path, folders: list[str] | None) -> ModuleType
 
 
 def _describe(error: BaseException) -> dict[str, Any]:
-    return {
-        "type": type(error).__name__,
-        "message": str(error)[:4000],
-        "traceback": "".join(traceback.format_exception(error))[-20_000:],
-        "is_memory": isinstance(error, MemoryError),
-    }
+    found = import_module("benchbench.execution.described").describe(error)
+    return {name: getattr(found, name) for name in ("type", "message", "traceback", "is_memory")}
 
 
 if __name__ == "__main__":
