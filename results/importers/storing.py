@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import re
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -19,6 +20,7 @@ from benchbench.results.importers.aslib import read_aslib
 from benchbench.results.importers.long import read_long
 from benchbench.results.importers.metadataset import read_metadataset
 from benchbench.results.importers.published_rows import PublishedResult, PublishedSuite
+from benchbench.results.importers.traces import TRACES
 from benchbench.spec import content_hash
 from benchbench.stats.labels import PUBLISHED, published_source
 from benchbench.suite_files import list_suites
@@ -29,7 +31,9 @@ if TYPE_CHECKING:
 
 __all__ = ["FORMATS", "PublishedReport", "import_published", "published_suites", "read_published"]
 
-FORMATS = ("amlb", "aslib", "long", "metadataset")
+FORMATS = ("amlb", "aslib", "carps", "hpob", "long", "metadataset", "synetune")
+FOLDERS = ("aslib", "synetune")
+"""Formats whose path may be a folder."""
 KIND = "published"
 _ATTEMPTS_AT_ONCE = 20_000
 
@@ -45,7 +49,16 @@ class PublishedReport:
 
 
 def read_published(
-    path: Path, format_: str, suite: str, *, track: str | None = None, metric: str | None = None
+    path: Path,
+    format_: str,
+    suite: str,
+    *,
+    track: str | None = None,
+    metric: str | None = None,
+    repeated: str | None = None,
+    na: Collection[str] = (),
+    columns: Mapping[str, str] | None = None,
+    lower_is_better: bool = False,
 ) -> list[PublishedSuite]:
     """Read published results without storing them.
 
@@ -57,7 +70,15 @@ def read_published(
     suite : str
         Name of the suite, or prefix of the suites if the file has several tables.
     track, metric : str, optional
-        For "long", which needs a track; other formats have a fixed one.
+        For "long", which needs a track, and the metric for traces; other formats have fixed ones.
+    repeated : str, optional
+        Which of repeated results counts, "newest" or "first"; None: they are refused.
+    na : collection of str
+        Words for a missing value.
+    columns : mapping of str to str, optional
+        Columns here to columns of the file ("score" to "metric_error"); the others are not read.
+    lower_is_better : bool
+        Whether the file's scores are losses.
 
     Raises
     ------
@@ -65,13 +86,32 @@ def read_published(
     """
     if format_ not in FORMATS:
         raise InputError(f"unknown format {format_!r}{suggest(format_, FORMATS)}")
-    if format_ != "aslib" and not path.is_file():
+    if format_ not in FOLDERS and not path.is_file():
         raise InputError(f"file {path} does not exist")
     if format_ == "long":
-        return read_long(path, suite, track=track or "", metric=metric)
-    if track is not None or metric is not None:
-        raise InputError(f"--track and --metric are only for --from long; {format_} has its own")
-    readers = {"amlb": read_amlb, "aslib": read_aslib, "metadataset": read_metadataset}
+        return read_long(
+            path,
+            suite,
+            track=track or "",
+            metric=metric,
+            repeated=repeated,
+            na=na,
+            columns=columns,
+            lower_is_better=lower_is_better,
+        )
+    if track is not None:
+        raise InputError(f"--track is only for --from long; {format_} has its own")
+    if format_ in TRACES:
+        return TRACES[format_](path, suite, metric=metric, columns=columns or {}, lower_is_better=lower_is_better)
+    given: dict[str, object] = {"--metric": metric, "--map": columns, "--lower-is-better": lower_is_better}
+    if format_ != "amlb":
+        given |= {"--repeated": repeated, "--na": na}
+    for name, value in given.items():
+        if value:
+            raise InputError(f"{name} is only for other formats than {format_}; it has its own")
+    if format_ == "amlb":
+        return read_amlb(path, suite, repeated=repeated, na=na)
+    readers = {"aslib": read_aslib, "metadataset": read_metadataset}
     return readers[format_](path, suite)
 
 
@@ -177,6 +217,7 @@ def _content(one: PublishedResult) -> tuple[object, ...]:
     return (
         *(one.method, one.task, one.unit, one.status, one.score, one.metric, one.seconds, one.message),
         *(one.unit_name, one.sd, one.n_units, sorted(one.metrics.items())),
+        *((one.budget, one.curve) if one.curve else ()),
     )
 
 
@@ -199,7 +240,7 @@ def _attempt(suite: PublishedSuite, one: PublishedResult, run: RunRecord, source
         seed=one.unit,
         # budgets are unknown; a separate one also keeps two published tables apart
         preset=suite.name,
-        budget={"preset": suite.name, "test_units": 0},
+        budget={"preset": suite.name, "test_units": 0} | _iterations(one.budget),
         threads=0,
         device="unknown",
         outcome=one.status,
@@ -211,11 +252,16 @@ def _attempt(suite: PublishedSuite, one: PublishedResult, run: RunRecord, source
         n_units=one.n_units if one.score is not None else 0,
         unit=one.unit_name,
         metrics=dict(one.metrics),
+        curve=list(one.curve),
         seconds=one.seconds,
         wall_seconds=one.seconds,
         started_at=run.started_at,
         benchbench_version=__version__,
     )
+
+
+def _iterations(budget: float | None) -> dict[str, int]:
+    return {} if budget is None else {"iterations": math.ceil(budget)}
 
 
 def published_suites(results: Readable) -> dict[str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import zipfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -348,7 +349,7 @@ def test_amlbs_files_of_2019_go_by_score_and_type(tmp_path: Path) -> None:
     for text, message in {
         "framework,task,result\n": "no column 'fold'",
         "framework,task,fold,result,type,score\nrf,cars,0,0.5,multiclass,0.7\n": "line 2: score 0.7 contradicts result 0.5",
-        "framework,task,fold,result,metric\nrf,cars,0,0.5,f1\n": "line 2: unknown metric 'f1'",
+        "framework,task,fold,result,metric\nrf,cars,0,0.5,f11\n": "line 2: unknown metric 'f11'",
         "framework,task,fold,result\nrf,cars,0,0.5\n": r"line 2: neither a metric nor a known type \(type ''\)",
         "framework,task,fold,result,type\n": "a header and no results",
     }.items():
@@ -356,8 +357,123 @@ def test_amlbs_files_of_2019_go_by_score_and_type(tmp_path: Path) -> None:
         with pytest.raises(InputError, match=message):
             read_published(path, "amlb", "a")
     path.write_text("framework,task,fold,result,type\nrf,kc1,0,0.5,binary\n")
-    with pytest.raises(InputError, match="are only for --from long"):
+    with pytest.raises(InputError, match="--metric is only for other formats than amlb"):
         read_published(path, "amlb", "a", metric="auc")
+
+
+@pytest.mark.parametrize(
+    ("metric", "name", "sign"),
+    [
+        ("auc_ovr", "auc_ovr", 1),
+        ("auc_ovo", "auc_ovo", 1),
+        ("f1", "f1", 1),
+        ("pr_auc", "pr_auc", 1),
+        ("neg_msle", "neg_msle", 1),
+        ("msle", "neg_msle", -1),
+        ("neg_mase", "neg_mase", 1),
+        ("max_pce", "neg_max_pce", -1),
+        ("neg_logloss", "neg_log_loss", 1),
+        ("neg_newer_loss", "neg_newer_loss", 1),
+    ],
+)
+def test_all_metrics_of_amlb(tmp_path: Path, metric: str, name: str, sign: int) -> None:
+    path = tmp_path / "results.csv"
+    path.write_text(f"framework,task,fold,result,metric\nrf,iris,0,-0.25,{metric}\n")
+    one = read_published(path, "amlb", "a")[0].results[0]
+    assert (one.metric, one.score) == (name, sign * -0.25)
+
+
+def test_amlbs_raw_files_of_2019_go_by_their_columns(tmp_path: Path) -> None:
+    path = tmp_path / "results.csv"
+    path.write_text(
+        "framework,task,fold,result,acc,auc,logloss,rmse,info\nrf,kc1,0,0.8,0.9,0.8,0.3,,\nrf,kc1,1,,,,,,NoResultError\n"
+        "rf,cars,0,0.5,0.7,,0.5,,\nrf,boston,0,2.5,,,,2.5,\nrf,never,0,,,,,,MemoryError\n"
+    )
+    assert [(r.task, r.score, r.metric) for r in read_published(path, "amlb", "a")[0].results] == [
+        ("kc1", 0.8, "auc"),
+        ("kc1", None, "auc"),
+        ("cars", -0.5, "neg_log_loss"),
+        ("boston", -2.5, "neg_rmse"),
+        ("never", None, "unknown"),
+    ]
+
+
+def test_one_of_repeated_results_counts(tmp_path: Path) -> None:
+    path = tmp_path / "results.csv"
+    lines = [f"rf,t{i},0,0.{j},auc,2023-01-0{9 - j}T00:00:00" for i in range(5) for j in (1, 2)]
+    path.write_text("framework,task,fold,result,metric,utc\n" + "\n".join(lines) + "\n")
+    with pytest.raises(InputError, match=r"line 3: rf on t0, fold 0, is already in .* 2 more; .*5 of 10 are repeated"):
+        read_published(path, "amlb", "a")
+    for repeated, score in (("newest", 0.1), ("first", 0.1)):
+        (suite,) = read_published(path, "amlb", "a", repeated=repeated)
+        assert [r.score for r in suite.results] == [score] * 5
+        assert suite.notes == (f"5 of 10 results are repeated; the {repeated} counts",)
+    # without times the last row is the newest
+    path.write_text("framework,task,fold,result,metric\nrf,t,0,0.1,auc\nrf,t,0,0.2,auc\n")
+    assert read_published(path, "amlb", "a", repeated="newest")[0].results[0].score == 0.2
+
+
+CURVES: Rows = [
+    {"method": m, "task": "t", "seed": s, "step": k, "loss": 1.0 / (k * q) + 0.1 * s, "metric": "error"}
+    for m, q in (("slow", 1), ("fast", 2))
+    for s in (0, 1)
+    for k in (1, 2, 4)
+]
+
+
+def test_steps_are_a_curve(tmp_path: Path) -> None:
+    (suite,) = read_published(write_csv(tmp_path / "c.csv", CURVES), "long", "c", track="hpo")
+    one = suite.results[0]
+    assert (one.method, one.score, one.budget, one.metric, len(suite.results)) == ("slow", -0.25, 4.0, "neg_error", 4)
+    assert [p.value for p in one.curve if p.metric == "incumbent_loss"] == [1.0, 0.5, 0.25]
+    assert [p.value for p in one.curve if p.metric == "spent_evaluations"] == [1.0, 2.0, 4.0]
+    # evaluations rather than incumbents, in any order; a failed one is none
+    rows = [
+        {"opt": "a", "task": "t", "k": k, "metric_error": v, "other": 1}
+        for k, v in ((3, 0.3), (1, 0.5), (2, 0.9), (4, ""))
+    ]
+    columns = {"method": "opt", "score": "metric_error", "step": "k"}
+    path = write_csv(tmp_path / "d.csv", rows)
+    found = read_published(path, "long", "d", track="hpo", metric="error", columns=columns, lower_is_better=True)
+    assert [(p.step, p.value) for p in found[0].results[0].curve if p.metric == "incumbent_loss"] == [
+        (1, 0.5),
+        (3, 0.3),
+    ]
+    assert (found[0].results[0].score, found[0].results[0].budget) == (-0.3, 4.0)
+
+
+def test_traces_of_other_platforms(tmp_path: Path) -> None:
+    path = tmp_path / "GP.json"
+    path.write_text(json.dumps({"4796": {"3549": {"test0": [0.5, 0.7, 0.7], "test1": [0.6, 0.6, 0.8]}}}))
+    first, second = read_published(path, "hpob", "b")[0].results
+    assert (first.method, first.task, first.unit, first.score, first.metric) == ("GP", "4796/3549", 0, 0.7, "accuracy")
+    assert (second.unit, second.score, second.budget) == (1, 0.8, 3.0)
+
+    rows: Rows = [
+        {"n_trials": k, "trial_value__cost": c, "trial_value__cost_inc": i, "benchmark_id": "BBOB", "problem_id": "p",
+         "optimizer_id": "RandomSearch", "seed": 3}
+        for k, c, i in ((1, 5.0, 5.0), (2, 7.0, 5.0), (3, 2.0, 2.0))
+    ]  # fmt: skip
+    for path in (write_csv(tmp_path / "logs.csv", rows), write_parquet(tmp_path / "logs.parquet", rows)):
+        (one,) = read_published(path, "carps", "c")[0].results
+        assert (one.method, one.task, one.unit, one.score, one.budget) == ("RandomSearch", "p", 3, -2.0, 3.0)
+
+    folder = tmp_path / "experiment"
+    folder.mkdir()
+    lines = "trial_id,metric_error,st_tuner_time,config_lr\n0,0.5,1.5,0.1\n1,,2.0,0.2\n0,0.25,3.0,0.1\n"
+    with zipfile.ZipFile(folder / "results.csv.zip", "w") as archive:
+        archive.writestr("results.csv", lines)
+    facts = {"metric_names": ["metric_error"], "metric_mode": ["min"], "scheduler_name": "ASHA", "benchmark": "lcbench"}
+    (folder / "metadata.json").write_text(json.dumps(facts))
+    (one,) = read_published(folder, "synetune", "s")[0].results
+    assert (one.method, one.task, one.score, one.metric, one.seconds) == (
+        "ASHA",
+        "lcbench",
+        -0.25,
+        "neg_metric_error",
+        3.0,
+    )
+    assert [(p.step, p.seconds) for p in one.curve if p.metric == "incumbent_loss"] == [(1, 1.5), (3, 3.0)]
 
 
 DESCRIPTION = "scenario_id: S\nperformance_measures:\n- runtime\nmaximize:\n- false\n"
