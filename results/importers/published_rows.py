@@ -21,6 +21,7 @@ __all__ = [
     "PublishedSuite",
     "blanked",
     "csv_rows",
+    "mixed_scales",
     "number",
     "status_of",
     "text_of",
@@ -32,6 +33,11 @@ REPEATED = ("newest", "first")
 NOTHING = frozenset({"", "nan", "na", "n/a", "none", "null"})
 """Usual words for a missing value, in lower case."""
 _SHOWN = 3
+# metrics within 0 and 1, which some tables give in per cent
+_SHARES = frozenset(
+    {"accuracy", "acc", "balanced_accuracy", "predictive_accuracy", "auc", "auc_ovr", "auc_ovo", "f1", "pr_auc"}
+    | {"precision", "recall", "roc_auc", "top1", "top-1", "top1_accuracy"}
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,6 +170,39 @@ def without_repeats(
     n_less = len(results) - len(kept)
     notes = (f"{n_less} of {len(results)} results are repeated; the {repeated} counts",) if n_less else ()
     return list(kept.values()), notes
+
+
+def mixed_scales(suite: PublishedSuite, stored: Mapping[str, tuple[float, float]]) -> tuple[str, ...]:
+    """Return questions on shares and percentages side by side as one metric.
+
+    Parameters
+    ----------
+    suite : PublishedSuite
+    stored : mapping of metric to (least, greatest score)
+        What the database has of this suite.
+    """
+    found: dict[str, list[PublishedResult]] = {}
+    for one in suite.results:
+        if one.score is not None and one.metric.lower() in _SHARES:
+            found.setdefault(one.metric, []).append(one)
+    notes = []
+    for metric, results in found.items():
+        shares = [r for r in results if r.score is not None and 0 < r.score <= 1]
+        percents = [r for r in results if r.score is not None and 1 < r.score <= 100]
+        low, high = stored.get(metric, (0.0, 0.0))
+        if shares and percents:
+            one, other = percents[0], shares[0]
+            notes.append(
+                f"{metric}: {len(shares)} scores within 0 to 1 ({other.where}: {other.score:g}) stand beside {len(percents)} of"
+                f" up to 100 ({one.where}: {one.score:g}); are some per cent? Imported as published"
+            )
+        elif (percents and 0 < high <= 1) or (shares and not percents and low > 1):
+            one = (percents or shares)[0]
+            notes.append(
+                f"{metric}: {one.score:g} ({one.where}), but the suite has scores from {low:g} to {high:g}; are some per"
+                " cent? Imported as published"
+            )
+    return tuple(notes)
 
 
 def blanked(row: Mapping[str, Any], na: Collection[str]) -> Mapping[str, Any]:

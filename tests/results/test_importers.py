@@ -15,12 +15,14 @@ import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
+from benchbench.cli.anytime import make_anytime
 from benchbench.cli.main import app
 from benchbench.errors import InputError, UnknownNameError
 from benchbench.results.importers import PublishedSuite, import_published, published_suites
 from benchbench.results.importers.storing import read_published
 from benchbench.results.importers.suites import find_any_suite
 from benchbench.results.load import counted_trials, suite_facts
+from benchbench.results.removal import remove_published, sources_of
 from benchbench.results.store import Store
 from benchbench.results.transfer import export_results, import_results
 from benchbench.stats.intervals import estimate_of_summary
@@ -186,15 +188,62 @@ def test_published_results_never_stand_beside_measured_ones(
     assert any(note.startswith(f"published elsewhere: {SOURCE}") for note in board.notes)
 
 
-def test_another_source_needs_another_name(store: Store, tmp_path: Path) -> None:
+def test_sources_of_a_suite_are_told_apart_and_removed(store: Store, tmp_path: Path) -> None:
     suites = read_long(write_csv(tmp_path / "long.csv", LONG))
     bring_in(store, suites)
-    with pytest.raises(InputError, match=f"another source, {SOURCE}; import those of another table"):
-        bring_in(store, suites, "another table")
+    bring_in(store, suites, "another table")
+    assert [(o.source, o.preset, o.n_results, o.n_tasks) for o in sources_of(store)] == [
+        (SOURCE, "elsewhere", 6, 2),
+        ("another table", "elsewhere-2", 6, 2),
+    ]
+    # each has a board of its own; the other one is listed
+    board = board_of(store)
+    assert {r.n_ok for r in board.rows if r.task == "t1" and r.method == "a"} == {2}
+    assert any("preset elsewhere" in line for line in board.left_out)
+    with pytest.raises(InputError, match="has several sources; choose one with --source"):
+        remove_published(store, "elsewhere")
+    with pytest.raises(UnknownNameError, match="another tabel"):
+        remove_published(store, "elsewhere", "another tabel")
+    assert remove_published(store, "elsewhere", "another table", dry_run=True) == 6
+    assert len(sources_of(store)) == 2
+    assert remove_published(store, "elsewhere", "another table") == 6
+    assert [o.source for o in sources_of(store)] == [SOURCE]
+    assert remove_published(store, "elsewhere") == 6
+    with store.reading() as con:
+        for table in ("attempts", "runs", "metrics", "curves", "tasks"):
+            assert con.execute(f"SELECT count(*) FROM {table}").fetchone() == (0,), table
+    # what was removed can come again
+    assert [r.n_new for r in import_published(store, suites, SOURCE)] == [6]
     with pytest.raises(InputError, match="the source of published results is missing"):
         bring_in(store, suites, "  ")
     with pytest.raises(InputError, match="not a valid suite name"):
         bring_in(store, [PublishedSuite(name="a b", track="automl", results=suites[0].results)])
+
+
+def test_a_wrong_import_is_replaced(store: Store, tmp_path: Path) -> None:
+    bring_in(store, read_long(write_csv(tmp_path / "long.csv", LONG)))
+    fewer = read_long(write_csv(tmp_path / "fewer.csv", [*LONG[:2], LONG[2] | {"score": 0.6}]))
+    (dry,) = import_published(store, fewer, SOURCE, replace=True, dry_run=True)
+    assert (dry.n_new, dry.n_removed, sources_of(store)[0].n_results) == (3, 6, 6)
+    (report,) = import_published(store, fewer, SOURCE, replace=True)
+    assert (report.n_new, report.n_removed, sources_of(store)[0].n_results) == (3, 6, 3)
+    assert [r.n_removed for r in import_published(store, fewer, SOURCE, replace=True)] == [0]
+    missing = Store(tmp_path / "none" / "results.duckdb")
+    assert [r.n_new for r in import_published(missing, fewer, SOURCE, replace=True, dry_run=True)] == [3]
+    assert not missing.path.parent.exists()
+
+
+def test_shares_beside_percentages_are_questioned(store: Store, tmp_path: Path) -> None:
+    mixed = [LONG[0] | {"score": 0.85}, LONG[1] | {"score": 85.0}]
+    (report,) = import_published(store, read_long(write_csv(tmp_path / "m.csv", mixed)), SOURCE)
+    assert len(report.notes) == 1
+    assert "1 scores within 0 to 1" in report.notes[0]
+    assert "85); are some per cent?" in report.notes[0]
+    alone = read_long(write_csv(tmp_path / "p.csv", [LONG[1] | {"score": 85.0}]))
+    bring_in(store, [replace(read_long(write_csv(tmp_path / "s.csv", LONG))[0], name="shares")])
+    (later,) = import_published(store, [replace(alone[0], name="shares")], "another table")
+    assert "85 (" in later.notes[0]
+    assert "the suite has scores from 0.5 to 0.9" in later.notes[0]
 
 
 def test_what_is_refused_leaves_no_database_behind(tmp_path: Path) -> None:
@@ -440,6 +489,21 @@ def test_steps_are_a_curve(tmp_path: Path) -> None:
         (3, 0.3),
     ]
     assert (found[0].results[0].score, found[0].results[0].budget) == (-0.3, 4.0)
+
+
+def test_imported_curves_are_compared_at_every_budget(store: Store, tmp_path: Path) -> None:
+    import_published(store, read_published(write_csv(tmp_path / "c.csv", CURVES), "long", "c", track="hpo"), SOURCE)
+    spec = find_any_suite("c", store)
+    found = make_anytime(spec, store, board_of(store, "c"))
+    assert [(row.label, row.rank.mean) for row in found.rows] == [("fast", 1.0), ("slow", 2.0)]
+    assert (found.budget, found.seeds, found.tasks) == (4.0, (0, 1), ("t",))
+    # 0 is the least loss of the problem (1/8), 1 the greatest final one (1/4 + 0.1)
+    assert found.rows[0].regret.mean == pytest.approx((0.0 + 0.1 / 0.225) / 2)
+    code, text = bench("anytime", "--suite", "c", "--format", "json", db=store.path)
+    assert (code, json.loads(text)["budget"]) == (0, 4.0)
+    code, text = bench("anytime", "--suite", "c", db=store.path)
+    assert code == 0
+    assert "1 = greatest final loss" in text
 
 
 def test_traces_of_other_platforms(tmp_path: Path) -> None:
