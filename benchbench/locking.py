@@ -22,7 +22,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO
 
-__all__ = ["LockTimeout", "exclusive", "shared", "try_lock", "unlock", "wait_for_lock"]
+__all__ = ["LockTimeout", "exclusive", "locked", "shared", "try_lock", "unlock", "wait_for_lock"]
 
 FIRST_PAUSE_SECONDS = 0.001
 LONGEST_PAUSE_SECONDS = 0.5
@@ -128,13 +128,21 @@ def _lock_folder(stack: ExitStack, folder: Path, deadline: float, *, is_shared: 
     Everybody passes a turnstile first, which a waiting writer keeps closed: a stream of readers
     cannot starve the writer.
     """
-    turn = stack.enter_context(_locked(folder / "turn.lock", deadline, is_shared))
-    stack.enter_context(_locked(folder / "main.lock", deadline, is_shared))
+    turn = stack.enter_context(locked(folder / "turn.lock", deadline, is_shared))
+    stack.enter_context(locked(folder / "main.lock", deadline, is_shared))
     unlock(turn)
 
 
 @contextmanager
-def _locked(path: Path, deadline: float, is_shared: bool) -> Iterator[int]:
+def locked(path: Path, deadline: float, is_shared: bool) -> Iterator[int]:
+    """Hold the lock of a file, which is made if it is missing, until a deadline of `time.monotonic`.
+
+    Raises
+    ------
+    LockTimeout
+    OSError
+        If the file cannot be made.
+    """
     try:
         handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
     except OSError:

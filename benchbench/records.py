@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Self
 
-__all__ = ["OUTCOMES", "Attempt", "CurvePoint", "RunRecord", "TrialOutcome"]
+__all__ = ["OUTCOMES", "Attempt", "CurvePoint", "PreparationRecord", "RunRecord", "TrialOutcome"]
 
 OUTCOMES = ("ok", "failed", "timeout", "memory", "crashed", "declined", "infra")
 """Only `infra` (worker or host lost) is retried automatically."""
@@ -203,6 +203,25 @@ class RunRecord:
     git_commit: str = ""
     git_dirty: bool | None = None
     benchbench_version: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PreparationRecord:
+    """The preparation of a task's data in a run, if it failed or an earlier one had failed.
+
+    `outcome` is "ok" or "failed"; `recorded_at` is in seconds since the epoch, UTC.
+    """
+
+    run_id: str
+    suite: str
+    suite_version: str
+    preset: str
+    task: str
+    outcome: str
+    recorded_at: float
+    error_type: str = ""
+    error_message: str = ""
+    host: str = ""
 
 
 @dataclass(slots=True, kw_only=True)

@@ -10,15 +10,16 @@ from __future__ import annotations
 import queue
 import time
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from benchbench import __version__
 from benchbench.cluster import worker as worker_side
 from benchbench.cluster.backends import NO_GPU, NO_WORKERS
 from benchbench.cluster.plan import PlannedTrial
-from benchbench.errors import BenchbenchError, ClusterError, UnmeetableRequestError
+from benchbench.cluster.preparing import PreparationFailure
+from benchbench.errors import ClusterError, UnmeetableRequestError
 from benchbench.records import TrialOutcome
 
 if TYPE_CHECKING:
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 __all__ = ["Driver", "Finished", "Running"]
 
 WATCH_SECONDS = 0.5
+# with free slots, while data are being prepared
+WAITING_SECONDS = 0.05
 NO_WORKERS_SECONDS = 60.0
 # tasks shorter than this are sent several at a time: Dask costs 2 to 4 ms per task
 BATCH_SECONDS = 0.1
@@ -72,12 +75,13 @@ class Driver:
     track, protocol_version : str
     max_tries : int
         Executions of a trial within this run if its worker is lost.
-    prepare : sequence of (loader, options, fingerprint)
-        Data that each worker makes ready, and must find equal, before it gets trials.
     on_start : callable, optional
         Called with each trial that is passed to a worker.
     on_progress : callable, optional
         Called from time to time with trial id, amount done, total, and the part of the trial.
+    on_unprepared : callable, optional
+        Called with a task that no worker can prepare, the reason, and its trials that were taken
+        from the stream and will not run.
     """
 
     def __init__(
@@ -89,22 +93,28 @@ class Driver:
         track: str,
         protocol_version: str,
         max_tries: int = 3,
-        prepare: Sequence[tuple[str, dict[str, Any], str]] = (),
         on_start: Callable[[Running], None] | None = None,
         on_progress: Callable[[str, float, float, str], None] | None = None,
+        on_unprepared: Callable[[str, PreparationFailure, list[PlannedTrial]], None] | None = None,
     ) -> None:
         self.client = client
         self.device = device
         self.source_hashes, self.track, self.protocol_version = source_hashes, track, protocol_version
         self.max_tries = max_tries
-        self.prepare = list(prepare)
-        self.on_start, self.on_progress = on_start, on_progress
+        self.on_start, self.on_progress, self.on_unprepared = on_start, on_progress, on_unprepared
         self._run = uuid.uuid4().hex
         self._events: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
         self.slots: list[_Slot] = []
         self._addresses: set[str] = set()
         self._done: queue.SimpleQueue[_Slot] = queue.SimpleQueue()
+        self._has_more = True
+        self._is_waiting = False
+        # taken from the stream, but not for the workers that were free
+        self._held: list[Running] = []
         self._again: list[Running] = []
+        self._unable: dict[tuple[str, str], PreparationFailure] = {}
+        """By worker and task: why the worker cannot prepare the task's data."""
+        self._dropped: set[str] = set()
         self._trial_seconds: float | None = None
         self._next_watch = 0.0
         self._last_worker = time.monotonic()
@@ -113,10 +123,15 @@ class Driver:
         """Return what is on the workers now."""
         return [r for slot in self.slots for r in slot.batch]
 
-    def run(self, trials: Iterable[PlannedTrial]) -> Iterator[list[Finished]]:
+    def run(self, trials: Iterable[PlannedTrial | None]) -> Iterator[list[Finished]]:
         """Run the trials.
 
         Yield lists of finished tries, at the latest every half second (an empty list then).
+
+        Parameters
+        ----------
+        trials : iterable of PlannedTrial or None
+            Read as slots become free. None stands for no trial now, but perhaps later.
 
         Raises
         ------
@@ -127,13 +142,13 @@ class Driver:
         """
         stream = iter(trials)
         self._watch(must_have=True)
-        has_more = True
+        self._has_more = True
         self.client.subscribe_topic(worker_side.PROGRESS_TOPIC, lambda event: self._events.put(event[1]))
         try:
             while True:
-                if has_more or self._again:
-                    has_more = self._fill(stream, has_more)
-                if not has_more and not self._again and not any(slot.batch for slot in self.slots):
+                self._fill(stream)
+                self._drop_unprepared()
+                if not (self._has_more or self._held or self._again or self.running()):
                     return
                 finished = self._collect()
                 self._tell_progress()
@@ -164,25 +179,66 @@ class Driver:
         except (OSError, TimeoutError):
             return  # the cluster is gone already, and its zygotes with it
 
-    def _fill(self, stream: Iterator[PlannedTrial], has_more: bool) -> bool:
+    def _fill(self, stream: Iterator[PlannedTrial | None]) -> None:
+        """Give each free slot a batch."""
+        self._is_waiting = False
         for slot in self.slots:
             if slot.batch:
                 continue
             batch: list[Running] = []
             for _ in range(self._batch_size()):
-                trial = next(stream, None) if has_more else None
-                has_more = trial is not None
-                if trial is not None:
-                    batch.append(Running(trial, 1))
-                # after everything else: what killed its worker once may do so again
-                elif self._again:
-                    batch.append(self._again.pop(0))
-                else:
+                running = self._next(stream, slot.address)
+                if running is None:
                     break
-            if not batch:
+                batch.append(running)
+            if batch:
+                self._submit(slot, batch)
+
+    def _next(self, stream: Iterator[PlannedTrial | None], address: str) -> Running | None:
+        """Return the next trial for a worker, None if there is none now."""
+        found = self._first_possible(self._held, address)
+        while found is None and self._has_more and not self._is_waiting:
+            try:
+                trial = next(stream)
+            except StopIteration:
+                self._has_more = False
                 break
-            self._submit(slot, batch)
-        return has_more
+            if trial is None:
+                self._is_waiting = True
+            elif trial.spec.task in self._dropped:
+                self._drop(trial.spec.task, [trial])
+            elif (address, trial.spec.task) in self._unable:
+                self._held.append(Running(trial, 1))
+            else:
+                found = Running(trial, 1)
+        # after everything else: what killed its worker once may do so again
+        return found or self._first_possible(self._again, address)
+
+    def _first_possible(self, waiting: list[Running], address: str) -> Running | None:
+        """Take the first trial whose data the worker can prepare, as far as known."""
+        for i, running in enumerate(waiting):
+            if (address, running.trial.spec.task) not in self._unable:
+                return waiting.pop(i)
+        return None
+
+    def _drop_unprepared(self) -> None:
+        """Drop the tasks of waiting trials that none of the workers can prepare."""
+        if not self._unable or not self.slots:
+            return
+        addresses = {slot.address for slot in self.slots}
+        for task in dict.fromkeys(running.trial.spec.task for running in (*self._held, *self._again)):
+            if all((address, task) in self._unable for address in addresses):
+                trials = [r.trial for r in (*self._held, *self._again) if r.trial.spec.task == task]
+                self._held = [r for r in self._held if r.trial.spec.task != task]
+                self._again = [r for r in self._again if r.trial.spec.task != task]
+                self._dropped.add(task)
+                self._drop(task, trials)
+
+    def _drop(self, task: str, trials: list[PlannedTrial]) -> None:
+        if self.on_unprepared is None:
+            return
+        address, failure = next((a, failure) for (a, name), failure in self._unable.items() if name == task)
+        self.on_unprepared(task, replace(failure, message=f"{failure.message} (worker {address})"), trials)
 
     def _batch_size(self) -> int:
         if self._trial_seconds is None:
@@ -210,6 +266,8 @@ class Driver:
         """Wait a little for finished tasks and return all that there are."""
         finished: list[Finished] = []
         wait = max(0.0, self._next_watch - time.monotonic())
+        if self._is_waiting:
+            wait = min(wait, WAITING_SECONDS)
         while True:
             try:
                 slot = self._done.get(timeout=wait)
@@ -229,6 +287,10 @@ class Driver:
         outcomes = future.result()
         finished = []
         for running, outcome in zip(batch, outcomes, strict=True):
+            if isinstance(outcome, PreparationFailure):
+                self._unable[slot.address, running.trial.spec.task] = outcome
+                self._held.append(running)
+                continue
             seconds, known = outcome.wall_seconds, self._trial_seconds
             self._trial_seconds = seconds if known is None else 0.8 * known + 0.2 * seconds
             finished.append(self._finished(running, outcome, slot.address))
@@ -300,7 +362,6 @@ class Driver:
                 usable[address] = min(threads, gpus) if self.device == "cuda" else threads
         if must_have and self.device == "cuda" and not any(usable.values()):
             raise UnmeetableRequestError(NO_GPU)
-        self._prepare([a for a, n in usable.items() if n])
         self.slots += [_Slot(address) for address, n in usable.items() for _ in range(n)]
 
     def _problem(self, found: Any) -> str | None:
@@ -322,25 +383,6 @@ class Driver:
                     " install the same code on both, then restart the worker"
                 )
         return None
-
-    def _prepare(self, addresses: list[str]) -> None:
-        if not self.prepare or not addresses:
-            return
-        tasks = [(loader, options) for loader, options, _ in self.prepare]
-        futures = {
-            a: self.client.submit(worker_side.prepare, tasks, workers=[a], allow_other_workers=False, pure=False)
-            for a in addresses
-        }
-        for address, future in futures.items():
-            try:
-                found = future.result()
-            except BenchbenchError as error:
-                raise UnmeetableRequestError(f"worker {address} cannot get the data: {error}") from error
-            for (loader, _, expected), fingerprint in zip(self.prepare, found, strict=True):
-                if fingerprint != expected:
-                    raise UnmeetableRequestError(
-                        f"worker {address} has other data for loader {loader!r} ({fingerprint}; here {expected})"
-                    )
 
 
 def _request(trial: PlannedTrial, device: str) -> dict[str, Any]:

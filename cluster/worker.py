@@ -10,22 +10,30 @@ from dataclasses import replace
 from typing import Any
 
 import benchbench
+from benchbench.cluster.preparing import PreparationFailure, prepare_data
 from benchbench.execution import supervisor
 from benchbench.provenance import code_hash, hardware_class
 from benchbench.records import TrialOutcome
 from benchbench.registry import harness_hash
-from benchbench.spec import content_hash
+from benchbench.spec import canonical_json, content_hash
 
-__all__ = ["PROGRESS_TOPIC", "abort", "facts", "prepare", "run_batch", "worker_hash"]
+__all__ = ["PROGRESS_TOPIC", "abort", "facts", "run_batch", "worker_hash"]
 
 
 # of Dask's events: one for all runs, since the scheduler keeps the last events of each topic for
 # good
 PROGRESS_TOPIC = "benchbench-progress"
 
+# fingerprints of the data that this worker has prepared, by run, loader and options
+_prepared: dict[tuple[str, str, str], str] = {}
+MOST_REMEMBERED = 10_000
 
-def run_batch(requests: list[dict[str, Any]], run: str) -> list[TrialOutcome]:
-    """Run trials one after the other and return an outcome for each.
+
+def run_batch(requests: list[dict[str, Any]], run: str) -> list[TrialOutcome | PreparationFailure]:
+    """Run trials one after the other; return an outcome for each.
+
+    The data of a trial's task are prepared on this host first. If they are unavailable or not those
+    of the client, the trial does not run, and the failure stands in place of its outcome.
 
     Parameters
     ----------
@@ -35,10 +43,31 @@ def run_batch(requests: list[dict[str, Any]], run: str) -> list[TrialOutcome]:
         Part of their progress events, so that clients can distinguish their own.
     """
     host, hardware = _here()
-    return [
-        replace(supervisor.execute(request, _teller(run, request["trial_id"])), host=host, hardware_class=hardware)
-        for request in requests
-    ]
+    results: list[TrialOutcome | PreparationFailure] = []
+    for request in requests:
+        tell = _teller(run, request["trial_id"])
+        failure = _problem_of_data(request, run, tell)
+        if failure is not None:
+            results.append(failure)
+            continue
+        results.append(replace(supervisor.execute(request, tell), host=host, hardware_class=hardware))
+    return results
+
+
+def _problem_of_data(request: dict[str, Any], run: str, tell: supervisor.OnProgress) -> PreparationFailure | None:
+    """Prepare the data of a trial's task, once per run; return why it cannot run here."""
+    spec, expected = request["spec"], request["fingerprint"]
+    key = run, spec["loader"], canonical_json(dict(spec["options"]))
+    if key not in _prepared:
+        found = prepare_data(spec["loader"], spec["options"], lambda line: tell(0.0, 1.0, "preparing data"))
+        if isinstance(found, PreparationFailure):
+            return found
+        if len(_prepared) >= MOST_REMEMBERED:
+            _prepared.clear()
+        _prepared[key] = found
+    if _prepared[key] == expected:
+        return None
+    return PreparationFailure("OtherData", f"this is other data ({_prepared[key]}; the client has {expected})")
 
 
 def _teller(run: str, trial_id: str) -> supervisor.OnProgress:
@@ -76,6 +105,7 @@ def worker_hash() -> str:
         "records",
         "registry",
         "spec",
+        "cluster.preparing",
         "cluster.worker",
     )
     return content_hash([harness_hash(), code_hash(*(f"benchbench.{name}" for name in around))], 16)
@@ -102,18 +132,6 @@ def facts(methods: list[str], track: str) -> dict[str, Any]:
         "source_hashes": hashes,
         "gpus": os.environ.get("CUDA_VISIBLE_DEVICES", ""),
     }
-
-
-def prepare(tasks: list[tuple[str, dict[str, Any]]]) -> list[str]:
-    """Make the data of these (loader, options) ready on this host; return their fingerprints."""
-    from benchbench.registry import get_loader
-
-    fingerprints = []
-    for name, options in tasks:
-        loader = get_loader(name)
-        loader.prepare(options, lambda line: None)
-        fingerprints.append(loader.fingerprint(options))
-    return fingerprints
 
 
 def abort() -> int:

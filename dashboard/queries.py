@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from benchbench.errors import BenchbenchError, InputError
 from benchbench.results.counted import IN_CONDITIONS, IS_TIMED, select_counted
 from benchbench.results.landing import list_landed
+from benchbench.results.migrations import NewerSchemaError
 from benchbench.results.reader import dicts
 from benchbench.results.store import Store, StoreInUse
 
@@ -102,6 +103,8 @@ def trouble_with(store: Store) -> Trouble | None:
             row = con.execute("SELECT EXISTS (FROM attempts), EXISTS (FROM runs)").fetchone()
     except StoreInUse as error:
         return Trouble(kind="in use", message=str(error))
+    except NewerSchemaError as error:
+        return Trouble(kind="unreadable", message=str(error))
     except InputError as error:
         return Trouble(kind="foreign", message=str(error))
     except BenchbenchError as error:

@@ -437,6 +437,7 @@ def leaderboard_records(suite: SuiteSpec, board: Leaderboard) -> list[dict[str, 
         "test_units": board.conditions.test_units,
         "imputation": board.imputation,
         "n_left_out": board.n_left_out,
+        "unprepared_tasks": list(board.unprepared),
     }
     generated = set(generated_tasks(suite, board))
     # of the whole suite: if those of any task are
@@ -598,6 +599,7 @@ def value_records(
                 "statistic": statistic,
                 "imputation": board.imputation,
                 "n_left_out": board.n_left_out,
+                "unprepared_tasks": list(board.unprepared),
                 "task": task,
                 "method": row.method,
                 "params": params_of(row.params),

@@ -137,7 +137,23 @@ _ATTEMPTS = Kind(
         "environment_json": "VARCHAR",
     },
 )
-KINDS: dict[str, Kind] = {kind.name: kind for kind in (_RUNS, _ATTEMPTS)}
+_PREPARATIONS = Kind(
+    name="preparations",
+    key=("run_id", "task"),
+    columns={
+        "run_id": (_TEXT, "run_id"),
+        "suite": (_TEXT, "suite"),
+        "suite_version": (_TEXT, "suite_version"),
+        "preset": (_TEXT, "preset"),
+        "task": (_TEXT, "task"),
+        "outcome": (_TEXT, "outcome"),
+        "error_type": (_TEXT, "error_type"),
+        "error_message": (_TEXT, "error_message"),
+        "host": (_TEXT, "host"),
+        "recorded_at": (_REAL, "recorded_at"),
+    },
+)
+KINDS: dict[str, Kind] = {kind.name: kind for kind in (_RUNS, _ATTEMPTS, _PREPARATIONS)}
 """Every kind by its name, in the order in which landing files are read."""
 
 KINDS_BY_KEY: tuple[Kind, ...] = tuple(kind for kind in KINDS.values() if kind.key)
@@ -151,6 +167,7 @@ NAMES: dict[str, frozenset[str]] = {
     "attempts": frozenset({"suite", "preset", "task", "method"}),
     "tasks": frozenset({"suite", "task"}),
     "methods": frozenset({"method"}),
+    "preparations": frozenset({"suite", "preset", "task"}),
 }
 """Columns of names, by table. They are stored in Unicode's composed form (NFC), so that the two
 spellings of an accented letter are one name.
@@ -161,5 +178,5 @@ ADDED: dict[tuple[str, str], tuple[int, str]] = {("attempts", "remarks_json"): (
 and the SQL of their value.
 """
 
-TABLES_ADDED: dict[str, int] = {}
+TABLES_ADDED: dict[str, int] = {"preparations": 2}
 """Tables that older databases and exports lack: the schema version that added them."""

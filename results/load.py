@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -12,12 +13,15 @@ from numpy.typing import NDArray
 
 from benchbench.results.columns import grouped
 from benchbench.results.counted import Counting, count_attempts
+from benchbench.results.reader import failed_preparations
 from benchbench.stats.facts import SuiteFacts, TaskEnds
 from benchbench.stats.labels import published_source
 from benchbench.stats.table import TrialState
-from benchbench.stats.trials import Cell, Conditions, CountedTrials
+from benchbench.stats.trials import Cell, Conditions, CountedTrials, UnpreparedTask
 
 if TYPE_CHECKING:
+    import duckdb
+
     from benchbench.results.columns import AttemptColumns, Coded
     from benchbench.results.reader import Readable
     from benchbench.suite_files import SuiteSpec
@@ -54,7 +58,19 @@ def counted_trials(results: Readable, suite: str) -> CountedTrials:
         return _nothing()
     with _memory_returned(), results.reading() as con:
         found = count_attempts(con, suite)
-        return _trials(found) if found.columns.n else _nothing()
+        return replace(_trials(found) if found.columns.n else _nothing(), unprepared=_unprepared(con, suite))
+
+
+def _unprepared(con: duckdb.DuckDBPyConnection, suite: str) -> tuple[UnpreparedTask, ...]:
+    return tuple(
+        UnpreparedTask(
+            task=row["task"],
+            suite_version=row["suite_version"],
+            run_id=row["run_id"],
+            reason=f"{row['error_type']}: {row['error_message']}",
+        )
+        for row in failed_preparations(con, suite)
+    )
 
 
 @contextmanager

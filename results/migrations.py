@@ -12,7 +12,7 @@ from benchbench.results.kinds import NAMES, VERSION
 if TYPE_CHECKING:
     import duckdb
 
-__all__ = ["MIGRATIONS", "migrate", "readable_version", "version_of"]
+__all__ = ["MIGRATIONS", "NewerSchemaError", "migrate", "readable_version", "version_of"]
 
 _COMPOSED = tuple(
     f"UPDATE store.main.{table} SET {name} = nfc_normalize({name}) WHERE {name} <> nfc_normalize({name})"
@@ -24,6 +24,10 @@ MIGRATIONS: dict[int, tuple[str, ...]] = {
     1: (
         "ALTER TABLE store.main.attempts ADD COLUMN IF NOT EXISTS remarks_json VARCHAR DEFAULT '[]'",
         "CREATE TABLE IF NOT EXISTS store.main.imported_runs (run_id VARCHAR PRIMARY KEY)",
+        "CREATE TABLE IF NOT EXISTS store.main.preparations (run_id VARCHAR NOT NULL, suite VARCHAR NOT NULL,"
+        " suite_version VARCHAR NOT NULL, preset VARCHAR NOT NULL, task VARCHAR NOT NULL, outcome VARCHAR NOT NULL,"
+        " error_type VARCHAR NOT NULL, error_message VARCHAR NOT NULL, host VARCHAR NOT NULL,"
+        " recorded_at DOUBLE NOT NULL, updated_at BIGINT NOT NULL, PRIMARY KEY (run_id, task))",
         *_COMPOSED,
     )
 }
@@ -54,8 +58,7 @@ def readable_version(con: duckdb.DuckDBPyConnection, path: Path, want: int = VER
 
     Raises
     ------
-    InputError
-        If it is newer than this code.
+    NewerSchemaError
     """
     have = version_of(con, path)
     if have > want:
@@ -73,8 +76,7 @@ def migrate(
 
     Raises
     ------
-    InputError
-        If it is newer than this code.
+    NewerSchemaError
     """
     have = version_of(con, path)
     if have == want:
@@ -91,7 +93,11 @@ def migrate(
     con.execute("USE memory.main")
 
 
-def _newer(path: Path, have: int, want: int) -> InputError:
-    return InputError(
+class NewerSchemaError(InputError):
+    """The database was written by a newer benchbench."""
+
+
+def _newer(path: Path, have: int, want: int) -> NewerSchemaError:
+    return NewerSchemaError(
         f"{path} was written by a newer benchbench (schema {have}; this one knows {want}); update benchbench to use it"
     )

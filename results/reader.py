@@ -16,7 +16,7 @@ from benchbench.stats.labels import whole_duration
 if TYPE_CHECKING:
     import duckdb
 
-__all__ = ["QUIET_SECONDS", "DoneKey", "Readable", "dicts", "is_quiet", "state_text"]
+__all__ = ["QUIET_SECONDS", "DoneKey", "Readable", "dicts", "failed_preparations", "is_quiet", "state_text"]
 
 DoneKey = tuple[str, str, str, str]
 """(trial id, adapter source hash, task fingerprint, protocol version)"""
@@ -29,6 +29,21 @@ FROM runs LEFT JOIN (
     FROM attempts GROUP BY run_id
 ) USING (run_id)
 ORDER BY started_at DESC, run_id LIMIT $1
+"""
+
+_FAILED_PREPARATIONS = """
+SELECT suite_version, preset, task, error_type, error_message, run_id, host, recorded_at
+FROM preparations AS failed
+WHERE suite = $1 AND outcome = 'failed'
+    AND NOT EXISTS (
+        FROM preparations AS later WHERE later.suite = failed.suite AND later.suite_version = failed.suite_version
+            AND later.task = failed.task AND later.recorded_at > failed.recorded_at
+    )
+    AND NOT EXISTS (
+        FROM attempts WHERE attempts.suite = failed.suite AND attempts.suite_version = failed.suite_version
+            AND attempts.task = failed.task AND attempts.started_at > failed.recorded_at AND attempts.outcome <> 'infra'
+    )
+ORDER BY task, recorded_at
 """
 
 QUIET_SECONDS = 600.0
@@ -74,6 +89,16 @@ class Readable(ABC):
                 f"SELECT {keys} FROM attempts WHERE suite = $1 AND outcome <> 'infra' GROUP BY ALL{done}", [suite]
             ).fetchall()
         return set(rows)
+
+    def failed_preparations(self, suite: str) -> list[dict[str, Any]]:
+        """Return the tasks of a suite whose data could not be prepared when last tried.
+
+        Not those that a later run has prepared, or has results of.
+        """
+        if not self.is_recorded():
+            return []
+        with self.reading() as con:
+            return failed_preparations(con, suite)
 
     def suites(self) -> list[str]:
         """Return the suites that have attempts."""
@@ -189,6 +214,11 @@ def state_text(run: Mapping[str, Any], now: float) -> str:
     if is_quiet(run, now):
         return f"running? nothing heard for {whole_duration(now - run['last_sign'])}"
     return str(run["state"])
+
+
+def failed_preparations(con: duckdb.DuckDBPyConnection, suite: str) -> list[dict[str, Any]]:
+    """See `Readable.failed_preparations`."""
+    return dicts(con, _FAILED_PREPARATIONS, [suite])
 
 
 def dicts(con: duckdb.DuckDBPyConnection, query: str, parameters: Sequence[Any]) -> list[dict[str, Any]]:

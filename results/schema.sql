@@ -67,6 +67,22 @@ CREATE TABLE attempts (
     remarks_json VARCHAR NOT NULL DEFAULT '[]' -- list of texts: what is questionable about a trial that succeeded
 );
 
+-- Data of a task that could not be prepared in a run ('failed'), and that could be later ('ok'); the newest counts.
+CREATE TABLE preparations (
+    run_id VARCHAR NOT NULL,
+    suite VARCHAR NOT NULL,
+    suite_version VARCHAR NOT NULL,
+    preset VARCHAR NOT NULL,
+    task VARCHAR NOT NULL,
+    outcome VARCHAR NOT NULL,
+    error_type VARCHAR NOT NULL,
+    error_message VARCHAR NOT NULL,
+    host VARCHAR NOT NULL,
+    recorded_at DOUBLE NOT NULL,
+    updated_at BIGINT NOT NULL, -- nanoseconds; of two records of a task in a run the newer counts
+    PRIMARY KEY (run_id, task)
+);
+
 -- One score an episode, fold or row group, in the order that the task fixes; apart from attempts, so that boards never read it.
 CREATE TABLE unit_scores (attempt_key UBIGINT NOT NULL, scores DOUBLE[] NOT NULL);
 

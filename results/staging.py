@@ -22,7 +22,7 @@ from benchbench.results.landing import Landed, damage_of
 if TYPE_CHECKING:
     import duckdb
 
-__all__ = ["Staged", "is_json", "stage"]
+__all__ = ["Staged", "fill", "is_json", "stage"]
 
 
 @dataclass(slots=True)
@@ -52,7 +52,7 @@ def stage(landed: Sequence[Landed]) -> tuple[duckdb.DuckDBPyConnection, Staged]:
     ours = [one for one in landed if _is_readable(one, found)]
     con = connect()
     try:
-        _fill(con, ours)
+        fill(con, ours)
         bad = _files_of_wrong_values(con)
     except duckdb.Error:
         # find out which file it is; the connection may be spoilt
@@ -60,7 +60,7 @@ def stage(landed: Sequence[Landed]) -> tuple[duckdb.DuckDBPyConnection, Staged]:
         ours = [one for one in ours if _parses(one, found)]
         con = connect()
         try:
-            _fill(con, ours)
+            fill(con, ours)
         except duckdb.Error as error:
             con.close()
             raise StoreError(f"cannot read landed results: {str(error).splitlines()[0]}") from error
@@ -103,7 +103,7 @@ def _parses(one: Landed, found: Staged) -> bool:
 
     con = connect()
     try:
-        _fill(con, [one])
+        fill(con, [one])
         wrong = _files_of_wrong_values(con)
     except duckdb.Error as error:
         wrong = {one.path: str(error).splitlines()[0]} if one.path.exists() else {}
@@ -116,10 +116,16 @@ def _parses(one: Landed, found: Staged) -> bool:
     return False
 
 
-def _fill(con: duckdb.DuckDBPyConnection, landed: Sequence[Landed]) -> None:
+def fill(con: duckdb.DuckDBPyConnection, landed: Sequence[Landed]) -> None:
+    """Read intact landing files into one table per kind, `staged_attempts`, `staged_runs` ...
+
+    Raises
+    ------
+    duckdb.Error
+    """
     for kind in KINDS.values():
         columns = ", ".join(f"{name} {sql}" for name, sql in kind.file_columns.items())
-        con.execute(f"CREATE TABLE staged_{kind.name} ({columns}, file_name VARCHAR NOT NULL)")
+        con.execute(f"CREATE OR REPLACE TABLE staged_{kind.name} ({columns}, file_name VARCHAR NOT NULL)")
         for version in range(1, VERSION + 1):
             ours = [one for one in landed if one.kind == kind.name and one.version == version]
             if ours:

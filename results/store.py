@@ -6,8 +6,10 @@ locks that last milliseconds.
 
 from __future__ import annotations
 
+import glob
 import logging
 import os
+import shutil
 import time
 import uuid
 from collections.abc import Iterator, Sequence, Set
@@ -17,12 +19,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchbench.errors import InputError, StoreError
-from benchbench.locking import LockTimeout, exclusive, shared
+from benchbench.locking import LockTimeout, exclusive, locked, shared
 from benchbench.paths import DEFAULT_DB, nearest_above
-from benchbench.records import Attempt, RunRecord
+from benchbench.records import Attempt, PreparationRecord, RunRecord
 from benchbench.results import ingest, landing
+from benchbench.results.attached import StoreInUse, attach, identity, make_views
 from benchbench.results.ingest import connect
-from benchbench.results.kinds import KINDS, VERSION
+from benchbench.results.kinds import VERSION
 from benchbench.results.landing import Landed
 from benchbench.results.migrations import migrate, readable_version
 from benchbench.results.reader import Readable
@@ -38,8 +41,6 @@ log = logging.getLogger(__name__)
 # most files and bytes ingested per transaction; they bound its memory and the waiting time of readers
 FILES_AT_ONCE = 500
 BYTES_AT_ONCE = 16 * 2**20
-# before the first block of a DuckDB file
-_HEADER_BYTES = 3 * 4096
 
 
 @dataclass(slots=True)
@@ -157,6 +158,16 @@ class Store(Readable):
         with self._landing_errors():
             landing.write_records(self.landing, kind, records)
 
+    def land_preparations(self, preparations: Sequence[PreparationRecord]) -> None:
+        """Write a batch of preparations durably; on return they are safe and visible to readers.
+
+        Raises
+        ------
+        StoreError
+        """
+        if preparations:
+            self._land_records("preparations", preparations)
+
     @contextmanager
     def _landing_errors(self) -> Iterator[None]:
         try:
@@ -260,16 +271,81 @@ class Store(Readable):
             yield attached
 
     @contextmanager
+    def rewriting(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """Yield a connection to a copy of the database, attached as `store`; it replaces the database at the end.
+
+        Readers go on with the database as it was. Writers wait: what lands meanwhile is ingested
+        afterwards. After an error nothing has changed.
+
+        Raises
+        ------
+        StoreError, InputError
+        """
+        deadline = time.monotonic() + self.wait_seconds
+        with self._writers_turn(self.wait_seconds):
+            with self._locked(self.wait_seconds, connect()) as con:
+                # copies of a process that was killed
+                for rest in self.path.parent.glob(f".{glob.escape(self.path.name)}.*.part*"):
+                    rest.unlink(missing_ok=True)
+                con.execute("CHECKPOINT store")
+            part = self.path.with_name(f".{self.path.name}.{uuid.uuid4().hex[:8]}.part")
+            try:
+                before = identity(self.path)
+                with self._plain_errors():
+                    shutil.copyfile(self.path, part)
+                    con = connect()
+                    try:
+                        attach(con, part, read_only=False, deadline=deadline)
+                        yield con
+                        con.execute("CHECKPOINT store")
+                    finally:
+                        con.close()
+                with part.open("rb") as file:
+                    os.fsync(file.fileno())
+                with exclusive(self.landing, self.wait_seconds):
+                    if identity(self.path) != before:
+                        raise StoreError(f"another program changed {self.path} meanwhile; try again")
+                    part.rename(self.path)
+                    landing.sync_folder(self.path.parent)
+            except LockTimeout:
+                raise StoreInUse(self.path, self.wait_seconds) from None
+            except OSError as error:
+                raise self._explained(error.strerror or str(error)) from error
+            finally:
+                for rest in (part, part.with_name(part.name + ".wal")):
+                    rest.unlink(missing_ok=True)
+
+    @contextmanager
+    def _writers_turn(self, wait_seconds: float) -> Iterator[None]:
+        """Keep other writers out, but no readers."""
+        try:
+            with locked(self.landing / "write.lock", time.monotonic() + wait_seconds, is_shared=False):
+                yield
+        except LockTimeout:
+            raise StoreInUse(self.path, wait_seconds) from None
+
+    @contextmanager
     def _attached(
         self, wait_seconds: float, con: duckdb.DuckDBPyConnection | None = None
     ) -> Iterator[duckdb.DuckDBPyConnection]:
         """Attach the database to `con` (None: to a new connection), which is closed before the lock is released."""
+        began = time.monotonic()
+        try:
+            with self._writers_turn(wait_seconds):
+                left = max(began + wait_seconds - time.monotonic(), 0.0)
+                with self._locked(left, con or connect()) as attached:
+                    yield attached
+        except OSError as error:
+            raise StoreError(f"cannot use {self.path}: {error.strerror or error}") from error
+
+    @contextmanager
+    def _locked(self, wait_seconds: float, con: duckdb.DuckDBPyConnection) -> Iterator[duckdb.DuckDBPyConnection]:
+        """Attach the database, created if missing, under the lock that keeps readers out."""
         deadline = time.monotonic() + wait_seconds
         try:
             with exclusive(self.landing, wait_seconds), self._plain_errors():
                 if not self.path.exists():
                     self._create()
-                con = con or connect()
                 try:
                     attach(con, self.path, read_only=False, deadline=deadline)
                     migrate(con, self.path)
@@ -278,8 +354,6 @@ class Store(Readable):
                     con.close()
         except LockTimeout:
             raise StoreInUse(self.path, wait_seconds) from None
-        except OSError as error:
-            raise StoreError(f"cannot use {self.path}: {error.strerror or error}") from error
 
     def _create(self) -> None:
         """Create the database under a temporary name, then rename it: it is never incomplete."""
@@ -415,101 +489,3 @@ class Store(Readable):
         return InputError(
             f"the results database {self.path} {what}; create one with `bench run`, or name another with --db"
         )
-
-
-class StoreInUse(StoreError):
-    """Another process kept the database in use all the time."""
-
-    def __init__(self, path: Path, wait_seconds: float, detail: str = "") -> None:
-        who = f" ({detail})" if detail else ""
-        super().__init__(
-            f"{path} was in use by another process for {wait_seconds:.0f} s{who}; close programs that hold it open"
-            " (a DuckDB shell, a notebook) and try again"
-        )
-
-
-def attach(con: duckdb.DuckDBPyConnection, path: Path, *, read_only: bool, deadline: float) -> None:
-    """Attach the database file as `store`; wait for programs that ignore our locks.
-
-    Raises
-    ------
-    InputError
-        If the file is not a results database.
-    StoreInUse
-        If it is in use until the deadline.
-    duckdb.Error
-        If it cannot be opened, or was truncated.
-    """
-    import duckdb
-
-    began, pause = time.monotonic(), 0.005
-    # with the type, or DuckDB looks for an extension that can read the file (SQLite); with an
-    # absolute path, or names like `:memory:` and `md:x` have another meaning
-    mode = "TYPE duckdb, READ_ONLY" if read_only else "TYPE duckdb"
-    while True:
-        try:
-            con.execute(f"ATTACH {ingest.quoted(str(path.absolute()))} AS store ({mode})")
-            break
-        except duckdb.Error as error:
-            text = str(error).splitlines()[0]
-            if "not a valid DuckDB database" in text:
-                raise InputError(
-                    f"{path} is not a DuckDB database, or its beginning is damaged; give the path of a results database"
-                ) from error
-            if not ("set lock" in text or isinstance(error, duckdb.ResourceInUseException)):
-                raise
-            if time.monotonic() >= deadline:
-                holder = text[text.find("(PID") :].split(")")[0].strip("(") if "(PID" in text else ""
-                raise StoreInUse(path, time.monotonic() - began, holder) from error
-        time.sleep(pause)
-        pause = min(pause * 2, 0.1)
-    _refuse_truncated(con, path)
-
-
-def _refuse_truncated(con: duckdb.DuckDBPyConnection, path: Path) -> None:
-    """Raise `duckdb.IOException` for a file that lost its end, which DuckDB itself would write into.
-
-    DuckDB cuts free blocks off without noting it in the header, so only used ones are counted.
-    """
-    import duckdb
-
-    row = con.execute(
-        "SELECT used_blocks * block_size FROM pragma_database_size() WHERE database_name = 'store'"
-    ).fetchone()
-    least = _HEADER_BYTES + int(row[0]) if row else 0
-    if (size := path.stat().st_size) < least:
-        raise duckdb.IOException(f"the file was truncated: it has {size} bytes, its blocks need {least} or more")
-
-
-def make_views(con: duckdb.DuckDBPyConnection, version: int, has_landed: bool) -> None:
-    """Create one view per table: rows of the file and landed rows that are not ingested yet.
-
-    Of a database of an older schema, missing columns have their default and missing tables no rows.
-    """
-    if has_landed:
-        ingest.select_fresh(con)
-    if has_landed or version < VERSION:
-        con.execute("CREATE SCHEMA landed")
-        ingest.create_tables(con, "memory.landed")
-    if has_landed:
-        ingest.fold_in(con, "memory.landed")
-    for table in ingest.BASE_TABLES:
-        query = f"SELECT * FROM store.main.{table}"
-        if version < VERSION:
-            query = _of_version(con, table, version)
-        if has_landed:
-            union = "UNION" if table in ("tasks", "methods", "environments") else "UNION ALL"
-            query += f" {union} SELECT * FROM memory.landed.{table}"
-        if has_landed and table in KINDS and (key := ", ".join(KINDS[table].key)):
-            query = (
-                f"SELECT * FROM ({query}) QUALIFY row_number() OVER (PARTITION BY {key} ORDER BY updated_at DESC) = 1"
-            )
-        con.execute(f"CREATE VIEW memory.main.{table} AS {query}")
-
-
-def _of_version(con: duckdb.DuckDBPyConnection, table: str, version: int) -> str:
-    """Return the query for a table of the attached `store` of an older schema."""
-    if table not in ingest.tables_of(version):
-        return f"SELECT * FROM memory.landed.{table} WHERE false"
-    names = [row[0] for row in con.execute(f"DESCRIBE memory.landed.{table}").fetchall()]
-    return f"SELECT {', '.join(ingest.selected(table, name, version) for name in names)} FROM store.main.{table}"

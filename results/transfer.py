@@ -2,8 +2,7 @@
 
 An export is a folder with one Parquet file per table and ``manifest.json`` with the schema's
 version and each file's rows and sha256. An import checks all of that and every value before it adds
-the first row, and ignores known attempts, so that importing twice changes nothing. Rows are added
-in batches under short locks; what a killed import left out is added by the next.
+the first row, and ignores known attempts, so that importing twice changes nothing.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 from benchbench import __version__
 from benchbench.errors import InputError, StoreError
 from benchbench.results import ingest
-from benchbench.results.batches import CHILDREN, add_in_batches
+from benchbench.results.batches import CHILDREN, add_tables, limit_memory
 from benchbench.results.checks import check_values
 from benchbench.results.ingest import connect
 from benchbench.results.kinds import ADDED, KINDS_BY_KEY, VERSION
@@ -208,8 +207,8 @@ def _write_tables(source: Readable, folder: Path, suite: str | None) -> dict[str
 def import_results(store: Store, folder: Path) -> ImportReport:
     """Add the results of an export to a database; known attempts are ignored.
 
-    Nothing that was recorded here is changed: neither an attempt, nor a run and its state. Until
-    the import has ended, its runs are in state "importing", and readers see a part of its attempts.
+    Nothing that was recorded here is changed: neither an attempt, nor a run and its state. Readers
+    see all of the export or nothing.
 
     Raises
     ------
@@ -222,21 +221,22 @@ def import_results(store: Store, folder: Path) -> ImportReport:
     import duckdb
 
     export = Export(folder)
+    n_bytes = sum((folder / f"{table}.parquet").stat().st_size for table in export.counts)
     with tempfile.TemporaryDirectory(prefix="benchbench-import-") as scratch:
         con = connect()
         try:
-            con.execute(f"SET temp_directory = {ingest.quoted(scratch)}")
+            limit_memory(con, n_bytes, Path(scratch))
             export.make_views(con, "main", numbered=True)
             check_values(con, folder)
         except duckdb.Error as error:
             raise InputError(f"the export {folder} cannot be imported: {str(error).splitlines()[0]}") from error
         finally:
             con.close()
-        store.open_for_writing()
-        # so that landed attempts count as known
-        if store.ingest(store.wait_seconds).is_deferred:
-            raise StoreError(f"{store.path} is in use by another process; try again")
-        n_new = add_in_batches(store, export.make_views, Path(scratch))
+    store.open_for_writing()
+    # so that landed attempts count as known
+    if store.ingest(store.wait_seconds).is_deferred:
+        raise StoreError(f"{store.path} is in use by another process; try again")
+    n_new = add_tables(store, export.make_views, n_bytes)
     return ImportReport(n_new, export.counts["attempts"] - n_new, export.counts["runs"])
 
 
@@ -283,7 +283,7 @@ def _check_files(folder: Path) -> tuple[dict[str, int], int]:
             f"{folder} has schema {version}, this benchbench reads 1 to {VERSION}; use the benchbench that made it"
         )
     tables, expected = manifest.get("tables"), ingest.tables_of(version)
-    if not isinstance(tables, dict) or set(tables) != set(expected):
+    if not isinstance(tables, dict) or not set(expected) <= set(tables) <= set(ingest.BASE_TABLES):
         raise InputError(f"{folder / MANIFEST} does not list the tables {', '.join(expected)}")
     counts = {}
     for table, facts in tables.items():

@@ -3,7 +3,8 @@
 Importing this is light.
 
 A task of OpenML is named "openml/31". Its declared categories become columns of zeros and ones (a
-missing one is zeros everywhere); missing numbers are left as NaN. Its own splits are not used:
+missing one is zeros everywhere); missing numbers are left as NaN, and so are those that are
+infinite or too large for float32. Its own splits are not used:
 tuning problems have splits of their own.
 """
 
@@ -93,7 +94,7 @@ def read(table: str) -> LiveTable:
     Raises
     ------
     InputError
-        If it has columns of text.
+        If it has columns of text, or no columns at all.
     """
     number = _task_id(table)
     if number is not None:
@@ -114,13 +115,18 @@ def _read_openml(task_id: int) -> LiveTable:
     from benchbench.suites._openml_tasks import load_task
 
     task = load_task(task_id)
-    parts = []
+    if not task.facts.columns:
+        raise InputError(f"OpenML task {task_id} has no features that are not ignored: it cannot be tuned on")
+    parts, frame = [], task.frame
     for name, kind in task.facts.columns.items():
-        column = task.frame[name]
+        column = frame[name]
         if kind == "string":
             raise InputError(f"OpenML task {task_id} has text in column {name!r}: this table cannot be tuned on")
         if kind == "numeric":
-            parts.append(column.to_numpy(np.float64)[:, None])
+            values = column.to_numpy(np.float64)
+            if name in task.facts.out_of_range:
+                values = np.where(np.abs(values) > np.finfo(np.float32).max, np.nan, values)
+            parts.append(values[:, None])
         else:
             codes = column.cat.codes.to_numpy()
             parts.append((codes[:, None] == np.arange(len(column.cat.categories))).astype(np.float64))

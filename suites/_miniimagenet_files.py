@@ -211,7 +211,7 @@ def find_layout() -> Layout:
 
 
 def _existing(folder: Path, names: Sequence[str]) -> Path:
-    """Return the first that exists, whatever its capitals and dashes; the first name if none does."""
+    """Return the first that exists, whatever its capitals and dashes; else the first name."""
     there = {_plain(path.name): path for path in sorted(_visible(folder), reverse=True)} if folder.is_dir() else {}
     places = [path for name in names for path in (folder / name, there.get(_plain(name))) if path and path.exists()]
     return places[0] if places else folder / names[0]

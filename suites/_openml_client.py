@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from benchbench.contracts.loading import Progress
 from benchbench.errors import BenchbenchError, DataMissingError
-from benchbench.suites._openml_files import DATASETS, TASKS, Originals, hint
+from benchbench.suites._openml_files import DATASETS, TASKS, Damaged, Originals, hint
 from benchbench.suites._openml_reading import (
     Content,
     check_table,
@@ -125,9 +125,9 @@ def read(originals: Originals, folder: Path) -> Content:
 
     task_id, dataset_id = originals.task.number, originals.dataset.number
     with _client(folder, is_online=False) as (cache, _):
-        for part in (originals.task, originals.dataset):
-            part.copy_to(cache)
         try:
+            for part in (originals.task, originals.dataset):
+                part.copy_to(cache)
             task = openml.tasks.get_task(task_id, download_splits=True, download_qualities=False)
             dataset = openml.datasets.get_dataset(dataset_id, download_qualities=False)
             refuse_unreadable(dataset, task_id)
@@ -136,8 +136,9 @@ def read(originals: Originals, folder: Path) -> Content:
             raise
         # if something is wrong with a file, the client raises whatever its parsers happen to raise
         except Exception as error:
+            what = str(error) if isinstance(error, Damaged) else f"{type(error).__name__}: {error}"
             raise DataMissingError(
-                f"the files of OpenML task {task_id} cannot be read: {type(error).__name__}: {error}."
+                f"the files of OpenML task {task_id} cannot be read: {what}."
                 f" They are in {' and '.join(map(str, originals.folders()))}: put other ones there, or remove the folder to"
                 " fetch them again"
             ) from error

@@ -30,6 +30,7 @@ from benchbench.suites._prepared import Built, find, folder_of, prepare, scratch
 
 __all__ = [
     "DATASETS",
+    "TABLE",
     "TASKS",
     "Damaged",
     "Originals",
@@ -46,6 +47,7 @@ __all__ = [
 TASKS = "tasks"
 DATASETS = "datasets"
 
+TABLE = "dataset.arff"
 KEPT = "openml-originals"
 FILES: Mapping[str, tuple[str, ...]] = {
     TASKS: ("task.xml", "datasplits.arff"),
@@ -79,14 +81,15 @@ class Part:
     is_users: bool
 
     def copy_to(self, client_cache: Path) -> None:
-        """Copy the files to where the client looks for them.
+        """Copy the files to where the client looks for them, but for a table: it reads none.
 
         Nothing else, since it would unpickle what it finds.
         """
         folder = client_cache / self.part / str(self.number)
         folder.mkdir(parents=True)
         for name, path in self.files.items():
-            shutil.copyfile(path, folder / name)
+            if name != TABLE and path.suffix != ".pq":
+                shutil.copyfile(path, folder / name)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -216,7 +219,7 @@ def _users_files(part: str, number: int) -> dict[str, Path] | None:
     folder = _users_root() / "org" / "openml" / "www" / part / str(number)
     found = {name: folder / name for name in FILES[part]}
     if part == DATASETS:
-        tables = {"dataset.arff": "dataset.arff", f"dataset_{number}.pq": f"dataset_{number}.pq"}
+        tables = {TABLE: TABLE, f"dataset_{number}.pq": f"dataset_{number}.pq"}
         # older clients called it so
         tables["dataset.pq"] = f"dataset_{number}.pq"
         table = next((name for name in tables if (folder / name).is_file()), None)

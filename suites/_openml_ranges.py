@@ -15,7 +15,7 @@ MOST_SHOWN = 10
 
 def count_out_of_range(frame: pd.DataFrame) -> dict[str, int]:
     """Count values that are infinite, or would be as float32; columns without any are left out."""
-    counts = {name: _count(frame[name]) for name in frame.columns if frame[name].dtype.kind in "if"}
+    counts = {name: _count(column) for name, column in frame.items() if column.dtype.kind in "if"}
     return {name: count for name, count in counts.items() if count}
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchbench.errors import InputError
 from benchbench.suites._openml_arff import read_arff
-from benchbench.suites._openml_files import Damaged, Originals, xml_texts
+from benchbench.suites._openml_files import TABLE, Damaged, Originals, xml_texts
 from benchbench.suites._openml_ignored import ignored_columns
 from benchbench.suites._openml_ranges import count_out_of_range, range_warnings
 from benchbench.suites._openml_table import Split, TaskFacts
@@ -43,7 +43,7 @@ class Content:
 
 
 def refuse_unreadable(dataset: Any, task_id: int) -> None:
-    """Raise `InputError` if the data set has columns of dates or other types that cannot be used."""
+    """Raise `InputError` if the data set has columns of dates, or of types that are not read."""
     where = f"data set {dataset.dataset_id} ({dataset.name}) of OpenML task {task_id}"
     for feature in dataset.features.values():
         if feature.data_type not in ("numeric", "nominal", "string"):
@@ -60,8 +60,8 @@ def read_table(files: Mapping[str, Path]) -> pd.DataFrame:
     """
     import pandas as pd
 
-    if "dataset.arff" in files:
-        return read_arff(files["dataset.arff"])
+    if TABLE in files:
+        return read_arff(files[TABLE])
     return pd.read_parquet(next(path for name, path in files.items() if name.endswith(".pq")))
 
 
@@ -133,7 +133,7 @@ def check_table(table: pd.DataFrame, dataset: Any, files: Mapping[str, Path], wh
 
     Raises `Damaged`.
     """
-    arff = files.get("dataset.arff")
+    arff = files.get(TABLE)
     if arff is not None and dataset.md5_checksum:
         with arff.open("rb") as file:
             found = hashlib.file_digest(file, "md5").hexdigest()

@@ -419,7 +419,17 @@ def _versions() -> dict[str, str]:
     from importlib.metadata import PackageNotFoundError, version
 
     found = {}
-    for name in ("benchbench", "fonttools", "matplotlib", "numpy", "openml", "pandas", "pillow", "pyarrow"):
+    for name in (
+        "benchbench",
+        "fonttools",
+        "liac-arff",
+        "matplotlib",
+        "numpy",
+        "openml",
+        "pandas",
+        "pillow",
+        "pyarrow",
+    ):
         try:
             found[name] = version(name)
         except PackageNotFoundError:

@@ -2,10 +2,11 @@
 
 The split is that of Bertinetto et al.
 
-Made of the original archive
-``cifar-100-python.tar.gz``, which is looked for in `data_dir()/cifar100`, else downloaded. It is
+Made of the original archive ``cifar-100-python.tar.gz``, or of the folder ``cifar-100-python`` that
+it unpacks to, which are looked for in `data_dir()/cifar100`; else the archive is downloaded. It is
 read as it is: no file is unpacked from it, and nothing in its pickles is executed. A class holds
-its 500 training images, then its 100 test images, in the order of the files.
+its 500 training images, then its 100 test images, in the order of the files. Their hashes are those
+of the published ones, so images are not searched for copies.
 
 References
 ----------
@@ -18,6 +19,7 @@ bases agree.
 
 from __future__ import annotations
 
+import hashlib
 import tarfile
 import zlib
 from collections.abc import Mapping
@@ -41,6 +43,14 @@ URL = f"https://www.cs.toronto.edu/~kriz/{ARCHIVE}"
 # as Keras and TensorFlow Datasets record it; the page of CIFAR gives the MD5,
 # eb9058c3a382ffc7106e4002c42a8d85
 SHA256 = "85cd44d02ba6437773c5bbd22e183051d648de2e7d6b014e1ef29b855ba677a7"
+
+FOLDER = "cifar-100-python"
+# of the unpacked files, as torchvision records them
+MD5 = {
+    "train": "16019d7e3df5f24257cddd939b257f8d",
+    "test": "f0ef6b0ae62326f3e7ffdfab6717acfc",
+    "meta": "7973b15100ade9c7d40fb424638fde48",
+}
 
 _TRAIN = """apple aquarium_fish bear bee bottle bowl boy bridge bus can castle caterpillar chair clock cloud cockroach couch cup
 dinosaur dolphin elephant forest girl hamster house kangaroo keyboard lawn_mower lion lizard lobster mountain mouse mushroom
@@ -70,9 +80,9 @@ class CifarFsLoader(ImageLoader):
         """See the base class; some seconds."""
         import numpy as np
 
-        path = _archive(progress)
+        path = _original(progress)
         progress(f"{self.name}: reading {path} (once)")
-        images, labels, names = _read_archive(path, self.side)
+        images, labels, names = _read_original(path, self.side)
         rows = {name: np.flatnonzero(labels == label) for label, name in enumerate(names)}
         parts = {}
         for part, chosen in SPLIT.items():
@@ -87,8 +97,8 @@ class CifarFsLoader(ImageLoader):
         return parts, "CIFAR-100, cs.toronto.edu/~kriz/cifar.html"
 
 
-def _archive(progress: Progress) -> Path:
-    """Return the original archive, downloaded if it is missing."""
+def _original(progress: Progress) -> Path:
+    """Return the original archive, or the unpacked folder; download the former if need be."""
     path = find_original("cifar100", ARCHIVE)
     if path is not None:
         if (found := file_sha256(path)) != SHA256:
@@ -96,6 +106,9 @@ def _archive(progress: Progress) -> Path:
                 f"{path} is not the original: sha256 {found[:12]}..., expected {SHA256[:12]}...; remove it to download it"
             )
         return path
+    folder = original_places("cifar100")[0] / FOLDER
+    if folder.is_dir():
+        return folder
     path = download_folder("cifar100", "CIFAR-100") / ARCHIVE
     hint = (
         f"Without a network put {ARCHIVE} into {original_places('cifar100')[0]} (see docs/data.md), or set BENCHBENCH_DATA to"
@@ -105,15 +118,18 @@ def _archive(progress: Progress) -> Path:
     return path
 
 
-def _read_archive(path: Path, side: int) -> tuple[NDArray[np.uint8], NDArray[np.int64], list[str]]:
+def _read_original(path: Path, side: int) -> tuple[NDArray[np.uint8], NDArray[np.int64], list[str]]:
     """Return images (n, side, side, 3) uint8, labels (n,) int64 and the names of the labels."""
     import numpy as np
 
     try:
-        with tarfile.open(path, "r:gz") as archive:
-            train, test, meta = (_member(archive, name, path) for name in ("train", "test", "meta"))
+        if path.is_dir():
+            train, test, meta = (_unpacked(path / name) for name in MD5)
+        else:
+            with tarfile.open(path, "r:gz") as archive:
+                train, test, meta = (_member(archive, name, path) for name in MD5)
     except (tarfile.TarError, OSError, EOFError, zlib.error) as error:
-        raise InputError(f"{path} cannot be read as an archive: {error}") from error
+        raise InputError(f"{path} cannot be read: {error}") from error
     try:
         names = [text(name) for name in meta["fine_label_names"]]
         labels = np.concatenate([np.asarray(half["fine_labels"], dtype=np.int64) for half in (train, test)])
@@ -129,12 +145,22 @@ def _read_archive(path: Path, side: int) -> tuple[NDArray[np.uint8], NDArray[np.
     return pixels.reshape(-1, 3, side, side).transpose(0, 2, 3, 1), labels, names
 
 
+def _unpacked(path: Path) -> dict[str, Any]:
+    with path.open("rb") as file:
+        if (found := hashlib.file_digest(file, "md5").hexdigest()) != MD5[path.name]:
+            raise DataMissingError(
+                f"{path} is not the original: MD5 {found}, expected {MD5[path.name]}; remove {path.parent} to download it"
+            )
+        file.seek(0)
+        return read_pickle(file, path)
+
+
 def _member(archive: tarfile.TarFile, name: str, path: Path) -> dict[str, Any]:
     try:
-        file = archive.extractfile(f"cifar-100-python/{name}")
+        file = archive.extractfile(f"{FOLDER}/{name}")
     except KeyError:
         file = None
     if file is None:
-        raise InputError(f"{path} holds no file cifar-100-python/{name}")
+        raise InputError(f"{path} holds no file {FOLDER}/{name}")
     with file:
         return read_pickle(file, f"{path}: {name}")

@@ -101,7 +101,7 @@ def leaderboard(
     if len(empty) == len(boards):
         # results exist, but none match the options: an error, as in every other command
         for spec, board in empty:
-            if board.left_out:
+            if board.n_left_out:
                 raise no_results(spec, board)
     if format_ not in ("json", "csv"):
         for spec, board in empty:
@@ -234,18 +234,18 @@ def make_board(
 
 def no_results(suite: SuiteSpec, board: Leaderboard) -> InputError:
     """Return the error for an empty leaderboard, which names the results that exist."""
-    if not board.left_out:
+    if not board.n_left_out:
         return InputError(f"no results of suite {suite.name} yet; record some with: bench run --suite {suite.name}")
     lines = "".join(f"\n- {line}" for line in board.left_out)
     return InputError(f"no results of suite {suite.name} match the options; available:{lines}")
 
 
 def _print_empty(suite: SuiteSpec, board: Leaderboard) -> None:
-    if board.left_out:
+    if board.n_left_out:
         sys.stdout.write(f"No results of suite {suite.name} match the options; available:\n")
-        print_lines(board.left_out)
     else:
         sys.stdout.write(f"No results of suite {suite.name} yet. Record some with: bench run --suite {suite.name}\n")
+    print_lines(board.left_out)
 
 
 def _reports(boards: Sequence[tuple[SuiteSpec, Leaderboard]], statistic: str, by: str | None) -> list[Report]:

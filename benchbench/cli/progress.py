@@ -5,12 +5,14 @@ from __future__ import annotations
 import sys
 import time
 from collections import Counter
+from collections.abc import Iterable
 from types import TracebackType
 from typing import Any, Self, TextIO
 
-from benchbench.cli.tally import Tally
+from benchbench.cli.tally import Tally, label_of
 from benchbench.records import Attempt
 from benchbench.stats.labels import whole_duration
+from benchbench.text import printable
 
 __all__ = ["LiveProgress", "PlainProgress", "Progress", "make_progress"]
 
@@ -48,6 +50,26 @@ class Progress:
     def tick(self) -> None:
         """Some time has passed."""
 
+    def expect(self, more: Counter[str], fewer: Counter[str]) -> None:
+        """The number of trials changed, by method, as the data of a task became known."""
+        self.tally.expect(more, fewer)
+
+    def prepare(self, task: str, n_left: int, line: str = "") -> None:
+        """The data of the first of so many tasks are being prepared; `line`: what its loader says."""
+        self.tally.preparing = f"{task}: {line}" if line else task
+        self.tally.n_unprepared = n_left
+
+    def prepared(self, task: str, n_left: int, failure: str = "") -> None:
+        """The data of a task are prepared, or not, with the reason."""
+        self.tally.preparing, self.tally.n_unprepared = "", n_left
+        if failure:
+            self.tally.failed_tasks[task] = failure
+
+    def drop(self, trial_ids: Iterable[str]) -> None:
+        """Trials that a worker had been given will not run."""
+        for trial_id in trial_ids:
+            self.tally.running.pop(trial_id, None)
+
     def close(self) -> None:
         """The run is over, whether it succeeded or not."""
 
@@ -65,6 +87,17 @@ class PlainProgress(Progress):
         super().finish(attempt, is_final)
         if attempt.outcome not in ("ok", "declined"):
             self._print(problem(attempt))
+
+    def prepare(self, task: str, n_left: int, line: str = "") -> None:
+        """Print the task, or what its loader says."""
+        super().prepare(task, n_left, line)
+        self._print(preparing(task, line))
+
+    def prepared(self, task: str, n_left: int, failure: str = "") -> None:
+        """Print why the data of a task are unavailable."""
+        super().prepared(task, n_left, failure)
+        if failure:
+            self._print(unavailable(task, failure))
 
     def tick(self) -> None:
         """Print the progress at intervals."""
@@ -85,14 +118,23 @@ class PlainProgress(Progress):
         self.out.flush()
 
 
+def preparing(task: str, line: str = "") -> str:
+    """Return one line on data that are being prepared."""
+    return printable(f"preparing {task}: {line}" if line else f"preparing {task}")
+
+
+def unavailable(task: str, failure: str) -> str:
+    """Return one line on why the data of a task are unavailable."""
+    return printable(f"failed: data of {task}: {failure}")
+
+
 def problem(attempt: Attempt) -> str:
     """Return one line on why an attempt failed, and where to read more."""
     what = attempt.error_message.strip().splitlines()[0] if attempt.error_message.strip() else attempt.error_type
     kind = f"{attempt.error_type}: " if attempt.error_type and attempt.error_type not in what else ""
     short = what if len(what) <= 160 else what[:157] + "..."
-    return (
-        f"{attempt.outcome}: {attempt.method} on {attempt.task}: {kind}{short} (bench attempt {attempt.attempt_id[:8]})"
-    )
+    where = f"{label_of(attempt)} on {attempt.task}"
+    return printable(f"{attempt.outcome}: {where}: {kind}{short} (bench attempt {attempt.attempt_id[:8]})")
 
 
 class LiveProgress(Progress):
@@ -112,7 +154,14 @@ class LiveProgress(Progress):
         """Redraw, and print a line above the display if the attempt failed."""
         super().finish(attempt, is_final)
         if attempt.outcome not in ("ok", "declined"):
-            self.console.print(problem(attempt), style="red", highlight=False, markup=False)
+            self.console.print(problem(attempt), style="red", highlight=False, markup=False, emoji=False)
+        self.live.update(self._draw())
+
+    def prepared(self, task: str, n_left: int, failure: str = "") -> None:
+        """Redraw, and print why the data of a task are unavailable above the display."""
+        super().prepared(task, n_left, failure)
+        if failure:
+            self.console.print(unavailable(task, failure), style="red", highlight=False, markup=False, emoji=False)
         self.live.update(self._draw())
 
     def tick(self) -> None:
@@ -144,24 +193,27 @@ class LiveProgress(Progress):
         if running:
             more = f" and {len(running) - 6} more" if len(running) > 6 else ""
             parts.append(Text("running: " + ", ".join(running[:6]) + more, style="dim"))
+        if tally.preparing:
+            parts.append(Text(preparing(tally.preparing), style="dim"))
         if tally.scores:
             parts.append(self._standing())
         return Group(*parts)
 
     def _standing(self) -> Any:
         from rich.table import Table
+        from rich.text import Text
 
         tasks = list(dict.fromkeys(t for _, t in self.tally.scores))[:5]
         table = Table(title="scores so far", title_justify="left", box=None, pad_edge=False)
         table.add_column("method")
         for task in tasks:
-            table.add_column(task, justify="right")
+            table.add_column(Text(printable(task)), justify="right")
         for method in sorted({m for m, _ in self.tally.scores}):
             cells = []
             for task in tasks:
                 scores = self.tally.scores.get((method, task))
                 cells.append(f"{sum(scores) / len(scores):.3f}" if scores else "")
-            table.add_row(method, *cells)
+            table.add_row(Text(printable(method)), *cells)
         return table
 
 

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from benchbench.cli.common import DbOption, SuiteOption, TasksOption, chosen_tasks
-from benchbench.cli.run import Session, interruptible
+from benchbench.cli.run import interruptible
+from benchbench.cli.session import Session
 from benchbench.errors import InputError
 
 if TYPE_CHECKING:
@@ -87,7 +88,6 @@ def tabulate(
                 started=time.monotonic(),
             )
             try:
-                session.prepare()
                 code = max(code, session.execute(cluster, workers, 0))
             except KeyboardInterrupt:
                 session.say(

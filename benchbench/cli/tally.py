@@ -9,21 +9,29 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 
 from benchbench.records import Attempt
-from benchbench.stats.labels import whole_duration
+from benchbench.spec import TrialSpec, canonical_json
+from benchbench.stats.labels import method_label, plural, whole_duration
+from benchbench.text import printable
 
-__all__ = ["RunningTrial", "Tally"]
+__all__ = ["RunningTrial", "Tally", "label_of"]
 
 # more trials than this are spread evenly over the slots instead of one by one
 MANY_TRIALS = 500
+
+
+def label_of(trial: Attempt | TrialSpec) -> str:
+    """Return the method of a trial with its parameters."""
+    return method_label(trial.method, canonical_json(dict(trial.params)))
 
 
 @dataclass(slots=True)
 class RunningTrial:
     """A trial on a worker, with its first and last report of progress.
 
-    A trial may have parts, such as training and testing. `first` and `last` concern the current
-    part, `before` holds the seconds of the earlier ones. The first report is not 0 if training
-    resumed from a checkpoint. `allowed` is the training budget in seconds, if there is one.
+    `method` is a label. A trial may have parts, such as training and testing. `first` and `last`
+    concern the current part, `before` holds the seconds of the earlier ones. The first report is
+    not 0 if training resumed from a checkpoint. `allowed` is the training budget in seconds, if
+    there is one.
     """
 
     method: str
@@ -72,7 +80,7 @@ class RunningTrial:
         if self.last is not None:
             done = "100 %" if self.last[1] >= 1 else f"{min(99, round(100 * self.last[1]))} %"
             share = f"{self.part} {done}, ".lstrip()
-        return f"{self.method} on {self.task} ({share}{whole_duration(self.elapsed())})"
+        return f"{printable(self.method)} on {printable(self.task)} ({share}{whole_duration(self.elapsed())})"
 
 
 @dataclass(slots=True)
@@ -82,12 +90,25 @@ class Tally:
     n_trials: int
     n_slots: int = 1
     n_done: int = 0
+    n_remarked: int = 0
     outcomes: Counter[str] = field(default_factory=Counter)
     started: float = field(default_factory=time.monotonic)
     seconds_by_method: dict[str, list[float]] = field(default_factory=dict)
     waiting: Counter[str] = field(default_factory=Counter)
     scores: dict[tuple[str, str], list[float]] = field(default_factory=dict)
     running: dict[str, RunningTrial] = field(default_factory=dict)
+    preparing: str = ""
+    """The task whose data are being prepared."""
+    n_unprepared: int = 0
+    """Tasks whose data are not prepared yet."""
+    failed_tasks: dict[str, str] = field(default_factory=dict)
+    """Why the data of tasks could not be prepared."""
+
+    def expect(self, more: Counter[str], fewer: Counter[str]) -> None:
+        """Correct the number of trials, by method, as the data of a task become known."""
+        self.n_trials += more.total() - fewer.total()
+        self.waiting.update(more)
+        self.waiting.subtract(fewer)
 
     def start(self, trial_id: str, method: str, task: str, allowed: float | None = None) -> None:
         """Record that a worker started a trial."""
@@ -105,13 +126,15 @@ class Tally:
         if not is_final:
             return
         self.n_done += 1
-        self.waiting[attempt.method] -= 1
+        self.n_remarked += bool(attempt.remarks)
+        label = label_of(attempt)
+        self.waiting[label] -= 1
         # durations of these outcomes do not predict those of other trials
         if attempt.outcome not in ("declined", "infra"):
             whole = attempt.wall_seconds + attempt.metrics.get("continued_seconds", 0.0)
-            self.seconds_by_method.setdefault(attempt.method, []).append(whole)
+            self.seconds_by_method.setdefault(label, []).append(whole)
         if attempt.score is not None:
-            self.scores.setdefault((attempt.method, attempt.task), []).append(attempt.score)
+            self.scores.setdefault((label, attempt.task), []).append(attempt.score)
 
     def seconds_left(self) -> float | None:
         """Estimate the remaining seconds of the run; None as long as nothing is known.
@@ -157,5 +180,9 @@ class Tally:
         eta = (
             "" if left is None or left < 0.5 or self.n_done == self.n_trials else f", about {whole_duration(left)} left"
         )
+        if self.n_remarked:
+            eta = f", {self.n_remarked} with remarks{eta}"
         failed = f", {self.n_failed} failed" if self.n_failed else ""
-        return f"{self.n_done}/{self.n_trials} trials done, {len(self.running)} running{failed}{eta}"
+        data = f", data of {plural(self.n_unprepared, 'task')} to prepare" if self.n_unprepared else ""
+        lost = f", data of {plural(len(self.failed_tasks), 'task')} failed" if self.failed_tasks else ""
+        return f"{self.n_done}/{self.n_trials} trials done, {len(self.running)} running{failed}{data}{lost}{eta}"

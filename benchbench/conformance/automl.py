@@ -16,6 +16,7 @@ from benchbench.conformance.base import CheckFailed, NotApplicable
 from benchbench.contracts.automl import AutoMLAdapter, TableInfo
 from benchbench.execution.adapters import make_adapter
 from benchbench.protocols import automl as protocol
+from benchbench.protocols.automl_predictions import predict, predict_labels
 from benchbench.protocols.base import Declined, PhaseClock, ProtocolResult, metrics_of
 from benchbench.registry import get_loader, get_method
 
@@ -39,6 +40,8 @@ TASKS: dict[str, tuple[str, dict[str, Any]]] = {
 N_ROWS = 120
 # AutoML systems use all the time that they are given, and a probe fits several times
 WRAPPED_SECONDS = 10.0
+ODD_NAMES = ('a "b", [c]: {d}', "", "class", "f0", "name" * 100)
+"""Names for the columns of the made-up table."""
 
 
 def run(spec: TrialSpec, fingerprint: str, harness: TrialHarness, clock: PhaseClock) -> ProtocolResult:
@@ -92,14 +95,13 @@ class Subject:
     def fitted(self, rows: pd.DataFrame, target: pd.Series[Any]) -> AutoMLAdapter:
         """Return a new adapter fitted to these rows; the caller closes it."""
         classes = () if self.kind == "regression" else tuple(target.cat.categories)
-        kinds = {"category": "nominal", "text": "string"}
         info = TableInfo(
             name="made up",
             kind=self.kind,
             metric={"binary": "auc", "multiclass": "log_loss", "regression": "rmse"}[self.kind],
             target="target",
             classes=classes,
-            columns={name: kinds.get(str(name), "numeric") for name in rows.columns},
+            columns={str(name): _kind(rows[name]) for name in rows.columns},
             n_rows=len(rows),
         )
         adapter: AutoMLAdapter = make_adapter(self.spec, self.harness)
@@ -115,9 +117,14 @@ class Subject:
         """Return checked probabilities, or values, of a new adapter."""
         adapter = self.fitted(*fit_on)
         try:
-            return protocol.predict(adapter, rows)
+            return predict(adapter, rows)
         finally:
             adapter.close()
+
+
+def _kind(column: pd.Series[Any]) -> str:
+    """Return the kind of a column by its type."""
+    return "nominal" if column.dtype == "category" else "numeric" if column.dtype.kind in "if" else "string"
 
 
 def check_predictions_keep_the_contract(subject: Subject) -> None:
@@ -125,10 +132,10 @@ def check_predictions_keep_the_contract(subject: Subject) -> None:
     rows, target = subject.table()
     adapter = subject.fitted(rows, target)
     try:
-        found = protocol.predict(adapter, rows)
+        predict(adapter, rows)
         if subject.kind != "regression":
-            protocol.predict_labels(adapter, rows, found)
-        protocol.predict(adapter, rows.iloc[:1])
+            predict_labels(adapter, rows)
+        predict(adapter, rows.iloc[:1])
     finally:
         adapter.close()
 
@@ -144,8 +151,8 @@ def check_classes_are_in_the_tasks_order(subject: Subject) -> None:
         codes = ordered.cat.codes.to_numpy()
         adapter = subject.fitted(rows, ordered)
         try:
-            probabilities = protocol.predict(adapter, rows)
-            labels = protocol.predict_labels(adapter, rows, probabilities)
+            probabilities = predict(adapter, rows)
+            labels = predict_labels(adapter, rows)
         finally:
             adapter.close()
         # a constant predictor passes if its averages follow the order
@@ -180,11 +187,29 @@ def check_strange_categories_and_gaps_break_nothing(subject: Subject) -> None:
     try:
         for name, asked in (("unseen categories", odd), ("gaps everywhere", gaps)):
             try:
-                protocol.predict(adapter, asked)
+                predict(adapter, asked)
             except Exception as error:  # a library may raise anything
                 raise CheckFailed(f"rows with {name} cannot be predicted: {type(error).__name__}: {error}") from error
     finally:
         adapter.close()
+
+
+def check_names_of_columns_do_not_matter(subject: Subject) -> None:
+    """Columns may have any name: with characters that mean something in JSON, long, or empty."""
+    import numpy as np
+
+    rows, target = subject.table()
+    odd = rows.set_axis(list(ODD_NAMES), axis=1)
+    try:
+        found = subject.predict((odd, target), odd)
+    except Exception as error:  # a library may raise anything
+        raise CheckFailed(
+            f"columns named {', '.join(map(repr, ODD_NAMES))} cannot be used: {type(error).__name__}: {error}"
+        ) from error
+    if not get_method(subject.spec.method).card.deterministic:
+        return
+    if not np.array_equal(found, subject.predict((rows, target), rows)):
+        raise CheckFailed("predictions depend on the names of the columns")
 
 
 def check_rows_are_left_alone(subject: Subject) -> None:
@@ -204,9 +229,9 @@ def check_a_row_is_predicted_for_itself(subject: Subject) -> None:
     order = np.random.default_rng(0).permutation(N_ROWS)
     adapter = subject.fitted(rows, target)
     try:
-        whole = protocol.predict(adapter, rows)
-        mixed = protocol.predict(adapter, rows.iloc[order].reset_index(drop=True))
-        one = protocol.predict(adapter, rows.iloc[[7]].reset_index(drop=True))
+        whole = predict(adapter, rows)
+        mixed = predict(adapter, rows.iloc[order].reset_index(drop=True))
+        one = predict(adapter, rows.iloc[[7]].reset_index(drop=True))
     finally:
         adapter.close()
     for what, a, b in (("their order", whole[order], mixed), ("other rows", whole[[7]], one)):
@@ -237,7 +262,7 @@ def check_metrics_are_numbers(subject: Subject) -> None:
     rows, target = subject.table()
     adapter = subject.fitted(rows, target)
     try:
-        protocol.predict(adapter, rows)
+        predict(adapter, rows)
         metrics_of(adapter, ())
     finally:
         adapter.close()
@@ -249,6 +274,7 @@ PROBES: dict[str, Callable[[Subject], None]] = {
         check_predictions_keep_the_contract,
         check_classes_are_in_the_tasks_order,
         check_strange_categories_and_gaps_break_nothing,
+        check_names_of_columns_do_not_matter,
         check_rows_are_left_alone,
         check_a_row_is_predicted_for_itself,
         check_metrics_are_numbers,

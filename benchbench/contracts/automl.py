@@ -117,12 +117,15 @@ class AutoMLAdapter(ABC):
     times.
 
     The constructor takes JSON-able keyword arguments and only stores them under their own names.
-    Rows come as a DataFrame numbered from 0: numeric columns int64 or float64 (NaN: missing),
-    nominal ones category (all declared categories), string ones str. Targets are a category of the
-    task's classes, or float64. The data may be shared: adapters must not change them.
+    Rows come as a DataFrame numbered from 0: numeric columns int64 or float64 (NaN: missing; some
+    tables hold infinite values), nominal ones category (all declared categories), string ones str.
+    Names of columns are arbitrary texts. Targets are a category of the task's classes, or float64.
+    The data may be shared: adapters must not change them.
     """
 
     card: ClassVar[MethodCard]
+    needs_features: ClassVar[bool] = True
+    """Whether tables without features are declined."""
     info: TableInfo
     budget: AutoMLBudget
     context: Context
@@ -131,6 +134,8 @@ class AutoMLAdapter(ABC):
         """Return the reason to decline the task, or None."""
         if info.kind not in self.card.tasks:
             return f"{self.card.title} has no form for {info.kind} tasks"
+        if self.needs_features and not info.columns:
+            return f"{self.card.title} needs features, and this table has none: all columns but the target are ignored"
         return None
 
     def setup(self, info: TableInfo, *, budget: AutoMLBudget, context: Context) -> None:
@@ -156,10 +161,15 @@ class AutoMLAdapter(ABC):
     def predict(self, rows: pd.DataFrame) -> NDArray[Any]:
         """Return (n,) predictions: indices of `info.classes` (int64), or for regression values
         (float64).
+
+        In the order of the rows. A Series must have the rows' index.
         """
 
     def predict_proba(self, rows: pd.DataFrame) -> NDArray[np.float64]:
         """Return (n, n_classes) probabilities in the order of `info.classes`; classification only.
+
+        A DataFrame must have the rows' index. Its columns may be in any order if they are named
+        after the classes, or numbered as they are.
 
         Raises
         ------

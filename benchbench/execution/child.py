@@ -22,7 +22,7 @@ from typing import Any, NoReturn
 from benchbench.errors import BenchbenchError, ClusterError, DataMissingError, ProtocolViolation
 from benchbench.execution.described import describe
 from benchbench.execution.harness import TrialHarness
-from benchbench.figures import as_number, numbers_by_name
+from benchbench.numbers import as_number, numbers_by_name
 from benchbench.protocols.base import Declined, PhaseClock, ProtocolResult, get_protocol
 from benchbench.provenance import package_versions
 from benchbench.records import TrialOutcome

@@ -32,13 +32,18 @@ def describe(error: BaseException) -> Described:
     """Return the texts of an exception; never raises."""
     # the descriptors of `type` and `str`: a class or its metaclass may override what they return
     name = str.__str__(type.__dict__["__name__"].__get__(type(error)))[:LONGEST_TYPE]
-    message = _safely(lambda: str(error), "its message cannot be read: str() raised {}")
+    message = _safely(lambda: _with_notes(error), "its message cannot be read: str() raised {}")
     return Described(
         type=name,
         message=message[:LONGEST_MESSAGE],
         traceback=_shortened(_traceback(error)),
         is_memory=issubclass(type(error), MemoryError) or name == "OutOfMemoryError" or CPU_ALLOCATOR in message,
     )
+
+
+def _with_notes(error: BaseException) -> str:
+    # the harness adds what it knows (PEP 678): the columns of a table that are out of range
+    return "; ".join([str(error), *map(str, getattr(error, "__notes__", ()))])
 
 
 def _traceback(error: BaseException) -> str:

@@ -135,7 +135,8 @@ def wanted(entry: MethodEntry) -> Wanted:
     Raises
     ------
     InputError
-        If it requires none, or its file is missing or has anything but exact pins.
+        If it requires none, its file is missing or has anything but exact pins, or uv's settings
+        beside it say where packages come from.
     """
     if not entry.card.requirements:
         raise InputError(f"method {entry.name!r} has no own environment: its card names no requirements")
@@ -154,6 +155,7 @@ def wanted(entry: MethodEntry) -> Wanted:
         "platform": [sysconfig.get_platform(), *platform.libc_ver()],
     }
     settings = installing.settings_file(file)
+    installing.check_settings(settings)
     if settings.is_file():
         made_of["settings"] = hashlib.sha256(settings.read_bytes()).hexdigest()
     name = file.stem

@@ -12,7 +12,7 @@ from typing import Any
 from benchbench.checkpoints import Point
 from benchbench.contracts.context import Context
 from benchbench.errors import ProtocolViolation
-from benchbench.figures import LONGEST_NAME, as_number, checked_name
+from benchbench.numbers import LONGEST_NAME, as_number, checked_name
 
 __all__ = ["KeepCheckpoint", "TrialHarness"]
 

@@ -10,9 +10,11 @@ import subprocess
 import sys
 import threading
 import time
+import tomllib
+from collections.abc import Iterator
 from importlib.metadata import Distribution, distributions
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from benchbench.contracts.loading import Progress
 from benchbench.errors import EnvironmentBuildError, InputError
@@ -21,6 +23,7 @@ __all__ = [
     "BuildInterrupted",
     "abort",
     "changed_files",
+    "check_settings",
     "install",
     "installed",
     "n_aborts",
@@ -29,8 +32,18 @@ __all__ = [
     "uv_command",
 ]
 
-# one exact version; uv interprets what follows a semicolon or "--hash"
-PIN = re.compile(r"^(?P<name>[A-Za-z0-9][\w.-]*)(\[[^\]]*\])?\s*==\s*(?P<version>[^\s;*]+)\s*(;.*|--hash.*)?$")
+# one exact version, a marker of uv's (which has no options), hashes
+PIN = re.compile(
+    r"(?P<name>[A-Za-z0-9][\w.-]*)(\[[\w., -]*\])?\s*==\s*(?P<version>[A-Za-z0-9.!+_-]+)"
+    r"(\s*;((?!--)[\w\s.<>=!~()'\",+-])+?)?(\s+--hash[= ]\w+:[0-9a-fA-F]+)*",
+    re.ASCII,
+)
+# what would let a method choose where packages come from, which is the user's choice
+ELSEWHERE = re.compile(r"^-|://|\s@\s|^[./~]|\.(whl|zip|tar\.\w+|txt)$")
+FORBIDDEN_SETTINGS = re.compile(
+    r"^(default-index|extra-index-url|find-links|index|index-url|index-strategy|keyring-provider|no-index|sources"
+    r"|allow-insecure-host|trusted-host|native-tls|publish-url|python-install-mirror|pypy-install-mirror)$"
+)
 SECONDS_LIMIT = 3600.0
 # seconds between reports of progress while uv prints nothing, as during downloads
 HEARTBEAT_SECONDS = 15.0
@@ -62,17 +75,75 @@ def read_pins(file: Path, text: str) -> dict[str, str]:
         If a line is not an exact pin.
     """
     pins = {}
-    for number, line in enumerate(text.replace("\\\n", " ").splitlines(), start=1):
-        bare = re.sub(r"(^|\s)#.*", "", line).strip()
-        if not bare:
-            continue
-        found = PIN.match(bare)
+    for number, line in _joined_lines(file, text):
+        found = PIN.fullmatch(line)
         if found is None:
-            raise InputError(
-                f"{file}, line {number}: expected name==version, got {bare!r}; pin everything, as `uv pip compile` does"
-            )
+            raise InputError(f"{file}, line {number}: {_why_no_pin(line)}")
         pins[_normalised(found["name"])] = found["version"]
     return pins
+
+
+def _joined_lines(file: Path, text: str) -> Iterator[tuple[int, str]]:
+    """Yield what is neither blank nor comment, with continued lines joined."""
+    begun = ""
+    for number, line in enumerate(text.splitlines(), start=1):
+        if "#" in line and line.rstrip().endswith("\\"):
+            # installers disagree on where such a comment ends
+            raise InputError(f"{file}, line {number}: a comment must not end with a backslash")
+        bare = re.sub(r"(^|\s)#.*", "", line).rstrip()
+        if bare.endswith("\\"):
+            begun += bare[:-1] + " "
+            continue
+        whole, begun = (begun + bare).strip(), ""
+        if whole:
+            yield number, whole
+    if begun.strip():
+        yield len(text.splitlines()), begun.strip()
+
+
+def _why_no_pin(line: str) -> str:
+    if ELSEWHERE.search(line):
+        return (
+            f"{line!r} names an index, file, address or option, which is refused: packages come from the index that the"
+            " user of this machine has set (pip.conf, UV_INDEX_URL); expected name==version"
+        )
+    return f"expected name==version, got {line!r}; pin everything, as `uv pip compile` does"
+
+
+def check_settings(file: Path) -> None:
+    """Check uv's settings beside a requirements file, if any.
+
+    Raises
+    ------
+    InputError
+        If they cannot be read, or say where packages come from.
+    """
+    if not file.is_file():
+        return
+    try:
+        settings = tomllib.loads(file.read_text())
+    except (OSError, ValueError) as error:
+        raise InputError(f"{file}: uv's settings cannot be read: {error}") from error
+    for name in sorted({*settings, *_table(settings.get("pip"))}):
+        if FORBIDDEN_SETTINGS.match(name.replace("_", "-")):
+            raise InputError(
+                f"{file}: {name!r} is refused: packages come from the index that the user of this machine has set"
+            )
+    for text in _texts(settings):
+        if "://" in text or "@" in text:
+            raise InputError(f"{file}: {text!r} names an address, which is refused")
+
+
+def _texts(value: object) -> Iterator[str]:
+    if isinstance(value, dict | list):
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from _texts(item)
+    elif isinstance(value, str):
+        yield value
+
+
+def _table(value: object) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
 
 
 def settings_file(requirements: Path) -> Path:

@@ -11,11 +11,15 @@ import signal
 import time
 from pathlib import Path
 
+from benchbench.execution.shared_memory import SharedMemory
+
 __all__ = [
     "become_subreaper",
     "collapse_memory",
     "descendants",
     "die_with_parent",
+    "fork_with_keeper",
+    "kill",
     "kill_marked",
     "reap",
     "tree_memory_mib",
@@ -28,6 +32,7 @@ MADV_COLLAPSE = 25
 # come and go
 CALM_ROUNDS, QUIET_ROUNDS = 2, 60
 HUGE = 2 * 2**20
+LARGE_FILES_MIB = 16.0
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -46,6 +51,34 @@ def die_with_parent(parent: int) -> None:
     _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     if os.getppid() != parent:
         os._exit(1)
+
+
+def fork_with_keeper(fd: int) -> None:
+    """Fork and return in the child only; its parent becomes its keeper.
+
+    If the child ends, the keeper ends every descendant that is left, whatever its environment or
+    session, and then ends as the child did. Call it before anything large is imported, and before
+    any thread is started.
+
+    Parameters
+    ----------
+    fd : int
+        Descriptor that only the child keeps: others wait for its end.
+    """
+    become_subreaper()
+    keeper = os.getpid()
+    pid = os.fork()
+    if pid == 0:
+        die_with_parent(keeper)
+        return
+    os.close(fd)
+    _, status = os.waitpid(pid, 0)
+    reap(keeper, 0.0)
+    if os.WIFSIGNALED(status):
+        # SIGKILL at the latest ends it
+        for sign in (os.WTERMSIG(status), signal.SIGKILL):
+            os.kill(keeper, sign)
+    os._exit(os.waitstatus_to_exitcode(status))
 
 
 def descendants(root: int) -> list[int]:
@@ -69,16 +102,24 @@ def descendants(root: int) -> list[int]:
     return found
 
 
-def tree_memory_mib(pids: list[int], limit_mib: float, exact: bool = False) -> float:
+def tree_memory_mib(pids: list[int], limit_mib: float, exact: bool = False, files: SharedMemory | None = None) -> float:
     """Return the memory of these processes in MiB: an upper bound below the limit, else exact.
+
+    Files in memory count whether they are mapped or not, and their mapped pages once.
 
     The bound counts every anonymous and shared-memory page of each process, so pages that a forked
     child shares with its zygote count twice. The exact figure is proportional (`Pss`): shared pages
     count once, memory-mapped files not at all. It walks page tables, which takes milliseconds for
     large processes.
     """
-    bound = sum(_resident_mib(pid) for pid in pids)
-    return sum(_proportional_mib(pid) for pid in pids) if exact or bound > limit_mib else bound
+    files_mib = 0.0 if files is None else files.files_mib(pids)
+    bound = files_mib + sum(_resident_mib(pid) for pid in pids)
+    if not exact and bound <= limit_mib:
+        return bound
+    total = files_mib + sum(_proportional_mib(pid) for pid in pids)
+    if files is None or files_mib < LARGE_FILES_MIB:
+        return total
+    return total - min(files_mib, files.mapped_mib(pids))
 
 
 def _resident_mib(pid: int) -> float:
@@ -121,7 +162,7 @@ def reap(root: int, grace_seconds: float) -> int:
             # SIGTERM once each; SIGKILL repeatedly, since a process may fork between two scans
             if sign == signal.SIGKILL or (pid, sign) not in signalled:
                 signalled.add((pid, sign))
-                _kill(pid, sign)
+                kill(pid, sign)
         time.sleep(pause)
         pause = min(2 * pause, 0.02)
 
@@ -134,7 +175,8 @@ def _wait_all() -> None:
         return
 
 
-def _kill(pid: int, sign: int) -> None:
+def kill(pid: int, sign: int = signal.SIGKILL) -> None:
+    """Send a signal, if the process still exists."""
     try:
         os.kill(pid, sign)
     except ProcessLookupError:
@@ -158,7 +200,7 @@ def kill_marked(mark: str) -> int:
         living = [pid for pid, environ in environs.items() if needle in environ.split(b"\x00")]
         killed.update(living)
         for pid in living:
-            _kill(pid, signal.SIGKILL)
+            kill(pid, signal.SIGKILL)
         # a process with an empty environment may be a zombie or the kernel's, but also one that is
         # just starting a program, or that forked after /proc was listed and ended before it was
         # read: each one that is new needs another scan

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import socket
 import subprocess
@@ -17,6 +16,7 @@ from typing import Any
 from benchbench.errors import BenchbenchError, EnvironmentBuildError
 from benchbench.execution import environments, limits, wire
 from benchbench.execution.installing import BuildInterrupted
+from benchbench.execution.variables import seen_by_trials
 from benchbench.records import TrialOutcome
 from benchbench.registry import get_method
 
@@ -61,7 +61,7 @@ class Zygote:
         self._socket = mine
         # one thread, and no CUDA before the fork: a child hangs if its zygote ever ran a parallel
         # region
-        environment = {**os.environ, **dict.fromkeys(THREAD_VARIABLES, "1"), MARK: self.mark.partition("=")[2]}
+        environment = {**seen_by_trials(), **dict.fromkeys(THREAD_VARIABLES, "1"), MARK: self.mark.partition("=")[2]}
         # Dask's nanny sets this for its workers; the allocator then returns memory to the kernel
         # all the time, which slows training down
         environment.pop("MALLOC_TRIM_THRESHOLD_", None)
@@ -84,9 +84,10 @@ class Zygote:
                 stderr=self._log,
                 start_new_session=True,
             )
+        # until the zygote has said its own: that of its keeper
         self.pid = self._process.pid
         mine.settimeout(START_SECONDS)
-        self._expect(START_SECONDS)
+        self.pid = int(self._expect(START_SECONDS)["ready"])
 
     def execute(self, request: dict[str, Any], on_progress: OnProgress | None = None) -> TrialOutcome:
         """Run one trial and return its outcome; parameters as in the function `execute`.
@@ -149,8 +150,13 @@ class Zygote:
         try:
             self._process.wait(timeout=2)
         except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+            # its keeper then ends what it started, and follows
+            limits.kill(self.pid)
+            try:
+                self._process.wait(timeout=10)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
         self._log.close()
         limits.kill_marked(self.mark)
         # last, when no process is left that could write there

@@ -1,8 +1,10 @@
 """The zygote: a process that imports everything, never computes, and forks a child per trial.
 
-The supervisor starts it with one end of a socket pair. For each request it forks a child, watches
-the child's deadline and memory, collects its reports, ends the processes that it leaves behind, and
-answers. When the socket closes (the worker is gone) it ends everything and exits.
+The supervisor starts it with one end of a socket pair. Its parent is a process of its own, the
+keeper, which ends all that a killed zygote leaves behind. For each request the zygote forks a
+child, watches the child's deadline and memory, collects its reports, ends the processes that it
+leaves behind, and answers. When the socket closes (the worker is gone) it ends everything and
+exits.
 """
 
 from __future__ import annotations
@@ -23,10 +25,12 @@ from pathlib import Path
 from typing import Any
 
 from benchbench.checkpoints import SUFFIX, CheckpointFile
-from benchbench.execution import child, limits, wire
+from benchbench.execution import child, limits, scratch, wire
+from benchbench.execution.cores import Cores, excess
 from benchbench.execution.described import signal_name
+from benchbench.execution.shared_memory import SharedMemory, have_own
 from benchbench.protocols.base import get_protocol
-from benchbench.provenance import package_versions
+from benchbench.provenance import hardware_class, package_versions
 from benchbench.records import TrialOutcome
 from benchbench.spec import TrialSpec
 
@@ -52,6 +56,7 @@ def main() -> None:
     """
     sock = socket.socket(fileno=int(sys.argv[1]))
     os.set_inheritable(sock.fileno(), False)
+    limits.fork_with_keeper(sock.fileno())
     limits.become_subreaper()
     folder = sys.argv[2]
     for name in sys.argv[3:]:
@@ -62,6 +67,8 @@ def main() -> None:
             sys.stderr.write(f"{name} cannot be preloaded: {error}\n")
     _import_registry()
     package_versions()
+    # before a trial is bound to some of the processors
+    hardware_class()
     gc.collect()
     gc.freeze()
     gc.disable()
@@ -99,6 +106,7 @@ class Trial:
         self.grace = float(budget["grace_seconds"])
         self.limit_mib = float(budget["memory_limit_mib"])
         self.time_limit = float(budget["time_limit_seconds"])
+        self.threads = int(budget["threads"])
         # whole lines of what the child reported, and the beginning of the next one
         self.report = bytearray()
         self.partial = bytearray()
@@ -113,30 +121,38 @@ class Trial:
 
     def execute(self) -> TrialOutcome:
         """Run the trial and return its outcome; raises `OSError` only if the worker is gone."""
-        scratch = tempfile.mkdtemp(dir=self.folder)
+        folder = tempfile.mkdtemp(dir=self.folder)
+        self.scratch = scratch.ScratchWatch(folder)
         cpu_before = _children_cpu()
         started_at, started = time.time(), time.monotonic()
+        self.cores = Cores(self.threads)
         try:
-            status = self._run(scratch, started + self.time_limit)
+            status = self._run(folder, started + self.time_limit)
             if status != 0:
                 # now, while a child that must be ended still holds its locks
                 self._remove_checkpoint()
         finally:
             left_over = limits.reap(os.getpid(), self.grace if self.stopped else 0.0)
-            shutil.rmtree(scratch, ignore_errors=True)
+            self.cores.free()
+            self.shared_memory.remove()
+            shutil.rmtree(folder, ignore_errors=True)
         self._drain()
         os.close(self.report_fd)
         os.close(self.log_fd)
+        outcome = self._outcome(status)
+        wall_seconds, cpu_seconds = time.monotonic() - started, _children_cpu() - cpu_before
+        too_many = excess(self.threads, cpu_seconds, wall_seconds)
         return replace(
-            self._outcome(status),
+            outcome,
+            remarks=(*outcome.remarks, too_many) if too_many else outcome.remarks,
             started_at=started_at,
-            wall_seconds=time.monotonic() - started,
-            cpu_seconds=_children_cpu() - cpu_before,
+            wall_seconds=wall_seconds,
+            cpu_seconds=cpu_seconds,
             peak_memory_mib=round(self.peak_mib, 1),
             log_tail=self._log_text(left_over if status is not None else 0),
         )
 
-    def _run(self, scratch: str, deadline: float) -> int | None:
+    def _run(self, folder: str, deadline: float) -> int | None:
         """Fork and watch; return the child's wait status, or None if it had to be stopped."""
         self.report_fd, report_end = _pipe()
         self.log_fd, log_end = _pipe()
@@ -147,10 +163,16 @@ class Trial:
             # otherwise a forked process that outlives the zygote would hide its end from the worker
             for fd in (self.sock.fileno(), self.report_fd, self.log_fd):
                 os.close(fd)
-            child.run(self.request, scratch, report_end, log_end, deadline)
+            numbers = self.cores.numbers
+            self.cores.free()
+            if numbers:
+                os.sched_setaffinity(0, numbers)
+            have_own(self.limit_mib, folder)
+            child.run(self.request, folder, report_end, log_end, deadline)
         os.close(report_end)
         os.close(log_end)
         self.pid = pid
+        self.shared_memory = SharedMemory(pid)
         pidfd = os.pidfd_open(pid)
         try:
             return self._watch(pidfd, deadline)
@@ -184,7 +206,7 @@ class Trial:
             if now >= next_memory:
                 exact = now >= next_exact
                 used = self._check_memory(exact)
-                if used is None:
+                if used is None or self._scratch_is_full():
                     return None
                 pause = (self.limit_mib - used) / ALLOCATION_MIB_A_SECOND
                 next_memory = now + min(max(pause, POLL_SECONDS[0]), POLL_SECONDS[1])
@@ -192,7 +214,12 @@ class Trial:
 
     def _check_memory(self, exact: bool) -> float | None:
         """Return the tree's memory in MiB, or None if it is above the limit: stop the trial."""
-        used = limits.tree_memory_mib(limits.descendants(os.getpid()), self.limit_mib, exact)
+        pids = limits.descendants(os.getpid())
+        used = limits.tree_memory_mib(pids, self.limit_mib, exact, self.shared_memory)
+        if used > self.limit_mib:
+            # processes are read one after the other: a fork between them counts shared pages twice
+            pids = limits.descendants(os.getpid())
+            used = min(used, limits.tree_memory_mib(pids, self.limit_mib, True, self.shared_memory))
         if exact or used > self.limit_mib:
             self.peak_mib = max(self.peak_mib, used)
         if used <= self.limit_mib:
@@ -201,6 +228,14 @@ class Trial:
             "memory", f"stopped at {used:.0f} MiB; its limit is {self.limit_mib:.0f} MiB for the whole process tree"
         )
         return None
+
+    def _scratch_is_full(self) -> bool:
+        used, limit = self.scratch.used_mib(), scratch.limit_mib()
+        if used <= limit:
+            return False
+        message = f"stopped with {used:.0f} MiB in its scratch folder; the limit of this host is {limit:.0f} MiB"
+        self.stopped = TrialOutcome(outcome="failed", error_type="ScratchLimit", error_message=message)
+        return True
 
     def _read(self, fd: int) -> bool:
         """Read what is available; return whether more may come."""

@@ -13,15 +13,18 @@ twice: all at once, which is timed, and some one by one, for the latency of a si
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from benchbench.contracts.automl import AutoMLAdapter, AutoMLBudget, TableInfo, TableTask
 from benchbench.contracts.context import fit_limit_seconds
-from benchbench.errors import ProtocolViolation
 from benchbench.execution.adapters import make_adapter
-from benchbench.protocols.automl_scores import classification_scores, regression_scores
+from benchbench.protocols.automl_predictions import predict, predict_labels
+from benchbench.protocols.automl_remarks import remarks_on_classes, remarks_on_table
+from benchbench.protocols.automl_scores import classification_scores, regression_scores, undefined_scores
 from benchbench.protocols.base import Declined, PhaseClock, ProtocolResult, checked_loader, metrics_of
 
 if TYPE_CHECKING:
@@ -41,7 +44,6 @@ __all__ = [
     "UNUSED_BUDGET",
     "budget_iterations",
     "budget_of",
-    "predict",
     "run",
     "task_facts",
 ]
@@ -76,8 +78,6 @@ PRELOAD = (
 # at most so many
 LATENCY_ROWS = 20
 LATENCY_SECONDS = 1.0
-# tolerance of the sum of a row of probabilities: the rounding of float32
-ROW_SUM_TOLERANCE = 1e-3
 
 
 def budget_iterations(cls: type[AutoMLAdapter], preset: str, task: str, loader: str, options: dict[str, Any]) -> int:
@@ -96,7 +96,7 @@ def run(spec: TrialSpec, fingerprint: str, harness: TrialHarness, clock: PhaseCl
     Raises
     ------
     Declined
-        If the method declines the task.
+        If the method declines the task, or its metric is undefined on this split.
     ClusterError
         If the data here differ from the planned ones.
     ProtocolViolation
@@ -115,14 +115,53 @@ def run(spec: TrialSpec, fingerprint: str, harness: TrialHarness, clock: PhaseCl
         with clock.phase("load"):
             task: TableTask = loader.load(spec.task, spec.options)
             train, test = task.split(spec.seed)
+            check_split(task, train, test)
             info = replace(info, n_rows=len(train))
         with clock.phase("setup"):
             adapter.setup(info, budget=budget_of(spec), context=harness.context)
-        fit(adapter, task, train, harness, clock)
-        return score(adapter, task, test, clock)
+        with columns_named(info):
+            fit(adapter, task, train, harness, clock)
+            return score(adapter, task, test, clock)
     finally:
         with clock.phase("close"):
             adapter.close()
+
+
+def check_split(task: TableTask, train: NDArray[np.int32], test: NDArray[np.int32]) -> None:
+    """Decline a split that no method can be scored on, before anything is spent on it.
+
+    Raises
+    ------
+    Declined
+    """
+    for rows, what in ((train, "training"), (test, "test")):
+        if not len(rows):
+            raise Declined(f"this split has no {what} rows")
+    metric = task.info.metric
+    reason = undefined_scores(task.info.kind, truth_of(task, test)).get(metric)
+    if reason is not None:
+        raise Declined(
+            f"{metric}, the task's metric, is undefined: {reason}; splits must have test rows of both classes"
+        )
+
+
+def truth_of(task: TableTask, rows: NDArray[np.int32]) -> NDArray[Any]:
+    """Return the true indices of classes (n,) int64, or values (n,) float64."""
+    import numpy as np
+
+    target = task.target.iloc[rows]
+    return np.asarray(target, np.float64) if task.info.kind == "regression" else np.asarray(target.cat.codes, np.int64)
+
+
+@contextmanager
+def columns_named(info: TableInfo) -> Iterator[None]:
+    """Add to a method's error which columns hold values that it may have failed for."""
+    try:
+        yield
+    except Exception as error:
+        for remark in remarks_on_table(info):
+            error.add_note(remark)
+        raise
 
 
 def budget_of(spec: TrialSpec) -> AutoMLBudget:
@@ -157,45 +196,27 @@ def score(adapter: AutoMLAdapter, task: TableTask, test: NDArray[np.int32], cloc
     metrics = {"predict_seconds": clock.seconds["predict"], "predict_rows": float(len(test))}
     with clock.phase("latency"):
         metrics |= row_latency(adapter, rows)
-    if adapter.info.kind == "regression":
+    info, truth = adapter.info, truth_of(task, test)
+    remarks = remarks_on_table(info)
+    if info.kind == "regression":
         with clock.phase("score"):
-            metrics |= regression_scores(task.target.iloc[test].to_numpy("float64"), predictions)
+            metrics |= regression_scores(truth, predictions)
     else:
         with clock.phase("labels"):
-            labels = predict_labels(adapter, rows, predictions)
+            labels = predict_labels(adapter, rows)
         with clock.phase("score"):
-            metrics |= classification_scores(task.target.iloc[test].cat.codes.to_numpy("int64"), labels, predictions)
-    metrics |= metrics_of(adapter, metrics)
-    name, sign = {"auc": ("auc", 1), "log_loss": ("neg_log_loss", -1), "rmse": ("neg_rmse", -1)}[adapter.info.metric]
-    found = sign * metrics[adapter.info.metric]
-    return ProtocolResult(metric=name, unit="fold", unit_scores=[found], metrics=metrics)
-
-
-def predict(adapter: AutoMLAdapter, rows: Any) -> NDArray[np.float64]:
-    """Return checked probabilities (n, n_classes), or values (n,) for regression.
-
-    `rows` is what `hand_over` returned, or a DataFrame. For a method without probabilities, each
-    predicted class gets the probability 1.
-
-    Raises
-    ------
-    ProtocolViolation
-    """
-    info = adapter.info
-    if info.kind == "regression":
-        return check_values(adapter.predict(rows), len(rows))
-    try:
-        found: Any = adapter.predict_proba(rows)
-    except NotImplementedError:
-        import numpy as np
-
-        return np.eye(len(info.classes))[check_labels(adapter.predict(rows), len(rows), len(info.classes))]
-    return check_probabilities(found, len(rows), len(info.classes))
-
-
-def predict_labels(adapter: AutoMLAdapter, rows: Any, probabilities: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Return checked indices of classes (n,)."""
-    return check_labels(adapter.predict(rows), *probabilities.shape)
+            metrics |= classification_scores(truth, labels, predictions)
+            remarks += remarks_on_classes(truth, labels, predictions, metrics.get("auc"))
+    remarks += [f"{name} is undefined: {reason}" for name, reason in undefined_scores(info.kind, truth).items()]
+    name, sign = {"auc": ("auc", 1), "log_loss": ("neg_log_loss", -1), "rmse": ("neg_rmse", -1)}[info.metric]
+    # a method's own figures replace none of these
+    return ProtocolResult(
+        metric=name,
+        unit="fold",
+        unit_scores=[sign * metrics[info.metric]],
+        metrics=metrics | metrics_of(adapter, metrics),
+        remarks=remarks,
+    )
 
 
 def row_latency(adapter: AutoMLAdapter, rows: Any) -> dict[str, float]:
@@ -216,47 +237,3 @@ def row_latency(adapter: AutoMLAdapter, rows: Any) -> dict[str, float]:
         if perf_counter() - started > LATENCY_SECONDS:
             break
     return {"row_latency_seconds": float(np.median(seconds))} if seconds else {}
-
-
-def _array(found: Any, shape: tuple[int, ...], what: str) -> NDArray[np.float64]:
-    import numpy as np
-
-    try:
-        array = np.asarray(found, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise ProtocolViolation(f"{what} are not numbers but {type(found).__name__}: {error}") from error
-    if array.shape != shape:
-        raise ProtocolViolation(f"{what} have shape {array.shape}, expected {shape}")
-    if not np.isfinite(array).all():
-        raise ProtocolViolation(f"{int((~np.isfinite(array)).sum())} of {array.size} {what} are NaN or infinite")
-    return array
-
-
-def check_values(found: Any, n_rows: int) -> NDArray[np.float64]:
-    """Return predicted values (n_rows,), or raise `ProtocolViolation`."""
-    return _array(found, (n_rows,), "predicted values")
-
-
-def check_labels(found: Any, n_rows: int, n_classes: int) -> NDArray[np.int64]:
-    """Return predicted indices of classes (n_rows,), or raise `ProtocolViolation`."""
-    array = _array(found, (n_rows,), "predicted classes")
-    labels = array.astype("int64")
-    if (labels != array).any() or (n_rows and (labels.min() < 0 or labels.max() >= n_classes)):
-        raise ProtocolViolation(
-            f"predicted classes lie in [{array.min():g}, {array.max():g}], expected indices 0 to {n_classes - 1}"
-            " in the task's order of classes"
-        )
-    return labels
-
-
-def check_probabilities(found: Any, n_rows: int, n_classes: int) -> NDArray[np.float64]:
-    """Return probabilities (n_rows, n_classes) unchanged, or raise `ProtocolViolation`."""
-    import numpy as np
-
-    array = _array(found, (n_rows, n_classes), "probabilities")
-    if array.size and (array.min() < -ROW_SUM_TOLERANCE or array.max() > 1 + ROW_SUM_TOLERANCE):
-        raise ProtocolViolation(f"probabilities lie in [{array.min():.4g}, {array.max():.4g}], expected [0, 1]")
-    worst = float(np.abs(array.sum(axis=1) - 1).max(initial=0.0))
-    if worst > ROW_SUM_TOLERANCE:
-        raise ProtocolViolation(f"rows of probabilities must sum to 1; one is off by {worst:.4g}")
-    return array

@@ -5,7 +5,7 @@ Shapes: n test rows, k classes; classes are given by their indices in the task's
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from benchbench.errors import InputError
 
@@ -13,13 +13,28 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-__all__ = ["auc", "classification_scores", "log_loss", "regression_scores"]
+__all__ = ["auc", "classification_scores", "log_loss", "regression_scores", "undefined_scores"]
+
+
+def undefined_scores(kind: str, truth: NDArray[Any]) -> dict[str, str]:
+    """Return the scores that the true values of the test rows leave undefined, each with the reason.
+
+    Parameters
+    ----------
+    kind : str
+        "binary", "multiclass" or "regression".
+    truth : (n,)
+        Indices of classes, or values.
+    """
+    if kind == "regression":
+        return {"r2": "this split has a single test row"} if len(truth) < 2 else {}
+    return {"auc": "all test rows of this split have one class"} if (truth == truth[0]).all() else {}
 
 
 def classification_scores(
     truth: NDArray[np.int64], labels: NDArray[np.int64], probabilities: NDArray[np.float64]
 ) -> dict[str, float]:
-    """Return accuracy, balanced_accuracy, log_loss and auc.
+    """Return accuracy, balanced_accuracy, log_loss and, where it is defined, auc.
 
     Parameters
     ----------
@@ -33,12 +48,14 @@ def classification_scores(
     hits = truth == labels
     # recall of the classes that occur in the test rows, as in scikit-learn
     recalls = [hits[truth == c].mean() for c in np.unique(truth)]
-    return {
+    found = {
         "accuracy": float(hits.mean()),
         "balanced_accuracy": float(np.mean(recalls)),
         "log_loss": log_loss(truth, probabilities),
-        "auc": auc(truth, probabilities),
     }
+    if len(recalls) > 1:
+        found["auc"] = auc(truth, probabilities)
+    return found
 
 
 def log_loss(truth: NDArray[np.int64], probabilities: NDArray[np.float64]) -> float:
@@ -78,11 +95,14 @@ def auc(truth: NDArray[np.int64], probabilities: NDArray[np.float64]) -> float:
 
 
 def regression_scores(truth: NDArray[np.float64], values: NDArray[np.float64]) -> dict[str, float]:
-    """Return rmse and r2; both arrays are (n,) float64."""
+    """Return rmse and, for two rows or more, r2; both arrays are (n,) float64."""
     import numpy as np
 
     squared = (truth - values) ** 2
+    found = {"rmse": float(np.sqrt(squared.mean()))}
+    if len(truth) < 2:
+        return found
     total = float(((truth - truth.mean()) ** 2).sum())
     # if all true values are equal: 1 for a perfect prediction, else 0, as in scikit-learn
     r2 = 1.0 - float(squared.sum()) / total if total else float(not squared.any())
-    return {"rmse": float(np.sqrt(squared.mean())), "r2": r2}
+    return found | {"r2": r2}

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from benchbench.cards import TRACKS
 from benchbench.errors import ClusterError, ProtocolViolation, UnknownNameError
-from benchbench.figures import numbers_by_name
+from benchbench.numbers import numbers_by_name
 from benchbench.registry import get_loader
 from benchbench.spec import TrialSpec
 

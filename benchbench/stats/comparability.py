@@ -15,9 +15,12 @@ from dataclasses import dataclass, field, replace
 from benchbench.stats.facts import SuiteFacts
 from benchbench.stats.labels import plural, published_source
 from benchbench.stats.table import ScoreTable
-from benchbench.stats.trials import Cell, Conditions, CountedTrials
+from benchbench.stats.trials import Cell, Conditions, CountedTrials, UnpreparedTask
+from benchbench.text import printable
 
 __all__ = ["Comparable", "choose"]
+
+LONGEST_REASON = 300
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -42,8 +45,11 @@ class Comparable:
     hardware : tuple of str
         Hardware classes behind the seconds.
     notes, left_out : tuple of str
+        `left_out` also names the tasks whose data could not be prepared.
     n_left_out : int
         Number of trials in `left_out`.
+    unprepared : tuple of str
+        The tasks whose data could not be prepared.
     """
 
     conditions: Conditions | None
@@ -57,6 +63,7 @@ class Comparable:
     notes: tuple[str, ...] = ()
     left_out: tuple[str, ...] = ()
     n_left_out: int = 0
+    unprepared: tuple[str, ...] = ()
 
     def select(self, methods: Iterable[str], tasks: Iterable[str]) -> Comparable:
         """Return the part of some methods (by label) and tasks, with the imputation of all."""
@@ -112,14 +119,21 @@ def choose(
     n_older = sum(n for _, n in trials.superseded)
     if conditions is None:
         conditions = _conditions(cells, suite, preset, device, threads)
+    version = suite.version if conditions is None else conditions.suite_version
+    unprepared = [
+        found
+        for found in trials.unprepared
+        if found.suite_version == version and (not wanted_tasks or found.task in wanted_tasks)
+    ]
     if conditions is None:
         nothing = trials.table([], ())
         return Comparable(
             conditions=None,
             everyone=nothing,
             table=nothing,
-            left_out=(*_elsewhere(cells), *older),
+            left_out=(*_elsewhere(cells), *older, *map(_unprepared, unprepared)),
             n_left_out=sum(c.n_trials for c in cells) + n_older,
+            unprepared=tuple(found.task for found in unprepared),
         )
     names = tuple(t.name for t in suite.tasks if not wanted_tasks or t.name in wanted_tasks)
     is_same = _Same(conditions)
@@ -160,8 +174,10 @@ def choose(
             *(f"{_count(c)} of {c.label} on {c.task}: other data ({c.fingerprint[:8]})" for c in other_data),
             *(f"{_count(c)} of {c.label} on {c.task}: the suite no longer has this task" for c in removed),
             *older,
+            *map(_unprepared, unprepared),
         ),
         n_left_out=sum(c.n_trials for c in (*elsewhere, *other_data, *removed)) + n_older,
+        unprepared=tuple(found.task for found in unprepared),
     )
 
 
@@ -222,6 +238,16 @@ def _count(cell: Cell) -> str:
 
 def _older_sources(trials: CountedTrials) -> list[str]:
     return [f"{plural(n, 'trial')} of {method} from an older source of the adapter" for method, n in trials.superseded]
+
+
+def _unprepared(found: UnpreparedTask) -> str:
+    return f"task {found.task}: its data could not be prepared in run {found.run_id}: {_short(found.reason)}"
+
+
+def _short(reason: str) -> str:
+    """Return a reason in one line."""
+    line = printable(" ".join(reason.split()))
+    return line if len(line) <= LONGEST_REASON else f"{line[: LONGEST_REASON - 3]}..."
 
 
 def _elsewhere(cells: Iterable[Cell], shown: Conditions | None = None) -> list[str]:

@@ -129,6 +129,8 @@ class Leaderboard:
         Number of trials in `left_out` that other options would show.
     scale : tuple of str, optional
         Labels of the methods at 0 and 1 of normalised scores, in place of frozen ends.
+    unprepared : list of str
+        The tasks whose data could not be prepared; `left_out` says why.
     """
 
     suite: SuiteFacts
@@ -146,6 +148,7 @@ class Leaderboard:
     notes: list[str] = field(default_factory=list)
     n_left_out: int = 0
     scale: tuple[str, str] | None = None
+    unprepared: list[str] = field(default_factory=list)
     _values: dict[tuple[str, int], list[StatisticValue]] = field(default_factory=dict)
     _by_task: dict[str | None, list[Row]] = field(default_factory=dict)
 
@@ -309,6 +312,7 @@ def rank_comparable(
         left_out=list(found.left_out),
         notes=[*found.notes, *imputed.notes],
         n_left_out=found.n_left_out,
+        unprepared=list(found.unprepared),
     )
     if found.conditions is None:
         return board

@@ -18,7 +18,7 @@ from benchbench.stats.table import ScoreTable, TrialState
 if TYPE_CHECKING:
     from benchbench.stats.table import FloatArray
 
-__all__ = ["FOLD", "Cell", "Conditions", "CountedTrials"]
+__all__ = ["FOLD", "Cell", "Conditions", "CountedTrials", "UnpreparedTask"]
 
 
 FOLD = "fold"
@@ -99,6 +99,16 @@ class Cell(NamedTuple):
         return method_label(self.method, self.params)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnpreparedTask:
+    """A task whose data could not be prepared when last tried."""
+
+    task: str
+    suite_version: str
+    run_id: str
+    reason: str
+
+
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class CountedTrials:
     """The counted trials, one attempt each, and their cells.
@@ -119,6 +129,7 @@ class CountedTrials:
         Timed seconds; NaN where missing.
     superseded : tuple of (method, number of trials)
         Trials with only attempts of an older source of their adapter.
+    unprepared : tuple of UnpreparedTask
     """
 
     cells: tuple[Cell, ...]
@@ -130,6 +141,7 @@ class CountedTrials:
     n_units: NDArray[np.integer]
     seconds: FloatArray
     superseded: tuple[tuple[str, int], ...] = ()
+    unprepared: tuple[UnpreparedTask, ...] = ()
 
     def table(self, chosen: Sequence[int], tasks: Sequence[str]) -> ScoreTable:
         """Return the trials of some cells as a score table, with methods in the order of labels.

@@ -2,7 +2,7 @@
 
 Categories are those that the task declares; values of string columns are those of the training
 rows. A category that was not declared, a text that was not seen, and a missing one are all
-"missing". Shapes: n rows, p columns.
+"missing", and so are numbers that are infinite or too large for float32. Shapes: n rows, p columns.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
-__all__ = ["Codes", "Encoder", "Imputed", "OneHot", "class_codes"]
+__all__ = ["Codes", "Encoder", "Imputed", "OneHot", "class_codes", "known_numbers"]
 
 
 class Encoder(Protocol):
@@ -86,7 +86,7 @@ class Codes:
 
         x = np.empty((len(rows), len(self.columns)))
         for i, (name, kind) in enumerate(self.columns.items()):
-            x[:, i] = rows[name].to_numpy(np.float64) if kind == "numeric" else self._places(rows[name], name)
+            x[:, i] = known_numbers(rows[name]) if kind == "numeric" else self._places(rows[name], name)
         if self.empty is not None:
             x[:, self.empty] = 0.0
         return x
@@ -148,7 +148,7 @@ class OneHot:
         import numpy as np
 
         x = self.codes.fit(rows).transform(rows)
-        self.numbers = np.flatnonzero(~np.array(self.codes.is_category))
+        self.numbers = np.flatnonzero(~np.array(self.codes.is_category, dtype=bool))
         self.fills = np.array([_median(x[:, i]) for i in self.numbers])
         filled = self._filled(x)
         self.means, deviations = filled.mean(axis=0), filled.std(axis=0)
@@ -179,6 +179,19 @@ def _median(values: NDArray[np.float64]) -> float:
 
     known = values[~np.isnan(values)]
     return float(np.median(known)) if len(known) else 0.0
+
+
+def known_numbers(column: pd.Series[Any]) -> NDArray[np.float64]:
+    """Return a numeric column as (n,) float64, NaN where it is missing, infinite or too large.
+
+    Too large is what float32, in which forests and most libraries compute, cannot hold.
+    """
+    import numpy as np
+
+    x = column.to_numpy(np.float64)
+    with np.errstate(over="ignore"):
+        is_beyond = np.isinf(x.astype(np.float32))
+    return np.where(is_beyond, np.nan, x) if is_beyond.any() else x
 
 
 def class_codes(target: pd.Series[Any]) -> NDArray[Any]:

@@ -13,7 +13,7 @@ from benchbench.cards import MethodCard
 from benchbench.contracts.automl import KINDS, AutoMLAdapter, AutoMLBudget, TableInfo
 from benchbench.contracts.context import Context
 from benchbench.methods.automl._encoding import class_codes
-from benchbench.methods.automl._wrapping import library_seconds
+from benchbench.methods.automl._wrapping import PlainFrames, library_seconds, real_names
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -76,24 +76,29 @@ class AutoGluon(AutoMLAdapter):
         )
 
     def fit(self, rows: pd.DataFrame, target: pd.Series[Any]) -> None:
-        self.model.fit(
-            rows.assign(**{TARGET: class_codes(target)}),
-            time_limit=library_seconds(self.budget, 0.85, 1.0),
-            presets=self.presets,
-            num_cpus=self.budget.threads,
-            num_gpus=0,
-            # not among the requirements: it needs a build of torchvision that fits that of torch
-            excluded_model_types=["FASTAI"],
-            ag_args_ensemble={"fold_fitting_strategy": "sequential_local"},
-        )
+        self.frames = PlainFrames(self.info.columns, keeps_texts=True).fit(rows)
+        with real_names(self.frames.names):
+            self.model.fit(
+                self.frames.transform(rows).assign(**{TARGET: class_codes(target)}),
+                time_limit=library_seconds(self.budget, 0.85, 1.0),
+                presets=self.presets,
+                num_cpus=self.budget.threads,
+                num_gpus=0,
+                # not among the requirements: it needs a build of torchvision that fits that of
+                # torch
+                excluded_model_types=["FASTAI"],
+                ag_args_ensemble={"fold_fitting_strategy": "sequential_local"},
+            )
 
     def predict(self, rows: pd.DataFrame) -> NDArray[Any]:
-        return self.model.predict(rows).to_numpy()
+        with real_names(self.frames.names):
+            return self.model.predict(self.frames.transform(rows)).to_numpy()
 
     def predict_proba(self, rows: pd.DataFrame) -> NDArray[Any]:
         import numpy as np
 
-        found = self.model.predict_proba(rows)
+        with real_names(self.frames.names):
+            found = self.model.predict_proba(self.frames.transform(rows))
         probabilities = np.zeros((len(rows), len(self.info.classes)))
         # classes that are too rare for it have no column
         probabilities[:, [int(label) for label in found.columns]] = found.to_numpy()

@@ -35,6 +35,7 @@ class ConstantPredictor(AutoMLAdapter):
         tasks=KINDS,
         devices=("cpu",),
     )
+    needs_features: ClassVar[bool] = False
 
     def fit(self, rows: pd.DataFrame, target: pd.Series[Any]) -> None:
         import numpy as np

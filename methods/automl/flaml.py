@@ -14,7 +14,7 @@ from benchbench.cards import MethodCard
 from benchbench.contracts.automl import KINDS, AutoMLAdapter, AutoMLBudget, TableInfo
 from benchbench.contracts.context import Context
 from benchbench.methods.automl._encoding import class_codes
-from benchbench.methods.automl._wrapping import Texts, library_seconds, spread
+from benchbench.methods.automl._wrapping import PlainFrames, library_seconds, real_names, spread
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -45,7 +45,10 @@ class Flaml(AutoMLAdapter):
         paper="Wang, Wu, Weimer & Zhu 2021, MLSys",
         url="https://arxiv.org/abs/1911.04706",
         year=2021,
-        differs="The library, version 2.7; its time limit is nine tenths of the budget. String columns become categories.",
+        differs=(
+            "The library, version 2.7; its time limit is nine tenths of the budget, within which it fits its best model to all rows, "
+            "if it can. String columns become categories."
+        ),
         family="system",
         tasks=KINDS,
         deterministic=False,
@@ -65,27 +68,32 @@ class Flaml(AutoMLAdapter):
     def fit(self, rows: pd.DataFrame, target: pd.Series[Any]) -> None:
         import numpy as np
 
-        self.texts = Texts(self.info.columns).fit(rows)
+        self.frames = PlainFrames(self.info.columns).fit(rows)
         y = class_codes(target)
         self.present = np.unique(y)
-        self.model.fit(
-            self.texts.transform(rows),
-            y,
-            task="regression" if self.info.kind == "regression" else "classification",
-            metric=METRICS[self.info.metric],
-            time_budget=library_seconds(self.budget, 0.9),
-            max_iter=self.max_iter or None,
-            n_jobs=self.budget.threads,
-            seed=self.context.derive("flaml"),
-            ensemble=self.ensemble,
-            early_stop=False,
-            log_file_name="",
-            verbose=0,
-        )
+        with real_names(self.frames.names):
+            self.model.fit(
+                self.frames.transform(rows),
+                y,
+                task="regression" if self.info.kind == "regression" else "classification",
+                metric=METRICS[self.info.metric],
+                time_budget=library_seconds(self.budget, 0.9),
+                max_iter=self.max_iter or None,
+                # by default it fits its best model to all rows however long that takes
+                retrain_full=True if self.max_iter else "budget",
+                n_jobs=self.budget.threads,
+                seed=self.context.derive("flaml"),
+                ensemble=self.ensemble,
+                early_stop=False,
+                log_file_name="",
+                verbose=0,
+            )
 
     def predict(self, rows: pd.DataFrame) -> NDArray[Any]:
-        return self.model.predict(self.texts.transform(rows))
+        with real_names(self.frames.names):
+            return self.model.predict(self.frames.transform(rows))
 
     def predict_proba(self, rows: pd.DataFrame) -> NDArray[Any]:
-        found = self.model.predict_proba(self.texts.transform(rows))
+        with real_names(self.frames.names):
+            found = self.model.predict_proba(self.frames.transform(rows))
         return spread(found, self.present, len(self.info.classes))

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import shutil
 import socket
+import time
 import warnings
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -18,7 +19,7 @@ from benchbench.cards import MethodCard
 from benchbench.contracts.automl import KINDS, AutoMLAdapter, AutoMLBudget, TableInfo
 from benchbench.contracts.context import Context
 from benchbench.methods.automl._encoding import Codes, class_codes
-from benchbench.methods.automl._wrapping import library_seconds, spread
+from benchbench.methods.automl._wrapping import library_seconds, plain_names, real_names, spread
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -55,7 +56,8 @@ class H2O(AutoMLAdapter):
         url="https://www.automl.org/wp-content/uploads/2020/07/AutoML_2020_paper_61.pdf",
         year=2020,
         differs=(
-            "The library, version 3.46. It is told nine tenths of the budget less two seconds; string columns become categories; "
+            "The library, version 3.46. It is told nine tenths of the budget less two seconds and what sending the rows "
+            "took; string columns become categories; "
             "the server is started before the clock."
         ),
         family="system",
@@ -100,19 +102,23 @@ class H2O(AutoMLAdapter):
     def fit(self, rows: pd.DataFrame, target: pd.Series[Any]) -> None:
         import numpy as np
 
-        self.codes = Codes(self.info.columns).fit(rows)
+        started = time.monotonic()
+        self.codes, self.names = Codes(self.info.columns).fit(rows), plain_names(self.info.columns)
         y = class_codes(target)
         is_regression = self.info.kind == "regression"
         self.present = np.unique(y)
         frame = self._frame(rows, y if is_regression else [f"c{label}" for label in y])
+        # sending many rows takes long
+        spent = time.monotonic() - started
         run = self.automl(
-            max_runtime_secs=max(1, int(library_seconds(self.budget, 0.9, 2.0))),
+            max_runtime_secs=max(1, int(library_seconds(self.budget, 0.9, 2.0) - spent)),
             max_models=self.max_models or None,
             nfolds=self.nfolds,
             seed=self.context.derive("h2o"),
             sort_metric=METRICS[self.info.metric],
         )
-        run.train(y="target", training_frame=frame)
+        with real_names(self.names):
+            run.train(y="target", training_frame=frame)
         if run.leader is None:
             raise RuntimeError(f"H2O trained no model within its {self.budget.seconds:g} s")
         self.leader = run.leader
@@ -134,7 +140,7 @@ class H2O(AutoMLAdapter):
             process.wait(timeout=10)
 
     def _predicted(self, rows: pd.DataFrame) -> Any:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), real_names(self.names):
             # that there are faster ways for large frames
             warnings.simplefilter("ignore")
             return self.leader.predict(self._frame(rows)).as_data_frame(use_multi_thread=False)
@@ -147,10 +153,10 @@ class H2O(AutoMLAdapter):
         import pandas as pd
 
         types, columns = {}, {}
-        for i, (name, values) in enumerate(zip(self.codes.columns, self.codes.transform(rows).T, strict=True)):
+        for (plain, name), values in zip(self.names.items(), self.codes.transform(rows).T, strict=True):
             is_number = self.codes.columns[name] == "numeric"
-            columns[f"x{i}"] = values if is_number else [f"k{v:.0f}" if v == v else None for v in values]
-            types[f"x{i}"] = "real" if is_number else "enum"
+            columns[plain] = values if is_number else [f"k{v:.0f}" if v == v else None for v in values]
+            types[plain] = "real" if is_number else "enum"
         if target is not None:
             columns["target"] = target
             types["target"] = "real" if self.info.kind == "regression" else "enum"

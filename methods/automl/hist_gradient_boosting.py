@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from benchbench.cards import MethodCard
 from benchbench.contracts.automl import KINDS
 from benchbench.methods.automl._encoding import Codes, Encoder
-from benchbench.methods.automl._models import ModelAdapter, grow
+from benchbench.methods.automl._models import Growing, ModelAdapter
 
 if TYPE_CHECKING:
     import numpy as np
@@ -62,6 +62,4 @@ class HistGradientBoosting(ModelAdapter):
             early_stopping=False,
             random_state=self.context.derive("boosting"),
         )
-        # each step sorts the columns into bins again, so there are few
-        steps = sorted({max(1, self.n_rounds // 10), max(1, self.n_rounds // 3), self.n_rounds})
-        return grow(model, x, y, "max_iter", steps, self.watch)
+        return Growing(model, x, y, "max_iter").until(self.n_rounds, self.watch)

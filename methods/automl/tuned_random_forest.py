@@ -6,7 +6,7 @@ As there, up to ten values of `max_features` between 1 and the number of columns
 default, sqrt(p), each by 5-fold cross-validation with the task's own metric, as long as the budget
 reaches; then a forest of the best is fitted to all rows. In contrast, forests in
 cross-validation have 10 to 50 trees, as many as leave half the budget for the last one, and that
-one at most 500 (AMLB: 2000 both).
+one at most 500 (AMLB: 2000 both). Where there is no time for two values, the default stays.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from benchbench.cards import MethodCard
 from benchbench.contracts.automl import KINDS
-from benchbench.methods.automl._forests import FIRST_TREES, ForestAdapter
+from benchbench.methods.automl._forests import ForestAdapter
 from benchbench.methods.automl._models import Stopwatch, all_classes
 from benchbench.protocols.automl_scores import auc, log_loss
 
@@ -30,6 +30,8 @@ __all__ = ["TunedRandomForest", "candidates"]
 
 N_FOLDS = 5
 N_BELOW, N_ALL = 5, 10
+# with fewer, scores differ by chance more than by `max_features`
+LEAST_TUNING_TREES = 10
 
 
 class TunedRandomForest(ForestAdapter):
@@ -56,24 +58,43 @@ class TunedRandomForest(ForestAdapter):
 
     def train(self, x: NDArray[np.float64], y: NDArray[Any]) -> Any:
         values = candidates(x.shape[1])
+        self.check_that_a_tree_fits(x, y, max_features=values[0])
+        default = self.growing(x, y, max_features=values[0])
+        # it shows what a tree takes, and is not lost if the default stays
+        default.add(1)
+        best = self._tuned(values, default.rate, x, y)
+        return self.finished(default if best == values[0] else self.growing(x, y, max_features=best))
+
+    def _tuned(self, values: list[int], tree_seconds: float, x: NDArray[np.float64], y: NDArray[Any]) -> int:
+        """Return the best of the values that there is time to try, the first one if for too few.
+
+        Parameters
+        ----------
+        values : list of int
+            Of `max_features`; the first one is the default.
+        tree_seconds : float
+            What a tree of all rows takes with the default.
+        """
         folds = self._folds(x, y)
         tuning = Stopwatch(self.budget.seconds / 2)
-        n_trees = self._affordable_trees(x, y, folds, len(values), tuning) if folds else 0
+        n_trees = self._affordable_trees(values, tree_seconds, len(folds), tuning)
+        # seconds of a value that costs as much as the default
+        unit = len(folds) * math.ceil(n_trees / self.cores) * tree_seconds
         scores: dict[int, float] = {}
-        longest = 0.0
-        for i, value in enumerate(values if folds else ()):
-            if longest > tuning.left():
+        if not folds or sum(unit * _cost(value, values[0]) for value in values[:2]) > tuning.left():
+            return values[0]
+        for i, value in enumerate(values):
+            started, cost = time.monotonic(), _cost(value, values[0])
+            if unit * cost > tuning.left():
                 break
-            started = time.monotonic()
             score = self._cross_validated(value, n_trees, x, y, folds, tuning)
             if score is None:
                 break
             scores[value] = score
-            longest = max(longest, time.monotonic() - started)
+            unit = (time.monotonic() - started) / cost
             self.context.report(i, max_features=value, validation_score=score)
         # of equal ones the largest, as in AMLB
-        best = max(scores, key=lambda value: (scores[value], value)) if scores else values[0]
-        return self.grown(self.forest(max_features=best), x, y, self.watch)
+        return max(scores, key=lambda value: (scores[value], value)) if scores else values[0]
 
     def _folds(self, x: NDArray[np.float64], y: NDArray[Any]) -> list[Any]:
         from sklearn.model_selection import KFold, StratifiedKFold
@@ -87,20 +108,14 @@ class TunedRandomForest(ForestAdapter):
             kind = KFold if self.is_regression or max(_counts(y)) < n_folds else StratifiedKFold
             return list(kind(n_folds).split(x, y))
 
-    def _affordable_trees(
-        self, x: NDArray[np.float64], y: NDArray[Any], folds: list[Any], n_values: int, tuning: Stopwatch
-    ) -> int:
+    def _affordable_trees(self, values: list[int], tree_seconds: float, n_folds: int, tuning: Stopwatch) -> int:
         """Return how many trees allow all values to be tried in the time for tuning.
 
-        It is between `FIRST_TREES` and `n_tuning_trees`.
+        It is between `LEAST_TUNING_TREES` and `n_tuning_trees`.
         """
-        started = time.monotonic()
-        train, _ = folds[0]
-        first = min(FIRST_TREES, self.n_tuning_trees)
-        self.forest(n_estimators=first).fit(x[train], y[train])
-        a_tree = (time.monotonic() - started) / first
-        affordable = tuning.left() / (n_values * len(folds) * a_tree)
-        return int(min(max(affordable, first), self.n_tuning_trees))
+        a_tree = tree_seconds * n_folds * sum(_cost(value, values[0]) for value in values)
+        affordable = int(tuning.left() / max(a_tree, 1e-6)) * self.cores
+        return min(max(affordable, LEAST_TUNING_TREES), self.n_tuning_trees)
 
     def _cross_validated(
         self, value: int, n_trees: int, x: NDArray[np.float64], y: NDArray[Any], folds: list[Any], tuning: Stopwatch
@@ -110,13 +125,16 @@ class TunedRandomForest(ForestAdapter):
         None if the time is over before all are done.
         """
         found = []
+        longest = 0.0
         for train, valid in folds:
-            if tuning.left() < 0:
+            if longest > tuning.left():
                 return None
+            started = time.monotonic()
             forest = self.forest(max_features=value, n_estimators=n_trees).fit(x[train], y[train])
             score = self._score(forest.set_params(n_jobs=1), x[valid], y[valid])
             if score is not None:
                 found.append(score)
+            longest = max(longest, time.monotonic() - started)
         return math.fsum(found) / len(found) if found else 0.0
 
     def _score(self, forest: Any, x: NDArray[np.float64], y: NDArray[Any]) -> float | None:
@@ -138,6 +156,11 @@ def candidates(n_features: int) -> list[int]:
 
 def _uniform(start: int, end: int, n: int) -> list[int]:
     return sorted({int(start + i * (end - start) / (n - 1)) for i in range(n)})
+
+
+def _cost(value: int, default: int) -> float:
+    """Return about how much longer a tree takes than with the default `max_features`."""
+    return max(1.0, value / default)
 
 
 def _counts(y: NDArray[Any]) -> list[int]:

@@ -8,13 +8,14 @@ import re
 import time
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from itertools import count, islice
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchbench import __version__
-from benchbench.errors import InputError, StoreError, suggest
+from benchbench.errors import InputError, suggest
 from benchbench.records import Attempt, RunRecord
+from benchbench.results.batches import add_attempts
 from benchbench.results.importers.amlb import read_amlb
 from benchbench.results.importers.aslib import read_aslib
 from benchbench.results.importers.long import read_long
@@ -36,7 +37,6 @@ FORMATS = ("amlb", "aslib", "carps", "hpob", "long", "metadataset", "synetune")
 FOLDERS = ("aslib", "synetune")
 """Formats whose path may be a folder."""
 KIND = "published"
-_ATTEMPTS_AT_ONCE = 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,13 +185,7 @@ def _import_one(
     n_before = _count(store, run_id)
     notes = suite.notes + mixed_scales(suite, _ranges(store, suite.name))
     if not dry_run and n_before < n_all:
-        attempts = (_attempt(suite, one, run, source) for one in suite.results)
-        while batch := list(islice(attempts, _ATTEMPTS_AT_ONCE)):
-            store.land_attempts(batch)
-        # last, so that every recorded run is complete
-        store.land_run(run)
-        if store.ingest(store.wait_seconds).is_deferred:
-            raise StoreError(f"{store.path} is in use by another process; the results have landed beside it")
+        add_attempts(store, (_attempt(suite, one, run, source) for one in suite.results), run)
     n_new = (n_all if dry_run else _count(store, run_id)) - n_before
     n_removed = 0
     if replace and store.is_recorded() and any(one.source == source for one in sources_of(store, suite.name)):

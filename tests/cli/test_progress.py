@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import io
+import re
+import sys
 from collections import Counter
 from collections.abc import Callable
 
 import pytest
 
 from benchbench.cli import progress, tally
-from benchbench.cli.progress import PlainProgress
+from benchbench.cli.progress import LiveProgress, PlainProgress
 from benchbench.cli.tally import Tally
 from benchbench.records import Attempt
 from benchbench.stats.labels import whole_duration
+from benchbench.text import printable
 
 Ended = Callable[..., Attempt]
 
@@ -63,6 +66,15 @@ def test_a_trial_that_runs_goes_by_its_own_pace(clock: Clock) -> None:
     clock.now += 1000  # it has slowed down, and says no more
     assert found.seconds_left() == 0
     assert found.line() == "0/1 trials done, 1 running"
+
+
+def test_trials_with_remarks_are_counted(clock: Clock, ended: Ended) -> None:
+    found = begun(clock, maml=3)
+    found.finish(ended(trial_id="a"), True)
+    assert "remarks" not in found.line()
+    found.finish(ended(trial_id="b", remarks=["auc is undefined", "another"]), True)
+    found.finish(ended(trial_id="c", remarks=["auc is undefined"]), True)
+    assert found.line() == "3/3 trials done, 0 running, 2 with remarks"
 
 
 def test_a_trial_that_goes_on_from_a_checkpoint_is_not_taken_for_a_fast_one(clock: Clock) -> None:
@@ -218,6 +230,59 @@ def test_plain_lines_come_less_often_the_longer_it_takes(clock: Clock) -> None:
     assert lines[0] == "0/1 trials done, 1 running, about 11 h 06 min left; maml on omniglot-maml-5w1s (0 %, 30 s)"
     assert "maml on omniglot-maml-5w1s (" in lines[-1]
     assert 80 < len(lines) < 250
+
+
+NASTY = "red \x1b[31m, \x00, \u202etxet, :warning: [bold]x[/bold]"
+
+
+@pytest.mark.parametrize("is_live", [False, True])
+def test_names_and_messages_reach_the_terminal_as_text_and_methods_with_their_parameters(
+    is_live: bool, ended: Ended, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "400")
+    monkeypatch.setenv("TERM", "dumb")
+    label = "wrong(mode='nan')"
+    make = LiveProgress if is_live else lambda *args: PlainProgress(*args, sys.stderr)
+    with make(3, 1, Counter({label: 3})) as shown:
+        shown.prepare(NASTY, 2, NASTY)
+        shown.prepared(NASTY, 1, NASTY)
+        for number, task in enumerate(("one", NASTY)):
+            shown.start(str(number), label, task)
+            shown.advance(str(number), 1, 2)
+            shown.tick()
+            failed = ended(
+                trial_id=str(number), method="wrong", params={"mode": "nan"}, task=task, outcome="failed",
+                error_type="ValueError", error_message=NASTY,
+            )  # fmt: skip
+            shown.finish(failed, True)
+        shown.start("2", label, "one")
+        scored = ended(trial_id="2", method="wrong", params={"mode": "nan"}, task=NASTY)
+        shown.finish(scored, True)
+        assert not shown.tally.waiting.total()
+        assert list(shown.tally.scores) == [(label, NASTY)]
+    text = capfd.readouterr().err
+    told = printable(NASTY)
+    assert "\x1b" not in told
+    assert f"failed: {label} on one: ValueError: {told} (bench attempt " in text
+    assert f"failed: data of {told}: {told}\n" in text
+    # but for what moves the cursor of a live display
+    assert not set(re.sub(r"\x1b\[[0-9;?]*[A-Zhl]", "", text)) & set("\x00\x1b\u202e"), text
+
+
+def test_the_number_of_trials_follows_what_is_prepared(clock: Clock) -> None:
+    out = io.StringIO()
+    shown = PlainProgress(5, 1, Counter({"maml": 4, "protonet": 1}), out)
+    shown.prepare("letters", 2)
+    assert shown.tally.line() == "0/5 trials done, 0 running, data of 2 tasks to prepare"
+    shown.prepared("letters", 1)
+    shown.expect(Counter(maml=1), Counter(maml=2))
+    shown.start("a", "maml", "waves")
+    shown.drop(["a", "not running"])
+    shown.prepared("waves", 0, "DataMissingError: no network")
+    shown.expect(Counter(), Counter({"maml": 2, "protonet": 1}))
+    assert shown.tally.line() == "0/1 trials done, 0 running, data of 1 task failed"
+    assert +shown.tally.waiting == Counter(maml=1)
+    assert out.getvalue() == "preparing letters\nfailed: data of waves: DataMissingError: no network\n"
 
 
 @pytest.mark.parametrize(

@@ -157,7 +157,7 @@ def test_failures_are_rows_and_do_not_stop_the_rest(folder: Path) -> None:
     done = bench(folder, *run_arguments("--method", methods))
     outcomes = sorted(row[1] for row in attempts(folder))
     assert outcomes == ["crashed"] * 2 + ["failed"] * 4 + ["ok"] * 2
-    assert "crashed: misbehaving on one: the process was killed by SIGSEGV" in done.stderr
+    assert "crashed: misbehaving(how='segfault') on one: the process was killed by SIGSEGV" in done.stderr
     assert "6 trials failed" in done.stdout
     assert "imputed by policy `baseline`" in done.stdout
 
@@ -225,6 +225,9 @@ def test_another_budget_is_another_board(folder: Path) -> None:
         (["run", "--suite", "tiny.toml", "--method", "sleeper(secnds=1)"], ["did you mean 'seconds'"]),
         (["run", "--suite", "tiny.toml", "--method", "sleeper(1)"], ["cannot read method"]),
         (["run", "--suite", "tiny.toml", "--task", "on"], ["unknown task", "'one'"]),
+        (["run", "--suite", "tiny.toml", "--exclude-task", "on"], ["unknown task", "'one'"]),
+        (["run", "--suite", "tiny.toml", "--exclude-task", ""], ["--exclude-task expects at least one"]),
+        (["run", "--suite", "tiny.toml", "--exclude-task", "two,one"], ["excludes every task", "leave at least one"]),
         (["run", "--suite", "tiny.toml", "--preset", "qick"], ["did you mean 'quick'"]),
         (["run", "--suite", "tiny.toml", "--seeds", "a"], ["whole numbers"]),
         (["run", "--suite", "tiny.toml", "--device", "cuda"], ["no GPU"]),
@@ -351,12 +354,9 @@ def test_ctrl_c_on_a_terminal_records_what_has_ended(folder: Path) -> None:
 
 
 def test_an_interrupted_training_goes_on_with_the_same_command(folder: Path) -> None:
-    get_loader("glyphs").prepare({"way": 5, "shot": 1, "query": 3}, lambda line: None)
+    environment = with_letters(folder) | {"BENCHBENCH_CHECKPOINT_SECONDS": "0"}
     (folder / "cache").mkdir()
-    (folder / "cache" / "glyphs").symlink_to(cache_dir() / "glyphs")
-    letters = '[[tasks]]\nname = "letters"\nloader = "glyphs"\noptions = { way = 5, shot = 1, query = 3 }\n'
-    (folder / "tiny.toml").write_text(SUITE + letters)
-    environment = {"BENCHBENCH_CACHE": str(folder / "cache"), "BENCHBENCH_CHECKPOINT_SECONDS": "0"}
+    (folder / "cache" / "glyphs").symlink_to(drawn_letters())
     more = ["--task", "letters", "--iterations", "20"]
     arguments = run_arguments("--method", "sharing(iteration_sleeps=0.2)", *more)
     with (folder / "log").open("wb") as log:
@@ -380,27 +380,127 @@ def test_an_interrupted_training_goes_on_with_the_same_command(folder: Path) -> 
     assert [row["score"] for row in board if row["task"] == "letters"] == [shown["score"]]
 
 
-@pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupt_while_data_are_made(folder: Path, sign: signal.Signals) -> None:
-    """Guards the message and the exit code before the first trial, when no cluster runs yet."""
-    arguments = ["run", "--suite", "smoke", "--method", "pixel_nn"]
+LETTERS = """
+[[tasks]]
+name = "letters"
+loader = "glyphs"
+options = { way = 5, shot = 1, query = 3 }
+"""
+
+
+def with_letters(folder: Path, text: str = SUITE) -> dict[str, str]:
+    """Put a task with data to prepare before the others; return the environment of an empty cache."""
+    head, mark, tasks = text.partition("[[tasks]]")
+    (folder / "tiny.toml").write_text(head + LETTERS + mark + tasks)
+    return {"BENCHBENCH_CACHE": str(folder / "cache")}
+
+
+def history(folder: Path) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = json.loads(bench(folder, "history", "--format", "json").stdout)
+    return found
+
+
+@pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGKILL])
+def test_trials_run_while_data_are_made_and_a_stop_then_keeps_them(folder: Path, sign: signal.Signals) -> None:
+    environment = {**os.environ, **with_letters(folder)}
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(
-            [*BENCH, *arguments],
+            [*BENCH, *run_arguments("--method", "noop", "--seeds", "0,1")],
             cwd=folder,
             stderr=log,
             start_new_session=True,
-            env={**os.environ, "BENCHBENCH_CACHE": str(folder / "cache")},
+            env=environment,
         )
     until = time.monotonic() + 300
-    while "reading the letters" not in (folder / "log").read_text() and time.monotonic() < until:
+    while len(attempts(folder)) < 4 and time.monotonic() < until:
         time.sleep(0.05)
-    process.send_signal(sign)
-    assert process.wait(timeout=30) == 130
     text = (folder / "log").read_text()
-    assert "interrupted" in text
+    assert process.poll() is None, text
+    assert "preparing letters: glyphs: reading the letters" in text
+    assert "6 trials to run, data of 1 task to prepare" in text
+    assert not list(folder.glob("cache/glyphs/*/manifest.json")), "the letters were there before the other trials ended"
+    # as a terminal does
+    os.killpg(process.pid, sign) if sign == signal.SIGINT else process.send_signal(sign)
+    assert process.wait(timeout=30) == (-9 if sign == signal.SIGKILL else 130)
+    wait_until_gone(folder)
+    text = (folder / "log").read_text()
     assert "Traceback" not in text
-    assert attempts(folder) == []
+    assert len(attempts(folder)) == 4
+    if sign != signal.SIGKILL:
+        assert "interrupted" in text
+        assert not list(folder.glob("cache/glyphs/.tmp-*")), "what was half made is gone"
+        assert [run["state"] for run in history(folder)] == ["interrupted"]
+        return
+    (folder / "cache" / "glyphs").rename(folder / "half")
+    (folder / "cache" / "glyphs").symlink_to(drawn_letters())
+    done = bench(folder, *run_arguments("--method", "noop", "--seeds", "0,1"), **with_letters(folder))
+    assert "2 trials to run, 4 already recorded" in done.stderr
+    assert len(counted(folder)) == len(set(counted(folder))) == 6
+
+
+def drawn_letters() -> Path:
+    get_loader("glyphs").prepare({"way": 5, "shot": 1, "query": 3}, lambda line: None)
+    return cache_dir() / "glyphs"
+
+
+def test_a_task_without_data_does_not_stop_the_rest_and_comes_back(folder: Path) -> None:
+    """One unusable table ended the whole run before any trial."""
+    environment = with_letters(folder)
+    (folder / "cache").mkdir()
+    (folder / "cache" / "glyphs").write_text("a file in place of the folder")
+    arguments = run_arguments("--method", "noop", "--format", "json")
+    done = bench(folder, *arguments, **environment)
+    reason = "InputError: cannot keep prepared data under"
+    assert f"failed: data of letters: {reason}" in done.stderr
+    assert "2/2 trials done, 0 running, data of 1 task failed" in done.stderr
+    assert (
+        "the data of 1 of 3 tasks could not be prepared; the same command tries again:\n- letters: Inp" in done.stderr
+    )
+    rows = json.loads(done.stdout)
+    assert {row["task"] for row in rows} == {None, "one", "two"}
+    assert all(row["unprepared_tasks"] == ["letters"] for row in rows)
+    assert len(attempts(folder)) == 2
+    (run,) = history(folder)
+    assert (run["state"], run["n_trials"]) == ("finished", 2)
+
+    # again, with nothing else to run: only what is asked for changes the exit code
+    done = bench(folder, *arguments, "--strict", code=1, **environment)
+    assert "failed: data of letters" in done.stderr
+    line = f"- left out: task letters: its data could not be prepared in run {history(folder)[0]['run_id']}: {reason}"
+    board = bench(folder, "leaderboard", "--suite", "tiny.toml")
+    assert board.stdout.count("left out: task letters") == 1
+    assert line in board.stdout
+    page = bench(folder, "leaderboard", "--suite", "tiny.toml", "--format", "html").stdout
+    assert "task letters: its data could not be prepared" in page.replace("Left out", "left out")
+
+    # alone, it is an error of what was asked for
+    done = bench(folder, *arguments, "--task", "letters", code=2, **environment)
+    assert f"error: the data of no task of suite 'tiny' could be prepared:\n- letters: {reason[12:]}" in done.stderr
+    assert history(folder)[0]["state"] == "failed"
+    done = bench(folder, *arguments, "--exclude-task", "letters", "--strict", **environment)
+    assert "nothing to run: all 2 trials are recorded" in done.stderr
+
+    (folder / "cache" / "glyphs").unlink()
+    (folder / "cache" / "glyphs").symlink_to(drawn_letters())
+    done = bench(folder, *arguments, "--strict", **environment)
+    assert "1 trials to run, 2 already recorded" in done.stderr
+    rows = json.loads(done.stdout)
+    assert {row["task"] for row in rows} == {None, "letters", "one", "two"}
+    assert all(row["unprepared_tasks"] == [] for row in rows)
+    assert "left out: task" not in bench(folder, "leaderboard", "--suite", "tiny.toml").stdout
+
+
+def test_dry_run_prepares_nothing_and_says_what_is_to_be_prepared(folder: Path) -> None:
+    environment = with_letters(folder)
+    arguments = run_arguments("--method", "noop", "--dry-run")
+    done = bench(folder, *arguments, **environment)
+    assert "noop on letters, seed 0" in done.stdout
+    assert done.stdout.endswith("3 trials to run, 0 already recorded; data of 1 task to prepare: letters\n")
+    assert not (folder / "cache").exists()
+    trials = json.loads(bench(folder, *arguments, "--format", "json", **environment).stdout)
+    assert [(t["task"], t["is_prepared"]) for t in trials] == [("letters", False), ("one", True), ("two", True)]
+    names = bench(folder, *arguments, "--exclude-task", "one,letters", "--format", "json", **environment).stdout
+    assert [t["task"] for t in json.loads(names)] == ["two"]
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from benchbench.cluster import worker
 from benchbench.cluster.backends import connect, embedded, resolve_device
 from benchbench.cluster.driver import Driver, Finished
 from benchbench.cluster.plan import PlannedTrial
+from benchbench.cluster.preparing import PreparationFailure
 from benchbench.contracts.context import Budget
 from benchbench.errors import InputError, UnmeetableRequestError
 from benchbench.execution import limits
@@ -327,3 +329,60 @@ def test_a_cluster_that_was_started_apart(tmp_path: Path) -> None:
 def test_no_scheduler_at_the_address() -> None:
     with pytest.raises(InputError, match="no Dask scheduler answers"), connect("tcp://127.0.0.1:1"):
         pass
+
+
+def letters(n: int) -> list[PlannedTrial]:
+    """Return trials on drawn letters, whose data are in the cache."""
+    options = {"way": 5, "shot": 1, "query": 3}
+    loader = get_loader("glyphs")
+    loader.prepare(options, lambda line: None)
+    return [
+        replace(
+            trial,
+            spec=replace(trial.spec, task="letters", loader="glyphs", options=options),
+            trial_id=f"letters {trial.trial_id}",
+            fingerprint=loader.fingerprint(options),
+        )
+        for trial in planned("noop", n)
+    ]
+
+
+def test_a_worker_that_cannot_prepare_a_task_gets_no_trials_of_it_and_without_any_the_task_is_dropped(
+    tmp_path: Path,
+) -> None:
+    # a file in place of the folder: nothing can be read or written there
+    (tmp_path / "glyphs").write_text("")
+    dropped: list[tuple[str, str, int]] = []
+
+    def unprepared(task: str, failure: PreparationFailure, trials: list[PlannedTrial]) -> None:
+        dropped.append((task, str(failure), len(trials)))
+
+    with embedded(2, 0) as client:
+        first, second = client.scheduler_info()["workers"]
+
+        def blind(address: str) -> None:
+            client.run(lambda folder: os.environ.update(BENCHBENCH_CACHE=folder), str(tmp_path), workers=[address])
+
+        blind(first)
+        trials = [*letters(5), *planned("noop", 5)]
+        done = finish(driver(client, on_unprepared=unprepared), trials)
+        assert {f.outcome.outcome for f in done} == {"ok"}
+        assert sorted(f.trial.trial_id for f in done) == sorted(t.trial_id for t in trials)
+        assert {f.worker for f in done if f.trial.spec.task == "letters"} == {second}
+        assert dropped == []
+
+        # other data than the client's are no data
+        other = [replace(trial, fingerprint="other", trial_id=f"other {trial.trial_id}") for trial in letters(3)]
+        done = finish(driver(client, on_unprepared=unprepared), [*other, *planned("noop", 5)])
+        assert [f.trial.spec.task for f in done] == ["tiny"] * 5
+        assert sum(n for _, _, n in dropped) == 3
+        assert {task for task, _, _ in dropped} == {"letters"}
+        dropped.clear()
+
+        blind(second)
+        # None: data are being prepared, and there may be more later
+        stream = iter([None, letters(6)[5], None, *letters(5), None, *planned("noop", 5)])
+        done = [f for batch in driver(client, on_unprepared=unprepared).run(stream) for f in batch]
+        assert [f.trial.spec.task for f in done] == ["tiny"] * 5
+        assert sum(n for _, _, n in dropped) == 6
+        assert all("cannot keep prepared data" in why and "(worker tcp://" in why for _, why, _ in dropped), dropped

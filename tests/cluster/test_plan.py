@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from benchbench.cluster.plan import Request, all_trials, choose_methods, plan
+from benchbench.cluster.plan import Request, Schedule, all_trials, choose_methods, plan
 from benchbench.errors import InputError, UnknownNameError
 from benchbench.registry import get_loader, methods
 from benchbench.suite_files import find_suite
@@ -129,3 +129,72 @@ def test_a_preset_with_another_limit_still_trains_as_long(override: dict[str, An
     plain, overridden = [[t.spec.budget.iterations for t in all_trials(r)] for r in requests]
     assert overridden == plain
     assert all(plain)
+
+
+def _request(n_seeds: int = 2, **changes: Any) -> Request:
+    suite = find_suite("fewshot")
+    name, preset = suite.preset("quick")
+    values: dict[str, Any] = {
+        "suite": suite,
+        "preset_name": name,
+        "preset": preset,
+        "tasks": tuple(suite.tasks[:3]),
+        "methods": choose_methods(suite, ["pixel_nn", "noop"]),
+        "seeds": tuple(range(n_seeds)),
+        "device": "cpu",
+    }
+    return Request(**{**values, **changes})
+
+
+def _taken(schedule: Schedule, n: int | None = None) -> list[tuple[int, str, str]]:
+    found: list[tuple[int, str, str]] = []
+    while (n is None or len(found) < n) and (trial := schedule.next()) is not None:
+        found.append((trial.spec.seed, trial.spec.task, trial.spec.method))
+    return found
+
+
+def test_trials_of_ready_tasks_come_in_the_order_of_all_trials() -> None:
+    request = _request()
+    fingerprints = {task.name: f"data of {task.name}" for task in request.tasks}
+    planned = list(all_trials(request, fingerprints))
+    schedule = Schedule(request)
+    assert schedule.next() is None
+    assert len(schedule.expected()) == len(planned) == 12
+    for task in request.tasks[::-1]:
+        assert len(schedule.ready(task, fingerprints[task.name])) == 4
+    found = [trial for _ in planned if (trial := schedule.next())]
+    assert found == planned
+    assert schedule.next() is None
+
+
+def test_a_task_that_becomes_ready_goes_before_the_second_seeds_of_others() -> None:
+    request = _request()
+    a, b, c = request.tasks
+    schedule = Schedule(request)
+    schedule.ready(b, "1")
+    assert _taken(schedule, 3) == [(0, b.name, "pixel_nn"), (0, b.name, "noop"), (1, b.name, "pixel_nn")]
+    schedule.ready(c, "1")
+    assert _taken(schedule, 1) == [(0, c.name, "pixel_nn")]
+    schedule.ready(a, "1")
+    assert _taken(schedule, 4) == [
+        (0, a.name, "pixel_nn"),
+        (0, a.name, "noop"),
+        (0, c.name, "noop"),
+        (1, a.name, "pixel_nn"),
+    ]
+    assert [t.spec.task for t in schedule.drop(c.name)] == [c.name] * 2
+    assert _taken(schedule) == [(1, a.name, "noop"), (1, b.name, "noop")]
+
+
+def test_what_is_done_with_the_same_data_does_not_run_and_with_other_data_does() -> None:
+    request = _request()
+    a, b, c = request.tasks
+    done = {t.done_key for t in all_trials(request, dict.fromkeys((a.name, b.name, c.name), "1")) if t.spec.seed == 0}
+    schedule = Schedule(request, done)
+    # the second seeds will run whatever the data are
+    assert {t.spec.seed for t in schedule.expected()} == {1}
+    assert {t.spec.seed for t in schedule.ready(a, "1")} == {1}
+    assert {t.spec.seed for t in schedule.ready(b, "2")} == {0, 1}
+    assert schedule.n_known == 2
+    assert [t.spec.task for t in schedule.drop(c.name)] == [c.name] * 2
+    assert len(schedule.expected()) == 2 + 4

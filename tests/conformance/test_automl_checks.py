@@ -20,6 +20,8 @@ def statuses(method: str, *only: str) -> dict[tuple[str, str], str]:
         ("improbable", "check_predictions_keep_the_contract"),
         ("alphabetical_classes", "check_classes_are_in_the_tasks_order"),
         ("known_categories_only", "check_strange_categories_and_gaps_break_nothing"),
+        ("json_names", "check_names_of_columns_do_not_matter"),
+        ("by_name", "check_names_of_columns_do_not_matter"),
         ("fills_in_place", "check_rows_are_left_alone"),
         ("no_metrics", "check_metrics_are_numbers"),
         ("looks_around", "check_a_row_is_predicted_for_itself"),

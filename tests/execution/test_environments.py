@@ -127,15 +127,14 @@ def test_the_adapter_is_imported_there(entry: MethodEntry) -> None:
         probe(entry, found.python)
 
 
-def test_settings_of_its_own_hold_inside_of_a_project(
-    entry: MethodEntry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_settings_of_its_own_hold_inside_of_a_project(entry: MethodEntry, tmp_path: Path) -> None:
     """A project around the cache is a workspace to uv, which would look there for settings."""
     (tmp_path / "pyproject.toml").write_text('[project]\nname = "around"\nversion = "1"\n')
-    monkeypatch.delenv("UV_FIND_LINKS")
+    settings = tmp_path / "toys.uv.toml"
+    settings.write_text("no-binary = true\n")
     with pytest.raises(EnvironmentBuildError, match="toy"):
         environments.ensure(entry, print)
-    (tmp_path / "toys.uv.toml").write_text(f'find-links = ["{tmp_path}/wheels"]\n')
+    settings.unlink()
     assert environments.ensure(entry, print).versions == {"toy": "1.5", "helper": "2.0+local"}
 
 
@@ -195,7 +194,7 @@ def test_a_failure_keeps_its_log_and_stands_for_a_while(entry: MethodEntry) -> N
     assert environments.ensure(entry, lines.append).versions == {"toy": "99"}
 
 
-@pytest.mark.parametrize("line", ["toy", "toy>=1", "toy==1.*", "-r other.txt", "toy @ file:///toy.whl"])
+@pytest.mark.parametrize("line", ["toy", "toy>=1", "toy==1.*"])
 def test_only_exact_pins_are_taken(entry: MethodEntry, line: str) -> None:
     (entry.path.parent / "toys.txt").write_text(f"helper==2.0\n{line}\n")
     with pytest.raises(InputError, match="line 2: expected name==version"):
@@ -367,18 +366,17 @@ def settings_of_uv(entry: MethodEntry, text: str) -> Path:
 
 
 def test_settings_of_uv_beside_the_requirements_count(entry: MethodEntry) -> None:
-    """uv is told where packages are by that file alone, and another such file makes another environment."""
-    wheels = os.environ.pop("UV_FIND_LINKS")
+    """Another such file makes another environment."""
     plain = environments.wanted(entry)
-    settings_of_uv(entry, f"find-links = [{wheels!r}]\n")
+    settings_of_uv(entry, "no-binary = true\n")
+    with pytest.raises(EnvironmentBuildError, match="toy"):
+        environments.ensure(entry, print)
+    settings_of_uv(entry, "no-binary = false\n")
     found = environments.ensure(entry, print)
     assert found.versions == {"helper": "2.0+local", "toy": "1.5"}
     assert found.key != plain.key
-    settings_of_uv(entry, f"find-links = [{wheels!r}]\n# changed\n")
+    settings_of_uv(entry, "no-binary = false\n# changed\n")
     assert environments.wanted(entry).key not in (found.key, plain.key)
-    settings_of_uv(entry, "find-links = []\n")
-    with pytest.raises(EnvironmentBuildError, match="toy"):
-        environments.ensure(entry, print)
 
 
 def test_the_manifest_is_plain(entry: MethodEntry) -> None:
@@ -386,3 +384,56 @@ def test_the_manifest_is_plain(entry: MethodEntry) -> None:
     manifest = json.loads((found.folder / environments.MANIFEST).read_text())
     assert manifest["versions"] == {"helper": "2.0+local", "toy": "1.5"}
     assert manifest["n_bytes"] > 0
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "--index-url https://packages.invalid/simple",
+        "--extra-index-url=https://packages.invalid/simple",
+        "--find-links ./wheels",
+        "-r more.txt",
+        "-e .",
+        "toy @ https://packages.invalid/toy-1.0.tar.gz",
+        "toy@ git+https://packages.invalid/toy.git",
+        "git+https://packages.invalid/toy.git",
+        "./toy-1.0-py3-none-any.whl",
+        "toy==https://packages.invalid/toy-1.0.tar.gz",
+        "toy==1.0 --hash=sha256:00 --index-url https://packages.invalid",
+        "toy==1.0 ; python_version > '3' --index-url https://packages.invalid",
+        "toy==1.0 \\\n --index-url https://packages.invalid",
+    ],
+)
+def test_a_method_does_not_choose_where_packages_come_from(line: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"names an index, file, address or option, which is refused"):
+        installing.read_pins(tmp_path / "toy.txt", f"numpy==2.0\n{line}\n")
+
+
+def test_a_comment_hides_no_option(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="line 1: a comment must not end with a backslash"):
+        installing.read_pins(tmp_path / "toy.txt", "# a comment \\\n--index-url https://packages.invalid\n")
+
+
+def test_pins_may_have_markers_extras_and_hashes(tmp_path: Path) -> None:
+    text = (
+        "a==1.0 ; python_version >= '3.9' and (sys_platform != \"win32\" or platform_machine == 'x86_64')\n"
+        f"b[x,y]==2.0+cpu \\\n    --hash=sha256:{'0f' * 32} \\\n    --hash=sha256:{'1e' * 32}  # via a\n"
+        "C_d==1!3.0rc1.post1\n"
+    )
+    assert installing.read_pins(tmp_path / "toy.txt", text) == {"a": "1.0", "b": "2.0+cpu", "c-d": "1!3.0rc1.post1"}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'index-url = "https://packages.invalid"',
+        '[[index]]\nname = "x"\nurl = "https://packages.invalid"',
+        '[pip]\nfind-links = ["wheels"]',
+        '[extra-build-dependencies]\ntoy = ["cython @ https://packages.invalid/cython.whl"]',
+    ],
+)
+def test_settings_of_uv_do_not_choose_it_either(text: str, tmp_path: Path) -> None:
+    file = tmp_path / "toy.uv.toml"
+    file.write_text(text)
+    with pytest.raises(InputError, match="is refused"):
+        installing.check_settings(file)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -15,15 +16,17 @@ from typing import Any
 
 import pytest
 
-from benchbench.execution import limits, supervisor
+from benchbench.execution import limits, supervisor, variables
+from benchbench.execution.cores import Cores, excess
+from benchbench.execution.shared_memory import SharedMemory
 from benchbench.records import TrialOutcome
 
 pytestmark = pytest.mark.usefixtures("zygotes")
 
 
 def leftovers() -> list[int]:
-    """Return the processes other than zygotes that descend from a zygote of ours, or carry its mark."""
-    zygotes = {z.pid for z in [*supervisor._idle, *supervisor._busy]}
+    """Return the processes other than zygotes and their keepers that descend from a zygote of ours, or carry its mark."""
+    zygotes = {pid for z in [*supervisor._idle, *supervisor._busy] for pid in (z.pid, z._process.pid)}
     marked = [
         pid
         for pid in limits._all_pids()
@@ -31,6 +34,13 @@ def leftovers() -> list[int]:
     ]
     mine = {z.mark.encode() for z in [*supervisor._idle, *supervisor._busy]}
     return [pid for pid in marked if any(m in limits._environ(pid) for m in mine)]
+
+
+def command_line(pid: int) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return b""
 
 
 def run(request: dict[str, Any]) -> TrialOutcome:
@@ -118,7 +128,7 @@ def test_an_escaped_grandchild_is_ended_and_reported(make_request: Any) -> None:
     assert "1 processes were left running and were ended" in outcome.log_tail
 
 
-@pytest.mark.parametrize("how", ["kill_zygote", "escape_and_kill_zygote"])
+@pytest.mark.parametrize("how", ["kill_zygote", "escape_and_kill_zygote", "exec_without_environment"])
 def test_death_of_the_zygote_is_infra_and_leaves_nothing(
     make_request: Any, how: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -131,6 +141,7 @@ def test_death_of_the_zygote_is_infra_and_leaves_nothing(
     assert outcome.outcome == "infra"
     assert "killed by signal 9" in outcome.error_message
     assert not [pid for pid in limits._all_pids() if zygote.mark.encode() in limits._environ(pid)]
+    assert not [pid for pid in limits._all_pids() if b"benchbench-orphan" in command_line(pid)]
     # the kernel's out-of-memory killer does this, and a method's files may be large
     assert list(tmp_path.iterdir()) == []
     assert run(make_request("noop")).outcome == "ok"
@@ -179,9 +190,17 @@ def test_other_data_than_planned_are_refused(make_request: Any) -> None:
     assert "fingerprint" in outcome.error_message
 
 
-def test_environment_of_a_trial(make_request: Any) -> None:
+def test_environment_of_a_trial(make_request: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    supervisor.abort_all()
+    for name in ("AWS_SECRET_ACCESS_KEY", "HF_TOKEN", "UV_INDEX_URL", "LICENCE_OF_A_SOLVER", "LC_TIME"):
+        monkeypatch.setenv(name, "C")
+    monkeypatch.setenv("BENCHBENCH_PASS_ENV", "OTHER, LICENCE_OF_A_SOLVER")
     outcome = run(make_request("show_environment", threads=2))
+    supervisor.abort_all()
     log = outcome.log_tail
+    seen = set(log.partition("seen=[")[2].partition("]")[0].replace("'", "").split(", "))
+    assert seen >= {"PATH", "TMPDIR", "OMP_NUM_THREADS", "LC_TIME", "LICENCE_OF_A_SOLVER", "BENCHBENCH_METHODS"}
+    assert not seen & {"AWS_SECRET_ACCESS_KEY", "HF_TOKEN", "UV_INDEX_URL"}
     assert "threads=2" in log
     assert "CUDA_VISIBLE_DEVICES=''" in log
     assert "device=cpu" in log
@@ -325,3 +344,97 @@ def test_millions_of_reports_are_thinned_out(make_request: Any) -> None:
     assert steps[-1] > 299_000
     assert outcome.curve[-1].metric == "other"
     assert outcome.remarks == ("curve of loss, b: more than 10,000 reports; the later ones are thinned out",)
+
+
+def test_a_trial_has_as_many_processors_as_its_budget(make_request: Any) -> None:
+    request = make_request("misbehaving", params={"how": "use_two_processors"}, time_limit_seconds=60)
+    outcome = run(request)
+    assert outcome.outcome == "ok"
+    assert "bound to 1 processors" in outcome.log_tail
+    assert outcome.cpu_seconds < 1.1 * outcome.wall_seconds
+    assert outcome.remarks == ()
+
+
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="needs two processors")
+def test_trials_side_by_side_have_other_processors_and_no_more_than_there_are() -> None:
+    n = len(os.sched_getaffinity(0))
+    held = [Cores(1) for _ in range(n)]
+    try:
+        free = [one.numbers for one in held if one.numbers]
+        # other tests may run trials meanwhile
+        assert len(set(free)) == len(free)
+        assert Cores(n).numbers == Cores(n + 1).numbers == ()
+    finally:
+        for one in held:
+            one.free()
+
+
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="needs two processors")
+def test_more_processors_than_the_budget_are_a_remark(make_request: Any) -> None:
+    assert excess(2, cpu_seconds=21.0, wall_seconds=10.0) == ""
+    assert excess(1, 18.5, 10.0) == "used 1.85 processors on average; its budget has 1"
+    outcome = run(make_request("misbehaving", params={"how": "take_all_processors"}, time_limit_seconds=60))
+    assert outcome.outcome == "ok"
+    if outcome.cpu_seconds > 1.2 * outcome.wall_seconds + 0.5:
+        assert "processors on average; its budget has 1" in outcome.remarks[0]
+
+
+@pytest.mark.parametrize("how", ["fill_shared_folder", "fill_memfd"])
+def test_files_in_memory_count_and_do_not_stay(make_request: Any, how: str) -> None:
+    request = make_request("misbehaving", params={"how": how}, memory_limit_mib=400, time_limit_seconds=60)
+    outcome = run(request)
+    assert (outcome.outcome, outcome.error_type) == ("memory", "")
+    assert 400 < outcome.peak_memory_mib < 700
+    assert not list(Path("/dev/shm").glob("benchbench-test-*"))
+
+
+def test_shared_tensors_count_once(make_request: Any) -> None:
+    """A hundred MiB in two processes: counted as file and as pages, or once per process, it would be too much.
+
+    Beside it there are the two shares of what the processes inherited, some 90 MiB.
+    """
+    request = make_request("misbehaving", params={"how": "share_tensors"}, memory_limit_mib=250, time_limit_seconds=60)
+    outcome = run(request)
+    assert outcome.outcome == "ok", outcome.error_message
+    assert 100 < outcome.peak_memory_mib < 250
+
+
+def test_the_scratch_folder_has_a_limit(make_request: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    supervisor.abort_all()
+    monkeypatch.setenv("BENCHBENCH_SCRATCH_LIMIT_MIB", "10")
+    outcome = run(make_request("misbehaving", params={"how": "fill_scratch"}, time_limit_seconds=60))
+    supervisor.abort_all()
+    assert (outcome.outcome, outcome.error_type) == ("failed", "ScratchLimit")
+    assert "MiB in its scratch folder; the limit of this host is 10 MiB" in outcome.error_message
+
+
+def test_without_mounts_of_its_own_what_a_trial_holds_open_is_counted_and_removed() -> None:
+    """As on hosts whose kernel has no user namespaces; files of others stay."""
+    other = Path(f"/dev/shm/benchbench-test-other-{os.getpid()}")
+    other.write_bytes(b"x" * 2**20)
+    name = f"/dev/shm/benchbench-test-{uuid.uuid4().hex}"
+    code = f"import time\nfile = open({name!r}, 'wb')\nfile.write(b'x' * 8 * 2**20)\nfile.flush()\nprint(flush=True)\ntime.sleep(60)"
+    process = subprocess.Popen([sys.executable, "-S", "-c", code], stdout=subprocess.PIPE)
+    try:
+        watched = SharedMemory(process.pid)
+        assert process.stdout is not None
+        process.stdout.readline()
+        assert watched.files_mib([process.pid]) == pytest.approx(8.0, abs=0.1)
+        process.kill()
+        process.wait()
+        assert watched.files_mib([]) == pytest.approx(8.0, abs=0.1)
+        watched.remove()
+        assert not Path(name).exists()
+        assert other.exists()
+    finally:
+        process.kill()
+        process.wait()
+        process.stdout.close()
+        other.unlink()
+
+
+def test_the_page_names_every_variable_that_trials_see() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "threat-model.md").read_text()
+    listed = page.partition("A trial sees only these:")[2].partition("So keys of clouds")[0]
+    words = set(re.findall(r"[A-Z][A-Z_]+", listed))
+    assert words == {*variables.EXACTLY, *variables.PREFIXES}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,10 +12,11 @@ import pytest
 
 from benchbench.contracts.automl import METRICS, AutoMLBudget, TableInfo
 from benchbench.execution import supervisor
-from benchbench.methods.automl._encoding import Codes, Imputed, OneHot
-from benchbench.methods.automl._forests import forest_steps
-from benchbench.methods.automl._models import Stopwatch, grow
-from benchbench.methods.automl.tuned_random_forest import candidates
+from benchbench.methods.automl import _forests, _models, linear_model, tuned_random_forest
+from benchbench.methods.automl._encoding import Codes, Imputed, OneHot, known_numbers
+from benchbench.methods.automl._models import Growing, Stopwatch
+from benchbench.methods.automl.linear_model import LinearModel
+from benchbench.methods.automl.tuned_random_forest import TunedRandomForest, candidates
 from benchbench.registry import create_method
 from benchbench.seeding import derive_seed
 
@@ -187,6 +187,28 @@ def test_rows_with_nothing_in_them(fitted: Callable[..., Any], method: str) -> N
     assert fitted(method, "binary", only_text, target).predict(only_text).shape == (30,)
 
 
+@pytest.mark.parametrize("kind", CLASSES)
+@pytest.mark.parametrize("method", METHODS)
+def test_infinite_and_too_large_numbers_are_missing_ones(fitted: Callable[..., Any], method: str, kind: str) -> None:
+    rows, target = table(kind, n=60)
+    odd, gaps = (
+        rows.assign(gap=[*values, *rows["gap"][4:]]) for values in ([np.inf, -np.inf, 1e39, -3e300], [np.nan] * 4)
+    )
+    found = [fitted(method, kind, fit_on, target).predict(asked) for fit_on in (odd, gaps) for asked in (odd, gaps)]
+    assert all(np.array_equal(found[0], other) for other in found[1:])
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_no_features(method: str) -> None:
+    for kind in CLASSES:
+        info = TableInfo(
+            name="t", kind=kind, metric=METRICS[kind], target="y", classes=CLASSES[kind], columns={}, n_rows=4
+        )
+        reason = create_method(method, {}).supports(info)
+        assert (reason is None) == (method == "constant_predictor")
+        assert reason is None or "needs features, and this table has none" in reason
+
+
 @pytest.mark.parametrize("method", METHODS)
 def test_one_class_only_and_few_rows(fitted: Callable[..., Any], method: str) -> None:
     rows, target = table("multiclass", n=90)
@@ -225,43 +247,156 @@ def test_the_constant_is_amlbs(fitted: Callable[..., Any]) -> None:
     assert values.predict(rows).tolist() == [3.0] * 5
 
 
-def test_growing_in_steps_changes_nothing() -> None:
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_growing_in_steps_changes_nothing(n_classes: int) -> None:
+    """To the last bit, since how many steps there are depends on the time."""
     from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
 
     rng = np.random.default_rng(0)
-    x, y = rng.normal(size=(80, 4)), rng.integers(0, 3, 80)
-    watch = Stopwatch(60)
-    forest = grow(RandomForestClassifier(random_state=5), x, y, "n_estimators", forest_steps(45), watch)
-    once = RandomForestClassifier(45, random_state=5).fit(x, y)
-    assert np.array_equal(forest.predict_proba(x), once.predict_proba(x))
-    boosted = grow(HistGradientBoostingClassifier(random_state=5), x, y, "max_iter", [3, 10], watch)
-    assert np.allclose(
-        boosted.predict_proba(x), HistGradientBoostingClassifier(max_iter=10, random_state=5).fit(x, y).predict_proba(x)
-    )
+    x, y = rng.normal(size=(300, 4)), rng.integers(0, n_classes, 300)
+    for cls, size, total in (
+        (RandomForestClassifier, "n_estimators", 45),
+        (HistGradientBoostingClassifier, "max_iter", 30),
+    ):
+        once = cls(**{size: total}, random_state=5).fit(x, y).predict_proba(x)
+        stepped = Growing(cls(random_state=5), x, y, size)
+        for step in (1, 2, 7, 20):
+            stepped.add(step)
+        assert np.array_equal(stepped.until(total, Stopwatch(60)).predict_proba(x), once)
+
+
+class Clock:
+    """Stands in for the module `time`; moves by what is worked alone."""
+
+    now = 0.0
+
+    def monotonic(self) -> float:
+        return self.now
 
 
 class Slow:
-    """Takes a hundredth of a second a tree."""
+    """Takes `fixed` seconds for each fit, and those of `per_part` for each part that it adds."""
 
-    size = 0
+    def __init__(self, clock: Clock, per_part: Callable[[int], float], fixed: float = 0.0) -> None:
+        self.clock, self.per_part, self.fixed, self.size, self.steps = clock, per_part, fixed, 0, 0
 
     def set_params(self, **params: Any) -> Slow:
         self.target = params.get("n", self.size)
         return self
 
     def fit(self, x: Any, y: Any) -> None:
-        time.sleep(0.01 * (self.target - self.size))
-        self.size = self.target
+        self.clock.now += self.fixed + sum(self.per_part(i) for i in range(self.size, self.target))
+        self.size, self.steps = self.target, self.steps + 1
 
 
-def test_what_does_not_fit_into_the_budget_is_not_begun() -> None:
-    started = time.monotonic()
-    model: Any = grow(Slow(), None, None, "n", [10, 20, 1000], Stopwatch(3.0))
-    assert model.size == 20
-    assert time.monotonic() - started < 3.0
-    assert grow(Slow(), None, None, "n", [10, 20], Stopwatch(-1.0)).size == 10
-    assert forest_steps(500) == [15, 31, 62, 125, 250, 500]
-    assert forest_steps(7) == [7]
+@pytest.mark.parametrize(
+    ("budget", "fixed", "per_part", "least"),
+    [
+        pytest.param(5.0, 0.0, lambda i: 1.2, 3, id="the table of 150,000 rows: some trees, in place of fifteen"),
+        pytest.param(5.0, 0.0, lambda i: 4.4, 1, id="one tree fits"),
+        pytest.param(3.0, 0.0, lambda i: 0.01, 250, id="many do"),
+        pytest.param(3.0, 0.2, lambda i: 0.01, 90, id="each step costs, however small it is"),
+        pytest.param(10.0, 0.0, lambda i: 1.0 if i % 2 else 1.3, 6, id="uneven ones"),
+        pytest.param(60.0, 0.0, lambda i: 0.1 + 0.005 * i, 60, id="later ones take longer"),
+    ],
+)
+def test_it_grows_from_one_part_on_and_ends_within_the_budget(
+    monkeypatch: pytest.MonkeyPatch, budget: float, fixed: float, per_part: Callable[[int], float], least: int
+) -> None:
+    clock = Clock()
+    monkeypatch.setattr(_models, "time", clock)
+    slow = Slow(clock, per_part, fixed)
+    watch = Stopwatch(budget)
+    Growing(slow, None, None, "n").until(100_000, watch)
+    assert slow.size >= least
+    assert clock.now <= budget
+    # a step costs, so they become larger
+    assert slow.steps < 25
+
+
+def test_side_by_side_means_as_many_as_there_are_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Four trees side by side take twice as long as one alone: a busy machine."""
+    clock = Clock()
+    monkeypatch.setattr(_models, "time", clock)
+    slow = Slow(clock, lambda i: 1.0 if i == 0 else 0.5)
+    Growing(slow, None, None, "n", at_once=4).until(500, Stopwatch(10.0))
+    assert 9 <= slow.size < 20
+    assert clock.now <= 10.0
+
+
+def test_the_first_part_is_fitted_whatever_time_is_left_and_a_size_is_met() -> None:
+    clock = Clock()
+    over = Slow(clock, lambda i: 0.0)
+    Growing(over, None, None, "n").until(500, Stopwatch(-1.0))
+    assert over.size == 1
+    whole = Slow(clock, lambda i: 0.0)
+    Growing(whole, None, None, "n").until(500, Stopwatch(60.0))
+    assert (whole.size, whole.steps) == (500, 6)
+
+
+def test_a_tree_that_would_be_stopped_is_refused_before_it_is_grown(
+    fitted: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_forests, "LEAST_ROWS_TO_SAMPLE", 90)
+    monkeypatch.setattr(_forests, "fit_limit_seconds", lambda seconds: 1e-5)
+    for method in ("random_forest", "extra_trees", "tuned_random_forest"):
+        with pytest.raises(
+            RuntimeError, match=r"a single tree of 90 rows and 4 columns takes about .* larger budget than 2 s"
+        ):
+            fitted(method, "regression", seconds=2.0)
+
+
+@pytest.mark.parametrize("seconds_per_tree", [4.0, 1.0, 0.05, 0.002])
+def test_the_tuned_forest_ends_within_its_budget(
+    fitted: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, seconds_per_tree: float
+) -> None:
+    """A tree costs as much more as it looks at more features; tuning included."""
+    from sklearn.ensemble import RandomForestClassifier
+
+    clock = Clock()
+
+    class Costly(RandomForestClassifier):  # type: ignore[misc]
+        def fit(self, x: Any, y: Any) -> Any:
+            n_new = self.n_estimators - (
+                len(self.estimators_) if self.warm_start and hasattr(self, "estimators_") else 0
+            )
+            clock.now += n_new * seconds_per_tree * self.max_features / 2
+            return super().fit(x, y)
+
+    for module in (_models, tuned_random_forest):
+        monkeypatch.setattr(module, "time", clock)
+    monkeypatch.setattr(TunedRandomForest, "forest", lambda adapter, **params: Costly(random_state=1, **params))
+    points: list[Any] = []
+    adapter = fitted("tuned_random_forest", "binary", params={}, seconds=5.0, points=points)
+    assert clock.now <= 5.0
+    assert adapter.model.n_estimators >= min(500, 0.4 * (5.0 - clock.now) / seconds_per_tree)
+    tried = [value for _, _, name, value in points if name == "max_features"]
+    assert tried == ([] if seconds_per_tree >= 1 else candidates(4)[: len(tried)])
+    assert len(tried) == {0.05: 0, 0.002: 4}.get(seconds_per_tree, 0)
+
+
+def test_logistic_regression_ends_its_iterations_within_the_budget(
+    fitted: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows, target = table("multiclass", n=400)
+    whole = fitted("linear_model", "multiclass", rows, target)
+    n_whole = int(whole.model.n_iter_.max())
+    assert n_whole > 10
+
+    def after(adapter: Any, n: int, x: Any, y: Any) -> Any:
+        clock.now += 0.5 * n
+        return unpatched(adapter, n, x, y)
+
+    clock, unpatched = Clock(), LinearModel._after
+    monkeypatch.setattr(_models, "time", clock)
+    monkeypatch.setattr(linear_model, "time", clock)
+    monkeypatch.setattr(LinearModel, "_after", after)
+    short = fitted("linear_model", "multiclass", rows, target, seconds=10.0)
+    assert 1 < short.model.n_iter_.max() < n_whole
+    assert clock.now <= 10.0
+    # a time limit that does not bind changes nothing
+    long = fitted("linear_model", "multiclass", rows, target, seconds=1e5)
+    assert np.array_equal(long.predict_proba(rows), whole.predict_proba(rows))
 
 
 def test_a_tuned_forest_within_a_short_budget(fitted: Callable[..., Any]) -> None:
@@ -275,7 +410,7 @@ def test_a_tuned_forest_within_a_short_budget(fitted: Callable[..., Any]) -> Non
     )
     tried = [value for _, _, name, value in points if name == "max_features"]
     assert len(tried) < len(candidates(4))
-    assert adapter.model.n_estimators < 400
+    assert 1 <= adapter.model.n_estimators < 400
 
 
 def test_candidates_are_amlbs() -> None:
@@ -296,6 +431,16 @@ def test_the_tuned_forest_tunes_by_the_tasks_metric(fitted: Callable[..., Any]) 
         assert adapter.model.max_features == max(points[kind])[1]
     assert all(0.8 < score <= 1 for score, _ in points["binary"])
     assert all(score < 0 for kind in ("multiclass", "regression") for score, _ in points[kind])
+
+
+def test_what_float32_cannot_hold_is_missing() -> None:
+    most = float(np.finfo(np.float32).max)
+    kept = [most, -most, 1e-300, 0.0]
+    column = pd.Series([*kept, np.inf, -np.inf, 3.5e38, -1e308, np.nan])
+    np.testing.assert_array_equal(known_numbers(column), [*kept, *[np.nan] * 5])
+    assert np.isinf(column[4])
+    whole = pd.Series([2**62, -1])
+    np.testing.assert_array_equal(known_numbers(whole), [2.0**62, -1.0])
 
 
 def test_encodings() -> None:

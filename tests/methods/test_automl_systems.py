@@ -5,6 +5,8 @@ The first run builds the environments (minutes, and a network); they are kept in
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +14,12 @@ import pytest
 
 from benchbench.contracts.context import fit_limit_seconds
 from benchbench.execution import supervisor
+from benchbench.paths import cache_dir
 from benchbench.records import TrialOutcome
 from benchbench.registry import get_method, methods
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from openml_files import write_task
 
 pytestmark = [pytest.mark.slow, pytest.mark.network, pytest.mark.usefixtures("zygotes"), pytest.mark.timeout(1500)]
 
@@ -72,6 +78,44 @@ def test_system(make_request: Any, name: str, table: str) -> None:
     assert "left running" not in outcome.log_tail
     assert [n for n in outcome.environment if n.startswith("environment/")]
     assert outcome.metrics["environment_start_seconds"] > 0
+
+
+ODD_VALUES = ('"', "a,b", "c:d", "[e]", "{f}", "it's", "back\\slash", "NA", "1.5", "<b>")
+ODD_TABLE = 990101
+
+
+@pytest.fixture
+def odd_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, int]]:
+    """Write a table whose names, categories and classes have characters that mean something in JSON; values are odd too."""
+    columns = {'a "b" , : [ ] { }': "numeric", "f0": "numeric", "n" * 3000: "numeric", "target": ODD_VALUES}
+    classes = ('x,"y"', "[z]{:}")
+    rows = [(i % 9, "inf" if i % 11 == 0 else i, "1e200", ODD_VALUES[i % 10], classes[i % 9 > 3]) for i in range(120)]
+    write_task(tmp_path, ODD_TABLE, {**columns, "__target__": classes}, rows, [range(40), range(40, 120)])
+    # environments are kept, prepared tables are not
+    (tmp_path / "cache").mkdir()
+    (tmp_path / "cache" / "environments").symlink_to(cache_dir() / "environments")
+    monkeypatch.setenv("BENCHBENCH_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("BENCHBENCH_DATA", str(tmp_path))
+    supervisor.abort_all()
+    yield {"task": ODD_TABLE}
+    supervisor.abort_all()
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, id=f"{Path(get_method(n).card.requirements).stem}-{n}") for n in SYSTEMS]
+)
+def test_a_system_takes_any_names_and_values(make_request: Any, odd_table: dict[str, int], name: str) -> None:
+    request = make_request(
+        name,
+        loader="openml",
+        options=odd_table,
+        fit_seconds=SECONDS.get(name, 15.0),
+        time_limit_seconds=600.0,
+        memory_limit_mib=4096,
+    )
+    outcome = supervisor.execute(request)
+    assert outcome.outcome == "ok", (outcome.error_message, outcome.traceback, outcome.log_tail)
+    assert len(outcome.remarks) == 1 and "column 'f0' has 11 infinite or too large values" in outcome.remarks[0]
 
 
 def test_random_search_over_tpot_repeats_if_its_number_is_given(make_request: Any) -> None:

@@ -70,6 +70,24 @@ def small_space() -> ConfigurationSpace:
     return space
 
 
+def mixed_space() -> ConfigurationSpace:
+    """Every kind of parameter without conditions, and a forbidden combination."""
+    space = ConfigurationSpace()
+    space.add(
+        learner := Categorical("learner", ["svm", "forest", "nothing"]),
+        depth := OrdinalHyperparameter("depth", ["low", "middle", "high"]),
+        Float("rate", (1e-4, 1.0), log=True),
+        Integer("leaf", (-3, 5)),
+        Constant("version", "v1"),
+    )
+    space.add(ForbiddenAndConjunction(ForbiddenEqualsClause(learner, "svm"), ForbiddenEqualsClause(depth, "high")))
+    return space
+
+
+def mixed_loss(config: Configuration) -> float:
+    return float(config["leaf"] ** 2 + math.log10(config["rate"]) ** 2 + len(config["learner"]) + len(config["depth"]))
+
+
 def small_loss(config: Configuration) -> float:
     """A loss that depends on everything active."""
     value = {"svm": 0.3, "forest": 0.0, "nothing": 1.0}[str(config["learner"])] + math.log10(config["rate"]) ** 2 / 8
@@ -201,12 +219,13 @@ def test_optuna_alone_suggests_the_same_with_conditions(make_context: MakeContex
 
 @slow
 @pytest.mark.filterwarnings("ignore:Mean of empty slice:RuntimeWarning", "ignore:invalid value:RuntimeWarning")
-@pytest.mark.parametrize("kind", ["branin", "conditions"])
+@pytest.mark.parametrize("kind", ["branin", "mixed"])
 def test_smac_alone_suggests_the_same(kind: str, branin: Problem, make_context: MakeContext, tmp_path: Path) -> None:
     pytest.importorskip("smac")
     from smac import HyperparameterOptimizationFacade, Scenario
 
-    space, loss = (branin.info.space, branin_loss(branin)) if kind == "branin" else (small_space(), small_loss)
+    # conditions, and whole numbers on a logarithmic scale, are drawn by our own sampling
+    space, loss = (branin.info.space, branin_loss(branin)) if kind == "branin" else (mixed_space(), mixed_loss)
     n, context = 16, make_context()
     before = copy.deepcopy(space)
     ours = drive(set_up("smac_rf", space, context, n), loss)
@@ -357,6 +376,53 @@ def test_cma_es_takes_numbers_alone(make_context: MakeContext) -> None:
     for margin in (False, True):
         space = ConfigurationSpace({"a": (1, 9)})
         assert len(drive(set_up("cma_es", space, make_context(), 30, margin=margin), lambda c: float(c["a"]))) == 30
+
+
+def test_margin_keeps_whole_numbers_moving_on_both_scales(make_context: MakeContext) -> None:
+    """Optuna's margin leaves out whole numbers on a logarithmic scale: they got stuck as without it."""
+    space = ConfigurationSpace()
+    space.add(Integer("k", (1, 64), log=True), Integer("n", (0, 9)), Float("x", (0.0, 1.0)), Float("y", (0.0, 1.0)))
+
+    def loss(config: Configuration) -> float:
+        far = abs(math.log(config["k"] / 2)) + 0.1 * abs(config["n"] - 3)
+        return far + float((config["x"] - 0.4) ** 2 + (config["y"] - 0.6) ** 2)
+
+    def last(name: str, *, margin: bool) -> list[set[int]]:
+        """Return which numbers each search suggests at the end, when it has found the best ones."""
+        searches = [drive(set_up("cma_es", space, make_context(s), 300, margin=margin), loss) for s in range(2)]
+        return [{s.config[name] for s in asked[-100:]} for asked in searches]
+
+    assert last("k", margin=False) == [{2}, {2}]
+    # its neighbours on both sides keep a probability of at least 1 in 64 an evaluation together
+    moving = last("k", margin=True)
+    assert all({2} < found and found & {1, 3} for found in moving), moving
+
+
+def test_margin_cuts_a_logarithmic_scale_where_optuna_rounds() -> None:
+    """By its whole table: where a value is, where the next one begins, and what a place stands for."""
+    from benchbench.methods.hpo._margin import UnevenCMAwM
+
+    made = UnevenCMAwM(
+        mean=np.full(3, 0.5),
+        sigma=1 / 6,
+        bounds=np.array([[0.0, 1.0]] * 3),
+        steps=np.array([1 / 63, 0.0, 1 / 9]),
+        ends=np.array([(1, 64), (1, 2), (1, 2)]),
+        is_log=np.array([True, False, False]),
+        seed=0,
+    )
+    for k in range(1, 65):
+        indices = np.array([k - 1, k % 10])
+        place = made._get_discrete_param_values(indices)
+        np.testing.assert_allclose(place, [math.log(k) / math.log(64), (k % 10) / 9], atol=1e-12)
+        assert made._get_discrete_param_indices(place).tolist() == indices.tolist()
+        if k < 64:
+            limit = made._get_discrete_param_limit_values(np.array([k - 1, 0]))[0]
+            assert round(math.exp(limit * math.log(64)), 9) == k + 0.5
+            beside = [made._get_discrete_param_indices(np.array([limit + e, 0.0]))[0] + 1 for e in (-1e-9, 1e-9)]
+            assert beside == [k, k + 1]
+    assert made._get_discrete_param_indices(np.array([-1e9, 0.0]))[0] == 0
+    assert made._get_discrete_param_indices(np.array([1e9, 0.0]))[0] == 63
 
 
 @pytest.mark.parametrize("name", ["smac_rf", "botorch_logei"])

@@ -521,10 +521,11 @@ def best_losses(name: str, make_harness: Make, n_seeds: int) -> Any:
 
 
 def test_small_fidelities_beat_random_search_at_equal_cost(make_harness: Make) -> None:
-    random = best_losses("random_search", make_harness, 10)
+    random = best_losses("random_search", make_harness, 20)
     for name in CHEAP:
-        found = best_losses(name, make_harness, 10)
-        assert (found < random).sum() >= 7, name
+        found = best_losses(name, make_harness, 20)
+        # by chance alone in 2 % of cases
+        assert (found < random).sum() >= 15, name
         assert np.median(found) < np.median(random), name
 
 

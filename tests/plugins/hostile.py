@@ -226,6 +226,69 @@ class Misbehaving(Noop):
         self.do_escape()
         self.do_kill_zygote()
 
+    def do_exec_without_environment(self) -> None:
+        """Leave a program behind that has no environment, in a session of its own, and kill the zygote."""
+        code = "import time\ntime.sleep(600)"
+        child = subprocess.Popen(
+            [sys.executable, "-S", "-c", code, "benchbench-orphan"], env={}, start_new_session=True
+        )
+        while b"benchbench-orphan" not in Path(f"/proc/{child.pid}/cmdline").read_bytes():
+            time.sleep(0.01)
+        self.do_kill_zygote()
+
+    def do_fill_shared_folder(self, mib: int = 600) -> None:
+        """Write into /dev/shm, close the file and hold nothing of it."""
+        with Path(f"/dev/shm/benchbench-test-{os.getpid()}").open("wb") as file:
+            for _ in range(mib // 8):
+                file.write(b"x" * 8 * 2**20)
+                time.sleep(0.004)
+        time.sleep(1.0)
+
+    def do_fill_memfd(self) -> None:
+        fd = os.memfd_create("benchbench-test")
+        for _ in range(600 // 8):
+            os.write(fd, b"x" * 8 * 2**20)
+            time.sleep(0.004)
+        time.sleep(1.0)
+
+    def do_share_tensors(self) -> None:
+        """Share 100 MiB with another process, a tensor and a semaphore as well."""
+        import multiprocessing
+
+        import numpy as np
+        import torch
+
+        shared = np.memmap("/dev/shm/benchbench-test-shared", np.uint8, "w+", shape=(100 * 2**20,))
+        tensor, lock = torch.ones(3).share_memory_(), multiprocessing.get_context("fork").Semaphore()
+        shared[:] = 1
+        if os.fork() == 0:
+            with lock:
+                shared += 1
+                tensor.add_(1)
+            time.sleep(1.0)
+            os._exit(0)
+        os.wait()
+        assert (shared[0], float(tensor[0])) == (2, 2.0)
+
+    def do_fill_scratch(self) -> None:
+        for i in range(30):
+            Path(f"file-{i}").write_bytes(b"x" * 2 * 2**20)
+            time.sleep(0.1)
+
+    def do_use_two_processors(self) -> None:
+        self.spin(4)
+
+    def do_take_all_processors(self) -> None:
+        """Leave the processors that it was bound to."""
+        os.sched_setaffinity(0, range(os.cpu_count() or 1))
+        self.spin(4)
+
+    def spin(self, n: int) -> None:
+        print(f"bound to {len(os.sched_getaffinity(0))} processors: {sorted(os.sched_getaffinity(0))}")
+        code = "import time\nuntil = time.monotonic() + 3\nwhile time.monotonic() < until: pass"
+        for process in [subprocess.Popen([sys.executable, "-S", "-c", code]) for _ in range(n)]:
+            process.wait()
+
     def do_read_stdin(self) -> None:
         sys.stdin.read()
 
@@ -285,6 +348,7 @@ class ShowEnvironment(Noop):
 
         for name in ("CUDA_VISIBLE_DEVICES", "TMPDIR", "OMP_NUM_THREADS"):
             print(f"{name}={os.environ.get(name)!r}")
+        print(f"seen={sorted(os.environ)}")
         print(f"threads={torch.get_num_threads()}")
         print(f"cwd={os.getcwd()}")
         print(f"device={context.device}")

@@ -47,7 +47,13 @@ class OddTables(AutoMLAdapter):
         if self.how == "slow_predict":
             time.sleep(self.seconds)
         n = len(rows)
+        if self.how == "labels_shuffled":
+            import pandas as pd
+
+            return pd.Series(np.zeros(n, np.int64), index=np.arange(n)[::-1])
         found: dict[str, Any] = {
+            "flipped": (rows.iloc[:, 0].to_numpy() < 13.0).astype(np.int64),
+            "labels_as_names": np.full(n, self.info.classes[0] if self.info.classes else "", dtype=object),
             "labels_beyond": np.full(n, len(self.info.classes)),
             "labels_as_text": np.full(n, "yes"),
             "nan": np.full(n, np.nan),
@@ -62,7 +68,10 @@ class OddTables(AutoMLAdapter):
         if self.how in ("labels_only", "labels_beyond"):
             raise NotImplementedError
         even = np.full((n, k), 1 / k)
+        if self.how.startswith(("columns_", "rows_")):
+            return self.named(even)
         found: dict[str, Any] = {
+            "flipped": np.eye(k)[1 - self.predict(rows)] if self.how == "flipped" else even,
             "short": even[:-1],
             "nan": np.full((n, k), np.nan),
             "negative": np.tile([1.5, -0.5] + [0.0] * (k - 2), (n, 1)),
@@ -70,6 +79,21 @@ class OddTables(AutoMLAdapter):
             "rounded": (even * (1 + 1e-5)).astype(np.float32),
         }
         return found.get(self.how, even)
+
+    def named(self, even: Any) -> Any:
+        """Return the first class as certain, in a DataFrame whose rows or columns have the names in question."""
+        import numpy as np
+        import pandas as pd
+
+        n, k = even.shape
+        found = pd.DataFrame(np.eye(k)[np.zeros(n, np.int64)], columns=list(self.info.classes))
+        if self.how == "columns_reordered":
+            return found[list(self.info.classes)[::-1]]
+        if self.how == "columns_renumbered":
+            return found.set_axis(range(k), axis=1)[list(range(k))[::-1]]
+        if self.how == "columns_unknown":
+            return found.set_axis([f"class {name}" for name in found], axis=1)
+        return found if self.how == "columns_named" else found.set_index(np.arange(n)[::-1])
 
     def close(self) -> None:
         print("closed")

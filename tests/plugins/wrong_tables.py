@@ -50,6 +50,23 @@ class HonestTables(AutoMLAdapter):
         return np.tile(self.answer, (len(rows), 1))
 
 
+class JsonNames(HonestTables):
+    card: ClassVar[MethodCard] = wrong_card("json_names")
+
+    def fit(self, rows: Any, target: Any) -> None:
+        if any('"' in name for name in rows):
+            raise ValueError("Do not support special JSON characters in feature name.")
+        super().fit(rows, target)
+
+
+class ByName(HonestTables):
+    card: ClassVar[MethodCard] = wrong_card("by_name", tasks=("regression",))
+
+    def fit(self, rows: Any, target: Any) -> None:
+        super().fit(rows, target)
+        self.answer += len(min(rows))
+
+
 class Improbable(HonestTables):
     card: ClassVar[MethodCard] = wrong_card("improbable", tasks=("binary", "multiclass"))
 

@@ -13,7 +13,14 @@ from benchbench.contracts.context import Budget, fit_limit_seconds
 from benchbench.errors import InputError, ProtocolViolation, SuiteFileError
 from benchbench.execution import supervisor
 from benchbench.protocols import automl
-from benchbench.protocols.automl_scores import auc, classification_scores, log_loss, regression_scores
+from benchbench.protocols.automl_remarks import remarks_on_classes
+from benchbench.protocols.automl_scores import (
+    auc,
+    classification_scores,
+    log_loss,
+    regression_scores,
+    undefined_scores,
+)
 from benchbench.records import TrialOutcome
 from benchbench.spec import TrialSpec, content_hash
 from benchbench.suite_files import read_suite
@@ -59,6 +66,50 @@ def test_log_loss_of_impossible_and_of_rounded_probabilities() -> None:
     assert log_loss(np.array([0]), np.array([[0.25, 0.75, 0.0]])) == pytest.approx(np.log(4))
 
 
+def test_undefined_scores_are_left_out() -> None:
+    alike, p = np.ones(4, int), np.full((4, 3), 1 / 3)
+    found = classification_scores(alike, alike, p)
+    assert set(found) == {"accuracy", "balanced_accuracy", "log_loss"}
+    assert found["log_loss"] == pytest.approx(np.log(3))
+    assert undefined_scores("multiclass", alike) == {"auc": "all test rows of this split have one class"}
+    assert undefined_scores("binary", np.array([0, 1])) == undefined_scores("regression", np.zeros(2)) == {}
+    assert regression_scores(np.array([2.0]), np.array([1.0])) == {"rmse": 1.0}
+    assert undefined_scores("regression", np.zeros(1)) == {"r2": "this split has a single test row"}
+
+
+def test_what_looks_like_mixed_up_classes_and_what_does_not() -> None:
+    rng = np.random.default_rng(0)
+    truth = (np.arange(300) % 20 == 0).astype(int)
+    right = np.where(truth == 1, 0.9, 0.05) + rng.normal(0, 0.01, 300)
+    p = np.column_stack([1 - right, right])
+    assert remarks_on_classes(truth, truth, p, auc(truth, p)) == []
+    # labels right, columns exchanged: area 0 beside accuracy 1
+    disagree, area = remarks_on_classes(truth, truth, p[:, ::-1], auc(truth, p[:, ::-1]))
+    assert disagree.startswith(
+        "predict and predict_proba disagree on 100% of the test rows: accuracy is 1.000 by predict, 0.000"
+    )
+    assert area.startswith("auc is 0.000, far below the 0.5 of guessing")
+    # both exchanged: only the area tells
+    (only,) = remarks_on_classes(truth, 1 - truth, p[:, ::-1], 0.0)
+    assert only == area
+    # three classes of which two columns are exchanged; few rows disagree, but always wrongly
+    three = np.arange(300) % 10
+    three = np.where(three < 6, 0, np.where(three < 8, 1, 2))
+    sure = np.eye(3)[three] * 0.7 + 0.1
+    (mixed,) = remarks_on_classes(three, three, sure[:, [0, 2, 1]], auc(three, sure[:, [0, 2, 1]]))
+    assert "disagree on 40% of the test rows: accuracy is 1.000 by predict, 0.600" in mixed
+    # no skill, ties, a tuned threshold, few rows: nothing to remark
+    guess = rng.dirichlet([1, 1], 300)
+    assert remarks_on_classes(truth, guess.argmax(1), guess, auc(truth, guess)) == []
+    even = np.full((300, 2), 0.5)
+    assert remarks_on_classes(truth, np.ones(300, int), even, 0.5) == []
+    tuned = (right > 0.066).astype(int)
+    assert 0 < (tuned != p.argmax(1)).mean() < 0.1
+    assert remarks_on_classes(truth, tuned, p, 1.0) == []
+    few = np.array([0, 1, 0])
+    assert remarks_on_classes(few, few, np.eye(2)[few], auc(few, np.eye(2)[1 - few])) == []
+
+
 def test_one_class_has_no_area() -> None:
     with pytest.raises(InputError, match="have one class"):
         auc(np.zeros(3, int), np.full((3, 2), 0.5))
@@ -72,7 +123,17 @@ def test_one_class_has_no_area() -> None:
         ("negative", r"lie in \[-0.5, 1.5\]"),
         ("sums", "must sum to 1; one is off by 0.1"),
         ("labels_beyond", "expected indices 0 to 2"),
-        ("labels_as_text", "are not numbers"),
+        ("labels_as_text", "are not numbers but texts such as 'yes', expected indices 0 to 2 in the task's order"),
+        ("labels_as_names", "are not numbers but texts such as 'class_0', expected indices 0 to 2"),
+        (
+            "labels_shuffled",
+            "predicted classes have the index 17, 16, .* and 8 more, expected that of the rows, 0 to 17",
+        ),
+        ("rows_shuffled", "probabilities have the index 17, 16, .* and 8 more, expected that of the rows, 0 to 17"),
+        (
+            "columns_unknown",
+            "have the columns 'class class_0', .*, expected the classes 'class_0', 'class_1', 'class_2' in any order",
+        ),
         ("raise", "cannot fit this"),
     ],
 )
@@ -122,6 +183,24 @@ def test_rounding_is_forgiven_and_labels_may_stand_alone(trial: Any) -> None:
     assert alone.score == 0.5
     assert 0.3 < alone.metrics["accuracy"] < 0.5
     assert alone.metrics["log_loss"] > 15
+
+
+@pytest.mark.parametrize("how", ["columns_named", "columns_reordered", "columns_renumbered"])
+def test_named_columns_of_probabilities_are_taken_by_name(trial: Any, how: str) -> None:
+    """All say the first class; taken by position, reordered ones would say the last."""
+    outcome = trial(how)
+    assert outcome.outcome == "ok", outcome.error_message
+    assert outcome.metrics["log_loss"] == pytest.approx(
+        -np.log(np.finfo(float).eps) * (1 - outcome.metrics["accuracy"])
+    )
+    assert outcome.remarks == ()
+
+
+def test_flipped_classes_are_remarked_on(trial: Any) -> None:
+    outcome = trial("flipped", table="breast_cancer")
+    assert outcome.outcome == "ok"
+    assert outcome.metrics["accuracy"] < 0.4 or outcome.metrics["auc"] < 0.4
+    assert "predict and predict_proba disagree on 100% of the test rows" in outcome.remarks[0]
 
 
 def test_regression(trial: Any) -> None:

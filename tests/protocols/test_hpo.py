@@ -4,13 +4,25 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
-from ConfigSpace import Configuration, ConfigurationSpace, Float
+from ConfigSpace import (
+    Categorical,
+    Configuration,
+    ConfigurationSpace,
+    Constant,
+    EqualsCondition,
+    Float,
+    ForbiddenAndConjunction,
+    ForbiddenEqualsClause,
+    Integer,
+)
 
 from benchbench.contracts.hpo import Evaluation, HPOAdapter, HPOBudget, Observation, Problem, ProblemInfo, Suggestion
+from benchbench.contracts.hpo_spaces import SpaceRules
 from benchbench.errors import ProtocolViolation
 from benchbench.execution.harness import TrialHarness
 from benchbench.execution.supervisor import execute
@@ -203,3 +215,76 @@ def test_a_trial_without_an_incumbent_says_why(make_request: Any) -> None:
     found = execute(make_request("low_fidelity_only", loader="synthetic", options=options, iterations=6))
     assert found.outcome == "failed"
     assert "none of 54 evaluations gave a loss at full fidelity" in found.error_message
+
+
+def _narrow() -> ConfigurationSpace:
+    space = ConfigurationSpace()
+    kind, x = Categorical("kind", ["a", "b", "c"]), Float("x", (0.0, 5.0))
+    space.add(kind, x, Integer("k", (1, 64), log=True), Integer("n", (0, 4)), Constant("one", "v"))
+    space.add(child := Float("y", (0.0, 1.0)))
+    space.add(EqualsCondition(child, kind, "a"))
+    space.add(ForbiddenAndConjunction(ForbiddenEqualsClause(kind, "c"), ForbiddenEqualsClause(space["n"], 0)))
+    return space
+
+
+NARROW = _narrow()
+LEGAL = {"kind": 0.0, "x": 0.5, "k": 0.0, "n": 0.25, "one": 1.0, "y": 0.5}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"x": 3.0}, "parameter 'x' is 3.0 in the space's own vector, expected 0 to 1"),
+        ({"x": 1 + 1e-6}, "parameter 'x' is 1.000001"),
+        ({"x": -0.001}, "parameter 'x'"),
+        ({"x": math.inf}, "parameter 'x' is inf"),
+        ({"x": math.nan}, "parameter 'x' has no value"),
+        ({"k": 1.5}, "parameter 'k' is 1.5"),
+        ({"k": 0.05}, "parameter 'k' is 0.05 .* between two of its values"),
+        ({"n": 0.3}, "parameter 'n' is 0.3 .* between two of its values"),
+        ({"kind": 3.0, "y": math.nan}, "parameter 'kind' is 3.0 .* expected 0 to 2"),
+        ({"kind": 0.5, "y": math.nan}, "parameter 'kind' is 0.5 .* between two"),
+        ({"kind": 1.0}, "parameter 'y' has a value and is inactive"),
+        ({"y": math.nan}, "parameter 'y' is active and has no value"),
+        ({"y": 1.25}, "parameter 'y' is 1.25"),
+        ({"kind": 2.0, "n": 0.0, "y": math.nan}, "it is forbidden"),
+        ({"one": 2.0}, "parameter 'one'"),
+    ],
+)
+def test_a_configuration_outside_the_space_is_refused(
+    changes: dict[str, float], message: str, make_harness: Any
+) -> None:
+    """ConfigSpace takes any vector, and its own check passes unconditional numbers of any size."""
+    vector = np.array([(LEGAL | changes)[name] for name in NARROW])
+    script = Script([1.0])
+    script.ask = lambda: Suggestion(Configuration(NARROW, vector=vector))  # type: ignore[method-assign]
+    problem = Scripted(lambda n, z: Evaluation(0.0, 1.0))
+    problem.info = replace(problem.info, space=NARROW)
+    with pytest.raises(ProtocolViolation, match=f"^a configuration outside the space was suggested: .*{message}"):
+        spend(problem, script, make_harness, evaluations=1)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"x": 1.0, "k": 1.0, "n": 0.0},
+        # rounding: ConfigSpace keeps 13 decimals of a value, and puts it back
+        {"x": 1 + 1e-12},
+        {"x": -1e-12},
+        {"kind": 1.0, "y": math.nan},
+        {"k": math.log(63) / math.log(64)},
+        # what SMAC's design gives constants
+        {"one": 0.0},
+    ],
+)
+def test_a_legal_configuration_is_none_of_these(changes: dict[str, float]) -> None:
+    vector = np.array([(LEGAL | changes)[name] for name in NARROW])
+    assert SpaceRules(NARROW).violation(Configuration(NARROW, vector=vector)) is None
+
+
+def test_a_configuration_of_another_kind_is_refused(make_harness: Any) -> None:
+    script = Script([1.0])
+    script.ask = lambda: Suggestion({"x": 0.5})  # type: ignore[method-assign, arg-type]
+    with pytest.raises(ProtocolViolation, match="dict was suggested as a configuration"):
+        spend(Scripted(lambda n, z: Evaluation(0.0, 1.0)), script, make_harness, evaluations=1)

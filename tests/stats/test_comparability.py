@@ -7,6 +7,7 @@ from typing import Any
 
 from benchbench.stats.comparability import choose
 from benchbench.stats.facts import SuiteFacts, TaskEnds
+from benchbench.stats.trials import UnpreparedTask
 
 SUITE = SuiteFacts(
     name="s", version="1", baseline="base", reference="ref", tasks=tuple(TaskEnds(name=n) for n in ("b", "a", "c"))
@@ -49,3 +50,24 @@ def test_all_that_is_left_out_is_counted_whether_or_not_anything_is_shown(make_t
     older = ("5 trials of m from an older source of the adapter", "1 trial of o from an older source of the adapter")
     assert shown.left_out == older
     assert nothing.left_out[-2:] == older
+
+
+def test_tasks_without_data_are_left_out_by_name_under_their_suite_version(make_trials: Any) -> None:
+    def unprepared(task: str, version: str, reason: str) -> UnpreparedTask:
+        return UnpreparedTask(task=task, suite_version=version, run_id="run-7", reason=reason)
+
+    found = (
+        unprepared("b", "1", "InputError: sparse\nin two lines\x1b[31m"),
+        unprepared("c", "1", "DataMissingError: " + "x" * 500),
+        unprepared("a", "0", "of a former version of the suite"),
+    )
+    trials = replace(make_trials([cell("m", "a", 0.5)]), unprepared=found)
+    for board in (choose(trials, SUITE), choose(trials, SUITE, preset="standard")):
+        assert board.unprepared == ("b", "c")
+        assert board.left_out[-2] == (
+            "task b: its data could not be prepared in run run-7: InputError: sparse in two lines\\x1b[31m"
+        )
+        assert board.left_out[-1].endswith("xxx...")
+        assert len(board.left_out[-1]) < 400
+    assert (choose(trials, SUITE).n_left_out, choose(trials, SUITE, tasks=["a", "b"]).unprepared) == (0, ("b",))
+    assert choose(trials, replace(SUITE, version="0"), preset="standard").unprepared == ("a",)

@@ -56,6 +56,7 @@ def ask(
         ('"id, leak"', {"id", "leak"}),
         ("ID, Leak", {"id", "leak"}),
         ("id2", {"id2"}),
+        ("x, ID2", {"x", "ID2"}),
         ("a, b", {"a, b"}),
         ("id,a, b,leak", {"id", "a, b", "leak"}),
         ('"a, b",x', {"a, b", "x"}),

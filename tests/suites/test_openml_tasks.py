@@ -22,6 +22,7 @@ import pytest
 from benchbench.errors import DataMissingError, InputError
 from benchbench.registry import get_loader
 from benchbench.suites import _openml_client
+from benchbench.suites._live_tables import read as read_live
 from benchbench.suites._openml_tasks import (
     fingerprint_task,
     load_task,
@@ -596,6 +597,22 @@ def test_values_out_of_range_are_counted_and_said(server: Server) -> None:
     assert (
         load_task(7).frame["size"].tolist()[:5] == [-np.inf, 1.5, load_task(7).frame["size"][2], np.inf, 3e38] or True
     )
+
+
+def test_tables_to_tune_on(server: Server) -> None:
+    server.serve(with_md5=False)
+    server.pages[DATA] = server.pages[DATA].replace(b">junk<", b">junk,note<")
+    server.pages[TABLE] = server.pages[TABLE].replace(b",0.5,0,", b",-inf,0,").replace(b",1.5,1000,", b",1e39,1000,")
+    prepare_task(7, print)
+    table = read_live("openml/7")
+    assert table.x[:5, 0].tolist() == pytest.approx([np.nan, np.nan, np.nan, 3.5, 4.5], nan_ok=True)
+    assert table.x[:3, 1].tolist() == [0, 1000, 2000] and table.y.tolist()[:2] == [1, 0]
+    for folder in task_folders(7):
+        shutil.rmtree(folder)
+    server.pages[DATA] = server.pages[DATA].replace(b"junk,note<", b"junk,note,size,count,colour,flag<")
+    prepare_task(7, print)
+    with pytest.raises(InputError, match="OpenML task 7 has no features"):
+        read_live("openml/7")
 
 
 def as_regression(server: Server, target: str, values: list[str]) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 from benchbench.contracts.automl import AutoMLAdapter, AutoMLBudget, TableInfo
 from benchbench.frames import read_array, read_table, write_array
+from benchbench.protocols.automl_predictions import by_position
 
 __all__ = ["Served"]
 
@@ -47,11 +48,20 @@ class Served:
 
     def do_predict(self, rows: str, answer: str) -> None:
         """Predict; the result is an .npy file."""
-        write_array(self.adapter.predict(self.frames[rows]), Path(answer))
+        regression = self.adapter.info.kind == "regression"
+        found = self.adapter.predict(self.frames[rows])
+        self._write(by_position(found, "predicted values" if regression else "predicted classes"), answer)
 
     def do_predict_proba(self, rows: str, answer: str) -> None:
         """Predict probabilities; the result is an .npy file."""
-        write_array(self.adapter.predict_proba(self.frames[rows]), Path(answer))
+        found = self.adapter.predict_proba(self.frames[rows])
+        self._write(by_position(found, "probabilities", self.adapter.info.classes), answer)
+
+    def _write(self, found: Any, answer: str) -> None:
+        if found.dtype.hasobject:
+            # numbers, or texts, which the protocol refuses by name
+            found = found.astype("U" if any(isinstance(value, str) for value in found.ravel()) else "f8")
+        write_array(found, Path(answer))
 
 
 def _info(plain: dict[str, Any]) -> TableInfo:

@@ -85,7 +85,7 @@ class Server:
 
     def do_metrics(self) -> dict[str, float]:
         """Return the adapter's own figures as floats."""
-        figures = import_module("benchbench.figures")
+        figures = import_module("benchbench.numbers")
         found: dict[str, float] = figures.numbers_by_name(
             self.adapter.metrics(), f"metrics() of method {self.adapter.card.name!r}"
         )
