@@ -105,7 +105,7 @@ def _type(value: object) -> str:
 
 
 def _shown(value: object) -> str:
-    """Return a plain value with its type; of other objects, whose `repr` may do anything, the type."""
+    """Return a plain value with its type; of other objects the type: `repr` may do anything."""
     if value is None:
         return "None"
     if type(value) is str and len(value) <= 80:

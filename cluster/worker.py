@@ -100,7 +100,7 @@ def worker_hash() -> str:
         "execution.remote",
         "artefacts",
         "checkpoints",
-        "figures",
+        "numbers",
         "provenance",
         "records",
         "registry",

@@ -4,8 +4,8 @@ Importing this is light.
 
 A task of OpenML is named "openml/31". Its declared categories become columns of zeros and ones (a
 missing one is zeros everywhere); missing numbers are left as NaN, and so are those that are
-infinite or too large for float32. Its own splits are not used:
-tuning problems have splits of their own.
+infinite or too large for float32. Its own splits are not used: tuning problems have splits of their
+own.
 """
 
 from __future__ import annotations

@@ -32,7 +32,9 @@ def range_warnings(features: Mapping[str, int], target: Mapping[str, int]) -> tu
     if features:
         shown = ", ".join(f"{name!r} {count:,}" for name, count in list(features.items())[:MOST_SHOWN])
         more = f", and {len(features) - MOST_SHOWN} more columns" if len(features) > MOST_SHOWN else ""
-        found.append(f"{sum(features.values()):,} {what}: {shown}{more}; most methods fail, or take them for missing")
+        found.append(
+            f"{sum(features.values()):,} {what}: {shown}{more}; methods that come with benchbench take them for missing, others may fail"
+        )
     for name, count in target.items():
         found.append(f"target {name!r} has {count:,} {what}")
     return tuple(found)

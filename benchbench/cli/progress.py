@@ -55,7 +55,7 @@ class Progress:
         self.tally.expect(more, fewer)
 
     def prepare(self, task: str, n_left: int, line: str = "") -> None:
-        """The data of the first of so many tasks are being prepared; `line`: what its loader says."""
+        """The data of a task are being prepared; `line` is what its loader says."""
         self.tally.preparing = f"{task}: {line}" if line else task
         self.tally.n_unprepared = n_left
 

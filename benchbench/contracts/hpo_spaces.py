@@ -32,8 +32,8 @@ class SpaceRules:
     """The rules of a space, for its own vectors.
 
     Numbers are within [0, 1] there, categories and ordered values are the index of the choice,
-    constants are 1, and inactive parameters are NaN. A parameter is active if its condition holds in the
-    vector, as in ConfigSpace; a space lists parents before their children.
+    constants are 1, and inactive parameters are NaN. A parameter is active if its condition holds
+    in the vector, as in ConfigSpace; a space lists parents before their children.
 
     Parameters
     ----------

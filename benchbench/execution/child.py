@@ -22,6 +22,7 @@ from typing import Any, NoReturn
 from benchbench.errors import BenchbenchError, ClusterError, DataMissingError, ProtocolViolation
 from benchbench.execution.described import describe
 from benchbench.execution.harness import TrialHarness
+from benchbench.execution.scratch import limit_mib
 from benchbench.numbers import as_number, numbers_by_name
 from benchbench.protocols.base import Declined, PhaseClock, ProtocolResult, get_protocol
 from benchbench.provenance import package_versions
@@ -93,6 +94,8 @@ def _execute(
     timed: tuple[str, ...] = ()
     try:
         spec = TrialSpec.from_dict(request["spec"])
+        # refused here, where it is an error of this trial
+        limit_mib()
         set_threads(spec.budget.threads)
         set_device(spec.device)
         # conformance probes have their own runner

@@ -42,7 +42,7 @@ class ScratchWatch:
         self._next = time.monotonic() + LEAST_SECONDS
 
     def used_mib(self) -> float:
-        """Return the folder's size on disk, or 0 if it is not yet time to look again."""
+        """Return the folder's size on disk, or 0 if it is not yet time to look."""
         now = time.monotonic()
         if now < self._next:
             return 0.0

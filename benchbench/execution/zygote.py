@@ -230,7 +230,9 @@ class Trial:
         return None
 
     def _scratch_is_full(self) -> bool:
-        used, limit = self.scratch.used_mib(), scratch.limit_mib()
+        used = self.scratch.used_mib()
+        # the child has checked the limit before it ran anything of the method
+        limit = scratch.limit_mib() if used else 0.0
         if used <= limit:
             return False
         message = f"stopped with {used:.0f} MiB in its scratch folder; the limit of this host is {limit:.0f} MiB"

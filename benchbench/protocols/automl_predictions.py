@@ -1,16 +1,11 @@
-"""Predictions for the rows of a table, checked: by name where they have names.
-
-Shapes: n rows, k classes. Predictions without names are taken by position: rows as they were given,
-columns in the task's order of classes. Names that say the same are accepted; columns of a DataFrame
-may be in any order if their names are the classes. Everything else is refused, since taking it by
-position would score it silently wrong.
-"""
+"""Predictions for the rows of a table, checked. Shapes: n rows, k classes."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from benchbench.contracts.automl_predictions import by_position
 from benchbench.errors import ProtocolViolation
 
 if TYPE_CHECKING:
@@ -20,7 +15,6 @@ if TYPE_CHECKING:
     from benchbench.contracts.automl import AutoMLAdapter
 
 __all__ = [
-    "by_position",
     "check_labels",
     "check_probabilities",
     "check_values",
@@ -30,7 +24,6 @@ __all__ = [
 
 # tolerance of the sum of a row of probabilities: the rounding of float32
 ROW_SUM_TOLERANCE = 1e-3
-MOST_NAMES = 10
 
 
 def predict(adapter: AutoMLAdapter, rows: Any) -> NDArray[np.float64]:
@@ -86,7 +79,7 @@ def check_labels(found: Any, n_rows: int, classes: Sequence[str]) -> NDArray[np.
 
 
 def check_probabilities(found: Any, n_rows: int, classes: Sequence[str]) -> NDArray[np.float64]:
-    """Return probabilities (n_rows, k) in the order of the classes, or raise `ProtocolViolation`."""
+    """Return probabilities (n_rows, k) in the classes' order, or raise `ProtocolViolation`."""
     import numpy as np
 
     array = _array(by_position(found, "probabilities", classes), (n_rows, len(classes)), "probabilities")
@@ -96,58 +89,6 @@ def check_probabilities(found: Any, n_rows: int, classes: Sequence[str]) -> NDAr
     if worst > ROW_SUM_TOLERANCE:
         raise ProtocolViolation(f"rows of probabilities must sum to 1; one is off by {worst:.4g}")
     return array
-
-
-def by_position(found: Any, what: str, classes: Sequence[str] = ()) -> NDArray[Any]:
-    """Return predictions as an array whose rows and columns need no names.
-
-    Parameters
-    ----------
-    found : array, Series or DataFrame
-    what : str
-        What they are, for messages.
-    classes : sequence of str
-        Names that the columns may have; () for predictions of one column.
-
-    Raises
-    ------
-    ProtocolViolation
-        If the index of a Series or DataFrame is not that of the rows, 0 to n - 1, or the names of a
-        DataFrame's columns are not the classes.
-    """
-    import numpy as np
-
-    index = getattr(found, "index", None)
-    # that of a list is a method
-    if index is not None and not callable(index) and list(index) != list(range(len(index))):
-        raise ProtocolViolation(
-            f"{what} have the index {_listed(index)}, expected that of the rows, 0 to {len(index) - 1} in this order:"
-            " return an array, in the order of the rows"
-        )
-    columns = getattr(found, "columns", None)
-    if columns is None or not classes:
-        return np.asarray(found)
-    return np.asarray(found)[:, _places(list(columns), classes)]
-
-
-def _places(columns: list[Any], classes: Sequence[str]) -> list[int]:
-    """Return the places of the classes among the columns, which are their indices or names."""
-    import numpy as np
-
-    are_indices = all(isinstance(name, int | np.integer) and not isinstance(name, bool) for name in columns)
-    names = columns if are_indices else [str(name) for name in columns]
-    expected = list(range(len(columns))) if are_indices else list(classes)
-    if sorted(names) != sorted(expected):
-        raise ProtocolViolation(
-            f"probabilities have the columns {_listed(columns)}, expected the classes {_listed(classes)} in any order:"
-            " name the columns after the classes, or return an array in their order"
-        )
-    return [names.index(name) for name in expected]
-
-
-def _listed(names: Any) -> str:
-    shown = [repr(name) for name in list(names)[:MOST_NAMES]]
-    return ", ".join(shown) + (f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else "")
 
 
 def _array(found: Any, shape: tuple[int, ...], what: str) -> NDArray[np.float64]:

@@ -17,7 +17,7 @@ __all__ = ["auc", "classification_scores", "log_loss", "regression_scores", "und
 
 
 def undefined_scores(kind: str, truth: NDArray[Any]) -> dict[str, str]:
-    """Return the scores that the true values of the test rows leave undefined, each with the reason.
+    """Return the scores that the test rows leave undefined, each with the reason.
 
     Parameters
     ----------

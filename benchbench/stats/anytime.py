@@ -22,6 +22,7 @@ import numpy as np
 
 from benchbench.stats.intervals import Estimate, estimate, estimate_of_trials, share
 from benchbench.stats.ranks import tied_ranks
+from benchbench.stats.ties import differences as rounded_differences
 
 __all__ = [
     "AnytimeRow",
@@ -286,7 +287,7 @@ def log_difference(
             loss = trial.loss_at(trial.budget if spent is None else spent)
             if loss is None:
                 raise ValueError(f"{label} has no incumbent on {task}, seed {seed}, after {spent} evaluations")
-            logs.append(math.log10(max(loss - best, SMALLEST)))
+            logs.append(_log(float(rounded_differences(loss, best))))
         found.append(logs[0] - logs[1])
     if not found:
         raise ValueError(f"{first} and {second} share no seed on {task}")
@@ -296,7 +297,8 @@ def log_difference(
 def _regrets(trial: Incumbents, ends: tuple[float, float], grid: Sequence[float]) -> list[float | None]:
     best, median = ends
     losses = [trial.loss_at(b) for b in grid]
-    return [None if loss is None else max(0.0, (loss - best) / (median - best)) for loss in losses]
+    above = rounded_differences([math.nan if loss is None else loss for loss in losses], best).tolist()
+    return [None if math.isnan(one) else max(0.0, one / (median - best)) for one in above]
 
 
 Regrets = dict[tuple[str, int, str], list[float]]
@@ -400,4 +402,5 @@ def _area(regrets: Sequence[float], grid: Sequence[float]) -> float:
 def _time_to(trial: Incumbents, ends: tuple[float, float], target: float) -> float | None:
     best, median = ends
     limit = best + target * (median - best)
-    return next((s for s, loss in zip(trial.spent, trial.losses, strict=True) if loss <= limit), None)
+    above = rounded_differences(trial.losses, limit).tolist()
+    return next((s for s, one in zip(trial.spent, above, strict=True) if one <= 0), None)

@@ -28,7 +28,7 @@ from benchbench.stats.statistics import (
     StatisticValue,
     statistic_values,
 )
-from benchbench.stats.table import ScoreTable, rounded
+from benchbench.stats.table import ScoreTable
 from benchbench.stats.trials import FOLD, Cell, Conditions, CountedTrials
 
 __all__ = ["Leaderboard", "Row", "make_leaderboard", "rank_comparable"]
@@ -376,7 +376,7 @@ def _task_rows(found: Comparable, numbers: CellNumbers, unranked: Collection[str
             numbers.n_imputed,
             numbers.n_units,
             numbers.seconds,
-            tied_ranks(rounded(means)),
+            tied_ranks(means),
         )
     ]
     by_task: dict[str, list[Row]] = {task: [] for task in numbers.tasks}

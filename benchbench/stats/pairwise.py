@@ -33,6 +33,7 @@ from benchbench.stats.significance import (
 from benchbench.stats.stability import Separation, tasks_to_separate
 from benchbench.stats.statistics import STATISTICS, StatisticValue
 from benchbench.stats.table import FloatArray, ScoreTable, TrialState
+from benchbench.stats.ties import differences as rounded_differences
 
 __all__ = ["NORMALISED", "MethodComparison", "TaskPair", "Verdict", "compare_methods", "default_rope", "verdict_on"]
 
@@ -241,7 +242,7 @@ def compare_methods(
         nothing,
         overall=compare_scores(first, second),
         # of one task nobody knows how much tasks differ
-        bayes=_posterior(first - second, rope, is_turned=a > b) if has_several else None,
+        bayes=_posterior(rounded_differences(first, second), rope, is_turned=a > b) if has_several else None,
         separation=tasks_to_separate(paired.scaled, a, b) if has_several else None,
     )
 
@@ -359,24 +360,24 @@ def _task_pair(
     n_imputed = int(paired.imputed[list(paired.rows), t][:, is_common].any(axis=0).sum())
     notes = [f"{n_imputed} of {len(first)} pairs imputed"] if n_imputed else []
     notes += [f"left out: {text}" for text in _alone(board, paired, t)]
-    differences, unit = [float(d) for d in first - second], trial_unit
+    differences, unit = [float(d) for d in rounded_differences(first, second)], trial_unit
     if len(differences) == 1 and not n_imputed:
         seed = table.units[int(np.flatnonzero(is_common)[0])]
         within = [side.get((task, seed), ()) for side in units]
         if len(within[0]) == len(within[1]) > 1:
-            differences = [float(x - y) for x, y in zip(*within, strict=True)]
+            differences = rounded_differences(*within).tolist()
             unit = unit_names.get(task, "unit")
     found = estimate(differences)
     pair = replace(
         plain,
         a=float(first.mean()),
         b=float(second.mean()),
-        difference=float(first.mean() - second.mean()),
+        difference=float(rounded_differences(first.mean(), second.mean())),
         ci95=None if n_imputed else found.ci95,
         n=found.n,
         unit=unit,
         n_imputed=n_imputed,
-        scaled=float(paired.first[t] - paired.second[t]) if paired.has_task[t] else None,
+        scaled=float(rounded_differences(paired.first[t], paired.second[t])) if paired.has_task[t] else None,
         note=", ".join(notes),
     )
     return replace(pair, better=_better(pair, table.methods[paired.rows[0]], table.methods[paired.rows[1]], rope))
@@ -530,8 +531,8 @@ def verdict_on(board: Leaderboard, statistic: str, values: Sequence[StatisticVal
 def _is_behind(pair: _Paired) -> bool:
     """Return whether the first of two scores lower in the paired test."""
     if len(pair.table.tasks) > 1:
-        return rank_biserial((pair.first - pair.second)[pair.has_task]) < 0
-    return bool((pair.first - pair.second)[0] < 0)
+        return rank_biserial(rounded_differences(pair.first, pair.second)[pair.has_task]) < 0
+    return bool(rounded_differences(pair.first, pair.second)[0] < 0)
 
 
 def _reversed(board: Leaderboard, first: str, others: Sequence[str], pairs: Sequence[_Paired]) -> str:
@@ -540,7 +541,7 @@ def _reversed(board: Leaderboard, first: str, others: Sequence[str], pairs: Sequ
     Leaderboards average over all seeds of each method.
     """
     for other, pair in zip(others, pairs, strict=True):
-        differences = (pair.first - pair.second)[pair.has_task]
+        differences = rounded_differences(pair.first, pair.second)[pair.has_task]
         if len(differences) and differences.mean() < 0 and any(_alone(board, pair, t) for t in range(len(pair.common))):
             n = plural(len(differences), "task")
             return (
@@ -571,7 +572,7 @@ def _tests(
     table = board.imputed.table
     n_tasks = max((int(p.has_task.sum()) for p in pairs), default=0)
     if len(table.tasks) > 1:
-        raw = wilcoxon(np.stack([np.where(p.has_task, p.first - p.second, np.nan) for p in pairs]))
+        raw = wilcoxon(np.stack([np.where(p.has_task, rounded_differences(p.first, p.second), np.nan) for p in pairs]))
         known = [float(p) if pair.has_task.sum() > 1 else None for p, pair in zip(raw, pairs, strict=True)]
         test = f"Wilcoxon signed-rank test over {plural(n_tasks, 'task')}, Holm-corrected"
     else:
@@ -593,7 +594,7 @@ def _p_of_trials(pair: _Paired) -> float | None:
     is_imputed = pair.imputed[list(pair.rows), 0][:, pair.common[0]].any()
     if own.shape[1] < 2 or is_imputed:
         return None
-    return paired_t([float(d) for d in own[0] - own[1]]).p
+    return paired_t(rounded_differences(own[0], own[1]).tolist()).p
 
 
 def _p_of_units(pair: _Paired) -> float | None:

@@ -16,11 +16,15 @@ __all__ = ["tie_aware_ranks", "tied_ranks"]
 def tied_ranks(scores: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the (M, T) ranks of (M, T) scores within each column.
 
-    1 = highest, ties share their mean rank, NaN stays NaN: as `scipy.stats.rankdata` with
-    ``nan_policy="omit"``, which takes longer to import than a whole leaderboard to compute.
+    1 = highest, ties by `ties.rounded` share their mean rank, NaN stays NaN: as
+    `scipy.stats.rankdata` with ``nan_policy="omit"`` of rounded scores. scipy takes longer to
+    import than a whole leaderboard to compute.
     """
     import numpy as np
 
+    from benchbench.stats.ties import rounded
+
+    scores = rounded(scores)
     n_methods = len(scores)
     # NaN comes last, and NaN != NaN
     order = np.argsort(-scores, axis=0, kind="stable")

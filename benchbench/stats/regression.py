@@ -10,6 +10,7 @@ from typing import Any
 
 from benchbench.stats.labels import method_label, params_of
 from benchbench.stats.significance import holm, paired_t
+from benchbench.stats.ties import differences as rounded_differences
 
 __all__ = ["COMPARED", "VERDICTS", "Side", "Verdict", "compare"]
 
@@ -226,7 +227,7 @@ def _paired(plain: Verdict, base: list[Side], head: list[Side], margin: float, r
         return replace(plain, verdict="incomparable", reason="no scores by unit were recorded")
     base_mean, head_mean = (math.fsum(v[i] for v in values) / len(values) for i in (0, 1))
     is_accuracy = "accuracy" in pairs[0][0].metric or "auc" in pairs[0][0].metric
-    tested = paired_t([h - b for b, h in values])
+    tested = paired_t(rounded_differences([h for _, h in values], [b for b, _ in values]).tolist())
     return replace(
         plain,
         base=base_mean,

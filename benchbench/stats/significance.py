@@ -19,6 +19,8 @@ from benchbench.errors import InputError
 from benchbench.stats.intervals import estimate, t_quantile
 from benchbench.stats.ranks import tied_ranks
 from benchbench.stats.table import FloatArray
+from benchbench.stats.ties import differences as rounded_differences
+from benchbench.stats.ties import rounded
 
 __all__ = [
     "ALPHA",
@@ -168,7 +170,7 @@ def friedman(matrix: ArrayLike, *, correct_ties: bool = True) -> FriedmanResult:
 
 
 def _complete(matrix: ArrayLike) -> FloatArray:
-    scores = np.asarray(matrix, dtype=np.float64)
+    scores = rounded(matrix)
     if scores.ndim != 2 or not np.isfinite(scores).all():
         raise InputError(
             f"expected a complete table of scores (methods, tasks), got shape {scores.shape} with"
@@ -219,11 +221,12 @@ def wilcoxon(differences: FloatArray) -> list[float]:
     """Return two-sided p-values of Wilcoxon's signed-rank test of each row of (N, T) differences.
 
     NaN and differences of 0 are left out (Wilcoxon 1945). P-values equal those of
-    `scipy.stats.wilcoxon`: exact with up to 50 differences and no ties, else by the normal
-    approximation. A row with fewer than two differences other than 0 has p = 1. scipy's own is not
-    used, since importing `scipy.stats` takes longer than a whole leaderboard.
+    `scipy.stats.wilcoxon`: exact with up to 50 differences without ties and zeros, or up to 13
+    with them, else by the normal approximation. A row with fewer than two differences, or none
+    other than 0, has p = 1. scipy's own is not used, since importing `scipy.stats` takes longer
+    than a whole leaderboard.
     """
-    return [_signed_rank_p(row[~np.isnan(row)]) for row in differences]
+    return [_signed_rank_p(row[~np.isnan(row)]) for row in rounded(differences)]
 
 
 def _signed_rank_p(differences: FloatArray) -> float:
@@ -236,19 +239,25 @@ def _signed_rank_p(differences: FloatArray) -> float:
     last = np.cumsum(counts)
     ranks = (last - (counts - 1) / 2)[np.searchsorted(sizes, np.abs(values))]
     above = float(ranks[values > 0].sum())
-    if n <= 50 and len(sizes) == n:
-        chances = _signed_rank_chances(n)
-        w = round(above)
+    is_plain = len(sizes) == n == len(differences)
+    if len(differences) <= (_MOST_EXACT if is_plain else _MOST_EXACT_TIED):
+        # twice the ranks, since tied ones may be halves
+        chances = _signed_rank_chances(tuple(sorted(round(2 * rank) for rank in ranks)))
+        w = round(2 * above)
         return float(min(1.0, 2 * min(chances[: w + 1].sum(), chances[w:].sum())))
     variance = (n * (n + 1) * (2 * n + 1) - float((counts**3 - counts).sum()) / 2) / 24
     return math.erfc(abs(above - n * (n + 1) / 4) / math.sqrt(2 * variance))
 
 
+# as the installed scipy's `method="auto"`
+_MOST_EXACT, _MOST_EXACT_TIED = 50, 13
+
+
 @lru_cache(maxsize=64)
-def _signed_rank_chances(n: int) -> FloatArray:
-    """Return the probability of each sum of positive ranks, 0 to n (n + 1) / 2, by chance."""
+def _signed_rank_chances(ranks: tuple[int, ...]) -> FloatArray:
+    """Return the probability of each sum of positive ranks, from 0 to that of all, by chance."""
     chances = np.ones(1)
-    for rank in range(1, n + 1):
+    for rank in ranks:
         more = np.zeros(len(chances) + rank)
         more[: len(chances)] += chances / 2
         more[rank:] += chances / 2
@@ -319,7 +328,7 @@ def rank_biserial(differences: ArrayLike) -> float:
     That is (sum of positive ranks - sum of negative ranks) / sum of all ranks. Differences of 0 are
     left out; 0.0 if there are no others.
     """
-    values = np.asarray(differences, dtype=np.float64)
+    values = rounded(differences)
     values = values[values != 0]
     if not len(values):
         return 0.0
@@ -343,7 +352,7 @@ def compare_scores(scores_a: ArrayLike, scores_b: ArrayLike) -> TwoComparison:
     a, b = np.asarray(scores_a, dtype=np.float64), np.asarray(scores_b, dtype=np.float64)
     if a.shape != b.shape or a.ndim != 1:
         raise InputError(f"expected two rows of scores of the same tasks, got shapes {a.shape} and {b.shape}")
-    differences = (a - b)[~np.isnan(a) & ~np.isnan(b)]
+    differences = rounded_differences(a, b)[~np.isnan(a) & ~np.isnan(b)]
     if not len(differences):
         raise InputError("the two methods have no task in common")
     mean = estimate([float(d) for d in differences])
@@ -407,7 +416,7 @@ def bayesian_signed_rank(
     ------
     InputError
     """
-    values = np.asarray(differences, dtype=np.float64).ravel()
+    values = rounded(differences).ravel()
     values = values[~np.isnan(values)]
     if not len(values) or not math.isfinite(rope) or rope < 0 or n_samples < 1 or prior_strength <= 0:
         raise InputError(
@@ -417,8 +426,8 @@ def bayesian_signed_rank(
     order = np.argsort(z, kind="stable")
     ordered = z[order]
     # how many of the ordered z are at most 2 r - z_i, and below -2 r - z_i
-    up_to = np.searchsorted(ordered, 2 * rope - ordered, side="right")
-    below = np.searchsorted(ordered, -2 * rope - ordered, side="left")
+    up_to = np.searchsorted(ordered, rounded_differences(2 * rope, ordered), side="right")
+    below = np.searchsorted(ordered, rounded_differences(-2 * rope, ordered), side="left")
     concentration = np.where(order == 0, prior_strength, 1.0)
     rng = np.random.default_rng(seed)
     won = np.zeros(3)

@@ -12,6 +12,7 @@ import numpy as np
 from benchbench.errors import InputError, UnknownNameError
 from benchbench.stats.labels import plural
 from benchbench.stats.table import ScoreTable
+from benchbench.stats.ties import differences as rounded_differences
 
 __all__ = ["Separation", "tasks_to_separate"]
 
@@ -103,7 +104,7 @@ def tasks_to_separate(table: ScoreTable, a: str, b: str, *, alpha: float = 0.05,
     paired = table.scores[own] - table.scores[other]
     rows = [row[~np.isnan(row)] for row in paired]
     means = table.task_scores()
-    differences = (means[own] - means[other])[~np.isnan(means[own]) & ~np.isnan(means[other])]
+    differences = rounded_differences(means[own], means[other])[~np.isnan(means[own]) & ~np.isnan(means[other])]
     n = len(differences)
     if n < 2:
         raise InputError(f"{a} and {b} have {plural(n, 'task')} in common; at least 2 are needed")

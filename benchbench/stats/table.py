@@ -14,13 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchbench.errors import InputError, UnknownNameError
+from benchbench.stats.ties import rounded
 
-__all__ = ["SIGNIFICANT_DIGITS", "FloatArray", "ScoreTable", "TrialState", "mean_over_units", "rounded"]
+__all__ = ["FloatArray", "ScoreTable", "TrialState", "mean_over_units"]
 
 FloatArray = NDArray[np.float64]
-
-SIGNIFICANT_DIGITS = 12
-"""Significant digits of a score in comparisons; later digits depend on the order of summation."""
 
 
 class TrialState(IntEnum):
@@ -126,7 +124,7 @@ class ScoreTable:
         return mean_over_units(self.scores)
 
     def task_scores(self) -> FloatArray:
-        """Return `task_means` with 12 significant digits, so that summation order breaks no tie."""
+        """Return `task_means` rounded by the rule for ties."""
         return rounded(self.task_means())
 
     def task_seconds(self) -> FloatArray | None:
@@ -146,15 +144,6 @@ def mean_over_units(values: FloatArray) -> FloatArray:
     counts = present.sum(axis=-1)
     total = np.where(present, values, 0.0).sum(axis=-1)
     return np.where(counts > 0, total / np.maximum(counts, 1), np.nan)
-
-
-def rounded(values: FloatArray) -> FloatArray:
-    """Return values rounded to `SIGNIFICANT_DIGITS` digits."""
-    size = np.abs(values)
-    # beyond these the scale factor would overflow
-    is_usual = (size > 1e-200) & (size < 1e200)
-    scale = 10.0 ** (SIGNIFICANT_DIGITS - 1 - np.floor(np.log10(np.where(is_usual, size, 1.0))))
-    return np.where(is_usual, np.rint(np.where(is_usual, values, 0.0) * scale) / scale, values)
 
 
 def _indices(kind: str, known: tuple[str, ...], wanted: Sequence[str] | None) -> list[int]:

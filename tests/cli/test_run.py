@@ -629,3 +629,13 @@ def test_a_cluster_started_apart_through_the_command(folder: Path) -> None:
         for process in both[::-1]:
             process.terminate()
             process.wait(timeout=30)
+
+
+def test_what_a_method_returns_ends_neither_the_run_nor_the_results_of_others(folder: Path) -> None:
+    odd = ['odd(metrics=\'{"backbone": "conv4"}\')', "odd(metrics='None')", "odd(error='Unreadable()')", "huge"]
+    arguments = run_arguments("--method", ",".join(["noop", *odd]), "--task", "one", "--db", "r.duckdb", "--quiet")
+    bench(folder, *arguments)
+    (run,) = json.loads(bench(folder, "history", "--db", "r.duckdb", "--format", "json").stdout)
+    assert run["outcomes"] == {"ok": 1, "failed": 4}
+    bench(folder, *arguments)
+    assert len(json.loads(bench(folder, "history", "--db", "r.duckdb", "--format", "json").stdout)) == 1

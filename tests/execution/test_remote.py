@@ -19,7 +19,7 @@ import pandas as pd
 import pytest
 
 from benchbench.contracts.automl import AutoMLBudget, TableInfo
-from benchbench.errors import ClusterError, UnknownNameError
+from benchbench.errors import ClusterError, ProtocolViolation, UnknownNameError
 from benchbench.execution import limits, supervisor
 from benchbench.execution.environments import Environment
 from benchbench.execution.harness import TrialHarness
@@ -28,6 +28,7 @@ from benchbench.execution.remote.automl_proxy import Proxy, _plain
 from benchbench.execution.remote.automl_served import _info
 from benchbench.execution.remote.interpreter import InterpreterDiedError, RemoteError
 from benchbench.frames import read_table, write_table
+from benchbench.protocols.automl_predictions import check_labels
 from benchbench.records import TrialOutcome
 from benchbench.registry import MethodEntry, get_loader, get_method
 
@@ -101,6 +102,17 @@ def test_predictions_come_back(make: Callable[..., Any], rows: pd.DataFrame, tar
     found = proxy.metrics()
     assert 0 < found.pop("environment_start_seconds") < 60
     assert found == {"n_rows": 4.0, "is_fast": 1.0}
+
+
+def test_names_on_predictions_are_read_there(
+    make: Callable[..., Any], rows: pd.DataFrame, target: pd.Series[Any]
+) -> None:
+    """Arrays come back, so that columns in another order would be scored by position here."""
+    proxy = make("named")
+    proxy.fit(rows, target)
+    assert proxy.predict_proba(rows).tolist() == [[0.25, 0.75, 0.0]] * 4
+    with pytest.raises(ProtocolViolation, match="texts such as 'yes', expected indices 0 to 2"):
+        check_labels(proxy.predict(rows), 4, ("yes", "no", "never"))
 
 
 def test_values_come_back(make: Callable[..., Any], rows: pd.DataFrame) -> None:

@@ -404,6 +404,10 @@ def test_the_scratch_folder_has_a_limit(make_request: Any, monkeypatch: pytest.M
     monkeypatch.setenv("BENCHBENCH_SCRATCH_LIMIT_MIB", "10")
     outcome = run(make_request("misbehaving", params={"how": "fill_scratch"}, time_limit_seconds=60))
     supervisor.abort_all()
+    monkeypatch.setenv("BENCHBENCH_SCRATCH_LIMIT_MIB", "much")
+    wrong = run(make_request("sleeper", params={"seconds": 1.5}))
+    supervisor.abort_all()
+    assert (wrong.outcome, wrong.error_type) == ("failed", "InputError")
     assert (outcome.outcome, outcome.error_type) == ("failed", "ScratchLimit")
     assert "MiB in its scratch folder; the limit of this host is 10 MiB" in outcome.error_message
 

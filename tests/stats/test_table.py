@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from benchbench.errors import InputError, UnknownNameError
-from benchbench.stats.table import ScoreTable, TrialState, mean_over_units, rounded
+from benchbench.stats.table import ScoreTable, TrialState, mean_over_units
+from benchbench.stats.ties import rounded
 
 NAN = np.nan
 OK, FAILED, DECLINED, ABSENT = TrialState.OK, TrialState.FAILED, TrialState.DECLINED, TrialState.ABSENT

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from benchbench.contracts.automl import AutoMLAdapter, AutoMLBudget, TableInfo
+from benchbench.contracts.automl_predictions import by_position
 from benchbench.frames import read_array, read_table, write_array
-from benchbench.protocols.automl_predictions import by_position
 
 __all__ = ["Served"]
 
