@@ -120,7 +120,9 @@ DeviceOption = Annotated[str | None, typer.Option("--device", help="Device: cpu 
 ThreadsOption = Annotated[int | None, typer.Option("--threads", help="CPU threads per trial.")]
 ImputeOption = Annotated[
     str,
-    typer.Option("--impute", help="How failed trials are imputed: baseline, baseline=NAME, worst, none or drop-task."),
+    typer.Option(
+        "--impute", help="How failed trials are imputed: baseline, baseline=NAME, amlb=NAME, worst, none or drop-task."
+    ),
 ]
 FilterOption = Annotated[
     list[str] | None,
