@@ -118,12 +118,7 @@ def _trials(counting: Counting) -> CountedTrials:
     states = np.array([_STATES.get(text, TrialState.FAILED) for text in outcome.texts], dtype=np.int8)
     state = states[outcome.codes[kept]]
     score = columns.numbers("score")[kept]
-    # a NaN score is a failure, whatever the outcome says
     is_ok = state == TrialState.OK
-    lacks_score = is_ok & ~np.isfinite(score)
-    if lacks_score.any():
-        state = np.where(lacks_score, np.int8(TrialState.FAILED), state)
-        is_ok = state == TrialState.OK
     score = _where(is_ok, score)
     deviation = _where(is_ok, columns.numbers("score_sd")[kept])
     n_units = columns.integers("n_units")[kept]
