@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from benchbench.suite_files import SuiteSpec
 
 __all__ = [
+    "anchor_facts",
     "board_report",
     "facts_line",
     "generated_tasks",
@@ -127,10 +128,30 @@ def board_report(suite: SuiteSpec, board: Leaderboard) -> Report:
     if len(board.tasks) > 1 and overall:
         sheets.append(_overall_sheet(overall, verdict))
     sheets += [_task_sheet(name, board.rows_of(name)) for name in board.tasks]
-    notes = [*interval_lines(board.rows, board), *_score_lines(suite, board), *_marks(board), *board.notes]
+    notes = [
+        *_friedman_lines(board),
+        *interval_lines(board.rows, board),
+        *_score_lines(suite, board),
+        *_marks(board),
+        *board.notes,
+    ]
     if verdict is not None and verdict.alike and len(board.tasks) > 1:
         notes.insert(0, LEAD_LINE)
     return _report(suite, board, sheets, notes, partial(leaderboard_records, suite, board), verdict)
+
+
+def _friedman_lines(board: Leaderboard) -> list[str]:
+    """Return Friedman's test of the ranked methods that have every task, if there are enough."""
+    from benchbench.stats.significance import friedman_both, friedman_sentence
+
+    found = friedman_both(board.imputed.ranked().task_scores())
+    return [friedman_sentence(found)] if found else []
+
+
+def anchor_facts(board: Leaderboard) -> dict[str, Any]:
+    """Return the anchor of Elo ratings as plain data; None: the mean is 1000."""
+    label, rating = board.anchor or (None, None)
+    return {"anchor": label, "anchor_rating": rating}
 
 
 def statistic_report(suite: SuiteSpec, board: Leaderboard, statistic: str) -> Report:
@@ -398,7 +419,11 @@ def _bootstrap_line(what: str) -> str:
 def _cautions(values: Sequence[StatisticValue]) -> list[str]:
     """Return the notes that all values share; what concerns a single method stands in its row."""
     ranked = [v for v in values if v.rank is not None]
-    return [n for n in ranked[0].notes if all(n in v.notes for v in ranked) and "/" not in n] if ranked else []
+    return (
+        [n for n in ranked[0].notes if all(n in v.notes for v in ranked) and "/" not in n.split(" ")[0]]
+        if ranked
+        else []
+    )
 
 
 def _score_lines(suite: SuiteSpec, board: Leaderboard) -> list[str]:
@@ -597,6 +622,8 @@ def value_records(
                 "device": conditions.device,
                 "generated_splits": bool(generated) if task is None else task in generated,
                 "statistic": statistic,
+                **(anchor_facts(board) if statistic == "elo" else {}),
+                "alpha": board.alpha,
                 "imputation": board.imputation,
                 "n_left_out": board.n_left_out,
                 "unprepared_tasks": list(board.unprepared),

@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from benchbench.reports.leaderboard import imputation_facts, machine_facts, splits_line, statistic_sheet
+from benchbench.reports.leaderboard import (
+    anchor_facts,
+    imputation_facts,
+    machine_facts,
+    splits_line,
+    statistic_sheet,
+)
 from benchbench.reports.report import Report
 from benchbench.stats.imputation import ImputedTable
 from benchbench.stats.labels import plural
@@ -81,7 +87,7 @@ def _track_board(track: str, boards: Sequence[Shown]) -> TrackBoard:
         boards=kept,
         imputed=_joined([(suite.name, board.imputed) for suite, board in kept]),
         rows=_rows([board for _, board in kept]),
-        options=Options(ends=ends, perfect=perfect),
+        options=Options(ends=ends, perfect=perfect, anchor=kept[0][1].anchor),
         left_out=left_out,
     )
 
@@ -161,6 +167,7 @@ def track_report(board: TrackBoard, statistic: str) -> Report:
             "device": conditions.device,
             "generated_splits": bool(splits),
             "statistic": statistic,
+            **(anchor_facts(board.boards[0][1]) if statistic == "elo" else {}),
             "imputation": facts["imputation"],
             "n_left_out": n_left_out,
             "label": s.method,

@@ -21,6 +21,7 @@ from benchbench.stats.imputation import AMLB_PREFIX, BASELINE_PREFIX, ImputedTab
 from benchbench.stats.labels import method_label, params_of, plural
 from benchbench.stats.ranks import tied_ranks
 from benchbench.stats.scales import frozen_ends, normalise
+from benchbench.stats.significance import ALPHA
 from benchbench.stats.statistics import (
     N_BOOTSTRAP,
     NOT_RANKED,
@@ -131,6 +132,10 @@ class Leaderboard:
         Labels of the methods at 0 and 1 of normalised scores, in place of frozen ends.
     unprepared : list of str
         The tasks whose data could not be prepared; `left_out` says why.
+    anchor : (method, rating), optional
+        Label of a method and its Elo rating; None: the mean rating is 1000.
+    alpha : float
+        Level of tests.
     """
 
     suite: SuiteFacts
@@ -149,6 +154,8 @@ class Leaderboard:
     n_left_out: int = 0
     scale: tuple[str, str] | None = None
     unprepared: list[str] = field(default_factory=list)
+    anchor: tuple[str, float] | None = None
+    alpha: float = ALPHA
     _values: dict[tuple[str, int], list[StatisticValue]] = field(default_factory=dict)
     _by_task: dict[str | None, list[Row]] = field(default_factory=dict)
 
@@ -199,8 +206,10 @@ class Leaderboard:
         """
         if self.scale is not None:
             zero, one = self.scale
-            return Options(baseline=zero, reference=one, perfect=self.suite.perfect_scores(self.metrics))
-        return Options(ends=self.suite.ends(), perfect=self.suite.perfect_scores(self.metrics))
+            return Options(
+                baseline=zero, reference=one, perfect=self.suite.perfect_scores(self.metrics), anchor=self.anchor
+            )
+        return Options(ends=self.suite.ends(), perfect=self.suite.perfect_scores(self.metrics), anchor=self.anchor)
 
     def values(self, statistic: str, *, n_bootstrap: int = N_BOOTSTRAP) -> list[StatisticValue]:
         """Return the methods by a statistic over all tasks, best first.
