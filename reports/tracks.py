@@ -198,6 +198,7 @@ def track_report(board: TrackBoard, statistic: str) -> Report:
                 if any(s.low is not None for s in found)
                 else []
             ),
+            *([note for note in found[0].notes if "anchored: " in note] if found else []),
             *dict.fromkeys(note for _, b in board.boards for note in b.notes),
             *(few_tasks(n_tasks) if n_tasks > 1 else ()),
         ],

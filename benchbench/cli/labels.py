@@ -74,6 +74,8 @@ def set_anchor(board: Leaderboard, text: str) -> None:
         start, _, end = name.rpartition("=")
         if ")" not in end:
             name, rating = start.strip(), _rating(end, text)
+    if not name:
+        raise InputError(f"--anchor expects METHOD=RATING, got {text!r}")
     row = find_label(name, board)
     if row.label in board.imputed.unranked:
         raise InputError(f"--anchor: {row.label} has no rating, since every trial of it failed; name another method")
