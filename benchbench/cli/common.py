@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import unicodedata
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -140,6 +141,8 @@ def db_path(chosen: Path | None) -> Path:
 def split_list(texts: Iterable[str] | None) -> list[str]:
     """Split repeated and comma-separated values; commas inside brackets and quotes do not count.
 
+    Letters are composed, as those of stored names are.
+
     ``["maml(inner_lr=0.1,first_order=True),protonet", "pixel_nn"]`` gives three items.
     """
     items: list[str] = []
@@ -158,7 +161,7 @@ def split_list(texts: Iterable[str] | None) -> list[str]:
                 items.append(text[start:i])
                 start = i + 1
         items.append(text[start:])
-    return [item.strip() for item in items if item.strip()]
+    return [unicodedata.normalize("NFC", item.strip()) for item in items if item.strip()]
 
 
 def chosen_tasks(suite: SuiteSpec, texts: Iterable[str] | None) -> list[TaskSpec]:
