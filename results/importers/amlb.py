@@ -24,8 +24,8 @@ from benchbench.results.importers.published_rows import (
 __all__ = ["read_amlb"]
 
 REQUIRED = ("framework", "task", "fold", "result")
-# amlb/results.py of AMLB: every metric it can compute, by direction. It negates losses since 2021 and
-# prefixes their names with neg_.
+# amlb/results.py of AMLB: every metric it can compute, by direction. Since 2021 it negates losses
+# and prefixes their names with neg_.
 _HIGHER = frozenset(
     {"acc", "auc", "auc_ovo", "auc_ovr", "balacc", "f05", "f1", "f2", "pr_auc", "r2"} | {"accuracy", "pac"}
 )

@@ -1,7 +1,7 @@
 """Traces of optimisers recorded by HPO-B, CARP-S and Syne Tune.
 
-HPO-B: Pineda Arango et al. 2021, arXiv:2106.06257. CARP-S: Benjamins et al. 2025, arXiv:2506.06143.
-Syne Tune: Salinas et al. 2022, AutoML-Conf.
+HPO-B: Pineda Arango et al. 2021, arXiv:2106.06257. CARP-S: github.com/automl/CARP-S.
+Syne Tune: github.com/syne-tune/syne-tune.
 """
 
 from __future__ import annotations

@@ -712,7 +712,10 @@ def test_the_command(tmp_path: Path) -> None:
     assert code == 0
     assert "elsewhere" in text
     assert f"published elsewhere: {SOURCE}" in " ".join(text.split())
-    assert "no whole-suite score: published results" in " ".join(text.split())
+    # one metric on all tasks gives the suite a score; b has none on t2, hence none of the suite
+    assert "whole-suite score: mean of accuracy over tasks" in " ".join(text.split())
+    code, text = bench("leaderboard", "--suite", "elsewhere", "--format", "json", db=db)
+    assert code == 0
     assert "suite file" not in text
     (run,) = Store(db).runs()
     assert "--from long" in run["command"]
