@@ -6,6 +6,7 @@ Nothing here computes a number.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -40,6 +41,9 @@ __all__ = [
     "too_few_methods",
     "value_records",
 ]
+
+MOST_REMARKED = 5
+"""Methods that are named for remarks on their trials."""
 
 LEAD = Column("lead", "≈1")
 LEAD_LINE = "≈: not distinguishable from the first"
@@ -381,7 +385,24 @@ def _marks(board: Leaderboard) -> list[str]:
             + ("imputed" if is_imputed else "not imputed")
             + f" by policy `{board.imputation}` (--impute)"
         )
-    return lines
+    return [*lines, *_remark_lines(task_rows)]
+
+
+def _remark_lines(task_rows: Sequence[Row]) -> list[str]:
+    """Say whose trials have remarks, the most first."""
+    counts: Counter[str] = Counter()
+    for row in task_rows:
+        counts[row.label] += row.n_remarked
+    found = [(label, n) for label, n in counts.most_common() if n]
+    if not found:
+        return []
+    named = ", ".join(f"{n} of {label}" for label, n in found[:MOST_REMARKED])
+    more = (
+        f" and {counts.total() - sum(n for _, n in found[:MOST_REMARKED])} of other methods"
+        if len(found) > MOST_REMARKED
+        else ""
+    )
+    return [f"trials with remarks: {named}{more}; `bench history RUN --remarks` or `bench attempt ID` shows them"]
 
 
 def interval_lines(rows: Sequence[Row], board: Leaderboard | None = None) -> list[str]:
@@ -647,6 +668,7 @@ def value_records(
                 "n_failed": row.n_failed,
                 "n_declined": row.n_declined,
                 "n_lost": row.n_lost,
+                "n_remarked": row.n_remarked,
                 "seconds": row.seconds,
                 "transductive": row.transductive,
                 "notes": list(v.notes),

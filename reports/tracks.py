@@ -122,7 +122,7 @@ def _rows(boards: Sequence[Leaderboard]) -> dict[str, Row]:
         if old is None:
             found[row.label] = replace(row, score=None, ci95=None, n=0, unit="", notes=[])
             continue
-        for name in ("n_ok", "n_failed", "n_declined", "n_lost", "n_imputed", "n_seeds", "n_shared"):
+        for name in ("n_ok", "n_failed", "n_declined", "n_lost", "n_remarked", "n_imputed", "n_seeds", "n_shared"):
             setattr(old, name, getattr(old, name) + getattr(row, name))
         old.transductive = old.transductive or row.transductive
         if row.seconds is not None:

@@ -66,6 +66,7 @@ class Row:
     n_failed: int = 0
     n_declined: int = 0
     n_lost: int = 0
+    n_remarked: int = 0
     n_imputed: int = 0
     imputed_share: float = 0.0
     n_tasks: int = 1
@@ -418,6 +419,7 @@ def _task_row(
         n_failed=cell.n_failed,
         n_declined=cell.n_declined,
         n_lost=cell.n_lost,
+        n_remarked=cell.n_remarked,
         n_seeds=cell.n_ok + cell.n_failed,
         n_units=n_units,
         seconds=_known(seconds),
@@ -494,7 +496,8 @@ def _suite_row(
     own: Sequence[Row], normalised: Mapping[str, tuple[float, float]], n_tasks: int, *, has_one_metric: bool
 ) -> Row:
     row = Row(method=own[0].method, params=own[0].params, task=None, n_tasks=n_tasks)
-    for name in ("n_ok", "n_failed", "n_declined", "n_lost", "n_units", "n_imputed", "n_seeds", "n_shared"):
+    summed = ("n_ok", "n_failed", "n_declined", "n_lost", "n_remarked", "n_units", "n_imputed", "n_seeds", "n_shared")
+    for name in summed:
         setattr(row, name, sum(getattr(r, name) for r in own))
     row.n_tasks_ok = sum(r.n_tasks_ok for r in own)
     row.n_tasks_scored = sum(r.score is not None for r in own)

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import pytest
 from scipy import stats
-
 from typer.testing import CliRunner
 
 from benchbench.cli.main import app
