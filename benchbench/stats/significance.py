@@ -228,7 +228,7 @@ def friedman_both(scores: FloatArray) -> tuple[FriedmanResult, ...]:
 
 
 def friedman_sentence(found: Sequence[FriedmanResult]) -> str:
-    """Return the statistics of `friedman_both` in words; those without correction if they differ."""
+    """Return the statistics of `friedman_both` in words; uncorrected ones only if they differ."""
     corrected, plain = found
     text = f"Friedman's test of {corrected.n_methods} methods over {corrected.n_tasks} tasks: {corrected.sentence()}"
     return (
