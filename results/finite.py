@@ -6,10 +6,17 @@ row is changed: every reader sees them through `with_finite_scores`.
 
 from __future__ import annotations
 
-__all__ = ["NON_FINITE_UNITS", "with_finite_scores", "with_finite_units"]
+__all__ = ["LARGEST_SCORE", "NON_FINITE_UNITS", "with_finite_scores", "with_finite_units"]
 
-_LACKS = "(outcome = 'ok' AND (score IS NULL OR NOT isfinite(score)))"
-_REASON = "'score is ' || coalesce(CAST(score AS VARCHAR), 'missing') || ', not a finite number'"
+LARGEST_SCORE = 1e150
+"""Largest absolute score: means and variances of larger ones are not finite."""
+
+_IS_KNOWN = f"(isfinite(score) AND abs(score) <= {LARGEST_SCORE})"
+_LACKS = f"(outcome = 'ok' AND NOT coalesce({_IS_KNOWN}, false))"
+_REASON = (
+    "'score is ' || coalesce(CAST(score AS VARCHAR), 'missing') || CASE WHEN isfinite(score)"
+    f" THEN ', beyond the largest one of {LARGEST_SCORE:g}' ELSE ', not a finite number' END"
+)
 
 NON_FINITE_UNITS = (
     "coalesce(NOT isfinite(list_sum(scores)) AND len(list_filter(scores, lambda s: NOT isfinite(s))) > 0, false)"
@@ -29,7 +36,7 @@ def with_finite_scores(attempts: str) -> str:
         f"SELECT * REPLACE (CASE WHEN {_LACKS} THEN 'failed' ELSE outcome END AS outcome,"
         f" CASE WHEN {_LACKS} THEN 'NonFiniteScore' ELSE error_type END AS error_type,"
         f" CASE WHEN {_LACKS} THEN {_REASON} ELSE error_message END AS error_message,"
-        " CASE WHEN isfinite(score) THEN score END AS score,"
+        f" CASE WHEN {_IS_KNOWN} THEN score END AS score,"
         f" CASE WHEN isfinite(score_sd) THEN score_sd END AS score_sd) FROM ({attempts})"
     )
 

@@ -84,7 +84,7 @@ class FriedmanResult:
     def sentence(self) -> str:
         """Return both statistics with their degrees of freedom and p-values."""
         first, second = self.degrees
-        f = "inf" if math.isinf(self.iman_davenport) else f"{self.iman_davenport:.2f}"
+        f = "infinite" if math.isinf(self.iman_davenport) else f"{self.iman_davenport:.2f}"
         return (
             f"chi² = {self.chi2:.2f}, df {first}, p {p_text(self.p)};"
             f" Iman and Davenport's F = {f}, df {first} and {second}, p {p_text(self.iman_davenport_p)}"

@@ -158,4 +158,4 @@ def test_a_perfect_order_is_plain_json(bench: Bench, suite: Path, land: Land) ->
     ]
     found = json.loads(bench("plot", "cd", "--suite", suite, "--db", land(*rows), "--format", "json"))
     assert [one["iman_davenport"] for one in found["friedman"]] == [None, None]
-    assert any("F = inf" in line for line in found["caption"])
+    assert any("F = infinite, df" in line for line in found["caption"])
