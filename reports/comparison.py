@@ -14,7 +14,7 @@ from benchbench.reports.report import Column, Sheet, number
 from benchbench.results.load_units import UnitScores, unit_scores
 from benchbench.stats.labels import plural
 from benchbench.stats.pairwise import MethodComparison, TaskPair, compare_methods
-from benchbench.stats.significance import ALPHA, least_p
+from benchbench.stats.significance import least_p
 
 if TYPE_CHECKING:
     from benchbench.results.reader import Readable
@@ -170,7 +170,7 @@ def comparison_lines(suite: SuiteSpec, board: Leaderboard, found: MethodComparis
     """Return what stands below the table: over all tasks, then what the numbers rest on."""
     facts = imputation_facts(board)
     return [
-        *_overall_lines(found),
+        *_overall_lines(found, board.alpha),
         PAIRS_LINE,
         f"better: A or B where the interval excludes 0 and the difference exceeds ±{found.rope:g} ({found.scale}), else -",
         f"imputation: {facts['imputation']}; imputed on the whole leaderboard: {facts['imputed']};"
@@ -180,7 +180,7 @@ def comparison_lines(suite: SuiteSpec, board: Leaderboard, found: MethodComparis
     ]
 
 
-def _overall_lines(found: MethodComparison) -> list[str]:
+def _overall_lines(found: MethodComparison, alpha: float) -> list[str]:
     overall, bayes = found.overall, found.bayes
     if overall is None:
         return []
@@ -193,11 +193,12 @@ def _overall_lines(found: MethodComparison) -> list[str]:
     ]
     if overall.p is not None:
         lines.append(
-            f"Wilcoxon's signed-rank test, two-sided: p = {overall.p:.4g}; matched-pairs rank-biserial correlation "
+            f"Wilcoxon's signed-rank test, two-sided: p = {overall.p:.4g},"
+            f" {'below' if overall.p < alpha else 'not below'} {alpha:g}; matched-pairs rank-biserial correlation "
             f"{overall.effect_size:.2f} (1: A is better everywhere, -1: B)"
         )
-        if least_p(n) >= ALPHA:
-            lines.append(f"with {n} tasks that test cannot give p < {ALPHA:g}, whatever the scores")
+        if least_p(n) >= alpha:
+            lines.append(f"with {n} tasks that test cannot give p < {alpha:g}, whatever the scores")
     if bayes is None:
         lines.append("one task allows no test over tasks; its own row has all that is known")
     else:
@@ -230,6 +231,7 @@ def comparison_record(suite: SuiteSpec, board: Leaderboard, found: MethodCompari
         **conditions,
         "generated_splits": bool(generated_tasks(suite, board)),
         "imputation": board.imputation,
+        "alpha": board.alpha,
         "n_left_out": board.n_left_out,
         **found.to_dict(),
         "left_out_pairs": list(found.left_out),

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from benchbench.errors import InputError
-from benchbench.reports.leaderboard import imputation_facts, splits_line, too_few_methods
+from benchbench.reports.leaderboard import anchor_facts, imputation_facts, splits_line, too_few_methods
 from benchbench.reports.text import sentence
 from benchbench.stats.statistics import N_BOOTSTRAP, STATISTICS
 
@@ -73,7 +73,7 @@ def board_drawing(kind: str, suite: SuiteSpec, board: Leaderboard, *, statistic:
 def _cd(suite: SuiteSpec, board: Leaderboard, _: str | None) -> Drawing:
     from benchbench.plots.critical_difference import critical_difference, critical_difference_figure
 
-    found = critical_difference(board.imputed.ranked())
+    found = critical_difference(board.imputed.ranked(), alpha=board.alpha)
     title = f"{suite.title}: critical differences"
     caption = [*_head(suite, board), *found.sentences(), *_tail(suite, board)]
     return Drawing(
@@ -108,6 +108,7 @@ def _heatmap(suite: SuiteSpec, board: Leaderboard, statistic: str | None) -> Dra
 
 def _by_statistic(suite: SuiteSpec, board: Leaderboard, statistic: str) -> Drawing:
     from benchbench.plots.ratings import goes_beyond, values_figure, win_rate_figure
+    from benchbench.stats.elo import MEAN_RATING
     from benchbench.stats.pairwise import verdict_on
     from benchbench.stats.wins import win_matrix
 
@@ -150,7 +151,12 @@ def _by_statistic(suite: SuiteSpec, board: Leaderboard, statistic: str) -> Drawi
             data=data,
             draw=lambda: win_rate_figure(found, matrix, title=title, caption=caption),
         )
-    centre = 1000.0 if statistic == "elo" else None
+    centre = None
+    if statistic == "elo":
+        centre = MEAN_RATING if board.anchor is None else board.anchor[1]
+        data |= anchor_facts(board)
+        if board.anchor is not None:
+            caption.append(sentence(found[0].notes[0]))
     return Drawing(
         kind=statistic,
         title=title,

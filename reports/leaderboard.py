@@ -6,6 +6,7 @@ Nothing here computes a number.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from benchbench.suite_files import SuiteSpec
 
 __all__ = [
+    "anchor_facts",
     "board_report",
     "facts_line",
     "generated_tasks",
@@ -39,6 +41,9 @@ __all__ = [
     "too_few_methods",
     "value_records",
 ]
+
+MOST_REMARKED = 5
+"""Methods that are named for remarks on their trials."""
 
 LEAD = Column("lead", "≈1")
 LEAD_LINE = "≈: not distinguishable from the first"
@@ -127,10 +132,30 @@ def board_report(suite: SuiteSpec, board: Leaderboard) -> Report:
     if len(board.tasks) > 1 and overall:
         sheets.append(_overall_sheet(overall, verdict))
     sheets += [_task_sheet(name, board.rows_of(name)) for name in board.tasks]
-    notes = [*interval_lines(board.rows, board), *_score_lines(suite, board), *_marks(board), *board.notes]
+    notes = [
+        *_friedman_lines(board),
+        *interval_lines(board.rows, board),
+        *_score_lines(suite, board),
+        *_marks(board),
+        *board.notes,
+    ]
     if verdict is not None and verdict.alike and len(board.tasks) > 1:
         notes.insert(0, LEAD_LINE)
     return _report(suite, board, sheets, notes, partial(leaderboard_records, suite, board), verdict)
+
+
+def _friedman_lines(board: Leaderboard) -> list[str]:
+    """Return Friedman's test of the ranked methods that have every task, if there are enough."""
+    from benchbench.stats.significance import friedman_both, friedman_sentence
+
+    found = friedman_both(board.imputed.ranked().task_scores())
+    return [friedman_sentence(found)] if found else []
+
+
+def anchor_facts(board: Leaderboard) -> dict[str, Any]:
+    """Return the anchor of Elo ratings as plain data; None: the mean is 1000."""
+    label, rating = board.anchor or (None, None)
+    return {"anchor": label, "anchor_rating": rating}
 
 
 def statistic_report(suite: SuiteSpec, board: Leaderboard, statistic: str) -> Report:
@@ -360,7 +385,24 @@ def _marks(board: Leaderboard) -> list[str]:
             + ("imputed" if is_imputed else "not imputed")
             + f" by policy `{board.imputation}` (--impute)"
         )
-    return lines
+    return [*lines, *_remark_lines(task_rows)]
+
+
+def _remark_lines(task_rows: Sequence[Row]) -> list[str]:
+    """Say whose trials have remarks, the most first."""
+    counts: Counter[str] = Counter()
+    for row in task_rows:
+        counts[row.label] += row.n_remarked
+    found = [(label, n) for label, n in counts.most_common() if n]
+    if not found:
+        return []
+    named = ", ".join(f"{n} of {label}" for label, n in found[:MOST_REMARKED])
+    more = (
+        f" and {counts.total() - sum(n for _, n in found[:MOST_REMARKED])} of other methods"
+        if len(found) > MOST_REMARKED
+        else ""
+    )
+    return [f"trials with remarks: {named}{more}; `bench history RUN --remarks` or `bench attempt ID` shows them"]
 
 
 def interval_lines(rows: Sequence[Row], board: Leaderboard | None = None) -> list[str]:
@@ -398,7 +440,11 @@ def _bootstrap_line(what: str) -> str:
 def _cautions(values: Sequence[StatisticValue]) -> list[str]:
     """Return the notes that all values share; what concerns a single method stands in its row."""
     ranked = [v for v in values if v.rank is not None]
-    return [n for n in ranked[0].notes if all(n in v.notes for v in ranked) and "/" not in n] if ranked else []
+    return (
+        [n for n in ranked[0].notes if all(n in v.notes for v in ranked) and "/" not in n.split(" ")[0]]
+        if ranked
+        else []
+    )
 
 
 def _score_lines(suite: SuiteSpec, board: Leaderboard) -> list[str]:
@@ -597,6 +643,8 @@ def value_records(
                 "device": conditions.device,
                 "generated_splits": bool(generated) if task is None else task in generated,
                 "statistic": statistic,
+                **(anchor_facts(board) if statistic == "elo" else {}),
+                "alpha": board.alpha,
                 "imputation": board.imputation,
                 "n_left_out": board.n_left_out,
                 "unprepared_tasks": list(board.unprepared),
@@ -620,6 +668,7 @@ def value_records(
                 "n_failed": row.n_failed,
                 "n_declined": row.n_declined,
                 "n_lost": row.n_lost,
+                "n_remarked": row.n_remarked,
                 "seconds": row.seconds,
                 "transductive": row.transductive,
                 "notes": list(v.notes),

@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from benchbench.reports.leaderboard import imputation_facts, machine_facts, splits_line, statistic_sheet
+from benchbench.reports.leaderboard import (
+    anchor_facts,
+    imputation_facts,
+    machine_facts,
+    splits_line,
+    statistic_sheet,
+)
 from benchbench.reports.report import Report
 from benchbench.stats.imputation import ImputedTable
 from benchbench.stats.labels import plural
@@ -81,7 +87,7 @@ def _track_board(track: str, boards: Sequence[Shown]) -> TrackBoard:
         boards=kept,
         imputed=_joined([(suite.name, board.imputed) for suite, board in kept]),
         rows=_rows([board for _, board in kept]),
-        options=Options(ends=ends, perfect=perfect),
+        options=Options(ends=ends, perfect=perfect, anchor=kept[0][1].anchor),
         left_out=left_out,
     )
 
@@ -116,7 +122,7 @@ def _rows(boards: Sequence[Leaderboard]) -> dict[str, Row]:
         if old is None:
             found[row.label] = replace(row, score=None, ci95=None, n=0, unit="", notes=[])
             continue
-        for name in ("n_ok", "n_failed", "n_declined", "n_lost", "n_imputed", "n_seeds", "n_shared"):
+        for name in ("n_ok", "n_failed", "n_declined", "n_lost", "n_remarked", "n_imputed", "n_seeds", "n_shared"):
             setattr(old, name, getattr(old, name) + getattr(row, name))
         old.transductive = old.transductive or row.transductive
         if row.seconds is not None:
@@ -161,6 +167,7 @@ def track_report(board: TrackBoard, statistic: str) -> Report:
             "device": conditions.device,
             "generated_splits": bool(splits),
             "statistic": statistic,
+            **(anchor_facts(board.boards[0][1]) if statistic == "elo" else {}),
             "imputation": facts["imputation"],
             "n_left_out": n_left_out,
             "label": s.method,
@@ -191,6 +198,7 @@ def track_report(board: TrackBoard, statistic: str) -> Report:
                 if any(s.low is not None for s in found)
                 else []
             ),
+            *([note for note in found[0].notes if "anchored: " in note] if found else []),
             *dict.fromkeys(note for _, b in board.boards for note in b.notes),
             *(few_tasks(n_tasks) if n_tasks > 1 else ()),
         ],

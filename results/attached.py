@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from benchbench.errors import InputError, StoreError
 from benchbench.results import ingest
+from benchbench.results.finite import with_finite_scores
 from benchbench.results.kinds import KINDS, VERSION
 
 if TYPE_CHECKING:
@@ -113,6 +114,8 @@ def make_views(con: duckdb.DuckDBPyConnection, version: int, has_landed: bool) -
             query = (
                 f"SELECT * FROM ({query}) QUALIFY row_number() OVER (PARTITION BY {key} ORDER BY updated_at DESC) = 1"
             )
+        if table == "attempts":
+            query = with_finite_scores(query)
         con.execute(f"CREATE VIEW memory.main.{table} AS {query}")
 
 

@@ -37,6 +37,8 @@ SELECT attempt_key, value FROM metrics
 WHERE kind = 'metric' AND name = 'shared_seconds' AND value > 0 ORDER BY attempt_key
 """
 
+_REMARKED = "SELECT attempt_key FROM attempts WHERE remarks_json <> '[]' ORDER BY attempt_key"
+
 
 def suite_facts(suite: SuiteSpec) -> SuiteFacts:
     """Return the facts of a suite that a leaderboard needs."""
@@ -118,12 +120,7 @@ def _trials(counting: Counting) -> CountedTrials:
     states = np.array([_STATES.get(text, TrialState.FAILED) for text in outcome.texts], dtype=np.int8)
     state = states[outcome.codes[kept]]
     score = columns.numbers("score")[kept]
-    # a NaN score is a failure, whatever the outcome says
     is_ok = state == TrialState.OK
-    lacks_score = is_ok & ~np.isfinite(score)
-    if lacks_score.any():
-        state = np.where(lacks_score, np.int8(TrialState.FAILED), state)
-        is_ok = state == TrialState.OK
     score = _where(is_ok, score)
     deviation = _where(is_ok, columns.numbers("score_sd")[kept])
     n_units = columns.integers("n_units")[kept]
@@ -213,6 +210,7 @@ def _cells(
             n_shared=of_shared,
             shared_seconds=shared_seconds,
             iterations=n_iterations,
+            n_remarked=n_remarked,
         )
         for (
             under,
@@ -230,6 +228,7 @@ def _cells(
             of_shared,
             shared_seconds,
             n_iterations,
+            n_remarked,
         ) in zip(
             conditions,
             texts["task"],
@@ -246,6 +245,7 @@ def _cells(
             n_shared.tolist(),
             (all_shared / np.maximum(n_ok, 1)).tolist(),
             _greatest(iterations[budgets.codes[kept]], cell, n).tolist(),
+            _remarked(counting, kept, cell, n).tolist(),
             strict=True,
         )
     )
@@ -308,6 +308,16 @@ def _sets_of(
         if column.texts[code]:
             found[i].append(column.texts[code])
     return [tuple(one) for one in found]
+
+
+def _remarked(counting: Counting, kept: _Kept, cell: NDArray[np.int32], n: int) -> NDArray[np.int64]:
+    """Return the number of trials with remarks per cell."""
+    known = counting.columns.con.execute(_REMARKED).fetchnumpy()["attempt_key"]
+    if not len(known):
+        return np.zeros(n, dtype=np.int64)
+    keys = counting.columns.numbers("attempt_key")[kept]
+    place = np.minimum(np.searchsorted(known, keys), len(known) - 1)
+    return np.bincount(cell[known[place] == keys], minlength=n)
 
 
 def _shared_seconds(counting: Counting, kept: _Kept, is_ok: NDArray[np.bool_]) -> NDArray[np.float64] | None:

@@ -7,6 +7,7 @@ from dataclasses import astuple, dataclass
 from typing import TYPE_CHECKING
 
 from benchbench.results.counted import IN_CONDITIONS, select_counted
+from benchbench.results.finite import with_finite_units
 from benchbench.stats.orderings import OrderedTrial
 from benchbench.stats.regression import Side
 
@@ -18,7 +19,7 @@ __all__ = ["UnitScores", "compare_sides", "ordering_trials", "unit_scores"]
 
 # only trials of a method's latest data, suite and protocol on a task: older ones must not prevent a
 # comparison
-_SIDES = """
+_SIDES = f"""
 WITH dated AS (
     SELECT *, max(started_at) OVER (
         PARTITION BY suite, suite_version, protocol_version, task, task_fingerprint, method, params_json, preset, threads, device
@@ -26,16 +27,16 @@ WITH dated AS (
     FROM counted
 )
 SELECT suite, suite_version, task, task_fingerprint, protocol_version, method, params_json, preset, threads, device, seed,
-    outcome, metric, score, seconds, error_message, unit, coalesce(scores, [])
-FROM dated LEFT JOIN unit_scores USING (attempt_key)
+    outcome, metric, score, seconds, error_message, unit, scores
+FROM ({with_finite_units("dated")})
 QUALIFY rank() OVER (PARTITION BY suite, task, method, params_json, preset, threads, device ORDER BY newest DESC) = 1
 ORDER BY suite, task, method, params_json, preset, seed
 """
 
 # orderings are of methods with default parameters
 _ORDERED = f"""
-SELECT task, task_fingerprint, method, seed, outcome, error_message, coalesce(metric, ''), unit, coalesce(scores, [])
-FROM counted LEFT JOIN unit_scores USING (attempt_key)
+SELECT task, task_fingerprint, method, seed, outcome, error_message, coalesce(metric, ''), unit, scores
+FROM ({with_finite_units("counted")})
 WHERE params_json = '{{}}' AND {IN_CONDITIONS}
     AND list_contains(CAST($7 AS VARCHAR[]), method)
 ORDER BY task, method, seed, started_at
@@ -43,8 +44,8 @@ ORDER BY task, method, seed, started_at
 
 # scores of one method
 _UNIT_SCORES = f"""
-SELECT task, task_fingerprint, seed, unit, coalesce(scores, [])
-FROM counted LEFT JOIN unit_scores USING (attempt_key)
+SELECT task, task_fingerprint, seed, unit, scores
+FROM ({with_finite_units("counted")})
 WHERE outcome = 'ok' AND {IN_CONDITIONS}
     AND method = $7 AND params_json = $8
 ORDER BY task, seed

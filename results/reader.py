@@ -134,14 +134,25 @@ class Readable(ABC):
                 con,
                 "SELECT attempt_id, suite, suite_version, protocol_version, preset, threads, device, task, method,"
                 " params_json AS params, seed, try_number, outcome, metric, score, score_sd, n_units, unit, seconds, error_type,"
-                " error_message FROM attempts WHERE run_id = $1 ORDER BY started_at, attempt_id",
+                " error_message, remarks_json AS remarks FROM attempts WHERE run_id = $1 ORDER BY started_at, attempt_id",
                 [run_id],
             )
         for row in rows:
             row["params"] = json.loads(row["params"])
+            row["remarks"] = json.loads(row["remarks"])
             row["ci95"] = _ci95(row)
             del row["score_sd"]
         return rows
+
+    def failed_preparations_of_run(self, run_id: str) -> list[dict[str, Any]]:
+        """Return the tasks whose data could not be prepared in one run."""
+        with self.reading() as con:
+            return dicts(
+                con,
+                "SELECT suite, task, error_type, error_message, host, recorded_at FROM preparations"
+                " WHERE run_id = $1 AND outcome = 'failed' ORDER BY task",
+                [run_id],
+            )
 
     def attempt(self, prefix: str) -> dict[str, Any]:
         """Return the full record of the attempt whose id begins with `prefix`.

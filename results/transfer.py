@@ -24,6 +24,7 @@ from benchbench.errors import InputError, StoreError
 from benchbench.results import ingest
 from benchbench.results.batches import CHILDREN, add_tables, limit_memory
 from benchbench.results.checks import check_values
+from benchbench.results.finite import NON_FINITE_UNITS, with_finite_scores
 from benchbench.results.ingest import connect
 from benchbench.results.kinds import ADDED, KINDS_BY_KEY, VERSION
 from benchbench.results.reader import Readable
@@ -69,7 +70,13 @@ class Export(Readable):
         """Yield a connection with one view per table."""
         con = connect()
         try:
-            self.make_views(con, "main")
+            con.execute("CREATE SCHEMA recorded")
+            self.make_views(con, "recorded")
+            for table in ingest.BASE_TABLES:
+                query = f"SELECT * FROM recorded.{table}"
+                con.execute(
+                    f"CREATE VIEW main.{table} AS {with_finite_scores(query) if table == 'attempts' else query}"
+                )
             yield con
         finally:
             con.close()
@@ -179,6 +186,7 @@ def _write_tables(source: Readable, folder: Path, suite: str | None) -> dict[str
     }
     for child in CHILDREN:
         queries[child] = f"SELECT * FROM {child} WHERE attempt_key IN (SELECT attempt_key FROM ({wanted}))"
+    queries["unit_scores"] += f" AND NOT {NON_FINITE_UNITS}"
     for kind in KINDS_BY_KEY:
         queries.setdefault(
             kind.name, f"SELECT * FROM {kind.name} WHERE run_id IN (SELECT run_id FROM ({queries['runs']}))"

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 __all__ = [
     "CONDITIONS",
     "FORMATS",
+    "AlphaOption",
+    "AnchorOption",
     "DbOption",
     "DeviceOption",
     "FilterOption",
@@ -34,6 +36,7 @@ __all__ = [
     "db_path",
     "format_option",
     "in_words",
+    "level",
     "names_something",
     "print_json",
     "print_table",
@@ -123,6 +126,24 @@ ImputeOption = Annotated[
     str,
     typer.Option(
         "--impute", help="How failed trials are imputed: baseline, baseline=NAME, amlb=NAME, worst, none or drop-task."
+    ),
+]
+
+
+def level(value: float | None) -> float | None:
+    """Refuse a level of tests that is not between 0 and 1."""
+    from benchbench.stats.significance import check_level
+
+    return None if value is None else check_level(value)
+
+
+AlphaOption = Annotated[float, typer.Option("--alpha", help="Level of tests.", callback=level)]
+AnchorOption = Annotated[
+    str | None,
+    typer.Option(
+        "--anchor",
+        metavar="METHOD=RATING",
+        help="Method and its Elo rating, 1000 if none is given; default: the mean is 1000.",
     ),
 ]
 FilterOption = Annotated[

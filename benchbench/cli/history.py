@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from benchbench.cli.common import CONDITIONS, DbOption, FormatOption, db_path, print_json, print_table
+from benchbench.cli.terminal import print_lines
 from benchbench.errors import InputError
 from benchbench.stats.labels import plural
 from benchbench.text import printable
@@ -40,6 +41,9 @@ def history(
     run: Annotated[
         str | None, typer.Argument(help="Id of a run, or the beginning of it; lists the attempts of that run.")
     ] = None,
+    remarks: Annotated[
+        bool, typer.Option("--remarks", help="With RUN: show the remarks on trials that succeeded.")
+    ] = False,
     limit: Annotated[int, typer.Option("--limit", min=1, help="Number of runs to list.")] = 20,
     db: DbOption = None,
     format_: FormatOption = "table",
@@ -49,6 +53,8 @@ def history(
 
     store = Store(db_path(db))
     if run is None:
+        if remarks:
+            raise InputError("--remarks are of one run: name it, as in `bench history RUN --remarks`")
         _list_runs(store.runs(limit) if store.exists() else [], format_)
         return
     known = [r["run_id"] for r in store.runs()]
@@ -61,6 +67,28 @@ def history(
         print_json(rows)
         return
     _print_attempts(rows)
+    _print_remarks(rows, in_full=remarks)
+    _print_unprepared(store.failed_preparations_of_run(found[0]))
+
+
+def _print_remarks(rows: list[dict[str, Any]], *, in_full: bool) -> None:
+    remarked = [r for r in rows if r["remarks"]]
+    if remarked and not in_full:
+        sys.stdout.write(f"\n{plural(len(remarked), 'attempt')} marked * with remarks: add --remarks to show them\n")
+    elif in_full:
+        sys.stdout.write("\nremarks\n" if remarked else "\nno attempt of this run has remarks\n")
+        print_lines(
+            [
+                f"{r['attempt_id'][:10]}  {_label(r)} on {r['task']}, seed {r['seed']}: {printable('; '.join(r['remarks']))}"
+                for r in remarked
+            ]
+        )
+
+
+def _print_unprepared(failed: list[dict[str, Any]]) -> None:
+    if failed:
+        sys.stdout.write(f"\n{plural(len(failed), 'task')} could not be prepared\n")
+        print_lines([printable(f"{p['task']}: {p['error_type']}: {p['error_message']}") for p in failed])
 
 
 def _print_attempts(rows: list[dict[str, Any]]) -> None:
@@ -131,20 +159,24 @@ def _run_cells(row: dict[str, Any], state: str) -> list[str]:
     ]
 
 
-def _attempt_cells(row: dict[str, Any]) -> list[str]:
+def _label(row: dict[str, Any]) -> str:
     from benchbench.stats.labels import method_label
 
+    return method_label(row["method"], json.dumps(row["params"]))
+
+
+def _attempt_cells(row: dict[str, Any]) -> list[str]:
     half_width = row["ci95"]
     lines = f"{row['error_type']}: {row['error_message']}".removeprefix(": ").strip().splitlines()
     text = printable(lines[0]) if lines else ""
     return [
         row["attempt_id"][:10],
-        method_label(row["method"], json.dumps(row["params"])),
+        _label(row),
         row["task"],
         *(str(row[key]) for key in CONDITIONS),
         str(row["seed"]),
         str(row["try_number"]),
-        row["outcome"],
+        row["outcome"] + (" *" if row["remarks"] else ""),
         printable(row["metric"]),
         "" if row["score"] is None else f"{row['score']:.4f}",
         "" if half_width is None else f"{half_width:.4f}",

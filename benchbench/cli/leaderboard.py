@@ -11,6 +11,8 @@ import typer
 from benchbench.cli.boards import write_reports
 from benchbench.cli.common import (
     FORMATS,
+    AlphaOption,
+    AnchorOption,
     DbOption,
     DeviceOption,
     FilterOption,
@@ -24,6 +26,7 @@ from benchbench.cli.common import (
     in_words,
     split_list,
 )
+from benchbench.cli.labels import set_anchor
 from benchbench.cli.terminal import print_lines
 from benchbench.errors import InputError, UnknownNameError
 from benchbench.stats.statistics import STATISTICS
@@ -66,11 +69,16 @@ def leaderboard(
         str | None,
         typer.Option("--scale", metavar="BASELINE,REFERENCE", help="Methods at 0 and 1 of --stat norm, per fold."),
     ] = None,
+    anchor: AnchorOption = None,
+    alpha: AlphaOption = 0.05,
     db: DbOption = None,
     format_: Annotated[str, format_option(*FORMATS)] = "table",
 ) -> None:
     """Show the leaderboard of one or several suites."""
     from benchbench.results.store import Store
+
+    if anchor is not None and stat != "elo":
+        raise InputError(f"--anchor is for --stat elo; --stat {stat} has no anchor")
 
     if stat not in STATISTICS:
         raise UnknownNameError("statistic", stat, STATISTICS)
@@ -94,6 +102,10 @@ def leaderboard(
         )
         for spec in find_suites(suite, store)
     ]
+    for _, board in boards:
+        board.alpha = alpha
+        if anchor is not None:
+            set_anchor(board, anchor)
     if scale is not None:
         for _, board in boards:
             _set_scale(board, scale, stat)

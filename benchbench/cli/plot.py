@@ -11,6 +11,7 @@ import typer
 
 from benchbench.cli.anytime import make_anytime
 from benchbench.cli.common import (
+    AnchorOption,
     DbOption,
     DeviceOption,
     FilterOption,
@@ -22,9 +23,11 @@ from benchbench.cli.common import (
     ThreadsOption,
     db_path,
     format_option,
+    level,
     print_json,
     split_list,
 )
+from benchbench.cli.labels import set_anchor
 from benchbench.cli.leaderboard import make_board, no_results
 from benchbench.cli.terminal import print_lines
 from benchbench.errors import InputError, UnknownNameError
@@ -39,6 +42,7 @@ if TYPE_CHECKING:
 __all__ = ["plot"]
 
 OF_BOARDS = ("cd", "heatmap", "elo", "winrate")
+TESTED = ("cd", "elo", "winrate")
 KINDS = ("curves", "pareto", "anytime", *OF_BOARDS)
 
 
@@ -66,6 +70,10 @@ def plot(
             help="For a heatmap: norm (normalised scores) or rank; default: norm if the suite has frozen scores.",
         ),
     ] = None,
+    anchor: AnchorOption = None,
+    alpha: Annotated[
+        float | None, typer.Option("--alpha", help="For cd, elo, winrate: level of tests.", callback=level)
+    ] = None,
     db: DbOption = None,
     format_: Annotated[str, format_option("table", "json", note="JSON holds the data of the figure.")] = "table",
 ) -> None:
@@ -82,6 +90,10 @@ def plot(
         raise InputError(
             f"--stat expects norm or rank, and applies only to `bench plot heatmap`; got {stat!r} for {kind}"
         )
+    if anchor is not None and kind != "elo":
+        raise InputError(f"--anchor applies only to `bench plot elo`; got {anchor!r} for {kind}")
+    if alpha is not None and kind not in TESTED:
+        raise InputError(f"--alpha applies only to `bench plot cd`, elo and winrate; {kind} shows no test")
     store = Store(db_path(db))
     spec = find_any_suite(suite, store)
     if out is None and format_ != "json":
@@ -100,6 +112,9 @@ def plot(
     )
     if board.conditions is None:
         raise no_results(spec, board)
+    board.alpha = board.alpha if alpha is None else alpha
+    if anchor is not None:
+        set_anchor(board, anchor)
     if kind == "anytime":
         _plot_anytime(spec, store, board, target, format_)
         return

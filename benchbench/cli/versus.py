@@ -11,6 +11,7 @@ import typer
 
 from benchbench.cli.boards import print_sheet
 from benchbench.cli.common import (
+    AlphaOption,
     DbOption,
     DeviceOption,
     FormatOption,
@@ -23,17 +24,18 @@ from benchbench.cli.common import (
     print_json,
     split_list,
 )
+from benchbench.cli.labels import find_label
 from benchbench.cli.leaderboard import make_board, no_results
 from benchbench.cli.terminal import print_lines
 from benchbench.errors import InputError, UnknownNameError
 
 if TYPE_CHECKING:
     from benchbench.results.reader import Readable
-    from benchbench.stats.leaderboard import Leaderboard, Row
+    from benchbench.stats.leaderboard import Leaderboard
     from benchbench.stats.pairwise import MethodComparison
     from benchbench.suite_files import SuiteSpec
 
-__all__ = ["find_label", "versus"]
+__all__ = ["versus"]
 
 
 def versus(
@@ -51,6 +53,7 @@ def versus(
     device: DeviceOption = None,
     threads: ThreadsOption = None,
     impute: ImputeOption = "baseline",
+    alpha: AlphaOption = 0.05,
     db: DbOption = None,
     format_: FormatOption = "table",
 ) -> None:
@@ -70,6 +73,7 @@ def versus(
     )
     if not board.rows:
         raise no_results(spec, board)
+    board.alpha = alpha
     try:
         rows = [find_label(name, board) for name in (a, b)]
     except UnknownNameError as error:
@@ -84,42 +88,6 @@ def versus(
         print_json(comparison_record(spec, board, found))
     else:
         _print(spec, board, found)
-
-
-def find_label(text: str, board: Leaderboard) -> Row:
-    """Return a row of the method with that label.
-
-    A name alone stands for the method with default parameters, or else for its only variant.
-
-    Raises
-    ------
-    UnknownNameError
-        If there is no such method.
-    InputError
-        If several variants have the name.
-    """
-    from benchbench.registry import parse_method
-    from benchbench.results.spellings import normal_or_recorded
-    from benchbench.spec import canonical_json
-
-    rows = {r.label: r for r in board.rows}
-    if text in rows:
-        return rows[text]
-    named = [label for label, r in rows.items() if r.method == text]
-    if len(named) == 1:
-        return rows[named[0]]
-    if named:
-        raise InputError(
-            f"{text!r} is on this leaderboard with several parameters; name one of: {', '.join(sorted(named))}"
-        )
-    if "(" in text:
-        # the same parameters may be written in another way
-        name, params = parse_method(text)
-        wanted = canonical_json(normal_or_recorded(name, params))
-        for r in rows.values():
-            if r.method == name and r.params == wanted:
-                return r
-    raise UnknownNameError("method on this leaderboard:", text, rows)
 
 
 def _elsewhere(suite: SuiteSpec, store: Readable, board: Leaderboard, names: Sequence[str]) -> str:

@@ -17,7 +17,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from benchbench.errors import InputError
 from benchbench.plots._canvas import FRONT, INK, STYLE, WIDTH_INCHES, page, settle
 from benchbench.stats.labels import plural
-from benchbench.stats.significance import ALPHA, p_text
+from benchbench.stats.significance import ALPHA, FriedmanResult, friedman_sentence, p_text
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -45,6 +45,8 @@ class CriticalDifference:
         Which the test cannot tell apart.
     friedman_p, iman_davenport_p : float
         Whether any method differs from the others.
+    friedman : sequence of FriedmanResult
+        The same test in full: corrected for ties, and not.
     incomplete : mapping of method to int
         Methods that are left out, with the number of tasks that they have.
     """
@@ -57,17 +59,25 @@ class CriticalDifference:
     iman_davenport_p: float
     n_tasks: int
     incomplete: Mapping[str, int]
+    friedman: Sequence[FriedmanResult] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain data."""
-        return asdict(self)
+        return asdict(self) | {"friedman": [one.to_dict() for one in self.friedman]}
+
+    def _tested(self) -> str:
+        if self.friedman:
+            return friedman_sentence(self.friedman)
+        return (
+            f"Friedman's test: p {p_text(self.friedman_p)} "
+            f"(Iman and Davenport's correction: p {p_text(self.iman_davenport_p)})"
+        )
 
     def sentences(self) -> list[str]:
         """Return what must stand below the diagram."""
         found = [
             f"Mean ranks of {len(self.mean_ranks)} methods over {self.n_tasks} tasks, 1 = best. "
-            f"Friedman's test: p {p_text(self.friedman_p)} "
-            f"(Iman and Davenport's correction: p {p_text(self.iman_davenport_p)}). Nemenyi's critical difference at {self.alpha:g}: "
+            f"{self._tested()}. Nemenyi's critical difference at {self.alpha:g}: "
             f"{self.cd:.2f}; methods that a bar joins are not distinguishable."
         ]
         if self.friedman_p >= self.alpha:
@@ -91,21 +101,20 @@ def critical_difference(table: ScoreTable, *, alpha: float = ALPHA) -> CriticalD
     """
     import numpy as np
 
-    from benchbench.stats.significance import critical_groups, friedman, nemenyi_cd
+    from benchbench.stats.significance import complete_methods, critical_groups, friedman_both, nemenyi_cd
 
-    scores = table.task_scores()
     # a task of which nobody has a score says nothing
-    scores = scores[:, ~np.isnan(scores).all(axis=0)] if scores.size else scores
-    n_tasks = scores.shape[1] if scores.ndim == 2 else 0
-    counts = (~np.isnan(scores)).sum(axis=1) if n_tasks else np.zeros(len(table.methods), dtype=int)
-    whole = [i for i, n in enumerate(counts) if n == n_tasks]
+    rows, scores = complete_methods(table.task_scores())
+    whole, n_tasks = rows.tolist(), scores.shape[1]
+    counts = (~np.isnan(scores)).sum(axis=1)
     if n_tasks < 2 or len(whole) < 3:
         raise InputError(
             f"a critical-difference diagram needs at least 3 methods with a score on each of at least 2 tasks; there are "
             f"{len(whole)} such methods on {plural(n_tasks, 'task')}. "
             "Choose methods or tasks with --method and --task, or impute failures with --impute"
         )
-    tested = friedman(scores[whole])
+    both = friedman_both(scores)
+    tested = both[0]
     ranks = {table.methods[i]: rank for i, rank in zip(whole, tested.mean_ranks, strict=True)}
     ranks = dict(sorted(ranks.items(), key=lambda item: (item[1], item[0])))
     cd = nemenyi_cd(len(whole), n_tasks, alpha)
@@ -117,6 +126,7 @@ def critical_difference(table: ScoreTable, *, alpha: float = ALPHA) -> CriticalD
         friedman_p=tested.p,
         iman_davenport_p=tested.iman_davenport_p,
         n_tasks=n_tasks,
+        friedman=both,
         incomplete={table.methods[i]: int(counts[i]) for i in range(len(counts)) if i not in whole},
     )
 

@@ -21,6 +21,7 @@ from benchbench.stats.imputation import AMLB_PREFIX, BASELINE_PREFIX, ImputedTab
 from benchbench.stats.labels import method_label, params_of, plural
 from benchbench.stats.ranks import tied_ranks
 from benchbench.stats.scales import frozen_ends, normalise
+from benchbench.stats.significance import ALPHA
 from benchbench.stats.statistics import (
     N_BOOTSTRAP,
     NOT_RANKED,
@@ -65,6 +66,7 @@ class Row:
     n_failed: int = 0
     n_declined: int = 0
     n_lost: int = 0
+    n_remarked: int = 0
     n_imputed: int = 0
     imputed_share: float = 0.0
     n_tasks: int = 1
@@ -131,6 +133,10 @@ class Leaderboard:
         Labels of the methods at 0 and 1 of normalised scores, in place of frozen ends.
     unprepared : list of str
         The tasks whose data could not be prepared; `left_out` says why.
+    anchor : (method, rating), optional
+        Label of a method and its Elo rating; None: the mean rating is 1000.
+    alpha : float
+        Level of tests.
     """
 
     suite: SuiteFacts
@@ -149,6 +155,8 @@ class Leaderboard:
     n_left_out: int = 0
     scale: tuple[str, str] | None = None
     unprepared: list[str] = field(default_factory=list)
+    anchor: tuple[str, float] | None = None
+    alpha: float = ALPHA
     _values: dict[tuple[str, int], list[StatisticValue]] = field(default_factory=dict)
     _by_task: dict[str | None, list[Row]] = field(default_factory=dict)
 
@@ -199,8 +207,10 @@ class Leaderboard:
         """
         if self.scale is not None:
             zero, one = self.scale
-            return Options(baseline=zero, reference=one, perfect=self.suite.perfect_scores(self.metrics))
-        return Options(ends=self.suite.ends(), perfect=self.suite.perfect_scores(self.metrics))
+            return Options(
+                baseline=zero, reference=one, perfect=self.suite.perfect_scores(self.metrics), anchor=self.anchor
+            )
+        return Options(ends=self.suite.ends(), perfect=self.suite.perfect_scores(self.metrics), anchor=self.anchor)
 
     def values(self, statistic: str, *, n_bootstrap: int = N_BOOTSTRAP) -> list[StatisticValue]:
         """Return the methods by a statistic over all tasks, best first.
@@ -409,6 +419,7 @@ def _task_row(
         n_failed=cell.n_failed,
         n_declined=cell.n_declined,
         n_lost=cell.n_lost,
+        n_remarked=cell.n_remarked,
         n_seeds=cell.n_ok + cell.n_failed,
         n_units=n_units,
         seconds=_known(seconds),
@@ -485,7 +496,8 @@ def _suite_row(
     own: Sequence[Row], normalised: Mapping[str, tuple[float, float]], n_tasks: int, *, has_one_metric: bool
 ) -> Row:
     row = Row(method=own[0].method, params=own[0].params, task=None, n_tasks=n_tasks)
-    for name in ("n_ok", "n_failed", "n_declined", "n_lost", "n_units", "n_imputed", "n_seeds", "n_shared"):
+    summed = ("n_ok", "n_failed", "n_declined", "n_lost", "n_remarked", "n_units", "n_imputed", "n_seeds", "n_shared")
+    for name in summed:
         setattr(row, name, sum(getattr(r, name) for r in own))
     row.n_tasks_ok = sum(r.n_tasks_ok for r in own)
     row.n_tasks_scored = sum(r.score is not None for r in own)

@@ -243,7 +243,7 @@ def compare_methods(
         overall=compare_scores(first, second),
         # of one task nobody knows how much tasks differ
         bayes=_posterior(rounded_differences(first, second), rope, is_turned=a > b) if has_several else None,
-        separation=tasks_to_separate(paired.scaled, a, b) if has_several else None,
+        separation=tasks_to_separate(paired.scaled, a, b, alpha=board.alpha) if has_several else None,
     )
 
 
@@ -482,7 +482,8 @@ def verdict_on(board: Leaderboard, statistic: str, values: Sequence[StatisticVal
     -----
     The first is tested against each other method by Wilcoxon's signed-rank test over the tasks that
     both have, paired and scaled as in `compare_methods`, or on a single task by the paired t-test
-    over common seeds (folds). P-values are corrected by Holm's procedure.
+    over common seeds (folds). P-values are corrected by Holm's procedure, and compared with the
+    leaderboard's `alpha`.
     """
     kind = STATISTICS[statistic]
     found = board.values(statistic) if values is None else values
@@ -500,7 +501,7 @@ def verdict_on(board: Leaderboard, statistic: str, values: Sequence[StatisticVal
     tested = others[:MOST_TESTED]
     pairs = [_Paired.of(board, leaders[0], other) for other in tested]
     p_values, n_tasks, test = _tests(board, tested, pairs)
-    alike = tuple(m for m in tested if (p := p_values[m]) is None or p >= ALPHA)
+    alike = tuple(m for m in tested if (p := p_values[m]) is None or p >= board.alpha)
     most = f" of the first {MOST_TESTED} behind it" if len(others) > len(tested) else ""
     if not alike:
         largest = max((p for p in p_values.values() if p is not None), default=0.0)
@@ -509,8 +510,10 @@ def verdict_on(board: Leaderboard, statistic: str, values: Sequence[StatisticVal
         rest = f"none of the other {len(tested)} methods{most} is distinguishable from it ({_lowest(test, p_values)})."
     else:
         rest = f"not distinguishable from it: {_with_p(alike, p_values)} ({test})."
-    if alike and least_p(n_tasks) >= ALPHA and n_tasks > 1:
-        rest += f" With only {n_tasks} tasks this test cannot give p < {ALPHA:g}, whatever the scores."
+    if board.alpha != ALPHA:
+        rest += f" Level of the tests: {board.alpha:g}."
+    if alike and least_p(n_tasks) >= board.alpha and n_tasks > 1:
+        rest += f" With only {n_tasks} tasks this test cannot give p < {board.alpha:g}, whatever the scores."
     ahead = tuple(m for m, pair in zip(tested, pairs, strict=True) if m not in alike and _is_behind(pair))
     turned = _reversed(board, leaders[0], tested, pairs)
     if ahead and not turned:

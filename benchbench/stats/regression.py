@@ -199,6 +199,8 @@ def _failed(base: list[Side], head: list[Side]) -> _Found:
         after = head_by_seed.get(seed)
         if after is not None and before.outcome == "ok" and after.outcome not in ("ok", "infra"):
             return "worse", f"seed {seed}: ok in BASE, {after.outcome} in HEAD: {after.error_message[:200]}"
+    if any(s.outcome == "ok" for s in base) and all(s.outcome not in ("ok", "infra", "declined") for s in head):
+        return "worse", f"ok in BASE, {head[0].outcome} in HEAD: {head[0].error_message[:200]}"
     if not any(s.outcome == "ok" for s in base):
         if any(s.outcome == "ok" for s in head):
             return "better", f"{base[0].outcome} in BASE, ok in HEAD"

@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from benchbench.errors import InputError
 from benchbench.stats.intervals import estimate, t_quantile
@@ -29,9 +29,13 @@ __all__ = [
     "PosteriorProbabilities",
     "TwoComparison",
     "bayesian_signed_rank",
+    "check_level",
     "compare_scores",
+    "complete_methods",
     "critical_groups",
     "friedman",
+    "friedman_both",
+    "friedman_sentence",
     "holm",
     "least_p",
     "nemenyi_cd",
@@ -55,7 +59,10 @@ class FriedmanResult:
     chi2, p : float
         Friedman's statistic and its p-value by the chi-squared distribution of k - 1 degrees.
     iman_davenport, iman_davenport_p : float
-        Iman and Davenport's F of k - 1 and (k - 1)(n - 1) degrees, less conservative.
+        Iman and Davenport's F of k - 1 and (k - 1)(n - 1) degrees, less conservative. Infinite if
+        all tasks give the same order.
+    is_corrected : bool
+        Whether both are corrected for ties.
     mean_ranks : tuple of float
         By method, 1 = best.
     """
@@ -67,10 +74,26 @@ class FriedmanResult:
     mean_ranks: tuple[float, ...]
     n_tasks: int
     n_methods: int
+    is_corrected: bool = True
+
+    @property
+    def degrees(self) -> tuple[int, int]:
+        """Degrees of freedom k - 1, of chi2 and F, and (k - 1)(n - 1), of F."""
+        return self.n_methods - 1, (self.n_methods - 1) * (self.n_tasks - 1)
+
+    def sentence(self) -> str:
+        """Return both statistics with their degrees of freedom and p-values."""
+        first, second = self.degrees
+        f = "inf" if math.isinf(self.iman_davenport) else f"{self.iman_davenport:.2f}"
+        return (
+            f"chi² = {self.chi2:.2f}, df {first}, p {p_text(self.p)};"
+            f" Iman and Davenport's F = {f}, df {first} and {second}, p {p_text(self.iman_davenport_p)}"
+        )
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain data."""
-        return asdict(self)
+        """Return plain data; an infinite F is None."""
+        f = None if math.isinf(self.iman_davenport) else self.iman_davenport
+        return asdict(self) | {"iman_davenport": f, "degrees": list(self.degrees)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,31 +165,90 @@ def friedman(matrix: ArrayLike, *, correct_ties: bool = True) -> FriedmanResult:
     InputError
         If a score is missing, or there are fewer than three methods or two tasks.
     """
-    from scipy.stats import chi2 as chi_squared
-    from scipy.stats import f, friedmanchisquare
+    # not scipy.stats, whose import takes longer than a leaderboard
+    from scipy.special import chdtrc, fdtrc
 
     scores = _complete(matrix)
     k, n = scores.shape
     if k < 3 or n < 2:
         raise InputError(f"Friedman's test needs at least 3 methods and 2 tasks, got {k} and {n}")
     means = tied_ranks(scores).mean(axis=1)
-    if (scores == scores[:1]).all():
-        chi2 = 0.0  # scipy divides by zero if all are tied
-    elif correct_ties:
-        chi2 = float(friedmanchisquare(*scores).statistic)
-    else:
-        chi2 = 12 * n / (k * (k + 1)) * float(((means - (k + 1) / 2) ** 2).sum())
+    chi2 = 12 * n / (k * (k + 1)) * float(((means - (k + 1) / 2) ** 2).sum())
+    # 0 if all are tied: then the ranks say nothing
+    share = 1.0 - _tied(scores) / (n * k * (k * k - 1))
+    if correct_ties:
+        chi2 = chi2 / share if share > 0 else 0.0
     rest = n * (k - 1) - chi2
     iman = math.inf if rest <= 1e-9 else (n - 1) * chi2 / rest
     return FriedmanResult(
         chi2=chi2,
-        p=float(chi_squared.sf(chi2, k - 1)),
+        p=float(chdtrc(k - 1, chi2)),
         iman_davenport=iman,
-        iman_davenport_p=0.0 if math.isinf(iman) else float(f.sf(iman, k - 1, (k - 1) * (n - 1))),
+        iman_davenport_p=0.0 if math.isinf(iman) else float(fdtrc(k - 1, (k - 1) * (n - 1), iman)),
         mean_ranks=tuple(float(m) for m in means),
         n_tasks=n,
         n_methods=k,
+        is_corrected=correct_ties,
     )
+
+
+def _tied(scores: FloatArray) -> int:
+    """Return the sum of t³ - t over the groups of t equal scores of each task."""
+    counts = (np.unique(column, return_counts=True)[1].astype(np.int64) for column in scores.T)
+    return sum(int((t**3 - t).sum()) for t in counts)
+
+
+def complete_methods(scores: FloatArray) -> tuple[NDArray[np.intp], FloatArray]:
+    """Return the methods with a score on each task, and the scores on tasks that have any.
+
+    Parameters
+    ----------
+    scores : (M, T)
+        NaN where missing.
+
+    Returns
+    -------
+    (K,) int
+        Rows of the methods.
+    (M, T') scores
+    """
+    scores = scores[:, ~np.isnan(scores).all(axis=0)] if scores.size else scores[:, :0]
+    return np.flatnonzero(~np.isnan(scores).any(axis=1)), scores
+
+
+def friedman_both(scores: FloatArray) -> tuple[FriedmanResult, ...]:
+    """Return Friedman's test of the methods with a score on each task.
+
+    Corrected for ties, and not; empty with fewer than three such methods or two tasks.
+    """
+    rows, known = complete_methods(scores)
+    if len(rows) < 3 or known.shape[1] < 2:
+        return ()
+    return friedman(known[rows]), friedman(known[rows], correct_ties=False)
+
+
+def friedman_sentence(found: Sequence[FriedmanResult]) -> str:
+    """Return the statistics of `friedman_both` in words; uncorrected ones only if they differ."""
+    corrected, plain = found
+    text = f"Friedman's test of {corrected.n_methods} methods over {corrected.n_tasks} tasks: {corrected.sentence()}"
+    return (
+        text
+        if math.isclose(corrected.chi2, plain.chi2)
+        else f"{text} (without correction for ties: {plain.sentence()})"
+    )
+
+
+def check_level(alpha: float) -> float:
+    """Return the level of a test.
+
+    Raises
+    ------
+    InputError
+        If it is not between 0 and 1.
+    """
+    if not 0 < alpha < 1:
+        raise InputError(f"--alpha expects a level of tests between 0 and 1, such as 0.05, got {alpha:g}")
+    return alpha
 
 
 def _complete(matrix: ArrayLike) -> FloatArray:
@@ -201,6 +283,8 @@ def nemenyi_cd(k: int, n: int, alpha: float = ALPHA) -> float:
     if k < 2 or n < 1 or not 0 < alpha < 1:
         raise InputError(f"expected at least 2 methods, 1 task and a level between 0 and 1, got {k}, {n} and {alpha}")
     quantile = float(studentized_range.ppf(1 - alpha, k, np.inf)) / math.sqrt(2)
+    if not math.isfinite(quantile):
+        raise InputError(f"no critical difference is known at the level {alpha:g}; choose a higher one")
     return quantile * math.sqrt(k * (k + 1) / (6 * n))
 
 

@@ -59,6 +59,8 @@ class Options:
         For "improvability": score of a perfect prediction.
     prior_draws : float
         For "elo".
+    anchor : (method, rating), optional
+        For "elo": a method of the table and its rating, in place of a mean of 1000.
     """
 
     baseline: str | None = None
@@ -66,6 +68,7 @@ class Options:
     ends: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     perfect: Mapping[str, float] = field(default_factory=dict)
     prior_draws: float = PRIOR_DRAWS
+    anchor: tuple[str, float] | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -460,11 +463,26 @@ def _elo(table: ScoreTable, options: Options) -> Computed:
 
     def resample(weights: FloatArray) -> FloatArray:
         # a resample may leave a method with only wins, even if the tasks themselves do not
-        return elo(counts.wins(weights), prior_draws=max(options.prior_draws, LEAST_PRIOR_DRAWS), start=start)
+        ratings = elo(counts.wins(weights), prior_draws=max(options.prior_draws, LEAST_PRIOR_DRAWS), start=start)
+        return ratings if row is None else ratings + (rating - ratings[:, row])[:, None]
 
     values = np.where(met, MEAN_RATING + start * POINTS_PER_UNIT, np.nan)
     n_tasks = (~np.isnan(scores)).sum(axis=1).astype(np.float64)
-    return Computed(values, n_tasks, len(table.tasks), resample)
+    row, rating, notes = _anchor_row(table, values, options)
+    if row is not None:
+        values = values + (rating - values[row])
+    return Computed(values, n_tasks, len(table.tasks), resample, notes)
+
+
+def _anchor_row(table: ScoreTable, values: FloatArray, options: Options) -> tuple[int | None, float, tuple[str, ...]]:
+    """Return the row of the anchor, its rating, and notes; no row if it has no rating here."""
+    if options.anchor is None:
+        return None, math.nan, ()
+    label, rating = options.anchor
+    row = table.methods.index(label) if label in table.methods else None
+    if row is None or math.isnan(values[row]):
+        return None, math.nan, (f"not anchored: {label} has no rating here",)
+    return row, rating, (f"anchored: {label} is {rating:g}; intervals are of the difference to it",)
 
 
 def task_weights(n_tasks: int, n_bootstrap: int, seed: int) -> FloatArray:

@@ -67,6 +67,8 @@ class Cell(NamedTuple):
         a mean over all successful trials.
     iterations : int
         Meta-training iterations per trial; 0 without meta-training.
+    n_remarked : int
+        Trials with remarks.
     """
 
     conditions: Conditions
@@ -87,6 +89,7 @@ class Cell(NamedTuple):
     n_shared: int = 0
     shared_seconds: float = 0.0
     iterations: int = 0
+    n_remarked: int = 0
 
     @property
     def n_trials(self) -> int:

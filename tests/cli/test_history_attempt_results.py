@@ -15,7 +15,7 @@ from typer.testing import CliRunner, Result
 
 from benchbench.cli.main import app
 from benchbench.errors import InputError, UnknownNameError
-from benchbench.records import Attempt, CurvePoint, RunRecord
+from benchbench.records import Attempt, CurvePoint, PreparationRecord, RunRecord
 from benchbench.results.store import Store
 
 
@@ -317,3 +317,32 @@ def test_texts_of_methods_do_not_reach_the_terminal_as_they_are(
     assert kept["error_message"] == odd + "?"
     assert kept["metrics"] == {odd: 1.0}
     assert kept["log_tail"] == odd + "\nend"
+
+
+def test_history_marks_remarks_and_lists_failed_preparations(db: Path, attempt: Callable[..., Attempt]) -> None:
+    assert "remarks" not in bench("history", "20260101-a", "--db", db).stdout
+    assert "no attempt of this run has remarks" in bench("history", "20260101-a", "--remarks", "--db", db).stdout
+    store = Store(db)
+    store.land_attempts([attempt("cd56ffffffffff", seed=4, remarks=["AUC is 0.02\x1b[31m", "used 2 cores"])])
+    prepared = {"run_id": "20260101-a", "suite": "tiny", "suite_version": "1", "preset": "quick", "recorded_at": 70.0}
+    store.land_preparations(
+        [
+            PreparationRecord(
+                **prepared, task="sparse", outcome="failed", error_type="DataError", error_message="no file"
+            ),
+            PreparationRecord(**prepared, task="dense", outcome="ok"),
+            PreparationRecord(**{**prepared, "run_id": "20260102-b"}, task="other", outcome="failed"),
+        ]
+    )
+    text = bench("history", "20260101-a", "--db", db).stdout
+    assert [line.split()[0] for line in text.splitlines() if " ok *" in line] == ["cd56ffffff"]
+    assert "1 attempt marked * with remarks: add --remarks to show them" in text
+    assert text.endswith("1 task could not be prepared\n- sparse: DataError: no file\n")
+    told = bench("history", "20260101-a", "--remarks", "--db", db).stdout
+    assert "maml(lr=0.5)" in told
+    assert "seed 4: AUC is 0.02" in told
+    assert "; used 2 cores" in told
+    assert "\x1b" not in told
+    rows = json.loads(bench("history", "20260101-a", "--db", db, "--format", "json").stdout)
+    assert [len(r["remarks"]) for r in rows] == [0, 0, 2]
+    assert isinstance(bench("history", "--remarks", "--db", db).exception, InputError)

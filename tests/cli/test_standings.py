@@ -272,3 +272,28 @@ def test_what_is_left_out_is_counted(bench: Bench, suite_file: Path, land: Land)
 @pytest.mark.parametrize("options", [["--stat", "elos"], ["--by", "tracks"]])
 def test_unknown_statistics_and_groupings(bench: Bench, suite_file: Path, land: Land, options: list[str]) -> None:
     bench("leaderboard", "--suite", suite_file, "--db", land({}), *options, raises=UnknownNameError)
+
+
+def test_boards_count_trials_with_remarks(bench: Bench, suite_file: Path, land: Land) -> None:
+    remarks = ["used 2 cores"]
+    db = land(
+        *({"method": "maml", "seed": seed, "remarks": remarks if seed else []} for seed in range(3)),
+        {"method": "protonet"},
+        {"method": "protonet", "task": "waves", "remarks": remarks},
+        {"method": "pixel_nn"},
+        # history: superseded by a newer attempt of the same trial without remarks
+        {"method": "pixel_nn", "task": "waves", "remarks": remarks, "started_at": 1.0},
+        {"method": "pixel_nn", "task": "waves", "started_at": 2.0},
+        {"method": "reptile", "preset": "long", "remarks": remarks, "started_at": 0.5},
+    )
+    options = ("--suite", suite_file, "--db", db, "--preset", "quick")
+    said = (
+        "trials with remarks: 2 of maml, 1 of protonet; `bench history RUN --remarks` or `bench attempt ID` shows them"
+    )
+    for stat in ("rank", "elo"):
+        text = bench("leaderboard", *options, "--stat", stat)
+        assert said in text
+        rows = json.loads(bench("leaderboard", *options, "--stat", stat, "--format", "json"))
+        found = {r["label"]: r["n_remarked"] for r in rows if r["task"] is None}
+        assert found == {"maml": 2, "protonet": 1, "pixel_nn": 0}
+    assert "with remarks" not in bench("leaderboard", *options, "--method", "pixel_nn")
