@@ -135,7 +135,7 @@ def _lock_folder(stack: ExitStack, folder: Path, deadline: float, *, is_shared: 
 
 @contextmanager
 def locked(path: Path, deadline: float, is_shared: bool) -> Iterator[int]:
-    """Hold the lock of a file, which is made if it is missing, until a deadline of `time.monotonic`.
+    """Hold the lock of a file, made if missing, until a deadline of `time.monotonic`.
 
     Raises
     ------

@@ -5,7 +5,8 @@ The core reaches the other folders only through this module, and knows no name i
 Methods come from three places: every module of `benchbench.methods` whose name does not begin with
 an underscore, the entry points of the group ``benchbench.methods`` (a module, or ``module:Class``)
 of installed plug-ins, and the files or folders listed in the environment variable
-``BENCHBENCH_METHODS``.
+``BENCHBENCH_METHODS``. Loaders are found likewise: in `benchbench.suites`, the group
+``benchbench.loaders`` and ``BENCHBENCH_LOADERS``.
 """
 
 from __future__ import annotations
@@ -50,6 +51,8 @@ __all__ = [
 
 ENTRY_POINT_GROUP = "benchbench.methods"
 FILES_VARIABLE = "BENCHBENCH_METHODS"
+LOADER_GROUP = "benchbench.loaders"
+LOADER_FILES_VARIABLE = "BENCHBENCH_LOADERS"
 
 
 class DuplicateNameError(InputError):
@@ -205,8 +208,16 @@ def parse_method(text: str) -> tuple[str, dict[str, Any]]:
 
 
 def loaders() -> Mapping[str, TaskLoader]:
-    """Return every task loader in `benchbench.suites`, by name."""
-    return _scan_loaders()
+    """Return every task loader that was found, by name.
+
+    Raises
+    ------
+    DuplicateNameError
+        If two loaders have one name.
+    InputError
+        If a plug-in's import fails: a suite that needs it could not run.
+    """
+    return _scan_loaders(os.environ.get(LOADER_FILES_VARIABLE, ""))
 
 
 def get_loader(name: str) -> TaskLoader:
@@ -232,7 +243,11 @@ def harness_hash() -> str:
 def _scan(files: str) -> Mapping[str, MethodEntry]:
     _broken.clear()
     found: dict[str, MethodEntry] = {}
-    for where, load in [*_package_modules("benchbench.methods"), *_entry_points(), *_listed_files(files)]:
+    for where, load in [
+        *_package_modules("benchbench.methods"),
+        *_entry_points(ENTRY_POINT_GROUP),
+        *_listed_files(files, FILES_VARIABLE),
+    ]:
         # a plug-in may raise anything at import; the others must still be found
         try:
             loaded = load()
@@ -291,18 +306,18 @@ def _package_modules(package: str) -> Iterator[tuple[str, Callable[[], ModuleTyp
             yield info.name, functools.partial(importlib.import_module, info.name)
 
 
-def _entry_points() -> Iterator[tuple[str, Callable[[], Any]]]:
+def _entry_points(group: str) -> Iterator[tuple[str, Callable[[], Any]]]:
     from importlib.metadata import entry_points
 
-    for point in entry_points(group=ENTRY_POINT_GROUP):
+    for point in entry_points(group=group):
         yield f"entry point {point.name} ({point.value})", point.load
 
 
-def _listed_files(files: str) -> Iterator[tuple[str, Callable[[], ModuleType]]]:
+def _listed_files(files: str, variable: str) -> Iterator[tuple[str, Callable[[], ModuleType]]]:
     for item in filter(None, files.split(os.pathsep)):
         path = Path(item).expanduser().resolve()
         if not path.exists():
-            raise InputError(f"{FILES_VARIABLE} lists {item!r}, which does not exist")
+            raise InputError(f"{variable} lists {item!r}, which does not exist")
         for file in sorted(path.glob("*.py")) if path.is_dir() else [path]:
             if not file.name.startswith("_"):
                 yield str(file), functools.partial(_import_file, file)
@@ -325,11 +340,19 @@ def _import_file(file: Path) -> ModuleType:
     return module
 
 
-@functools.lru_cache(maxsize=1)
-def _scan_loaders() -> Mapping[str, TaskLoader]:
+@functools.lru_cache(maxsize=4)
+def _scan_loaders(files: str) -> Mapping[str, TaskLoader]:
     found: dict[str, TaskLoader] = {}
-    for _, load in _package_modules("benchbench.suites"):
-        for cls in list(vars(load()).values()):
+    plugins = [*_entry_points(LOADER_GROUP), *_listed_files(files, LOADER_FILES_VARIABLE)]
+    for where, load in [*_package_modules("benchbench.suites"), *plugins]:
+        try:
+            loaded = load()
+        except BenchbenchError:
+            raise
+        # a plug-in may raise anything at import
+        except Exception as error:
+            raise InputError(f"task loader {where} cannot be imported: {_what_happened(error, where)}") from error
+        for cls in [loaded] if inspect.isclass(loaded) else list(vars(loaded).values()):
             if inspect.isclass(cls) and issubclass(cls, TaskLoader) and not inspect.isabstract(cls):
                 known = found.get(cls.name)
                 if known is not None and type(known) is not cls:

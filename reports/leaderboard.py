@@ -406,6 +406,8 @@ def _score_lines(suite: SuiteSpec, board: Leaderboard) -> list[str]:
     overall = board.overall
     if not overall or len(board.tasks) < 2:
         return []
+    if scored := [r for r in overall if r.score is not None and r.metric != "normalised score"]:
+        return [f"whole-suite score: mean of {scored[0].metric} over tasks, of methods with a score on each of them"]
     if any(r.score is not None for r in overall):
         how = f"; {suite.scores.measured}" if suite.scores.measured else ""
         bare = [t.name for t in board.suite.tasks if not t.has_scale]
@@ -415,7 +417,10 @@ def _score_lines(suite: SuiteSpec, board: Leaderboard) -> list[str]:
             f"0 = {suite.scores.baseline}, 1 = {suite.scores.reference}, frozen in the suite file{how}{left_out}"
         ]
     if board.conditions is not None and published_source(board.conditions.protocol_version) is not None:
-        return ["no whole-suite score: published results have no frozen scores of a baseline and a reference"]
+        return [
+            "no whole-suite score: published results have no frozen scores of a baseline and a reference, and either"
+            " several metrics or no method with a score on each task"
+        ]
     return ["no whole-suite score: the suite file has no frozen scores of its baseline and reference"]
 
 
@@ -527,7 +532,11 @@ def _value_notes(
     has_intervals: bool,
 ) -> list[str]:
     lines = [f"{kind.title}: {kind.help}; {kind.direction}"]
-    if kind.name == "norm" and any(t.baseline_score is not None for t in suite.tasks):
+    if kind.name == "norm" and board.scale is not None:
+        lines.append(
+            f"(score - baseline) / (reference - baseline), 0 = {board.scale[0]}, 1 = {board.scale[1]}, per fold"
+        )
+    elif kind.name == "norm" and any(t.baseline_score is not None for t in suite.tasks):
         how = f"; {suite.scores.measured}" if suite.scores.measured else ""
         lines.append(
             f"(score - baseline) / (reference - baseline), 0 = {suite.scores.baseline}, 1 = {suite.scores.reference},"

@@ -76,7 +76,7 @@ def attach(con: duckdb.DuckDBPyConnection, path: Path, *, read_only: bool, deadl
 
 
 def _refuse_truncated(con: duckdb.DuckDBPyConnection, path: Path) -> None:
-    """Raise `duckdb.IOException` for a file that lost its end, which DuckDB itself would write into.
+    """Raise `duckdb.IOException` for a file that lost its end; DuckDB would write into it.
 
     DuckDB cuts free blocks off without noting it in the header, so only used ones are counted.
     """

@@ -99,7 +99,7 @@ def _adding(store: Store, n_bytes: int) -> Iterator[duckdb.DuckDBPyConnection]:
 
 
 def limit_memory(con: duckdb.DuckDBPyConnection, n_bytes: int, scratch: Path) -> None:
-    """Let DuckDB keep at most 500 MB and a quarter of the files in memory, and the rest in `scratch`.
+    """Limit DuckDB to 500 MB and a quarter of the files in memory; the rest is in `scratch`.
 
     By default it keeps what it has read as long as there is memory. The quarter is for the index,
     which has to fit.

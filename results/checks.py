@@ -92,7 +92,7 @@ def check_values(con: duckdb.DuckDBPyConnection, folder: Path) -> None:
 
 
 def _sql_checks(now: float) -> dict[str, list[tuple[str, str, str]]]:
-    """Return per table the column, what is expected of it, and the SQL that holds where it is otherwise."""
+    """Return per table the column, what is expected of it, and the SQL that finds the others."""
     listed = ", ".join
     newest = now + _A_DAY_SECONDS
     in_past = f"a time in seconds that is not in the future (up to {newest:.0f})"
@@ -207,7 +207,7 @@ def _check_table(
 def _check_texts(
     con: duckdb.DuckDBPyConnection, folder: Path, table: str, column: str, wrong: Callable[[str], str | None]
 ) -> None:
-    """Check each distinct text of a column with a function that returns what was expected instead."""
+    """Check each distinct text of a column with a function that returns what was expected."""
     cursor = con.cursor()
     try:
         cursor.execute(f"SELECT {column}, min(row_number), count(*) FROM {table} GROUP BY 1")

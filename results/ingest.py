@@ -6,7 +6,7 @@ from functools import lru_cache
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
-from benchbench.results.kinds import ADDED, KINDS, KINDS_BY_KEY, NAMES, TABLES_ADDED, VERSION, Kind
+from benchbench.results.kinds import ADDED, KINDS, KINDS_BY_KEY, NAMES, TABLES_ADDED, VERSION, Kind, composed
 
 if TYPE_CHECKING:
     import duckdb
@@ -62,7 +62,7 @@ def selected(table: str, name: str, version: int) -> str:
     since, value = ADDED.get((table, name), (1, ""))
     if version < since:
         return f"{value} AS {name}"
-    return f"nfc_normalize({name}) AS {name}" if name in NAMES.get(table, ()) else name
+    return f"{composed(name)} AS {name}" if name in NAMES.get(table, ()) else name
 
 
 def tables_of(version: int) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-__all__ = ["ADDED", "JSON_LISTS", "KINDS", "KINDS_BY_KEY", "NAMES", "TABLES_ADDED", "VERSION", "Kind"]
+__all__ = ["ADDED", "JSON_LISTS", "KINDS", "KINDS_BY_KEY", "NAMES", "TABLES_ADDED", "VERSION", "Kind", "composed"]
 
 VERSION = 2
 """The schema's version."""
@@ -180,3 +180,11 @@ and the SQL of their value.
 
 TABLES_ADDED: dict[str, int] = {"preparations": 2}
 """Tables that older databases and exports lack: the schema version that added them."""
+
+
+def composed(name: str) -> str:
+    """Return the SQL of a column of names in composed form (NFC).
+
+    DuckDB 2.0 cuts a text at its first NUL when it composes it, so such a text stays as it is.
+    """
+    return f"CASE WHEN contains({name}, chr(0)) THEN {name} ELSE nfc_normalize({name}) END"

@@ -72,7 +72,7 @@ def list_landed(folder: Path) -> list[Landed]:
 
 
 def damage_of(one: Landed) -> str | None:
-    """Return how the content of a landing file differs from what was written; None where it does not.
+    """Return how a landing file differs from what was written; None where it does not.
 
     Raises
     ------

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchbench.errors import InputError
-from benchbench.results.kinds import NAMES, VERSION
+from benchbench.results.kinds import NAMES, VERSION, composed
 
 if TYPE_CHECKING:
     import duckdb
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["MIGRATIONS", "NewerSchemaError", "migrate", "readable_version", "version_of"]
 
 _COMPOSED = tuple(
-    f"UPDATE store.main.{table} SET {name} = nfc_normalize({name}) WHERE {name} <> nfc_normalize({name})"
+    f"UPDATE store.main.{table} SET {name} = {composed(name)} WHERE {name} <> {composed(name)}"
     for table, names in NAMES.items()
     for name in sorted(names)
 )

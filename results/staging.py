@@ -37,7 +37,7 @@ class Staged:
 
 
 def stage(landed: Sequence[Landed]) -> tuple[duckdb.DuckDBPyConnection, Staged]:
-    """Return a connection with one table per kind, `staged_attempts`, `staged_runs` ..., and what they hold.
+    """Return a connection with one table per kind, as `staged_attempts`, and what they hold.
 
     A file that has vanished was ingested by another process.
 
@@ -98,7 +98,7 @@ def _is_readable(one: Landed, found: Staged) -> bool:
 
 
 def _parses(one: Landed, found: Staged) -> bool:
-    """Return whether a file can be read alone; otherwise note in `found` why not, unless it has vanished."""
+    """Return whether a file can be read alone; note in `found` why not, unless it vanished."""
     import duckdb
 
     con = connect()

@@ -38,7 +38,7 @@ __all__ = ["IngestReport", "Store", "StoreInUse"]
 
 log = logging.getLogger(__name__)
 
-# most files and bytes ingested per transaction; they bound its memory and the waiting time of readers
+# most files and bytes per transaction; they bound its memory and the waiting time of readers
 FILES_AT_ONCE = 500
 BYTES_AT_ONCE = 16 * 2**20
 
@@ -272,7 +272,9 @@ class Store(Readable):
 
     @contextmanager
     def rewriting(self) -> Iterator[duckdb.DuckDBPyConnection]:
-        """Yield a connection to a copy of the database, attached as `store`; it replaces the database at the end.
+        """Yield a connection to a copy of the database, which replaces it at the end.
+
+        The copy is attached as `store`.
 
         Readers go on with the database as it was. Writers wait: what lands meanwhile is ingested
         afterwards. After an error nothing has changed.
@@ -328,7 +330,7 @@ class Store(Readable):
     def _attached(
         self, wait_seconds: float, con: duckdb.DuckDBPyConnection | None = None
     ) -> Iterator[duckdb.DuckDBPyConnection]:
-        """Attach the database to `con` (None: to a new connection), which is closed before the lock is released."""
+        """Attach the database to `con` (None: a new one), closed before the lock is released."""
         began = time.monotonic()
         try:
             with self._writers_turn(wait_seconds):

@@ -27,8 +27,10 @@ from benchbench.stats.labels import plural
 from benchbench.text import escape_markdown
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from benchbench.results.reader import Readable
-    from benchbench.stats.anytime import AnytimeRow, AnytimeTable
+    from benchbench.stats.anytime import AnytimeRow, AnytimeTable, Incumbents
     from benchbench.stats.intervals import Estimate
     from benchbench.stats.leaderboard import Leaderboard
     from benchbench.suite_files import SuiteSpec
@@ -71,11 +73,11 @@ def anytime(
 
     Also shown: rank, area under the regret curve, and wins against the baseline.
     """
+    from benchbench.results.importers.suites import find_any_suite
     from benchbench.results.store import Store
-    from benchbench.suite_files import find_suite
 
-    spec = find_suite(suite)
     store = Store(db_path(db))
+    spec = find_any_suite(suite, store)
     board = make_board(
         spec,
         store,
@@ -103,14 +105,18 @@ def make_anytime(spec: SuiteSpec, store: Readable, board: Leaderboard, target: f
         reference, or nothing can be compared.
     """
     from benchbench.protocols.base import tracks_where
+    from benchbench.results.importers.suites import is_published
     from benchbench.results.load_curves import incumbents
-    from benchbench.stats.anytime import anytime_table
+    from benchbench.stats.anytime import measured_ends
 
     if spec.track not in (possible := tracks_where(lambda protocol: protocol.CURVES_OF_INCUMBENTS)):
         known = ", ".join(map(repr, possible))
         raise InputError(f"suite {spec.name!r} is of track {spec.track!r}; any-time regret is of track {known}")
     if board.conditions is None:
         raise no_results(spec, board)
+    trials = incumbents(store, spec.name, board)
+    if is_published(spec):
+        return _compared(spec, trials, measured_ends(trials), target)
     anchors = {
         t.name: (-t.reference_score, -t.baseline_score)
         for t in spec.tasks
@@ -121,8 +127,18 @@ def make_anytime(spec: SuiteSpec, store: Readable, board: Leaderboard, target: f
             f"the tasks of suite {spec.name!r} have no frozen scores; give them baseline_score (minus random search's "
             "median loss) and reference_score (minus the best known loss)"
         )
+    return _compared(spec, trials, anchors, target)
+
+
+def _compared(
+    spec: SuiteSpec, trials: Sequence[Incumbents], anchors: Mapping[str, tuple[float, float]], target: float
+) -> AnytimeTable:
+    from benchbench.stats.anytime import anytime_table
+
+    if not any(t.losses for t in trials):
+        raise InputError(f"suite {spec.name!r} has no curves; import them with columns step and score or loss")
     try:
-        return anytime_table(incumbents(store, spec.name, board), anchors, baseline=spec.scores.baseline, target=target)
+        return anytime_table(trials, anchors, baseline=spec.scores.baseline, target=target)
     except ValueError as error:
         raise InputError(f"cannot compare optimisers on suite {spec.name!r}: {error}") from error
 
@@ -150,13 +166,17 @@ def _print(spec: SuiteSpec, board: Leaderboard, found: AnytimeTable, *, is_markd
                 if _agreed(found)
                 else []
             ),
-            f"regret: 0 = best known loss, 1 = median final loss of {spec.scores.baseline}, both frozen in the suite file"
-            + (f": {spec.scores.measured}" if spec.scores.measured else "")
-            + "; larger regrets count as 1",
+            _ends(spec),
             "area: mean regret over the budget; before its first incumbent an optimiser counts as the worst of those that "
             "have one",
-            f"wins: share of paired trials that end with a lower loss than {spec.scores.baseline}; log10 ratio: of regrets, "
-            "below 0 is better",
+            *(
+                [
+                    f"wins: share of paired trials that end with a lower loss than {spec.scores.baseline}; log10 ratio:"
+                    " of regrets, below 0 is better"
+                ]
+                if spec.scores.baseline
+                else []
+            ),
             f"reached: share of trials that reach regret {found.target:g}; evaluations to: expected number until then "
             "(all evaluations, divided by the trials that reach it); from: evaluations after which every trial has an "
             "incumbent",
@@ -165,6 +185,16 @@ def _print(spec: SuiteSpec, board: Leaderboard, found: AnytimeTable, *, is_markd
             *(f"left out: {line}" for line in board.left_out),
         ],
         is_markdown=is_markdown,
+    )
+
+
+def _ends(spec: SuiteSpec) -> str:
+    if not spec.scores.baseline:
+        return "regret: 0 = least loss of any method on the problem, 1 = greatest final loss; larger regrets count as 1"
+    measured = f": {spec.scores.measured}" if spec.scores.measured else ""
+    return (
+        f"regret: 0 = best known loss, 1 = median final loss of {spec.scores.baseline}, both frozen in the suite"
+        f" file{measured}; larger regrets count as 1"
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import unicodedata
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -120,7 +121,9 @@ DeviceOption = Annotated[str | None, typer.Option("--device", help="Device: cpu 
 ThreadsOption = Annotated[int | None, typer.Option("--threads", help="CPU threads per trial.")]
 ImputeOption = Annotated[
     str,
-    typer.Option("--impute", help="How failed trials are imputed: baseline, baseline=NAME, worst, none or drop-task."),
+    typer.Option(
+        "--impute", help="How failed trials are imputed: baseline, baseline=NAME, amlb=NAME, worst, none or drop-task."
+    ),
 ]
 FilterOption = Annotated[
     list[str] | None,
@@ -137,6 +140,8 @@ def db_path(chosen: Path | None) -> Path:
 
 def split_list(texts: Iterable[str] | None) -> list[str]:
     """Split repeated and comma-separated values; commas inside brackets and quotes do not count.
+
+    Letters are composed, as those of stored names are.
 
     ``["maml(inner_lr=0.1,first_order=True),protonet", "pixel_nn"]`` gives three items.
     """
@@ -156,7 +161,7 @@ def split_list(texts: Iterable[str] | None) -> list[str]:
                 items.append(text[start:i])
                 start = i + 1
         items.append(text[start:])
-    return [item.strip() for item in items if item.strip()]
+    return [unicodedata.normalize("NFC", item.strip()) for item in items if item.strip()]
 
 
 def chosen_tasks(suite: SuiteSpec, texts: Iterable[str] | None) -> list[TaskSpec]:

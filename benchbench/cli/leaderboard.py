@@ -62,6 +62,10 @@ def leaderboard(
     device: DeviceOption = None,
     threads: ThreadsOption = None,
     impute: ImputeOption = "baseline",
+    scale: Annotated[
+        str | None,
+        typer.Option("--scale", metavar="BASELINE,REFERENCE", help="Methods at 0 and 1 of --stat norm, per fold."),
+    ] = None,
     db: DbOption = None,
     format_: Annotated[str, format_option(*FORMATS)] = "table",
 ) -> None:
@@ -90,6 +94,9 @@ def leaderboard(
         )
         for spec in find_suites(suite, store)
     ]
+    if scale is not None:
+        for _, board in boards:
+            _set_scale(board, scale, stat)
     empty = [(spec, board) for spec, board in boards if not board.rows]
     if len(empty) == len(boards):
         # results exist, but none match the options: an error, as in every other command
@@ -102,6 +109,18 @@ def leaderboard(
     found = _reports(boards, stat, by)
     if found or format_ in ("json", "csv"):
         write_reports(found, format_)
+
+
+def _set_scale(board: Leaderboard, text: str, stat: str) -> None:
+    names = split_list([text])
+    if len(names) != 2 or names[0] == names[1]:
+        raise InputError(f"--scale {text!r} does not name two methods; expected BASELINE,REFERENCE")
+    if stat != "norm":
+        raise InputError(f"--scale is for --stat norm; --stat {stat} has no scale")
+    for name in names:
+        if board.rows and name not in board.methods:
+            raise UnknownNameError("method of the leaderboard:", name, board.methods)
+    board.scale = (names[0], names[1])
 
 
 def show_leaderboard(

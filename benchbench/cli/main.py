@@ -196,7 +196,13 @@ _group(
     "results",
     "Export, import or merge results.",
     SHARE,
-    {"export": results.results_export, "import": results.results_import, "merge": results.results_merge},
+    {
+        "export": results.results_export,
+        "import": results.results_import,
+        "list": results.results_list,
+        "merge": results.results_merge,
+        "remove": results.results_remove,
+    },
 )
 _group(
     "data",

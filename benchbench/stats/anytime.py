@@ -34,6 +34,7 @@ __all__ = [
     "band_ends",
     "budgets",
     "log_difference",
+    "measured_ends",
 ]
 
 # smaller regrets count as equal: the optimum up to rounding
@@ -248,6 +249,20 @@ def anytime_table(
     return AnytimeTable(
         tasks=tuple(tasks), seeds=tuple(seeds), budget=budget, target=target, rows=tuple(rows), left_out=tuple(left_out)
     )
+
+
+def measured_ends(trials: Sequence[Incumbents]) -> dict[str, tuple[float, float]]:
+    """Return (least, greatest final) loss per problem, for curves without frozen ends.
+
+    A problem on which all trials end with the least loss has no scale and is left out.
+    """
+    losses: dict[str, list[float]] = {}
+    finals: dict[str, list[float]] = {}
+    for one in trials:
+        if one.losses:
+            losses.setdefault(one.task, []).append(min(one.losses))
+            finals.setdefault(one.task, []).append(one.losses[-1])
+    return {task: (min(own), max(finals[task])) for task, own in losses.items() if max(finals[task]) > min(own)}
 
 
 def log_difference(

@@ -12,11 +12,15 @@ from numpy.typing import NDArray
 from benchbench.errors import InputError, UnknownNameError, suggest
 from benchbench.stats.table import FloatArray, ScoreTable, TrialState
 
-__all__ = ["BASELINE_PREFIX", "POLICIES", "ImputedTable", "check_policy", "impute"]
+__all__ = ["AMLB_PREFIX", "BASELINE_PREFIX", "POLICIES", "ImputedTable", "check_policy", "impute"]
 
 POLICIES = ("baseline", "worst", "none", "drop-task")
 BASELINE_PREFIX = "baseline="
 """Prefix of a policy that imputes the scores of the named method."""
+AMLB_PREFIX = "amlb="
+"""Prefix of AMLB's policy: the named method's score on the same fold, and nothing for a method
+without any score on a task (Gijsbers et al. 2019, arXiv:1907.00909).
+"""
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -81,18 +85,19 @@ class ImputedTable:
 
 
 def check_policy(policy: str) -> None:
-    """Raise unless `policy` is one of `POLICIES` or ``baseline=NAME``.
+    """Raise unless `policy` is one of `POLICIES`, ``baseline=NAME`` or ``amlb=NAME``.
 
     Raises
     ------
     InputError
     """
-    if policy == BASELINE_PREFIX or (policy.startswith(BASELINE_PREFIX) and not policy[len(BASELINE_PREFIX) :].strip()):
-        raise InputError("--impute baseline= names no method; expected baseline=NAME")
-    if policy not in POLICIES and not policy.startswith(BASELINE_PREFIX):
+    for prefix in (BASELINE_PREFIX, AMLB_PREFIX):
+        if policy.startswith(prefix) and not policy.removeprefix(prefix).strip():
+            raise InputError(f"--impute {prefix} names no method; expected {prefix}NAME")
+    if policy not in POLICIES and not policy.startswith((BASELINE_PREFIX, AMLB_PREFIX)):
         raise InputError(
-            f"unknown imputation {policy!r}; expected {', '.join(POLICIES)} or"
-            f" {BASELINE_PREFIX}NAME{suggest(policy, POLICIES)}"
+            f"unknown imputation {policy!r}; expected {', '.join(POLICIES)}, {BASELINE_PREFIX}NAME or"
+            f" {AMLB_PREFIX}NAME{suggest(policy, POLICIES)}"
         )
 
 
@@ -118,7 +123,8 @@ def impute(
         "none": nothing is imputed. "worst": the lowest mean of any method on the task. "baseline":
         the frozen score of the task; where there is none, the mean of the baseline method on the
         task. "baseline=NAME": the mean of that method on the task. "drop-task": tasks on which any
-        method failed are left out for all. Where a baseline has no score on a task, the lowest mean
+        method failed are left out for all. "amlb=NAME": as "baseline=NAME", with `per_unit` and
+        without `whole_tasks`. Where a baseline has no score on a task, the lowest mean
         is imputed, with a note.
     everyone : ScoreTable, optional
         All methods of the leaderboard, if `table` holds only some of them: imputed scores must not
@@ -146,6 +152,8 @@ def impute(
         If no method has a baseline's label.
     """
     check_policy(policy)
+    if policy.startswith(AMLB_PREFIX):
+        per_unit, whole_tasks, frozen = True, False, {}
     source = table if everyone is None else everyone
     for label in baselines:
         if label not in source.methods and not frozen:
@@ -203,7 +211,7 @@ def _fills(
         own = np.fmin.reduce(means[rows], axis=0)
         own = np.where(np.isnan(means[rows[0]]), own, means[rows[0]])
     reasons: dict[str, str] = {}
-    is_named = policy.startswith(BASELINE_PREFIX)
+    is_named = policy.startswith((BASELINE_PREFIX, AMLB_PREFIX))
     known = np.array([np.nan if is_named else frozen.get(task, np.nan) for task in source.tasks])
     values = np.where(np.isnan(known), own, known)
     for task, from_file, value in zip(source.tasks, known, values, strict=True):

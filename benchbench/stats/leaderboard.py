@@ -17,7 +17,7 @@ from benchbench.errors import InputError, UnknownNameError
 from benchbench.stats.cell_numbers import CellNumbers
 from benchbench.stats.comparability import Comparable, choose
 from benchbench.stats.facts import SuiteFacts
-from benchbench.stats.imputation import BASELINE_PREFIX, ImputedTable, check_policy, impute
+from benchbench.stats.imputation import AMLB_PREFIX, BASELINE_PREFIX, ImputedTable, check_policy, impute
 from benchbench.stats.labels import method_label, params_of, plural
 from benchbench.stats.ranks import tied_ranks
 from benchbench.stats.scales import frozen_ends, normalise
@@ -127,6 +127,8 @@ class Leaderboard:
     left_out, notes : list of str
     n_left_out : int
         Number of trials in `left_out` that other options would show.
+    scale : tuple of str, optional
+        Labels of the methods at 0 and 1 of normalised scores, in place of frozen ends.
     unprepared : list of str
         The tasks whose data could not be prepared; `left_out` says why.
     """
@@ -145,6 +147,7 @@ class Leaderboard:
     left_out: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     n_left_out: int = 0
+    scale: tuple[str, str] | None = None
     unprepared: list[str] = field(default_factory=list)
     _values: dict[tuple[str, int], list[StatisticValue]] = field(default_factory=dict)
     _by_task: dict[str | None, list[Row]] = field(default_factory=dict)
@@ -192,8 +195,11 @@ class Leaderboard:
     def options(self) -> Options:
         """Return the statistics' options: frozen ends and perfect scores.
 
-        Ends are always frozen: measured ones would change the scale with every run.
+        Ends are frozen unless `scale` names methods: measured ones change the scale with every run.
         """
+        if self.scale is not None:
+            zero, one = self.scale
+            return Options(baseline=zero, reference=one, perfect=self.suite.perfect_scores(self.metrics))
         return Options(ends=self.suite.ends(), perfect=self.suite.perfect_scores(self.metrics))
 
     def values(self, statistic: str, *, n_bootstrap: int = N_BOOTSTRAP) -> list[StatisticValue]:
@@ -339,9 +345,9 @@ def _baselines(found: Comparable, suite: SuiteFacts, imputation: str) -> list[st
     if imputation == "baseline":
         own = sorted(label for label, c in cells.items() if c.method == suite.baseline)
         return sorted(own, key=lambda label: label != suite.baseline)
-    if not imputation.startswith(BASELINE_PREFIX) or found.conditions is None:
+    if not imputation.startswith((BASELINE_PREFIX, AMLB_PREFIX)) or found.conditions is None:
         return []
-    name = imputation.removeprefix(BASELINE_PREFIX).strip()
+    name = imputation.partition("=")[2].strip()
     named = sorted(label for label, c in cells.items() if name in (label, c.method))
     if not named:
         raise UnknownNameError("method to impute with:", name, cells)
@@ -453,13 +459,18 @@ def _suite_rows(
             by_method[r.label].append(r)
     values = {v.method: v for v in board.values("rank", n_bootstrap=n_bootstrap)} if names else {}
     n_tasks = len(board.all_tasks) - len(board.dropped_tasks)
+    # a suite file without ends has a reason; a published table cannot have any
+    has_one_metric = not board.suite.baseline and len({board.metrics.get(t) for t in names}) == 1
     rows = []
     for i, label in enumerate(numbers.methods):
         own = by_method[label]
         if not own:
             continue
         row = _suite_row(
-            own, dict(zip(names, zip(scores[i].tolist(), widths[i].tolist(), strict=True), strict=True)), n_tasks
+            own,
+            dict(zip(names, zip(scores[i].tolist(), widths[i].tolist(), strict=True), strict=True)),
+            n_tasks,
+            has_one_metric=has_one_metric,
         )
         value = values.get(label)
         if value is not None:
@@ -470,7 +481,9 @@ def _suite_rows(
     return sorted(rows, key=lambda r: (r.rank is None, r.rank or 0.0, r.label))
 
 
-def _suite_row(own: Sequence[Row], normalised: Mapping[str, tuple[float, float]], n_tasks: int) -> Row:
+def _suite_row(
+    own: Sequence[Row], normalised: Mapping[str, tuple[float, float]], n_tasks: int, *, has_one_metric: bool
+) -> Row:
     row = Row(method=own[0].method, params=own[0].params, task=None, n_tasks=n_tasks)
     for name in ("n_ok", "n_failed", "n_declined", "n_lost", "n_units", "n_imputed", "n_seeds", "n_shared"):
         setattr(row, name, sum(getattr(r, name) for r in own))
@@ -496,6 +509,12 @@ def _suite_row(own: Sequence[Row], normalised: Mapping[str, tuple[float, float]]
         row.n_by_unit = dict(sorted(counts.items()))
         row.unit = next(iter(counts)) if len(counts) == 1 else "mixed" if counts else ""
         row.n = counts.total()
+    elif has_one_metric and row.n_tasks_scored == n_tasks:
+        # without ends there is no common scale; one metric on all tasks is one
+        row.metric = own[0].metric
+        row.score = math.fsum(r.score for r in own if r.score is not None) / n_tasks
+        halves = [r.ci95 for r in own if r.ci95 is not None]
+        row.ci95 = math.sqrt(math.fsum(h * h for h in halves)) / n_tasks if len(halves) == n_tasks else None
     if row.n_declined:
         row.notes.append(f"{row.n_tasks_scored}/{n_tasks} tasks, the others declined")
     elif row.n_tasks_scored < n_tasks:

@@ -3,65 +3,177 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 from benchbench.cards import TRACKS
 from benchbench.errors import InputError, suggest
+from benchbench.records import CurvePoint
 from benchbench.results.importers.published_rows import (
     PublishedResult,
     PublishedSuite,
+    blanked,
     check_columns,
     csv_rows,
     number,
     status_of,
     text_of,
     whole_number,
+    without_repeats,
 )
 
-__all__ = ["COLUMNS", "read_long"]
+__all__ = ["COLUMNS", "curves_of", "read_long"]
 
 UNITS = ("fold", "seed", "unit")
-COLUMNS = ("method", "task", *UNITS, "score", "loss", "metric", "seconds", "status", "message")
+COLUMNS = (
+    *("method", "task", *UNITS, "score", "loss", "metric", "seconds", "status", "message"),
+    *("step", "budget"),
+)
 _ROWS_AT_ONCE = 10_000
 
 
-def read_long(path: Path, suite: str, *, track: str, metric: str | None = None) -> list[PublishedSuite]:
+def read_long(
+    path: Path,
+    suite: str,
+    *,
+    track: str,
+    metric: str | None = None,
+    repeated: str | None = None,
+    na: Collection[str] = (),
+    columns: Mapping[str, str] | None = None,
+    lower_is_better: bool = False,
+) -> list[PublishedSuite]:
     """Read a table with the columns `method`, `task`, and `score` or `loss`.
 
     A score is higher-is-better, a loss lower-is-better. Optional columns: `fold`, `seed` or `unit`
     (a whole number; 0 by default), `metric`, `seconds`, `status` (ok, failed, timeout, memory,
-    crashed, declined; a row without a score needs one), `message`. Unknown columns are an error, so
+    crashed, declined; a row without a score needs one), `message`. With `step` the rows of a
+    method, task and unit are a curve: values after so many evaluations, of which the best one so
+    far counts; `budget` says how many evaluations were allowed. Unknown columns are an error, so
     that a misspelt one is noticed.
 
     Parameters
     ----------
     path : Path
-        ``.csv``, ``.parquet``, or ``.json`` (a list of objects, or one object per line).
+        ``.csv`` (also in ``.zip`` or ``.gz``), ``.parquet``, or ``.json`` (a list of objects, or
+        one object per line).
     suite : str
     track : str
+        Letters, digits, dashes and underscores. Published suites may have a track that no protocol
+        here runs.
     metric : str, optional
         Metric of files without such a column. A loss is stored negated, as ``neg_<metric>``.
+    repeated : str, optional
+        Which of several rows of one method, task and unit counts: "newest" (the last) or "first";
+        None: they are refused.
+    na : collection of str
+        Words for a missing value.
+    columns : mapping of str to str, optional
+        Columns here to columns of the file. Others of the file are then not read, unless they have
+        a name of `COLUMNS`.
+    lower_is_better : bool
+        Whether `score` is a loss.
 
     Raises
     ------
     InputError
     """
-    if track not in TRACKS:
-        raise InputError(f"unknown track {track!r}{suggest(track, TRACKS)}")
-    results = [_result(row, where, metric) for where, row in _rows(path)]
-    if not results:
+    if (likely := suggest(track, TRACKS)) and track not in TRACKS:
+        raise InputError(f"unknown track {track!r}{likely}")
+    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]*", track):
+        raise InputError(
+            f"unknown track {track!r}, which is not a name (letters, digits, dash, underscore); give --track, as"
+            f" {', '.join(TRACKS)}, or one of your own"
+        )
+    names = dict(columns or {})
+    for ours in names:
+        if ours not in COLUMNS:
+            raise InputError(
+                f"--map {ours}=...: unknown column {ours!r}{suggest(ours, COLUMNS)}; accepted are {', '.join(COLUMNS)}"
+            )
+    rows = [(where, _named(row, names, lower_is_better)) for where, row in _rows(path, na, names)]
+    if not rows:
         raise InputError(f"{path} has no results")
-    return [PublishedSuite(name=suite, track=track, results=results)]
+    if "step" in rows[0][1]:
+        results: Sequence[PublishedResult] = curves_of(rows, metric)
+        notes: tuple[str, ...] = ()
+    else:
+        results, notes = without_repeats([_result(row, where, metric) for where, row in rows], repeated)
+    notes += unlike_tracks(track)
+    return [PublishedSuite(name=suite, track=track, results=results, notes=notes)]
 
 
-def _rows(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
+def unlike_tracks(track: str) -> tuple[str, ...]:
+    """Return a note on a track that this platform does not run."""
+    if track in TRACKS:
+        return ()
+    return (f"track {track!r} is of published suites alone; those run here are {', '.join(TRACKS)}",)
+
+
+def _named(row: Mapping[str, Any], names: Mapping[str, str], lower_is_better: bool) -> Mapping[str, Any]:
+    """Return a row with the column names of this module."""
+    if names:
+        taken = set(names.values())
+        row = {ours: row[theirs] for ours, theirs in names.items()} | {
+            name: value for name, value in row.items() if name in COLUMNS and name not in taken and name not in names
+        }
+    if lower_is_better and "score" in row:
+        row = {("loss" if name == "score" else name): value for name, value in row.items()}
+    return row
+
+
+def curves_of(rows: Sequence[tuple[str, Mapping[str, Any]]], metric: str | None) -> list[PublishedResult]:
+    """Return one result per method, task and unit, whose rows are steps of one curve."""
+    groups: dict[tuple[str, str, int], list[tuple[int, float, float, Mapping[str, Any], PublishedResult]]] = {}
+    for where, row in rows:
+        value = row.get("loss" if "loss" in row else "score")
+        if not row.get("status") and (value is None or value == ""):
+            # an evaluation without a value is a failed one, and no new incumbent
+            row = {**row, "status": "failed"}
+        one = _result(row, where, metric)
+        step = whole_number(row["step"], "step", where)
+        if step < 0:
+            raise InputError(f"{where}: step is {step}, expected 0 or more")
+        budget = number(row.get("budget"), "budget", where) or 0.0
+        groups.setdefault((one.method, one.task, one.unit), []).append((step, one.seconds, budget, row, one))
+    return [_curve(sorted(own, key=lambda p: p[0])) for own in groups.values()]
+
+
+def _curve(own: list[tuple[int, float, float, Mapping[str, Any], PublishedResult]]) -> PublishedResult:
+    points: list[CurvePoint] = []
+    best: float | None = None
+    for (step, *_), (following, *_, late) in pairwise(own):
+        if step == following:
+            raise InputError(f"{late.where}: {late.method} on {late.task}, {late.unit}, has step {step} twice")
+    for step, seconds, _, _, one in own:
+        if one.score is not None and (best is None or one.score > best):
+            best = one.score
+            points += [
+                CurvePoint(step, seconds, "incumbent_loss", -best),
+                CurvePoint(step, seconds, "spent_evaluations", float(step)),
+            ]
+    last = own[-1][4]
+    return replace(
+        last,
+        score=best,
+        status="ok" if best is not None else last.status,
+        seconds=max(seconds for _, seconds, _, _, _ in own),
+        curve=tuple(points),
+        budget=max(max(budget for _, _, budget, _, _ in own), float(own[-1][0])),
+    )
+
+
+def _rows(path: Path, na: Collection[str], names: Mapping[str, str]) -> Iterator[tuple[str, Mapping[str, Any]]]:
     kind = path.suffix.lower()
+    needed = [names.get(name, name) for name in ("method", "task")]
     if not path.is_file():
         raise InputError(f"file {path} does not exist")
     if kind == ".csv":
-        rows: Iterator[tuple[str, Mapping[str, Any]]] = csv_rows(path, ("method", "task"))
+        rows: Iterator[tuple[str, Mapping[str, Any]]] = csv_rows(path, needed)
     elif kind in (".parquet", ".pq"):
         rows = _parquet_rows(path)
     elif kind in (".json", ".jsonl", ".ndjson"):
@@ -71,16 +183,22 @@ def _rows(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
     checked: frozenset[str] = frozenset()
     for where, row in rows:
         if row.keys() != checked:
-            _check_names(path, list(row))
+            _check_names(path, list(row), names)
             checked = frozenset(row)
-        yield where, row
+        yield where, blanked(row, na)
 
 
-def _check_names(path: Path, names: list[str]) -> None:
-    check_columns(path, names, ("method", "task"))
+def _check_names(path: Path, names: list[str], mapped: Mapping[str, str]) -> None:
+    check_columns(path, names, [mapped.get("method", "method"), mapped.get("task", "task"), *mapped.values()])
+    if mapped:
+        taken = set(mapped.values())
+        names = [*mapped, *(name for name in names if name in COLUMNS and name not in taken and name not in mapped)]
     for name in names:
         if name not in COLUMNS:
-            raise InputError(f"{path} has an unknown column {name!r}{suggest(name, COLUMNS)}")
+            raise InputError(
+                f"{path} has an unknown column {name!r}{suggest(name, COLUMNS)}; accepted are {', '.join(COLUMNS)}. Others"
+                " are not read where --map COLUMN=NAME says which ones are"
+            )
     for what, choices in (("score or loss", ("score", "loss")), ("fold, seed or unit", UNITS)):
         found = [name for name in choices if name in names]
         if len(found) > 1 or (not found and "score" in choices):
@@ -93,7 +211,6 @@ def _parquet_rows(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
 
     try:
         with pq.ParquetFile(path) as file:
-            _check_names(path, list(file.schema_arrow.names))
             i = 0
             for batch in file.iter_batches(batch_size=_ROWS_AT_ONCE):
                 for row in batch.to_pylist():

@@ -94,7 +94,7 @@ class NumbersLoader(TaskLoader):
 def loader(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> NumbersLoader:
     monkeypatch.setenv("BENCHBENCH_CACHE", str(tmp_path / "cache"))
     loader = NumbersLoader()
-    monkeypatch.setattr(registry, "_scan_loaders", lambda: {"numbers": loader})
+    monkeypatch.setattr(registry, "_scan_loaders", lambda *_: {"numbers": loader})
     return loader
 
 

@@ -147,9 +147,9 @@ def test_a_method_that_only_failed_is_marked_as_no_result(bench: Bench, suite_fi
     db = land(
         {"method": "protonet", "scores": [0.1, 0.1]},
         {"method": "protonet", "task": "waves", "scores": [-5.0, -5.0]},
-        {"outcome": "error"},
-        {"outcome": "error", "task": "waves"},
-        {"method": "mann", "outcome": "error"},
+        {"outcome": "failed"},
+        {"outcome": "failed", "task": "waves"},
+        {"method": "mann", "outcome": "failed"},
         {"method": "mann", "task": "waves", "scores": [-5.5, -5.5]},
     )
     for options in ([], ["--stat", "elo"], ["--format", "md"]):

@@ -134,7 +134,7 @@ def test_failures_are_imputed_and_said_and_refusals_are_not(bench: Bench, suite_
 
 def test_where_all_pairs_are_imputed_nothing_is_won(bench: Bench, suite_file: Path, land: Land) -> None:
     """Guards against a crashed method that "wins" by the score that stands for its failure."""
-    db = land({"outcome": "error"}, {"method": "protonet", "scores": [0.1, 0.1]})
+    db = land({"outcome": "failed"}, {"method": "protonet", "scores": [0.1, 0.1]})
     found = compare(bench, suite_file, db, "maml", "protonet")
     assert (found["overall"], found["bayes"], found["separation"]) == (None, None, None)
     assert (found["n_pairs"], found["n_imputed"]) == (1, 1)
@@ -146,7 +146,7 @@ def test_where_all_pairs_are_imputed_nothing_is_won(bench: Bench, suite_file: Pa
 
 def test_where_some_pairs_are_imputed_the_verdict_says_so(bench: Bench, suite_file: Path, land: Land) -> None:
     db = land(
-        {"outcome": "error"},
+        {"outcome": "failed"},
         {"task": "waves", "scores": [-3.0, -3.0]},
         {"method": "protonet", "scores": [0.1, 0.1]},
         {"method": "protonet", "task": "waves", "scores": [-3.5, -3.5]},

@@ -21,6 +21,7 @@ MODULES = {
     "fonttools": "fontTools",
     "liac-arff": "arff",
     "pillow": "PIL",
+    "pyyaml": "yaml",
     "scikit-learn": "sklearn",
 }
 # what is used without being imported: the file that does so, and the words there

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import zipfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -14,12 +15,14 @@ import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
+from benchbench.cli.anytime import make_anytime
 from benchbench.cli.main import app
 from benchbench.errors import InputError, UnknownNameError
 from benchbench.results.importers import PublishedSuite, import_published, published_suites
 from benchbench.results.importers.storing import read_published
 from benchbench.results.importers.suites import find_any_suite
 from benchbench.results.load import counted_trials, suite_facts
+from benchbench.results.removal import remove_published, sources_of
 from benchbench.results.store import Store
 from benchbench.results.transfer import export_results, import_results
 from benchbench.stats.intervals import estimate_of_summary
@@ -185,15 +188,62 @@ def test_published_results_never_stand_beside_measured_ones(
     assert any(note.startswith(f"published elsewhere: {SOURCE}") for note in board.notes)
 
 
-def test_another_source_needs_another_name(store: Store, tmp_path: Path) -> None:
+def test_sources_of_a_suite_are_told_apart_and_removed(store: Store, tmp_path: Path) -> None:
     suites = read_long(write_csv(tmp_path / "long.csv", LONG))
     bring_in(store, suites)
-    with pytest.raises(InputError, match=f"another source, {SOURCE}; import those of another table"):
-        bring_in(store, suites, "another table")
+    bring_in(store, suites, "another table")
+    assert [(o.source, o.preset, o.n_results, o.n_tasks) for o in sources_of(store)] == [
+        (SOURCE, "elsewhere", 6, 2),
+        ("another table", "elsewhere-2", 6, 2),
+    ]
+    # each has a board of its own; the other one is listed
+    board = board_of(store)
+    assert {r.n_ok for r in board.rows if r.task == "t1" and r.method == "a"} == {2}
+    assert any("preset elsewhere" in line for line in board.left_out)
+    with pytest.raises(InputError, match="has several sources; choose one with --source"):
+        remove_published(store, "elsewhere")
+    with pytest.raises(UnknownNameError, match="another tabel"):
+        remove_published(store, "elsewhere", "another tabel")
+    assert remove_published(store, "elsewhere", "another table", dry_run=True) == 6
+    assert len(sources_of(store)) == 2
+    assert remove_published(store, "elsewhere", "another table") == 6
+    assert [o.source for o in sources_of(store)] == [SOURCE]
+    assert remove_published(store, "elsewhere") == 6
+    with store.reading() as con:
+        for table in ("attempts", "runs", "metrics", "curves", "tasks"):
+            assert con.execute(f"SELECT count(*) FROM {table}").fetchone() == (0,), table
+    # what was removed can come again
+    assert [r.n_new for r in import_published(store, suites, SOURCE)] == [6]
     with pytest.raises(InputError, match="the source of published results is missing"):
         bring_in(store, suites, "  ")
     with pytest.raises(InputError, match="not a valid suite name"):
         bring_in(store, [PublishedSuite(name="a b", track="automl", results=suites[0].results)])
+
+
+def test_a_wrong_import_is_replaced(store: Store, tmp_path: Path) -> None:
+    bring_in(store, read_long(write_csv(tmp_path / "long.csv", LONG)))
+    fewer = read_long(write_csv(tmp_path / "fewer.csv", [*LONG[:2], LONG[2] | {"score": 0.6}]))
+    (dry,) = import_published(store, fewer, SOURCE, replace=True, dry_run=True)
+    assert (dry.n_new, dry.n_removed, sources_of(store)[0].n_results) == (3, 6, 6)
+    (report,) = import_published(store, fewer, SOURCE, replace=True)
+    assert (report.n_new, report.n_removed, sources_of(store)[0].n_results) == (3, 6, 3)
+    assert [r.n_removed for r in import_published(store, fewer, SOURCE, replace=True)] == [0]
+    missing = Store(tmp_path / "none" / "results.duckdb")
+    assert [r.n_new for r in import_published(missing, fewer, SOURCE, replace=True, dry_run=True)] == [3]
+    assert not missing.path.parent.exists()
+
+
+def test_shares_beside_percentages_are_questioned(store: Store, tmp_path: Path) -> None:
+    mixed = [LONG[0] | {"score": 0.85}, LONG[1] | {"score": 85.0}]
+    (report,) = import_published(store, read_long(write_csv(tmp_path / "m.csv", mixed)), SOURCE)
+    assert len(report.notes) == 1
+    assert "1 scores within 0 to 1" in report.notes[0]
+    assert "85); are some per cent?" in report.notes[0]
+    alone = read_long(write_csv(tmp_path / "p.csv", [LONG[1] | {"score": 85.0}]))
+    bring_in(store, [replace(read_long(write_csv(tmp_path / "s.csv", LONG))[0], name="shares")])
+    (later,) = import_published(store, [replace(alone[0], name="shares")], "another table")
+    assert "85 (" in later.notes[0]
+    assert "the suite has scores from 0.5 to 0.9" in later.notes[0]
 
 
 def test_what_is_refused_leaves_no_database_behind(tmp_path: Path) -> None:
@@ -348,7 +398,7 @@ def test_amlbs_files_of_2019_go_by_score_and_type(tmp_path: Path) -> None:
     for text, message in {
         "framework,task,result\n": "no column 'fold'",
         "framework,task,fold,result,type,score\nrf,cars,0,0.5,multiclass,0.7\n": "line 2: score 0.7 contradicts result 0.5",
-        "framework,task,fold,result,metric\nrf,cars,0,0.5,f1\n": "line 2: unknown metric 'f1'",
+        "framework,task,fold,result,metric\nrf,cars,0,0.5,f11\n": "line 2: unknown metric 'f11'",
         "framework,task,fold,result\nrf,cars,0,0.5\n": r"line 2: neither a metric nor a known type \(type ''\)",
         "framework,task,fold,result,type\n": "a header and no results",
     }.items():
@@ -356,8 +406,138 @@ def test_amlbs_files_of_2019_go_by_score_and_type(tmp_path: Path) -> None:
         with pytest.raises(InputError, match=message):
             read_published(path, "amlb", "a")
     path.write_text("framework,task,fold,result,type\nrf,kc1,0,0.5,binary\n")
-    with pytest.raises(InputError, match="are only for --from long"):
+    with pytest.raises(InputError, match="--metric is only for other formats than amlb"):
         read_published(path, "amlb", "a", metric="auc")
+
+
+@pytest.mark.parametrize(
+    ("metric", "name", "sign"),
+    [
+        ("auc_ovr", "auc_ovr", 1),
+        ("auc_ovo", "auc_ovo", 1),
+        ("f1", "f1", 1),
+        ("pr_auc", "pr_auc", 1),
+        ("neg_msle", "neg_msle", 1),
+        ("msle", "neg_msle", -1),
+        ("neg_mase", "neg_mase", 1),
+        ("max_pce", "neg_max_pce", -1),
+        ("neg_logloss", "neg_log_loss", 1),
+        ("neg_newer_loss", "neg_newer_loss", 1),
+    ],
+)
+def test_all_metrics_of_amlb(tmp_path: Path, metric: str, name: str, sign: int) -> None:
+    path = tmp_path / "results.csv"
+    path.write_text(f"framework,task,fold,result,metric\nrf,iris,0,-0.25,{metric}\n")
+    one = read_published(path, "amlb", "a")[0].results[0]
+    assert (one.metric, one.score) == (name, sign * -0.25)
+
+
+def test_amlbs_raw_files_of_2019_go_by_their_columns(tmp_path: Path) -> None:
+    path = tmp_path / "results.csv"
+    path.write_text(
+        "framework,task,fold,result,acc,auc,logloss,rmse,info\nrf,kc1,0,0.8,0.9,0.8,0.3,,\nrf,kc1,1,,,,,,NoResultError\n"
+        "rf,cars,0,0.5,0.7,,0.5,,\nrf,boston,0,2.5,,,,2.5,\nrf,never,0,,,,,,MemoryError\n"
+    )
+    assert [(r.task, r.score, r.metric) for r in read_published(path, "amlb", "a")[0].results] == [
+        ("kc1", 0.8, "auc"),
+        ("kc1", None, "auc"),
+        ("cars", -0.5, "neg_log_loss"),
+        ("boston", -2.5, "neg_rmse"),
+        ("never", None, "unknown"),
+    ]
+
+
+def test_one_of_repeated_results_counts(tmp_path: Path) -> None:
+    path = tmp_path / "results.csv"
+    lines = [f"rf,t{i},0,0.{j},auc,2023-01-0{9 - j}T00:00:00" for i in range(5) for j in (1, 2)]
+    path.write_text("framework,task,fold,result,metric,utc\n" + "\n".join(lines) + "\n")
+    with pytest.raises(InputError, match=r"line 3: rf on t0, fold 0, is already in .* 2 more; .*5 of 10 are repeated"):
+        read_published(path, "amlb", "a")
+    for repeated, score in (("newest", 0.1), ("first", 0.1)):
+        (suite,) = read_published(path, "amlb", "a", repeated=repeated)
+        assert [r.score for r in suite.results] == [score] * 5
+        assert suite.notes == (f"5 of 10 results are repeated; the {repeated} counts",)
+    # without times the last row is the newest
+    path.write_text("framework,task,fold,result,metric\nrf,t,0,0.1,auc\nrf,t,0,0.2,auc\n")
+    assert read_published(path, "amlb", "a", repeated="newest")[0].results[0].score == 0.2
+
+
+CURVES: Rows = [
+    {"method": m, "task": "t", "seed": s, "step": k, "loss": 1.0 / (k * q) + 0.1 * s, "metric": "error"}
+    for m, q in (("slow", 1), ("fast", 2))
+    for s in (0, 1)
+    for k in (1, 2, 4)
+]
+
+
+def test_steps_are_a_curve(tmp_path: Path) -> None:
+    (suite,) = read_published(write_csv(tmp_path / "c.csv", CURVES), "long", "c", track="hpo")
+    one = suite.results[0]
+    assert (one.method, one.score, one.budget, one.metric, len(suite.results)) == ("slow", -0.25, 4.0, "neg_error", 4)
+    assert [p.value for p in one.curve if p.metric == "incumbent_loss"] == [1.0, 0.5, 0.25]
+    assert [p.value for p in one.curve if p.metric == "spent_evaluations"] == [1.0, 2.0, 4.0]
+    # evaluations rather than incumbents, in any order; a failed one is none
+    rows = [
+        {"opt": "a", "task": "t", "k": k, "metric_error": v, "other": 1}
+        for k, v in ((3, 0.3), (1, 0.5), (2, 0.9), (4, ""))
+    ]
+    columns = {"method": "opt", "score": "metric_error", "step": "k"}
+    path = write_csv(tmp_path / "d.csv", rows)
+    found = read_published(path, "long", "d", track="hpo", metric="error", columns=columns, lower_is_better=True)
+    assert [(p.step, p.value) for p in found[0].results[0].curve if p.metric == "incumbent_loss"] == [
+        (1, 0.5),
+        (3, 0.3),
+    ]
+    assert (found[0].results[0].score, found[0].results[0].budget) == (-0.3, 4.0)
+
+
+def test_imported_curves_are_compared_at_every_budget(store: Store, tmp_path: Path) -> None:
+    import_published(store, read_published(write_csv(tmp_path / "c.csv", CURVES), "long", "c", track="hpo"), SOURCE)
+    spec = find_any_suite("c", store)
+    found = make_anytime(spec, store, board_of(store, "c"))
+    assert [(row.label, row.rank.mean) for row in found.rows] == [("fast", 1.0), ("slow", 2.0)]
+    assert (found.budget, found.seeds, found.tasks) == (4.0, (0, 1), ("t",))
+    # 0 is the least loss of the problem (1/8), 1 the greatest final one (1/4 + 0.1)
+    assert found.rows[0].regret.mean == pytest.approx((0.0 + 0.1 / 0.225) / 2)
+    code, text = bench("anytime", "--suite", "c", "--format", "json", db=store.path)
+    assert (code, json.loads(text)["budget"]) == (0, 4.0)
+    code, text = bench("anytime", "--suite", "c", db=store.path)
+    assert code == 0
+    assert "1 = greatest final loss" in text
+
+
+def test_traces_of_other_platforms(tmp_path: Path) -> None:
+    path = tmp_path / "GP.json"
+    path.write_text(json.dumps({"4796": {"3549": {"test0": [0.5, 0.7, 0.7], "test1": [0.6, 0.6, 0.8]}}}))
+    first, second = read_published(path, "hpob", "b")[0].results
+    assert (first.method, first.task, first.unit, first.score, first.metric) == ("GP", "4796/3549", 0, 0.7, "accuracy")
+    assert (second.unit, second.score, second.budget) == (1, 0.8, 3.0)
+
+    rows: Rows = [
+        {"n_trials": k, "trial_value__cost": c, "trial_value__cost_inc": i, "benchmark_id": "BBOB", "problem_id": "p",
+         "optimizer_id": "RandomSearch", "seed": 3}
+        for k, c, i in ((1, 5.0, 5.0), (2, 7.0, 5.0), (3, 2.0, 2.0))
+    ]  # fmt: skip
+    for path in (write_csv(tmp_path / "logs.csv", rows), write_parquet(tmp_path / "logs.parquet", rows)):
+        (one,) = read_published(path, "carps", "c")[0].results
+        assert (one.method, one.task, one.unit, one.score, one.budget) == ("RandomSearch", "p", 3, -2.0, 3.0)
+
+    folder = tmp_path / "experiment"
+    folder.mkdir()
+    lines = "trial_id,metric_error,st_tuner_time,config_lr\n0,0.5,1.5,0.1\n1,,2.0,0.2\n0,0.25,3.0,0.1\n"
+    with zipfile.ZipFile(folder / "results.csv.zip", "w") as archive:
+        archive.writestr("results.csv", lines)
+    facts = {"metric_names": ["metric_error"], "metric_mode": ["min"], "scheduler_name": "ASHA", "benchmark": "lcbench"}
+    (folder / "metadata.json").write_text(json.dumps(facts))
+    (one,) = read_published(folder, "synetune", "s")[0].results
+    assert (one.method, one.task, one.score, one.metric, one.seconds) == (
+        "ASHA",
+        "lcbench",
+        -0.25,
+        "neg_metric_error",
+        3.0,
+    )
+    assert [(p.step, p.seconds) for p in one.curve if p.metric == "incumbent_loss"] == [(1, 1.5), (3, 3.0)]
 
 
 DESCRIPTION = "scenario_id: S\nperformance_measures:\n- runtime\nmaximize:\n- false\n"
@@ -395,6 +575,57 @@ def test_aslibs_statuses_and_directions(tmp_path: Path) -> None:
     ]
     up = scenario(tmp_path / "s", "performance_measures: [runtime]\nmaximize: [true]\n")
     assert read_published(up, "aslib", "s")[0].results[0].score == 2.5
+
+
+TOY = DESCRIPTION + "algorithm_cutoff_time: 1000\n"
+TOY_RUNS = RUNS.split("@DATA")[0] + "@DATA\n"
+TOY_RUNS += "".join(
+    f"i{i},1,fast,{1 if i < 2 else 1000},{'ok' if i < 2 else 'timeout'}\ni{i},1,steady,100,ok\n" for i in range(10)
+)
+
+
+def test_runs_that_solve_nothing_cost_ten_cutoffs(store: Store, tmp_path: Path) -> None:
+    # the lowest score on the board stood in, so that the solver of 2 in 10 came first
+    suites = read_published(scenario(tmp_path / "s", TOY, TOY_RUNS), "aslib", "toy")
+    assert suites[0].notes == (
+        "PAR10: 8 of 20 runs solved nothing (8 timeout) and count as 10000 s, 10 times the cutoff of 1000 s",
+    )
+    import_published(store, suites, SOURCE)
+    ranks = {row.method: row.rank for row in board_of(store, "toy").overall}
+    assert ranks["steady"] < ranks["fast"]
+    means = {m: sum(r.score or 0 for r in suites[0].results if r.method == m) / 10 for m in ("steady", "fast")}
+    assert means == {"steady": -100.0, "fast": -8000.2}
+    # a run reported beyond the cutoff solved nothing in time; repetitions stay apart
+    late = TOY_RUNS + "i0,2,steady,1000.5,ok\n"
+    one = read_published(scenario(tmp_path / "s", TOY, late), "aslib", "toy")[0].results[-1]
+    assert (one.unit, one.score, one.metrics, one.seconds) == (2, -10000.0, {"solved": 0.0}, 1000.0)
+
+
+@pytest.mark.parametrize(
+    "description",
+    [
+        "performance_measures: runtime\nmaximize: no\n",
+        "performance_measures:\n- runtime\nmaximize:\n- No\nfeatures_cutoff_time: ?\n",
+        "performance_measures: [ runtime , memory ]\nmaximize: [ False , False ]\nx: {a: [1, 2]}\n",
+    ],
+)
+def test_descriptions_are_yaml(tmp_path: Path, description: str) -> None:
+    one = read_published(scenario(tmp_path / "s", description), "aslib", "s")[0].results[0]
+    assert (one.metric, one.score) == ("neg_runtime", -2.5)
+    up = description.replace(" no\n", " yes\n").replace("No", "Yes").replace("[ False", "[ True")
+    assert read_published(scenario(tmp_path / "s", up), "aslib", "s")[0].results[0].metric == "runtime"
+
+
+def test_quotes_of_arff(tmp_path: Path) -> None:
+    runs = "@relation r\n@attribute\tinstance_id\tstring\n@attribute repetition numeric\n"
+    runs += "@attribute algorithm string\n@attribute 'runtime' real\n@attribute runstatus {ok,timeout}\n@data\n"
+    runs += "'i 1, x',1,a,10,ok\n\"i'2\",1,a,10,ok\ni3, 1 ,'a b', 1e1 , OK\n'it\\'s',1,a,2,ok\n"
+    runs += 'it\'s,1,"say \\"hi\\"",2,ok\nx\\,1,\'?\',3,ok\n'
+    (suite,) = read_published(scenario(tmp_path / "s", TOY, runs), "aslib", "s")
+    assert [r.task for r in suite.results] == ["i 1, x", "i'2", "i3", "it's", "it's", "x\\"]
+    assert [r.method for r in suite.results] == ["a", "a", "a b", "a", 'say "hi"', "?"]
+    with pytest.raises(InputError, match=r"line 8: the quote at .* is unbalanced"):
+        read_published(scenario(tmp_path / "s", TOY, runs.replace("'i 1, x'", "'i 1, x")), "aslib", "s")
 
 
 @pytest.mark.parametrize(
@@ -481,7 +712,10 @@ def test_the_command(tmp_path: Path) -> None:
     assert code == 0
     assert "elsewhere" in text
     assert f"published elsewhere: {SOURCE}" in " ".join(text.split())
-    assert "no whole-suite score: published results" in " ".join(text.split())
+    # one metric on all tasks gives the suite a score; b has none on t2, hence none of the suite
+    assert "whole-suite score: mean of accuracy over tasks" in " ".join(text.split())
+    code, text = bench("leaderboard", "--suite", "elsewhere", "--format", "json", db=db)
+    assert code == 0
     assert "suite file" not in text
     (run,) = Store(db).runs()
     assert "--from long" in run["command"]

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import csv
+import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
+from benchbench.cli.main import app
+from benchbench.errors import InputError, UnknownNameError
 from benchbench.results.importers.metadataset import read_metadataset
 from benchbench.results.importers.storing import import_published, read_published
 from benchbench.results.importers.suites import find_any_suite
@@ -163,6 +168,50 @@ def test_amlbs_normalised_scores(amlb: tuple[str, ScoreTable], results_folder: P
     for framework in table.methods:
         own = [cell(row[framework])[0] for row in published.values()]
         assert means[framework] == pytest.approx(np.nanmean(own), abs=2e-5)
+
+
+def test_amlbs_policy_from_the_command_line(results_folder: Path, tmp_path: Path) -> None:
+    """The options that docs/share-results.md gives for AMLB's tables of 2019 give their means."""
+    file = results_folder / "amlb2019" / "1h" / "all_results.csv"
+    db = tmp_path / "published.duckdb"
+    import_published(Store(db), read_published(file, "amlb", "elsewhere"), "where it was published")
+    options = ["leaderboard", "--suite", "elsewhere", "--stat", "norm", "--db", str(db), "--format", "json"]
+    scale = ["--scale", "constantpredictor,tunedrandomforest"]
+    found = CliRunner().invoke(app, [*options, "--impute", "amlb=randomforest", *scale])
+    assert found.exit_code == 0, found.output
+    values = {row["method"]: row["value"] for row in rows_with(json.loads(found.output), "value")}
+    published = published_cells(results_folder / "amlb2019" / "1h" / "norm_score_summary.csv")
+    assert len(values) == 7
+    for framework, value in values.items():
+        own = [cell(row[framework])[0] for row in published.values()]
+        assert value == pytest.approx(np.nanmean(own), abs=2e-5), framework
+
+
+def rows_with(found: Any, key: str) -> list[dict[str, Any]]:
+    """Return the innermost objects of a JSON document that have this key."""
+    if isinstance(found, dict) and key in found:
+        return [found]
+    inner = list(found.values()) if isinstance(found, dict) else found if isinstance(found, list) else []
+    return [row for one in inner for row in rows_with(one, key)]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--impute", "amlb="], "--impute amlb= names no method"),
+        (["--impute", "amlb=nobody"], "nobody"),
+        (["--stat", "norm", "--scale", "randomforest"], "expected BASELINE,REFERENCE"),
+        (["--scale", "randomforest,tpot"], "--scale is for --stat norm"),
+        (["--stat", "norm", "--scale", "randomforst,tpot"], "did you mean 'randomforest'"),
+    ],
+)
+def test_what_amlbs_options_need(tmp_path: Path, options: list[str], message: str) -> None:
+    file, db = tmp_path / "r.csv", tmp_path / "r.duckdb"
+    file.write_text("framework,task,fold,result,metric\nrandomforest,t,0,0.5,auc\ntpot,t,0,0.6,auc\n")
+    import_published(Store(db), read_published(file, "amlb", "elsewhere"), "where it was published")
+    found = CliRunner().invoke(app, ["leaderboard", "--suite", "elsewhere", "--db", str(db), *options])
+    assert isinstance(found.exception, InputError | UnknownNameError)
+    assert message in str(found.exception)
 
 
 def test_metadatasets_ranks(results_folder: Path) -> None:
