@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from benchbench.errors import InputError
 from benchbench.reports.leaderboard import anchor_facts, imputation_facts, splits_line, too_few_methods
@@ -19,7 +19,25 @@ if TYPE_CHECKING:
     from benchbench.stats.trials import Conditions
     from benchbench.suite_files import SuiteSpec
 
-__all__ = ["BOARD_KINDS", "Drawing", "board_drawing", "cost_panels_of", "facts_of", "marks_of", "over", "splits_of"]
+__all__ = [
+    "BOARD_KINDS",
+    "Drawing",
+    "board_drawing",
+    "cost_panels_of",
+    "drawn_panels",
+    "facts_of",
+    "marks_of",
+    "over",
+    "splits_of",
+]
+
+
+class _OfTask(Protocol):
+    @property
+    def task(self) -> str | None: ...
+
+
+Panel = TypeVar("Panel", bound=_OfTask)
 
 MOST_PANELS = 13
 """Of score against cost: the whole suite and a dozen tasks."""
@@ -162,20 +180,31 @@ def _pareto(suite: SuiteSpec, board: Leaderboard, _: str | None) -> Drawing:
     panels, caption = cost_panels_of(suite, board)
     if not panels:
         raise InputError("no trial that succeeded has seconds")
-    if len(panels) > MOST_PANELS:
-        panels = [p for p in panels if p.task is None]
-        if not panels:
-            raise InputError("too many tasks for a panel each, and they share no scale: name some with --task")
-        caption.append("Too many tasks for a panel each: `bench plot pareto --task` draws those that are named.")
-    caption = [*caption, *map(sentence, board.notes)]
+    data = {"panels": [p.to_dict() for p in panels]}
+    panels, said = drawn_panels(panels)
+    caption = [*caption, *said, *map(sentence, board.notes)]
     title = f"{suite.title}: score against cost"
     return Drawing(
         kind="pareto",
         title=title,
         caption=caption,
-        data={"panels": [p.to_dict() for p in panels]},
+        data=data,
         draw=lambda: pareto_figure(panels, title=title, caption=caption, mixes_hardware=len(board.hardware) > 1),
     )
+
+
+def drawn_panels(panels: Sequence[Panel]) -> tuple[list[Panel], list[str]]:
+    """Return the panels that a figure has room for, and a sentence on the others.
+
+    If there are more than `MOST_PANELS`, those of the whole suite; without such, the first ones.
+    """
+    if len(panels) <= MOST_PANELS:
+        return list(panels), []
+    whole = [p for p in panels if p.task is None]
+    shown = whole or list(panels[:MOST_PANELS])
+    what = "Only the whole suite is drawn" if whole else f"The first {len(shown)} are drawn"
+    n_tasks = len(panels) - len(whole)
+    return shown, [f"{what}: {n_tasks} tasks are too many for a panel each; --task draws those that are named."]
 
 
 BOARD_KINDS: dict[str, Callable[[SuiteSpec, Leaderboard, str | None], Drawing]] = {

@@ -29,7 +29,7 @@ from benchbench.cli.common import (
 from benchbench.cli.labels import set_anchor
 from benchbench.cli.terminal import print_lines
 from benchbench.errors import InputError, UnknownNameError
-from benchbench.stats.statistics import STATISTICS
+from benchbench.stats.statistics import N_BOOTSTRAP, STATISTICS
 
 if TYPE_CHECKING:
     from benchbench.reports.report import Report
@@ -98,6 +98,7 @@ def leaderboard(
                 methods=split_list(method),
                 impute=impute,
                 filters=where or (),
+                shows_ranks=stat == "rank",
             ),
         )
         for spec in find_suites(suite, store)
@@ -193,8 +194,14 @@ def make_board(
     methods: list[str] | None = None,
     impute: str = "baseline",
     filters: Sequence[str] = (),
+    shows_ranks: bool = True,
 ) -> Leaderboard:
     """Return the leaderboard of a suite that the options select; all reports on results use it.
+
+    Parameters
+    ----------
+    shows_ranks : bool
+        Whether intervals of mean ranks are wanted.
 
     Raises
     ------
@@ -239,7 +246,7 @@ def make_board(
     )
     # of a million trials, the columns are worth as much memory as the leaderboard
     del trials
-    board = rank_comparable(found, facts, imputation=impute)
+    board = rank_comparable(found, facts, imputation=impute, n_bootstrap=N_BOOTSTRAP if shows_ranks else 0)
     board.left_out += filtered
     return board
 

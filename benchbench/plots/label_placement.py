@@ -9,6 +9,9 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 __all__ = ["Box", "place_labels"]
 
 # first beside, above and below the point, then oblique
@@ -73,17 +76,35 @@ def place_labels(
     crowd = [sum(abs(x - u) < reach and abs(y - v) < reach for u, v in points) for x, y in points]
     for i in sorted(range(len(points)), key=lambda i: (not (first and first[i]), -crowd[i], i)):
         best, least = None, math.inf
+        others = [*placed.values(), *obstacles]
+        weights = np.repeat([10.0, 3.0], [len(placed), len(obstacles)])
+        edges = np.array([[o.left, o.bottom, o.right, o.top] for o in others]).reshape(-1, 4)
         for ring in range(1, n_rings + 1):
-            for angle in _DIRECTIONS:
-                box = _beside(points[i], sizes[i], ring * gap, angle)
-                cost = 10 * sum(box.overlap(other) for other in placed.values()) + 30 * (box.area - box.overlap(area))
-                cost += 3 * sum(box.overlap(other) for other in obstacles)
+            boxes = [_beside(points[i], sizes[i], ring * gap, angle) for angle in _DIRECTIONS]
+            costs = _overlaps(boxes, edges) @ weights
+            for box, hidden in zip(boxes, costs.tolist(), strict=True):
+                cost = hidden + 30 * (box.area - box.overlap(area))
                 if cost < least - 1e-9:
                     best, least = box, cost
             if least <= 1e-9:
                 break
         placed[i] = best if best is not None else _beside(points[i], sizes[i], gap, 0.0)
     return [placed[i] for i in range(len(points))]
+
+
+def _overlaps(boxes: Sequence[Box], edges: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the areas that boxes share with rectangles, (n_boxes, n_rectangles).
+
+    Parameters
+    ----------
+    edges : (n_rectangles, 4) float64
+        Left, bottom, right, top.
+    """
+    own = np.array([[b.left, b.bottom, b.right, b.top] for b in boxes])
+    width = np.minimum(own[:, 2:3], edges[:, 2]) - np.maximum(own[:, 0:1], edges[:, 0])
+    height = np.minimum(own[:, 3:4], edges[:, 3]) - np.maximum(own[:, 1:2], edges[:, 1])
+    areas: NDArray[np.float64] = np.maximum(width, 0.0) * np.maximum(height, 0.0)
+    return areas
 
 
 def _beside(point: tuple[float, float], size: tuple[float, float], distance: float, angle: float) -> Box:

@@ -16,6 +16,7 @@ __all__ = [
     "POINTS_PER_UNIT",
     "PRIOR_DRAWS",
     "bradley_terry",
+    "chord_of",
     "elo",
     "has_finite_ratings",
 ]
@@ -30,8 +31,8 @@ PRIOR_DRAWS = 1.0
 _NEWTON_STEPS = 60
 # bound of the last step; the remaining error is of the order of its square
 _TOLERANCE = 1e-6
-# chord steps converge only linearly
-_CHORD_TOLERANCE = 1e-7
+# chord steps converge only linearly; extrapolation uses one more than the remembered ones
+_CHORD_TOLERANCE, _REMEMBERED = 1e-6, 3
 _MANY_METHODS = 150
 # bound of a step of log-strength: keeps Newton's method from overshooting where the likelihood is
 # flat
@@ -74,7 +75,9 @@ def elo(wins: FloatArray, *, prior_draws: float = PRIOR_DRAWS, start: FloatArray
     return MEAN_RATING + POINTS_PER_UNIT * bradley_terry(wins, prior_draws=prior_draws, start=start)
 
 
-def bradley_terry(wins: FloatArray, *, prior_draws: float = 0.0, start: FloatArray | None = None) -> FloatArray:
+def bradley_terry(
+    wins: FloatArray, *, prior_draws: float = 0.0, start: FloatArray | None = None, chord: FloatArray | None = None
+) -> FloatArray:
     """Return the maximum-likelihood log-strengths, with a mean of 0.
 
     Parameters
@@ -85,6 +88,9 @@ def bradley_terry(wins: FloatArray, *, prior_draws: float = 0.0, start: FloatArr
         As for `elo`.
     start : (..., M), optional
         Initial log-strengths of Newton's method.
+    chord : (M, M), optional
+        As `chord_of` returns it for a fit that these differ little from. It replaces the matrices of
+        Newton's steps, each of which costs as much as a hundred gradients.
 
     Raises
     ------
@@ -109,17 +115,29 @@ def bradley_terry(wins: FloatArray, *, prior_draws: float = 0.0, start: FloatArr
             " use prior_draws"
         )
     theta = np.zeros((len(wins), n)) if start is None else np.array(np.broadcast_to(start, (*lead, n))).reshape(-1, n)
-    _fit(wins, theta)
+    _fit(wins, theta, chord)
     return theta.reshape(*lead, n)
 
 
-def _fit(wins: FloatArray, theta: FloatArray) -> None:
+def chord_of(wins: FloatArray, theta: FloatArray, *, prior_draws: float) -> FloatArray | None:
+    """Return the inverse of minus the second derivatives (M, M) at a fit; None for few methods."""
+    n = len(theta)
+    if n <= _MANY_METHODS:
+        return None
+    games = wins + wins.T + prior_draws / (n - 1)
+    np.fill_diagonal(games, 0.0)
+    _, weight = _derivatives(games[None], wins.sum(axis=1)[None], theta[None])
+    inverse: FloatArray = np.linalg.inv(_information(weight)[0])
+    return inverse
+
+
+def _fit(wins: FloatArray, theta: FloatArray, chord: FloatArray | None) -> None:
     """Maximise the likelihood over the log-strengths, in place."""
     games = wins + wins.transpose(0, 2, 1)
     won = wins.sum(axis=2)
     active = np.arange(len(theta))
-    if theta.shape[1] > _MANY_METHODS and len(theta) > 1:
-        active = _chords(games, won, theta)
+    if chord is not None:
+        active = np.array([i for i in active if not _chords(games[i], won[i], theta[i], chord)], dtype=np.intp)
     for _ in range(_NEWTON_STEPS):
         if not len(active):
             break
@@ -131,30 +149,43 @@ def _fit(wins: FloatArray, theta: FloatArray) -> None:
     theta -= theta.mean(axis=1, keepdims=True)
 
 
-def _chords(games: FloatArray, won: FloatArray, theta: FloatArray) -> NDArray[np.intp]:
-    """Take Newton's steps with the mean fit's matrix for all; return the fits that need their own.
+def _chords(games: FloatArray, won: FloatArray, theta: FloatArray, chord: FloatArray) -> bool:
+    """Take Newton's steps with a given inverse, in place; return whether they converged.
 
-    Resamples of one table differ little, and one inverse costs as much as one step of one fit.
+    Steps are extrapolated from the last ones (Anderson 1965, doi:10.1145/321296.321305).
     """
-    mean = theta.mean(axis=0)[None]
-    _, weight = _derivatives(games.mean(axis=0)[None], won.mean(axis=0)[None], mean)
-    inverse = np.linalg.inv(_information(weight)[0])
-    active, last = np.arange(len(theta)), np.full(len(theta), np.inf)
-    doubtful = np.zeros(len(theta), dtype=np.bool_)
+    start = theta.copy()
+    moves: list[FloatArray] = []
+    changes: list[FloatArray] = []
+    last: FloatArray | None = None
     for _ in range(_NEWTON_STEPS):
-        gradient, _ = _derivatives(games[active], won[active], theta[active])
-        step = gradient @ inverse
-        longest = np.abs(step).max(axis=1)
-        # where steps do not get shorter, the fit needs its own matrix
-        is_bad = longest > 0.7 * last[active]
-        doubtful[active[is_bad]] = True
-        theta[active[~is_bad]] += step[~is_bad]
-        last[active] = longest
-        active = active[~is_bad & (longest > _CHORD_TOLERANCE)]
-        if not len(active):
+        step = chord @ _gradient(games, won, theta)
+        longest = float(np.abs(step).max())
+        if longest <= _CHORD_TOLERANCE:
+            theta += step
+            return True
+        if not longest < _LONGEST_STEP:
             break
-    doubtful[active] = True
-    return np.nonzero(doubtful)[0]
+        move = step
+        if last is not None:
+            changes = [*changes[-_REMEMBERED:], step - last]
+            basis = np.stack(changes, axis=1)
+            share = np.linalg.lstsq(basis, step, rcond=None)[0]
+            move = step - (np.stack(moves, axis=1) + basis) @ share
+        theta += move
+        moves, last = [*moves[-_REMEMBERED:], move], step
+    # the fit needs its own matrices
+    theta[:] = start
+    return False
+
+
+def _gradient(games: FloatArray, won: FloatArray, theta: FloatArray) -> FloatArray:
+    """Return the log-likelihood's gradient (M,) of one fit."""
+    strength = np.exp(theta - theta.mean())
+    total = strength[:, None] + strength
+    np.divide(games, total, out=total)
+    gradient: FloatArray = won - strength * total.sum(axis=1)
+    return gradient
 
 
 def _derivatives(games: FloatArray, won: FloatArray, theta: FloatArray) -> tuple[FloatArray, FloatArray]:

@@ -41,8 +41,8 @@ PRIOR_DRAWS = 1.0
 """Imagined draws per method in Elo, spread evenly over its opponents."""
 # imagined draws in resamples if the ratings themselves are plain maximum likelihood
 LEAST_PRIOR_DRAWS = 0.01
-# bound of (resamples, M, M) arrays, of which some five exist at a time
-_PAIRS_AT_ONCE = 20_000_000
+# bound of (resamples, M, M) arrays, of which some five exist at a time; small ones stay in cache
+_PAIRS_AT_ONCE = 2_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -452,7 +452,7 @@ def _over_pairs(table: ScoreTable, options: Options, *, is_rank: bool) -> Comput
 def _elo(table: ScoreTable, options: Options) -> Computed:
     import numpy as np
 
-    from benchbench.stats.elo import MEAN_RATING, POINTS_PER_UNIT, bradley_terry, elo
+    from benchbench.stats.elo import MEAN_RATING, POINTS_PER_UNIT, bradley_terry, chord_of
     from benchbench.stats.wins import PairCounts
 
     scores = table.task_scores()
@@ -460,10 +460,13 @@ def _elo(table: ScoreTable, options: Options) -> Computed:
     wins = counts.wins(np.ones((1, len(table.tasks))))[0]
     met = (wins + wins.T).sum(axis=1) > 0
     start = bradley_terry(wins, prior_draws=options.prior_draws)
+    # a resample may leave a method with only wins, even if the tasks themselves do not
+    draws = max(options.prior_draws, LEAST_PRIOR_DRAWS)
+    chord = chord_of(wins, start, prior_draws=draws)
 
     def resample(weights: FloatArray) -> FloatArray:
-        # a resample may leave a method with only wins, even if the tasks themselves do not
-        ratings = elo(counts.wins(weights), prior_draws=max(options.prior_draws, LEAST_PRIOR_DRAWS), start=start)
+        found = bradley_terry(counts.wins(weights), prior_draws=draws, start=start, chord=chord)
+        ratings = MEAN_RATING + POINTS_PER_UNIT * found
         return ratings if row is None else ratings + (rating - ratings[:, row])[:, None]
 
     values = np.where(met, MEAN_RATING + start * POINTS_PER_UNIT, np.nan)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +15,8 @@ __all__ = ["PairCounts", "WinMatrix", "win_matrix"]
 
 # (T, block, M) comparisons at once; bounds memory to some 100 MB
 _COMPARISONS_AT_ONCE = 12_000_000
+# added to counts, it changes none but 0
+_NOTHING = 1e-300
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -69,6 +73,9 @@ class PairCounts:
     def wins(self, weights: FloatArray) -> FloatArray:
         """Return (B, M, M) weighted wins, ties by half; the diagonal is 0."""
         n_methods, n_tasks = self.scores.shape
+        if self._is_sparse:
+            product = np.ascontiguousarray((self._won_pairs @ weights.T).T)
+            return product.reshape(len(weights), n_methods, n_methods)
         found = np.empty((len(weights), n_methods, n_methods))
         weights32 = weights.astype(np.float32)
         block = max(1, _COMPARISONS_AT_ONCE // max(1, n_methods * n_tasks))
@@ -78,6 +85,32 @@ class PairCounts:
             product = weights32 @ points.reshape(n_tasks, n_rows * n_methods)
             found[:, first : first + block] = product.reshape(len(weights), n_rows, n_methods)
         return found
+
+    @property
+    def _is_sparse(self) -> bool:
+        """Whether the table is so large and has so many gaps that only met pairs are compared."""
+        n_methods, n_tasks = self.scores.shape
+        met = int((self.present.sum(axis=0, dtype=np.int64) ** 2).sum())
+        return met <= _COMPARISONS_AT_ONCE and n_methods**2 * n_tasks > _COMPARISONS_AT_ONCE
+
+    @cached_property
+    def _won_pairs(self) -> Any:
+        """Return the sparse (M * M, T) points of the first of each pair on each task."""
+        from scipy.sparse import csr_array
+
+        n_methods, n_tasks = self.scores.shape
+        pairs, points, tasks = [], [], []
+        for t in range(n_tasks):
+            here = np.flatnonzero(self.present[:, t])
+            own = self.scores[here, t]
+            won = (own[:, None] > own).astype(np.float64) + 0.5 * (own[:, None] == own)
+            np.fill_diagonal(won, 0.0)
+            first, second = np.nonzero(won)
+            pairs.append((here[first] * n_methods + here[second]).astype(np.int32))
+            points.append(won[first, second])
+            tasks.append(np.full(len(first), t, dtype=np.int32))
+        place = np.concatenate(pairs), np.concatenate(tasks)
+        return csr_array((np.concatenate(points), place), shape=(n_methods**2, n_tasks))
 
     def _points(self, rows: slice) -> NDArray[np.float32]:
         """Return (T, block, M) points of these methods against all: win 1, tie 1/2, else 0."""
@@ -95,12 +128,19 @@ class PairCounts:
         A pair without a common task counts as tied.
         """
         wins = self.wins(weights)
-        present = self.present.astype(np.float64)
-        common = (present * weights[:, None, :]) @ present.T
-        share = np.where(common > 0, wins / np.maximum(common, 1e-300), 0.5)
-        diagonal = np.arange(share.shape[1])
-        share[:, diagonal, diagonal] = 0.0
-        has_any = np.asarray(present.any(axis=1))
-        share = share * has_any[None, None, :]
-        n_others = np.broadcast_to(has_any.sum() - has_any[None, :], share.shape[:2]).astype(np.float64)
-        return share.sum(axis=2), n_others
+        has_any = np.asarray(self.present.any(axis=1))
+        beaten = np.empty(wins.shape[:2])
+        common = np.empty(wins.shape[1:])
+        # one at a time, which stay in the processor's cache
+        for i, share in enumerate(wins):
+            # every common task gives the two methods one point in all; without any, 0 / 0 is 1/2
+            np.add(share, share.T, out=common)
+            common += _NOTHING
+            share += 0.5 * _NOTHING
+            share /= common
+            np.fill_diagonal(share, 0.0)
+            if not has_any.all():
+                share *= has_any
+            beaten[i] = share.sum(axis=1)
+        n_others = np.broadcast_to(has_any.sum() - has_any[None, :], beaten.shape).astype(np.float64)
+        return beaten, n_others
