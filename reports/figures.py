@@ -19,10 +19,21 @@ if TYPE_CHECKING:
     from benchbench.stats.trials import Conditions
     from benchbench.suite_files import SuiteSpec
 
-__all__ = ["BOARD_KINDS", "Drawing", "board_drawing", "cost_panels_of", "facts_of", "marks_of", "over", "splits_of"]
+__all__ = [
+    "BOARD_KINDS",
+    "MOST_PANELS",
+    "Drawing",
+    "board_drawing",
+    "cost_panels_of",
+    "drawn_panels",
+    "facts_of",
+    "marks_of",
+    "over",
+    "splits_of",
+]
 
 MOST_PANELS = 13
-"""Of score against cost: the whole suite and a dozen tasks."""
+"""Of one figure: the whole suite and a dozen tasks."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -247,6 +258,17 @@ def cost_panels_of(suite: SuiteSpec, board: Leaderboard) -> tuple[Sequence[CostP
     if without:
         caption.append(f"Not drawn: {'; '.join(without)}.")
     return panels, [*caption, *splits_of(suite, board)]
+
+
+def drawn_panels(kind: str, panels: Sequence[Any], *, most: int = MOST_PANELS) -> tuple[Sequence[Any], list[str]]:
+    """Return the panels that one figure can hold, at most `most`, and a sentence on the others."""
+    if len(panels) <= most:
+        return panels, []
+    drawn = panels[:most]
+    n_drawn, n_all = (sum(p.task is not None for p in some) for some in (drawn, panels))
+    return drawn, [
+        f"Drawn: the first {n_drawn} of {n_all:,} tasks; `bench plot {kind} --task` draws those that are named."
+    ]
 
 
 def over(counts: set[tuple[str, int]]) -> str:

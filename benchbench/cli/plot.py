@@ -106,19 +106,22 @@ def plot(
     if kind in OF_BOARDS:
         _plot_board(kind, spec, board, stat, target, format_)
         return
-    from benchbench.reports.figures import cost_panels_of
+    from benchbench.reports.figures import MOST_PANELS, cost_panels_of, drawn_panels
 
+    panels: Sequence[Any]
     panels, caption = _curves(spec, store, board) if kind == "curves" else cost_panels_of(spec, board)
     if not panels:
         raise InputError(f"no trial of suite {spec.name} in this figure succeeded; see `bench leaderboard`")
     said = [*_not_drawn(board), *board.notes, *(f"left out: {line}" for line in board.left_out)]
+    # tasks that were named are drawn, however many they are
+    drawn, others = drawn_panels(kind, panels, most=len(panels) if task else MOST_PANELS)
     if target is not None:
-        _draw(kind, spec, board, panels, caption, target)
+        _draw(kind, spec, board, drawn, [*caption, *others], target)
     if format_ == "json":
         print_json(_record(kind, spec, board, caption, said) | {"panels": [p.to_dict() for p in panels]})
     else:
-        sys.stdout.write(f"wrote {out}: {plural(len(panels), 'panel')}\n")
-        print_lines(said)
+        sys.stdout.write(f"wrote {out}: {plural(len(drawn), 'panel')}\n")
+        print_lines([*others, *said])
 
 
 def _plot_anytime(spec: SuiteSpec, store: Readable, board: Leaderboard, target: Path | None, format_: str) -> None:

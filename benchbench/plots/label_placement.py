@@ -115,7 +115,7 @@ def _best_place(
                 best, least = box, cost
         if least <= 1e-9:
             break
-    return best
+    return np.asarray(best)
 
 
 def _overlaps(boxes: FloatArray, others: FloatArray) -> FloatArray:
@@ -132,4 +132,4 @@ def _edges(boxes: Sequence[Box]) -> FloatArray:
 def _beside(point: FloatArray, size: FloatArray, distance: float) -> FloatArray:
     """Return the boxes, one per direction, whose nearest edge is `distance` from the point."""
     middle = point + _COMPASS * (distance + size / 2)
-    return np.hstack([middle - size / 2, middle + size / 2])
+    return np.concatenate([middle - size / 2, middle + size / 2], axis=1)
