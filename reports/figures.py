@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from benchbench.errors import InputError
 from benchbench.reports.leaderboard import imputation_facts, splits_line, too_few_methods
 from benchbench.reports.text import sentence
+from benchbench.stats.labels import listed
 from benchbench.stats.statistics import N_BOOTSTRAP, STATISTICS
 
 if TYPE_CHECKING:
@@ -28,12 +29,16 @@ __all__ = [
     "drawn_panels",
     "facts_of",
     "marks_of",
+    "most_cost_panels",
     "over",
     "splits_of",
 ]
 
 MOST_PANELS = 13
 """Of one figure: the whole suite and a dozen tasks."""
+
+MOST_POINTS = 600
+"""Of score against cost, in all panels: their labels take most of the time and memory."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,10 +128,10 @@ def _by_statistic(suite: SuiteSpec, board: Leaderboard, statistic: str) -> Drawi
     ]
     few = [f"{m} ({n}/{n_tasks})" for m, n in shown.items() if n < n_tasks]
     if few:
-        caption.append(f"On fewer tasks than there are: {', '.join(few)}.")
+        caption.append(f"On fewer tasks than there are: {listed(few)}.")
     without = [s.method for s in found if s.value is None]
     if without:
-        caption.append(f"Without a value: {', '.join(without)}.")
+        caption.append(f"Without a value: {listed(without)}.")
     if any(s.imputed_share for s in found):
         caption.append("(i): share of a method's scores that are imputed.")
     caption += _tail(suite, board)
@@ -167,7 +172,7 @@ def _pareto(suite: SuiteSpec, board: Leaderboard, _: str | None) -> Drawing:
     panels, caption = cost_panels_of(suite, board)
     if not panels:
         raise InputError("no trial that succeeded has seconds")
-    if len(panels) > MOST_PANELS:
+    if len(panels) > most_cost_panels(panels):
         panels = [p for p in panels if p.task is None]
         if not panels:
             raise InputError("too many tasks for a panel each, and they share no scale: name some with --task")
@@ -256,8 +261,13 @@ def cost_panels_of(suite: SuiteSpec, board: Leaderboard) -> tuple[Sequence[CostP
         line for panel in panels if panel.task is None or len(panels) == 1 for line in panel.left_out
     )
     if without:
-        caption.append(f"Not drawn: {'; '.join(without)}.")
+        caption.append(f"Not drawn: {listed(list(without), separator='; ')}.")
     return panels, [*caption, *splits_of(suite, board)]
+
+
+def most_cost_panels(panels: Sequence[CostPanel]) -> int:
+    """Return how many panels of score against cost one figure can hold; at least one."""
+    return max(1, min(MOST_PANELS, MOST_POINTS // max((len(p.points) for p in panels), default=1)))
 
 
 def drawn_panels(kind: str, panels: Sequence[Any], *, most: int = MOST_PANELS) -> tuple[Sequence[Any], list[str]]:
@@ -302,7 +312,7 @@ def marks_of(shown: Sequence[Any], *, in_labels: bool) -> list[str]:
     for name, (mark, text) in texts.items():
         labels = sorted({x.label for x in shown if getattr(x, name)})
         if labels:
-            found.append(f"({mark}) {text}" if in_labels else f"{text[:1].upper()}{text[1:]}: {', '.join(labels)}")
+            found.append(f"({mark}) {text}" if in_labels else f"{text[:1].upper()}{text[1:]}: {listed(labels)}")
     return [". ".join(found) + "."] if found else []
 
 
