@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from benchbench.errors import InputError
 from benchbench.reports.leaderboard import anchor_facts, imputation_facts, splits_line, too_few_methods
 from benchbench.reports.text import sentence
+from benchbench.stats.labels import listed
 from benchbench.stats.statistics import N_BOOTSTRAP, STATISTICS
 
 if TYPE_CHECKING:
@@ -21,26 +22,23 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BOARD_KINDS",
+    "MOST_PANELS",
     "Drawing",
     "board_drawing",
     "cost_panels_of",
     "drawn_panels",
     "facts_of",
     "marks_of",
+    "most_cost_panels",
     "over",
     "splits_of",
 ]
 
-
-class _OfTask(Protocol):
-    @property
-    def task(self) -> str | None: ...
-
-
-Panel = TypeVar("Panel", bound=_OfTask)
-
 MOST_PANELS = 13
-"""Of score against cost: the whole suite and a dozen tasks."""
+"""Of one figure: the whole suite and a dozen tasks."""
+
+MOST_POINTS = 400
+"""Of score against cost, in all panels: their labels take most of the time and memory."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,10 +129,10 @@ def _by_statistic(suite: SuiteSpec, board: Leaderboard, statistic: str) -> Drawi
     ]
     few = [f"{m} ({n}/{n_tasks})" for m, n in shown.items() if n < n_tasks]
     if few:
-        caption.append(f"On fewer tasks than there are: {', '.join(few)}.")
+        caption.append(f"On fewer tasks than there are: {listed(few)}.")
     without = [s.method for s in found if s.value is None]
     if without:
-        caption.append(f"Without a value: {', '.join(without)}.")
+        caption.append(f"Without a value: {listed(without)}.")
     if any(s.imputed_share for s in found):
         caption.append("(i): share of a method's scores that are imputed.")
     caption += _tail(suite, board)
@@ -181,8 +179,12 @@ def _pareto(suite: SuiteSpec, board: Leaderboard, _: str | None) -> Drawing:
     if not panels:
         raise InputError("no trial that succeeded has seconds")
     data = {"panels": [p.to_dict() for p in panels]}
-    panels, said = drawn_panels(panels)
-    caption = [*caption, *said, *map(sentence, board.notes)]
+    if len(panels) > most_cost_panels(panels):
+        panels = [p for p in panels if p.task is None]
+        if not panels:
+            raise InputError("too many tasks for a panel each, and they share no scale: name some with --task")
+        caption.append("Too many tasks for a panel each: `bench plot pareto --task` draws those that are named.")
+    caption = [*caption, *map(sentence, board.notes)]
     title = f"{suite.title}: score against cost"
     return Drawing(
         kind="pareto",
@@ -191,20 +193,6 @@ def _pareto(suite: SuiteSpec, board: Leaderboard, _: str | None) -> Drawing:
         data=data,
         draw=lambda: pareto_figure(panels, title=title, caption=caption, mixes_hardware=len(board.hardware) > 1),
     )
-
-
-def drawn_panels(panels: Sequence[Panel]) -> tuple[list[Panel], list[str]]:
-    """Return the panels that a figure has room for, and a sentence on the others.
-
-    If there are more than `MOST_PANELS`, those of the whole suite; without such, the first ones.
-    """
-    if len(panels) <= MOST_PANELS:
-        return list(panels), []
-    whole = [p for p in panels if p.task is None]
-    shown = whole or list(panels[:MOST_PANELS])
-    what = "Only the whole suite is drawn" if whole else f"The first {len(shown)} are drawn"
-    n_tasks = len(panels) - len(whole)
-    return shown, [f"{what}: {n_tasks} tasks are too many for a panel each; --task draws those that are named."]
 
 
 BOARD_KINDS: dict[str, Callable[[SuiteSpec, Leaderboard, str | None], Drawing]] = {
@@ -280,8 +268,33 @@ def cost_panels_of(suite: SuiteSpec, board: Leaderboard) -> tuple[Sequence[CostP
         line for panel in panels if panel.task is None or len(panels) == 1 for line in panel.left_out
     )
     if without:
-        caption.append(f"Not drawn: {'; '.join(without)}.")
+        caption.append(f"Not drawn: {listed(list(without), separator='; ')}.")
     return panels, [*caption, *splits_of(suite, board)]
+
+
+def most_cost_panels(panels: Sequence[Any]) -> int:
+    """Return how many panels of score against cost one figure can hold; at least one."""
+    return max(1, min(MOST_PANELS, MOST_POINTS // max((len(p.points) for p in panels), default=1)))
+
+
+def drawn_panels(kind: str, panels: Sequence[Any], *, most: int = MOST_PANELS) -> tuple[Sequence[Any], list[str]]:
+    """Return the panels that one figure can hold, at most `most`, and a sentence on the others.
+
+    If there are more, those of the whole suite; without such, the first ones.
+    """
+    if len(panels) <= most:
+        return panels, []
+    whole = [p for p in panels if p.task is None]
+    if whole:
+        n_tasks = len(panels) - len(whole)
+        return whole, [
+            f"Drawn: the whole suite; `bench plot {kind} --task` draws those of its {n_tasks:,} tasks that are named."
+        ]
+    drawn = panels[:most]
+    n_drawn, n_all = (sum(p.task is not None for p in some) for some in (drawn, panels))
+    return drawn, [
+        f"Drawn: the first {n_drawn} of {n_all:,} tasks; `bench plot {kind} --task` draws those that are named."
+    ]
 
 
 def over(counts: set[tuple[str, int]]) -> str:
@@ -315,7 +328,7 @@ def marks_of(shown: Sequence[Any], *, in_labels: bool) -> list[str]:
     for name, (mark, text) in texts.items():
         labels = sorted({x.label for x in shown if getattr(x, name)})
         if labels:
-            found.append(f"({mark}) {text}" if in_labels else f"{text[:1].upper()}{text[1:]}: {', '.join(labels)}")
+            found.append(f"({mark}) {text}" if in_labels else f"{text[:1].upper()}{text[1:]}: {listed(labels)}")
     return [". ".join(found) + "."] if found else []
 
 

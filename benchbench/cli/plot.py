@@ -121,20 +121,23 @@ def plot(
     if kind in OF_BOARDS:
         _plot_board(kind, spec, board, stat, target, format_)
         return
-    from benchbench.reports.figures import cost_panels_of, drawn_panels
+    from benchbench.reports.figures import MOST_PANELS, cost_panels_of, drawn_panels, most_cost_panels
 
+    panels: Sequence[Any]
     panels, caption = _curves(spec, store, board) if kind == "curves" else cost_panels_of(spec, board)
     if not panels:
         raise InputError(f"no trial of suite {spec.name} in this figure succeeded; see `bench leaderboard`")
     said = [*_not_drawn(board), *board.notes, *(f"left out: {line}" for line in board.left_out)]
-    drawn, left = drawn_panels(panels)
+    # tasks that were named are drawn, however many they are
+    most = MOST_PANELS if kind == "curves" else most_cost_panels(panels)
+    drawn, others = drawn_panels(kind, panels, most=len(panels) if task else most)
     if target is not None:
-        _draw(kind, spec, board, drawn, [*caption, *left], target)
+        _draw(kind, spec, board, drawn, [*caption, *others], target)
     if format_ == "json":
         print_json(_record(kind, spec, board, caption, said) | {"panels": [p.to_dict() for p in panels]})
     else:
         sys.stdout.write(f"wrote {out}: {plural(len(drawn), 'panel')}\n")
-        print_lines([*left, *said])
+        print_lines([*others, *said])
 
 
 def _plot_anytime(spec: SuiteSpec, store: Readable, board: Leaderboard, target: Path | None, format_: str) -> None:

@@ -16,7 +16,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from benchbench.errors import InputError
 from benchbench.plots._canvas import FRONT, INK, STYLE, WIDTH_INCHES, page, settle
-from benchbench.stats.labels import plural
+from benchbench.stats.labels import listed, plural
 from benchbench.stats.significance import ALPHA, FriedmanResult, friedman_sentence, p_text
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ class CriticalDifference:
         if self.friedman_p >= self.alpha:
             found.append("Friedman's test finds no difference between any of them: do not read the bars' gaps as one.")
         if self.incomplete:
-            names = ", ".join(f"{name} ({n}/{self.n_tasks})" for name, n in self.incomplete.items())
+            names = listed([f"{name} ({n}/{self.n_tasks})" for name, n in self.incomplete.items()])
             found.append(
                 f"Left out, since the test needs every method on every task: {names}. The leaderboard compares these on the tasks that"
                 " they share with each other method."

@@ -16,6 +16,8 @@ __all__ = ["Box", "place_labels"]
 
 # first beside, above and below the point, then oblique
 _DIRECTIONS = tuple(math.radians(a) for a in (0, 180, 90, 270, 45, 135, 315, 225, 20, 160, 340, 200, 70, 110, 250, 290))
+_COMPASS = np.array([(math.cos(a), math.sin(a)) for a in _DIRECTIONS])
+FloatArray = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,46 +73,63 @@ def place_labels(
     place. If no place is free, it takes the one that hides least of other labels, and then of
     other things.
     """
+    if not points:
+        return []
+    anchors, extents = np.asarray(points, dtype=np.float64), np.asarray(sizes, dtype=np.float64)
+    crowd = _crowd(anchors, extents[:, 0].max())
+    blocks = _edges(obstacles)
+    taken = np.empty((0, 4))
     placed: dict[int, Box] = {}
-    reach = max((w for w, _ in sizes), default=0.0)
-    crowd = [sum(abs(x - u) < reach and abs(y - v) < reach for u, v in points) for x, y in points]
     for i in sorted(range(len(points)), key=lambda i: (not (first and first[i]), -crowd[i], i)):
-        best, least = None, math.inf
-        others = [*placed.values(), *obstacles]
-        weights = np.repeat([10.0, 3.0], [len(placed), len(obstacles)])
-        edges = np.array([[o.left, o.bottom, o.right, o.top] for o in others]).reshape(-1, 4)
-        for ring in range(1, n_rings + 1):
-            boxes = [_beside(points[i], sizes[i], ring * gap, angle) for angle in _DIRECTIONS]
-            costs = _overlaps(boxes, edges) @ weights
-            for box, hidden in zip(boxes, costs.tolist(), strict=True):
-                cost = hidden + 30 * (box.area - box.overlap(area))
-                if cost < least - 1e-9:
-                    best, least = box, cost
-            if least <= 1e-9:
-                break
-        placed[i] = best if best is not None else _beside(points[i], sizes[i], gap, 0.0)
+        place = _best_place(anchors[i], extents[i], _edges([area]), taken, blocks, gap, n_rings)
+        taken = np.vstack([taken, place])
+        placed[i] = Box(*place.tolist())
     return [placed[i] for i in range(len(points))]
 
 
-def _overlaps(boxes: Sequence[Box], edges: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the areas that boxes share with rectangles, (n_boxes, n_rectangles).
+def _crowd(points: FloatArray, reach: float) -> list[int]:
+    """Return the number of points within `reach` of each (N, 2) point, in both directions."""
+    return [int((np.abs(points - point) < reach).all(axis=1).sum()) for point in points]
 
-    Parameters
-    ----------
-    edges : (n_rectangles, 4) float64
-        Left, bottom, right, top.
+
+def _best_place(
+    point: FloatArray,
+    size: FloatArray,
+    area: FloatArray,
+    taken: FloatArray,
+    blocks: FloatArray,
+    gap: float,
+    n_rings: int,
+) -> FloatArray:
+    """Return the (4,) edges of the nearest free box, or of the one that hides least.
+
+    One ring of candidates is priced at a time, since most labels find a place in the first.
     """
-    own = np.array([[b.left, b.bottom, b.right, b.top] for b in boxes])
-    width = np.minimum(own[:, 2:3], edges[:, 2]) - np.maximum(own[:, 0:1], edges[:, 0])
-    height = np.minimum(own[:, 3:4], edges[:, 3]) - np.maximum(own[:, 1:2], edges[:, 1])
-    areas: NDArray[np.float64] = np.maximum(width, 0.0) * np.maximum(height, 0.0)
-    return areas
+    best, least = _beside(point, size, gap)[0], math.inf
+    for ring in range(1, n_rings + 1):
+        boxes = _beside(point, size, ring * gap)
+        outside = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1]) - _overlaps(boxes, area)
+        costs = 10 * _overlaps(boxes, taken) + 30 * outside + 3 * _overlaps(boxes, blocks)
+        for box, cost in zip(boxes, costs.tolist(), strict=True):
+            if cost < least - 1e-9:
+                best, least = box, cost
+        if least <= 1e-9:
+            break
+    return np.asarray(best)
 
 
-def _beside(point: tuple[float, float], size: tuple[float, float], distance: float, angle: float) -> Box:
-    """Return the box whose nearest edge is `distance` away from the point in that direction."""
-    (x, y), (width, height) = point, size
-    cos, sin = math.cos(angle), math.sin(angle)
-    middle_x = x + cos * (distance + width / 2)
-    middle_y = y + sin * (distance + height / 2)
-    return Box(middle_x - width / 2, middle_y - height / 2, middle_x + width / 2, middle_y + height / 2)
+def _overlaps(boxes: FloatArray, others: FloatArray) -> FloatArray:
+    """Return the area that each of the (N, 4) boxes shares with the (K, 4) others, summed."""
+    width = np.minimum(boxes[:, None, 2], others[:, 2]) - np.maximum(boxes[:, None, 0], others[:, 0])
+    height = np.minimum(boxes[:, None, 3], others[:, 3]) - np.maximum(boxes[:, None, 1], others[:, 1])
+    return np.asarray((width.clip(0) * height.clip(0)).sum(axis=1))
+
+
+def _edges(boxes: Sequence[Box]) -> FloatArray:
+    return np.array([(b.left, b.bottom, b.right, b.top) for b in boxes], dtype=np.float64).reshape(-1, 4)
+
+
+def _beside(point: FloatArray, size: FloatArray, distance: float) -> FloatArray:
+    """Return the boxes, one per direction, whose nearest edge is `distance` from the point."""
+    middle = point + _COMPASS * (distance + size / 2)
+    return np.concatenate([middle - size / 2, middle + size / 2], axis=1)

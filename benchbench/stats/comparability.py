@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from benchbench.stats.facts import SuiteFacts
-from benchbench.stats.labels import plural, published_source
+from benchbench.stats.labels import listed, plural, published_source
 from benchbench.stats.table import ScoreTable
 from benchbench.stats.trials import Cell, Conditions, CountedTrials, UnpreparedTask
 from benchbench.text import printable
@@ -276,7 +276,7 @@ def _notes(cells: Sequence[Cell], hardware: Sequence[str], conditions: Condition
         notes.append(f"seconds come from different hardware and must not be compared: {'; '.join(hardware)}")
     changed = sorted({c.label for c in cells if c.n_environments > 1})
     if changed:
-        notes.append(f"package versions changed between trials of: {', '.join(changed)}")
+        notes.append(f"package versions changed between trials of: {listed(changed)}")
     if conditions.suite_version != suite.version:
         notes.append(
             f"these are results of suite version {conditions.suite_version}; the suite file has version {suite.version}"

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchbench.errors import InputError, UnknownNameError, suggest
+from benchbench.stats.labels import listed
 from benchbench.stats.table import FloatArray, ScoreTable, TrialState
 
 __all__ = ["AMLB_PREFIX", "BASELINE_PREFIX", "POLICIES", "ImputedTable", "check_policy", "impute"]
@@ -193,7 +194,7 @@ def impute(
         unranked=frozenset(m for m, one in zip(table.methods, unranked.tolist(), strict=True) if one),
         policy=policy,
         fills={t: None if np.isnan(fill) else float(fill) for t, fill in zip(table.tasks, of_tasks, strict=True)},
-        notes=tuple(f"{reason} on {', '.join(tasks)}" for reason, tasks in told.items()),
+        notes=tuple(f"{reason} on {listed(tasks)}" for reason, tasks in told.items()),
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -10,6 +11,7 @@ from benchbench.text import printable
 
 __all__ = [
     "PUBLISHED",
+    "listed",
     "method_label",
     "number_text",
     "params_of",
@@ -58,6 +60,13 @@ def share_text(share: float) -> str:
     if share == 1:
         return "all"
     return "<1%" if 0 < share <= 0.005 else ">99%" if 0.995 <= share < 1 else f"{share:.0%}"
+
+
+def listed(names: Sequence[str], most: int = 5, *, separator: str = ", ") -> str:
+    """Return "a, b"; beyond `most` names "a, b, c, d, e and 425 more"."""
+    if len(names) <= most:
+        return separator.join(names)
+    return f"{separator.join(names[:most])} and {len(names) - most:,} more"
 
 
 def plural(n: int, word: str) -> str:

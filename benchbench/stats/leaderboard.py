@@ -18,7 +18,7 @@ from benchbench.stats.cell_numbers import CellNumbers
 from benchbench.stats.comparability import Comparable, choose
 from benchbench.stats.facts import SuiteFacts
 from benchbench.stats.imputation import AMLB_PREFIX, BASELINE_PREFIX, ImputedTable, check_policy, impute
-from benchbench.stats.labels import method_label, params_of, plural
+from benchbench.stats.labels import listed, method_label, params_of, plural
 from benchbench.stats.ranks import tied_ranks
 from benchbench.stats.scales import frozen_ends, normalise
 from benchbench.stats.significance import ALPHA
@@ -538,7 +538,7 @@ def _suite_row(
 
 def _all_failed(imputed: ImputedTable) -> list[str]:
     names = sorted(imputed.unranked)
-    return [f"not ranked, since every trial failed: {', '.join(names)}"] if names else []
+    return [f"not ranked, since every trial failed: {listed(names)}"] if names else []
 
 
 def _dropped(found: Comparable, dropped: Sequence[str]) -> list[str]:
@@ -548,6 +548,6 @@ def _dropped(found: Comparable, dropped: Sequence[str]) -> list[str]:
             failed[task].add(label)
     return [
         f"drop-task: {task} is not part of the whole suite's numbers, since trials of these failed there: "
-        + ", ".join(sorted(methods))
+        + listed(sorted(methods))
         for task, methods in failed.items()
     ]

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from benchbench.errors import InputError
 from benchbench.stats.intervals import FEW_TASKS, estimate
-from benchbench.stats.labels import number_text, plural
+from benchbench.stats.labels import listed, number_text, plural
 from benchbench.stats.leaderboard import Leaderboard
 from benchbench.stats.ranks import tied_ranks
 from benchbench.stats.significance import (
@@ -176,7 +176,7 @@ class MethodComparison:
         if self.n_imputed:
             lines.append(f"{self.n_imputed} of {self.n_pairs} pairs are imputed and treated as measured.")
         if self.left_out:
-            lines.append(f"Left out, because only one method has them: {'; '.join(self.left_out)}.")
+            lines.append(f"Left out, because only one method has them: {listed(self.left_out, separator='; ')}.")
         return lines
 
     def to_dict(self) -> dict[str, Any]:
@@ -421,7 +421,7 @@ def _left_out(board: Leaderboard, paired: _Paired) -> tuple[str, ...]:
 
 
 def _named(tasks: Sequence[str]) -> str:
-    return ", ".join(tasks) if len(tasks) <= 5 else f"{', '.join(tasks[:5])} and {len(tasks) - 5} more tasks"
+    return listed(tasks) + (" tasks" if len(tasks) > 5 else "")
 
 
 # --------------------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from benchbench.errors import InputError, UnknownNameError
+from benchbench.stats.labels import listed
 from benchbench.stats.table import FloatArray, ScoreTable, mean_over_units
 
 __all__ = ["frozen_ends", "improvability", "normalise", "normalise_one", "normalised_scores"]
@@ -83,7 +84,7 @@ def normalised_scores(
             bare.append(task)
     notes = ["normalised score: 0 = median method of each task, 1 = best, clipped at 0"]
     if bare:
-        notes.append(f"no scale, the best is no better than the median: {', '.join(bare)}")
+        notes.append(f"no scale, the best is no better than the median: {listed(bare)}")
     return values, tuple(notes)
 
 
@@ -104,7 +105,7 @@ def _between(
                     normalise(table.scores[:, t][:, is_run], zeros[t][is_run], ones[t][is_run])
                 )
     bare = [task for task, column in zip(table.tasks, values.T, strict=True) if np.isnan(column).all()]
-    notes = (f"no normalised score, the reference is not above the baseline: {', '.join(bare)}",) if bare else ()
+    notes = (f"no normalised score, the reference is not above the baseline: {listed(bare)}",) if bare else ()
     return values, notes
 
 
@@ -146,5 +147,5 @@ def improvability(
     if set(assumed) - set(bare):
         notes.append("the perfect score was inferred from the range of scores")
     if bare:
-        notes.append(f"no improvability, the perfect score is unknown: {', '.join(bare)}")
+        notes.append(f"no improvability, the perfect score is unknown: {listed(bare)}")
     return values, tuple(notes)

@@ -358,3 +358,21 @@ def test_what_failed_stays_in_the_mean_and_off_the_front(
     assert hollow == {"half", "shy"}
     assert "half (i 50%)" in {t.get_text() for t in figure.axes[0].texts}
     assert "Not drawn: broken: every trial failed, its cost is unknown." in texts(figure)
+
+
+def test_a_figure_of_many_tasks_draws_some_and_says_which(bench: Bench, tmp_path: Path, figures: list[Figure]) -> None:
+    db, table = tmp_path / "many.duckdb", tmp_path / "many.csv"
+    rows = [f"m{m},t{t:02},0,0.{5 + m}{t % 10},{m + 1}" for m in range(3) for t in range(16)]
+    table.write_text("\n".join(["method,task,seed,score,seconds", *rows]))
+    source = ("--from", "long", "--track", "automl", "--suite", "many", "--metric", "accuracy", "--source", "made")
+    bench("results", "import", table, *source, "--db", db)
+    for kind, n_tasks in (("pareto", 12), ("curves", 13)):
+        options = ("plot", kind, "--suite", "many", "--db", db)
+        text = bench(*options, "-o", tmp_path / "some.png")
+        assert "13 panels" in text
+        assert f"Drawn: the first {n_tasks} of 16 tasks; `bench plot {kind} --task`" in text
+        assert len(figures[-1].axes) == 13
+        named = bench(*options, "-o", tmp_path / "all.png", "--task", ",".join(f"t{t:02}" for t in range(15)))
+        assert "Drawn:" not in named
+        drawn = {p["task"] for p in json.loads(bench(*options, "--format", "json"))["panels"]}
+        assert {f"t{t:02}" for t in range(16)} <= drawn

@@ -33,3 +33,12 @@ def test_labels_that_choose_first_get_the_best_place() -> None:
 
 def test_without_room_there_is_still_a_place_for_each() -> None:
     assert len(place_labels([(1, 1)] * 5, [(50, 50)] * 5, Box(0, 0, 20, 20), [])) == 5
+
+
+def test_a_label_without_a_free_place_hides_what_counts_least() -> None:
+    # the only room beside the point is that of the obstacle or of the first label
+    area = Box(0, 0, 100, 12)
+    first, second = place_labels([(50, 6), (50, 6)], [(40, 10)] * 2, area, [Box(0, 0, 45, 12)], first=[True, False])
+    assert first.left == 55
+    assert second.overlap(first) == 0
+    assert second.overlap(area) == second.area
