@@ -70,7 +70,7 @@ def places(exact: pd.DataFrame) -> pd.DataFrame:
 
 
 def tabarena_like() -> Rows:
-    """Make 51 tasks x 84 methods x 3 to 30 folds, scores of three decimals, clones, a few failures."""
+    """Make 51 tasks x 84 methods x 3 to 30 folds: three decimals, clones, a few failures."""
     rng = np.random.default_rng(51)
     rows: Rows = []
     skill = rng.normal(0, 20, 84).round()
