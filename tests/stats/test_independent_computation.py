@@ -82,8 +82,8 @@ def tabarena_like() -> Rows:
         is_failed = rng.random(scores.shape) < 0.004
         is_failed[:8] = False
         for m, f in np.ndindex(*scores.shape):
-            size = 1000 - scores[m, f] if is_loss else scores[m, f]
-            text = f"{-size / 1000 if is_loss else min(size, 999) / 1000:.3f}"
+            size = float(1000 - scores[m, f] if is_loss else scores[m, f])
+            text = f"{-size / 1000 if is_loss else min(size, 999.0) / 1000:.3f}"
             rows.append(
                 {
                     "method": f"m{m:02}",
