@@ -31,7 +31,10 @@ def differences(a: ArrayLike, b: ArrayLike) -> NDArray[np.float64]:
     import numpy as np
 
     first, second = rounded(a), rounded(b)
-    return _on_grid(first - second, np.maximum(np.abs(first), np.abs(second)))
+    # of the operands as they are: rounded thirds would differ by other numbers than they do
+    exact = np.asarray(a, dtype=np.float64) - np.asarray(b, dtype=np.float64)
+    found = np.where(first == second, first - second, exact)
+    return _on_grid(found, np.maximum(np.abs(first), np.abs(second)))
 
 
 def _on_grid(values: NDArray[np.float64], sizes: NDArray[np.float64]) -> NDArray[np.float64]:

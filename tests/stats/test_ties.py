@@ -50,6 +50,12 @@ def test_sums_in_another_order_are_tied() -> None:
     assert differences(10.01, 10.0) == differences(0.81, 0.8) == 0.01
 
 
+def test_differences_of_thirds_are_tied() -> None:
+    thirds = np.array([2.46, 1.93, 2.51, 2.03]) / 3
+    found = differences(thirds, np.array([2.44, 1.91, 2.49, 2.01]) / 3)
+    assert found.tolist() == [found[0]] * 4
+
+
 def test_rounding_keeps_what_has_no_digits() -> None:
     odd = np.array([np.nan, np.inf, -np.inf, 0.0, 5e-324, -1e300])
     np.testing.assert_array_equal(rounded(odd), odd)
