@@ -32,7 +32,7 @@ _NEWTON_STEPS = 60
 # bound of the last step; the remaining error is of the order of its square
 _TOLERANCE = 1e-6
 # chord steps converge only linearly; extrapolation uses one more than the remembered ones
-_CHORD_TOLERANCE, _REMEMBERED = 1e-6, 3
+_CHORD_TOLERANCE, _REMEMBERED = 1e-7, 3
 _MANY_METHODS = 150
 # bound of a step of log-strength: keeps Newton's method from overshooting where the likelihood is
 # flat
