@@ -158,8 +158,9 @@ def _chords(games: FloatArray, won: FloatArray, theta: FloatArray, chord: FloatA
     moves: list[FloatArray] = []
     changes: list[FloatArray] = []
     last: FloatArray | None = None
+    memory = np.empty_like(games)
     for _ in range(_NEWTON_STEPS):
-        step = chord @ _gradient(games, won, theta)
+        step = chord @ _gradient(games, won, theta, memory)
         longest = float(np.abs(step).max())
         if longest <= _CHORD_TOLERANCE:
             theta += step
@@ -179,10 +180,10 @@ def _chords(games: FloatArray, won: FloatArray, theta: FloatArray, chord: FloatA
     return False
 
 
-def _gradient(games: FloatArray, won: FloatArray, theta: FloatArray) -> FloatArray:
-    """Return the log-likelihood's gradient (M,) of one fit."""
+def _gradient(games: FloatArray, won: FloatArray, theta: FloatArray, total: FloatArray) -> FloatArray:
+    """Return the log-likelihood's gradient (M,) of one fit; `total` is overwritten."""
     strength = np.exp(theta - theta.mean())
-    total = strength[:, None] + strength
+    np.add(strength[:, None], strength, out=total)
     np.divide(games, total, out=total)
     return won - strength * total.sum(axis=1)
 
