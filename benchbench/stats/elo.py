@@ -185,7 +185,8 @@ def _gradient(games: FloatArray, won: FloatArray, theta: FloatArray, total: Floa
     strength = np.exp(theta - theta.mean())
     np.add(strength[:, None], strength, out=total)
     np.divide(games, total, out=total)
-    return won - strength * total.sum(axis=1)
+    gradient: FloatArray = won - strength * total.sum(axis=1)
+    return gradient
 
 
 def _derivatives(games: FloatArray, won: FloatArray, theta: FloatArray) -> tuple[FloatArray, FloatArray]:

@@ -91,7 +91,7 @@ class PairCounts:
         """Whether the table is so large and has so many gaps that only met pairs are compared."""
         n_methods, n_tasks = self.scores.shape
         met = int((self.present.sum(axis=0, dtype=np.int64) ** 2).sum())
-        return met <= _COMPARISONS_AT_ONCE < n_methods**2 * n_tasks
+        return bool(met <= _COMPARISONS_AT_ONCE < n_methods**2 * n_tasks)
 
     @cached_property
     def _won_pairs(self) -> Any:
