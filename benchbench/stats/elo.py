@@ -89,8 +89,8 @@ def bradley_terry(
     start : (..., M), optional
         Initial log-strengths of Newton's method.
     chord : (M, M), optional
-        As `chord_of` returns it for a fit that these differ little from. It replaces the matrices of
-        Newton's steps, each of which costs as much as a hundred gradients.
+        As `chord_of` returns it for a fit that these differ little from. It replaces the matrices
+        of Newton's steps, each of which costs as much as a hundred gradients.
 
     Raises
     ------

@@ -142,5 +142,6 @@ class PairCounts:
             if not has_any.all():
                 share *= has_any
             beaten[i] = share.sum(axis=1)
+        beaten[beaten < 1e-200] = 0.0
         n_others = np.broadcast_to(has_any.sum() - has_any[None, :], beaten.shape).astype(np.float64)
         return beaten, n_others
