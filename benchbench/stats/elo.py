@@ -32,7 +32,7 @@ _NEWTON_STEPS = 60
 # bound of the last step; the remaining error is of the order of its square
 _TOLERANCE = 1e-6
 # chord steps converge only linearly; extrapolation uses one more than the remembered ones
-_CHORD_TOLERANCE, _REMEMBERED = 1e-6, 3
+_CHORD_TOLERANCE, _REMEMBERED = 1e-7, 3
 _MANY_METHODS = 150
 # bound of a step of log-strength: keeps Newton's method from overshooting where the likelihood is
 # flat
@@ -89,8 +89,8 @@ def bradley_terry(
     start : (..., M), optional
         Initial log-strengths of Newton's method.
     chord : (M, M), optional
-        As `chord_of` returns it for a fit that these differ little from. It replaces the matrices of
-        Newton's steps, each of which costs as much as a hundred gradients.
+        As `chord_of` returns it for a fit that these differ little from. It replaces the matrices
+        of Newton's steps, each of which costs as much as a hundred gradients.
 
     Raises
     ------
@@ -158,8 +158,9 @@ def _chords(games: FloatArray, won: FloatArray, theta: FloatArray, chord: FloatA
     moves: list[FloatArray] = []
     changes: list[FloatArray] = []
     last: FloatArray | None = None
+    memory = np.empty_like(games)
     for _ in range(_NEWTON_STEPS):
-        step = chord @ _gradient(games, won, theta)
+        step = chord @ _gradient(games, won, theta, memory)
         longest = float(np.abs(step).max())
         if longest <= _CHORD_TOLERANCE:
             theta += step
@@ -179,10 +180,10 @@ def _chords(games: FloatArray, won: FloatArray, theta: FloatArray, chord: FloatA
     return False
 
 
-def _gradient(games: FloatArray, won: FloatArray, theta: FloatArray) -> FloatArray:
-    """Return the log-likelihood's gradient (M,) of one fit."""
+def _gradient(games: FloatArray, won: FloatArray, theta: FloatArray, total: FloatArray) -> FloatArray:
+    """Return the log-likelihood's gradient (M,) of one fit; `total` is overwritten."""
     strength = np.exp(theta - theta.mean())
-    total = strength[:, None] + strength
+    np.add(strength[:, None], strength, out=total)
     np.divide(games, total, out=total)
     gradient: FloatArray = won - strength * total.sum(axis=1)
     return gradient

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from benchbench.stats.intervals import Estimate, estimate, t_quantile
+from benchbench.stats.ties import differences
 
 if TYPE_CHECKING:
     from benchbench.suite_files import OrderingSpec
@@ -113,7 +114,8 @@ def paired(above: Sequence[Sequence[float]], below: Sequence[Sequence[float]]) -
     table = [[a - b for a, b in zip(*rows, strict=True)] for rows in zip(above, below, strict=True)]
     by_unit = [math.fsum(column) / len(column) for column in zip(*table, strict=True)]
     by_seed = [math.fsum(row) / len(row) for row in table]
-    n_won = sum(mean > 0 for mean in by_seed)
+    # binary rounding makes no win of a tie
+    n_won = int((differences([math.fsum(a) for a in above], [math.fsum(b) for b in below]) > 0).sum())
     return Paired(units=estimate(by_unit), seeds=estimate(by_seed), n_won=n_won, by_seed=tuple(by_seed))
 
 

@@ -438,11 +438,12 @@ def _over_pairs(table: ScoreTable, options: Options, *, is_rank: bool) -> Comput
             return _mean_over_tasks(*_ranks_on_tasks(table, options))
         return _mean_over_tasks(*_wins_on_tasks(table, options))
     counts = PairCounts(scores)
+    number_known = is_known.T.astype(np.float64)
 
     def resample(weights: FloatArray) -> FloatArray:
         beaten, n_others = counts.beaten(weights)
         values = 1.0 + n_others - beaten if is_rank else beaten / np.maximum(n_others, 1)
-        here = weights @ is_known.T.astype(np.float64) > 0
+        here = weights @ number_known > 0
         return np.where(here if is_rank else here & (n_others > 0), values, np.nan)
 
     n_tasks = is_known.sum(axis=1).astype(np.float64)

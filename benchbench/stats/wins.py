@@ -91,7 +91,7 @@ class PairCounts:
         """Whether the table is so large and has so many gaps that only met pairs are compared."""
         n_methods, n_tasks = self.scores.shape
         met = int((self.present.sum(axis=0, dtype=np.int64) ** 2).sum())
-        return met <= _COMPARISONS_AT_ONCE and n_methods**2 * n_tasks > _COMPARISONS_AT_ONCE
+        return bool(met <= _COMPARISONS_AT_ONCE < n_methods**2 * n_tasks)
 
     @cached_property
     def _won_pairs(self) -> Any:
@@ -142,5 +142,6 @@ class PairCounts:
             if not has_any.all():
                 share *= has_any
             beaten[i] = share.sum(axis=1)
+        beaten[beaten < 1e-200] = 0.0
         n_others = np.broadcast_to(has_any.sum() - has_any[None, :], beaten.shape).astype(np.float64)
         return beaten, n_others

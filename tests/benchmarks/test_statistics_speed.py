@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from benchbench.results.load import counted_trials
@@ -20,6 +21,7 @@ from benchbench.stats.leaderboard import make_leaderboard
 from benchbench.stats.statistics import STATISTICS, StatisticValue, statistic_values
 from benchbench.stats.table import ScoreTable, TrialState
 from benchbench.stats.trials import CountedTrials
+from benchbench.stats.wins import PairCounts
 
 N_METHODS, N_TASKS, N_SEEDS = 100, 200, 50
 N = N_METHODS * N_TASKS * N_SEEDS
@@ -144,3 +146,24 @@ def test_memory(benchmark: Any, store: Store) -> None:
     sys.stdout.write(f" ({found['before_mib']:.0f} MiB before)\n")
     # scores, states and seconds of a million cells are 17 MiB; what is fetched at once is some ten times that
     assert found["peak_mib"] - found["before_mib"] < 100 * N * 17 / 2**20
+
+
+@pytest.mark.parametrize("statistic", ["rank", "winrate"])
+def test_a_sparse_board(benchmark: Any, statistic: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Compare a board of less than mteb's shape with the same board if all its methods met on all tasks."""
+    rng = np.random.default_rng(0)
+    scores = np.round(rng.normal(size=(300, 1)) + rng.normal(size=(300, 500)), 2)
+    scores[rng.random(scores.shape) > 0.1] = np.nan
+    states = np.where(np.isnan(scores), TrialState.ABSENT, TrialState.OK).astype(np.int8)
+    names = tuple(f"m{i}" for i in range(300)), tuple(f"t{i}" for i in range(500))
+    sparse = ScoreTable(*names, (0,), scores[:, :, None], states[:, :, None])
+    found = benchmark.pedantic(statistic_values, args=(sparse, statistic), rounds=3, warmup_rounds=1)
+    began = time.process_time()
+    statistic_values(sparse, statistic)
+    own = time.process_time() - began
+    monkeypatch.setattr(PairCounts, "_is_sparse", False)
+    began = time.process_time()
+    assert [v.method for v in statistic_values(sparse, statistic)] == [v.method for v in found]
+    all_pairs = time.process_time() - began
+    benchmark.extra_info.update(all_pairs_seconds=all_pairs, own_seconds=own)
+    assert own < 0.3 * all_pairs

@@ -76,6 +76,11 @@ def test_one_unit_shows_nothing() -> None:
         assert (found.verdict, found.ci95, found.n) == ("not shown", None, 1)
 
 
+def test_binary_rounding_wins_no_seed() -> None:
+    assert 0.1 + 0.2 > 0.3
+    assert paired([[0.1 + 0.2], [0.31]], [[0.3], [0.3]]).n_won == 1
+
+
 def test_only_seeds_that_both_have_are_paired_and_the_others_said() -> None:
     found = check(
         trial("a", [0.8, 0.9]),
