@@ -278,18 +278,9 @@ def most_cost_panels(panels: Sequence[Any]) -> int:
 
 
 def drawn_panels(kind: str, panels: Sequence[Any], *, most: int = MOST_PANELS) -> tuple[Sequence[Any], list[str]]:
-    """Return the panels that one figure can hold, at most `most`, and a sentence on the others.
-
-    If there are more, those of the whole suite; without such, the first ones.
-    """
+    """Return the panels that one figure can hold, at most `most`, and a sentence on the others."""
     if len(panels) <= most:
         return panels, []
-    whole = [p for p in panels if p.task is None]
-    if whole:
-        n_tasks = len(panels) - len(whole)
-        return whole, [
-            f"Drawn: the whole suite; `bench plot {kind} --task` draws those of its {n_tasks:,} tasks that are named."
-        ]
     drawn = panels[:most]
     n_drawn, n_all = (sum(p.task is not None for p in some) for some in (drawn, panels))
     return drawn, [
