@@ -252,13 +252,13 @@ class Misbehaving(Noop):
         time.sleep(1.0)
 
     def do_share_tensors(self) -> None:
-        """Share 100 MiB with another process, a tensor and a semaphore as well."""
+        """Share 300 MiB with another process, a tensor and a semaphore as well."""
         import multiprocessing
 
         import numpy as np
         import torch
 
-        shared = np.memmap("/dev/shm/benchbench-test-shared", np.uint8, "w+", shape=(100 * 2**20,))
+        shared = np.memmap("/dev/shm/benchbench-test-shared", np.uint8, "w+", shape=(300 * 2**20,))
         tensor, lock = torch.ones(3).share_memory_(), multiprocessing.get_context("fork").Semaphore()
         shared[:] = 1
         if os.fork() == 0:
