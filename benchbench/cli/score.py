@@ -25,7 +25,7 @@ def score(
     fold: Annotated[int, typer.Option("--fold", help="Fold of rows that name none.", min=0)] = 0,
     format_: FormatOption = "table",
 ) -> None:
-    """Score predictions of a task's test rows without running a method.
+    """Score predictions of test rows without running a method.
 
     Classes are matched by name. The scores are those that a trial with these predictions would get.
     """
