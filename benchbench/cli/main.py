@@ -37,6 +37,7 @@ from benchbench.cli import (
     results,
     run,
     sample,
+    score,
     site,
     tabulate,
     versus,
@@ -191,6 +192,7 @@ app.command("attempt", rich_help_panel=READ)(attempt.attempt)
 app.command("regressions", rich_help_panel=CHECK)(regressions.regressions)
 app.command("reproduction", rich_help_panel=CHECK)(reproduction.reproduction)
 app.command("orderings", rich_help_panel=CHECK)(orderings.orderings)
+app.command("score", rich_help_panel=CHECK)(score.score)
 app.command("site", rich_help_panel=SHARE)(site.site)
 _group(
     "results",

@@ -13,7 +13,7 @@ twice: all at once, which is timed, and some one by one, for the latency of a si
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from time import perf_counter
@@ -21,8 +21,9 @@ from typing import TYPE_CHECKING, Any
 
 from benchbench.contracts.automl import AutoMLAdapter, AutoMLBudget, TableInfo, TableTask
 from benchbench.contracts.context import fit_limit_seconds
+from benchbench.errors import InputError, ProtocolViolation
 from benchbench.execution.adapters import make_adapter
-from benchbench.protocols.automl_predictions import predict, predict_labels
+from benchbench.protocols.automl_predictions import check_probabilities, check_values, predict, predict_labels
 from benchbench.protocols.automl_remarks import remarks_on_classes, remarks_on_table
 from benchbench.protocols.automl_scores import classification_scores, regression_scores, undefined_scores
 from benchbench.protocols.base import Declined, PhaseClock, ProtocolResult, checked_loader, metrics_of
@@ -45,6 +46,7 @@ __all__ = [
     "budget_iterations",
     "budget_of",
     "run",
+    "score_predictions",
     "task_facts",
 ]
 
@@ -196,27 +198,91 @@ def score(adapter: AutoMLAdapter, task: TableTask, test: NDArray[np.int32], cloc
     metrics = {"predict_seconds": clock.seconds["predict"], "predict_rows": float(len(test))}
     with clock.phase("latency"):
         metrics |= row_latency(adapter, rows)
-    info, truth = adapter.info, truth_of(task, test)
-    remarks = remarks_on_table(info)
-    if info.kind == "regression":
-        with clock.phase("score"):
-            metrics |= regression_scores(truth, predictions)
-    else:
+    labels = None
+    if adapter.info.kind != "regression":
         with clock.phase("labels"):
             labels = predict_labels(adapter, rows)
-        with clock.phase("score"):
-            metrics |= classification_scores(truth, labels, predictions)
-            remarks += remarks_on_classes(truth, labels, predictions, metrics.get("auc"))
+    with clock.phase("score"):
+        found = scored(task, test, predictions, labels)
+    found.metrics = metrics | found.metrics
+    # a method's own figures replace none of these
+    found.metrics |= metrics_of(adapter, found.metrics)
+    return found
+
+
+def scored(
+    task: TableTask, test: NDArray[np.int32], predictions: NDArray[np.float64], labels: NDArray[np.int64] | None
+) -> ProtocolResult:
+    """Score checked predictions of the test rows.
+
+    Parameters
+    ----------
+    task : TableTask
+    test : (n,) int32
+        Numbers of the rows.
+    predictions : (n, n_classes) or (n,) float64
+        Probabilities, or values for regression.
+    labels : (n,) int64 or None
+        Predicted classes; None for regression.
+    """
+    info, truth = task.info, truth_of(task, test)
+    remarks = remarks_on_table(info)
+    if labels is None:
+        metrics = regression_scores(truth, predictions)
+    else:
+        metrics = classification_scores(truth, labels, predictions)
+        remarks += remarks_on_classes(truth, labels, predictions, metrics.get("auc"))
     remarks += [f"{name} is undefined: {reason}" for name, reason in undefined_scores(info.kind, truth).items()]
     name, sign = {"auc": ("auc", 1), "log_loss": ("neg_log_loss", -1), "rmse": ("neg_rmse", -1)}[info.metric]
-    # a method's own figures replace none of these
     return ProtocolResult(
-        metric=name,
-        unit="fold",
-        unit_scores=[sign * metrics[info.metric]],
-        metrics=metrics | metrics_of(adapter, metrics),
-        remarks=remarks,
+        metric=name, unit="fold", unit_scores=[sign * metrics[info.metric]], metrics=metrics, remarks=remarks
     )
+
+
+def score_predictions(
+    task: TableTask, split: int, given: Mapping[int, tuple[str, Mapping[str, float]]]
+) -> ProtocolResult:
+    """Score predictions that were made elsewhere.
+
+    Parameters
+    ----------
+    task : TableTask
+    split : int
+    given : mapping of int to (str, mapping of str to float)
+        By row of the table: the predicted class, or value, and the probabilities by class; without
+        any, the predicted class has the probability 1.
+
+    Raises
+    ------
+    InputError
+        If the rows are not the split's test rows, or a prediction is not one.
+    """
+    import numpy as np
+
+    _, test = task.split(split)
+    expected, have = {int(row) for row in test}, set(given)
+    for what, rows in (("missing", expected - have), ("not test rows of this split", have - expected)):
+        if rows:
+            shown = ", ".join(map(str, sorted(rows)[:5])) + (", ..." if len(rows) > 5 else "")
+            raise InputError(f"split {split}: {len(rows)} of {len(expected)} rows are {what}: {shown}")
+    try:
+        check_split(task, np.asarray([0], np.int32), test)
+        ordered = [given[int(row)] for row in test]
+        if task.info.kind == "regression":
+            return scored(task, test, check_values([value for value, _ in ordered], len(test)), None)
+        classes = list(task.info.classes)
+        if unknown := sorted({label for label, _ in ordered} - set(classes)):
+            raise InputError(
+                f"split {split}: predicted class {unknown[0]!r} is none of {', '.join(map(repr, classes))}"
+            )
+        labels = np.array([classes.index(label) for label, _ in ordered], dtype=np.int64)
+        names = list(ordered[0][1])
+        if names and sorted(names) != sorted(classes):
+            raise InputError(f"the probabilities are of {', '.join(names)}; expected the classes {', '.join(classes)}")
+        table = [[row[name] for name in classes] for _, row in ordered] if names else np.eye(len(classes))[labels]
+        return scored(task, test, check_probabilities(table, len(test), classes), labels)
+    except (ProtocolViolation, Declined) as error:
+        raise InputError(f"split {split}: {error}") from error
 
 
 def row_latency(adapter: AutoMLAdapter, rows: Any) -> dict[str, float]:
