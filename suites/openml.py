@@ -89,6 +89,10 @@ class OpenMLLoader(TaskLoader):
         facts = tasks.task_facts(self._number(options))
         return facts.n_repeats * facts.n_folds
 
+    def n_folds(self, options: Mapping[str, Any]) -> int:
+        """See the base class."""
+        return tasks.task_facts(self._number(options)).n_folds
+
     def load(self, name: str, options: Mapping[str, Any]) -> TableTask:
         """See the base class."""
         task = tasks.load_task(self._number(options))

@@ -48,9 +48,11 @@ def score(
     loader.prepare(chosen.options, _say)
     loaded = loader.load(chosen.name, chosen.options)
     n_splits = loader.n_splits(chosen.options) or 1
-    n_folds = 1 + max(one for _, one in found.splits)
+    n_folds = loader.n_folds(chosen.options) or n_splits
     rows: list[dict[str, Any]] = []
     for (repeat, one), given in sorted(found.splits.items()):
+        if one >= n_folds:
+            raise InputError(f"task {chosen.name!r} has {n_folds} folds, numbered from 0; the file has fold {one}")
         split = repeat * n_folds + one
         if split >= n_splits:
             raise InputError(f"task {chosen.name!r} has {n_splits} splits, numbered from 0; the file has split {split}")

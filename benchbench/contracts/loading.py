@@ -81,6 +81,10 @@ class TaskLoader(ABC):
         """
         return None
 
+    def n_folds(self, options: Mapping[str, Any]) -> int | None:
+        """Return the folds of each repeat: split = repeat x folds + fold. None without splits."""
+        return self.n_splits(options)
+
     def training_fingerprint(self, options: Mapping[str, Any]) -> str | None:
         """Return the hash of the meta-training and validation data alone, or None.
 

@@ -240,7 +240,7 @@ def scored(
 
 
 def score_predictions(
-    task: TableTask, split: int, given: Mapping[int, tuple[str, Mapping[str, float]]]
+    task: TableTask, split: int, given: Mapping[int, tuple[str, Mapping[str, float], str]]
 ) -> ProtocolResult:
     """Score predictions that were made elsewhere.
 
@@ -248,14 +248,16 @@ def score_predictions(
     ----------
     task : TableTask
     split : int
-    given : mapping of int to (str, mapping of str to float)
-        By row of the table: the predicted class, or value, and the probabilities by class; without
-        any, the predicted class has the probability 1.
+    given : mapping of int to (str, mapping of str to float, str)
+        By row of the table: the predicted class, or value; the probabilities by class (without any,
+        the predicted class has the probability 1); and the true one, which must be that of the
+        task, or "".
 
     Raises
     ------
     InputError
-        If the rows are not the split's test rows, or a prediction is not one.
+        If the rows are not the split's test rows, a true value is not the task's, or a prediction
+        is not one.
     """
     import numpy as np
 
@@ -265,24 +267,38 @@ def score_predictions(
         if rows:
             shown = ", ".join(map(str, sorted(rows)[:5])) + (", ..." if len(rows) > 5 else "")
             raise InputError(f"split {split}: {len(rows)} of {len(expected)} rows are {what}: {shown}")
+    for row, (_, _, said) in given.items():
+        own = task.target.iloc[row]
+        if said and not (float(own) == _number(said) if task.info.kind == "regression" else str(own) == said):
+            raise InputError(
+                f"split {split}: the predictions say that row {row} is {said!r}, the data say {str(own)!r}: they are of"
+                " other data"
+            )
     try:
         check_split(task, np.asarray([0], np.int32), test)
         ordered = [given[int(row)] for row in test]
         if task.info.kind == "regression":
-            return scored(task, test, check_values([value for value, _ in ordered], len(test)), None)
+            return scored(task, test, check_values([value for value, _, _ in ordered], len(test)), None)
         classes = list(task.info.classes)
-        if unknown := sorted({label for label, _ in ordered} - set(classes)):
+        if unknown := sorted({label for label, _, _ in ordered} - set(classes)):
             raise InputError(
                 f"split {split}: predicted class {unknown[0]!r} is none of {', '.join(map(repr, classes))}"
             )
-        labels = np.array([classes.index(label) for label, _ in ordered], dtype=np.int64)
+        labels = np.array([classes.index(label) for label, _, _ in ordered], dtype=np.int64)
         names = list(ordered[0][1])
         if names and sorted(names) != sorted(classes):
             raise InputError(f"the probabilities are of {', '.join(names)}; expected the classes {', '.join(classes)}")
-        table = [[row[name] for name in classes] for _, row in ordered] if names else np.eye(len(classes))[labels]
+        table = [[row[name] for name in classes] for _, row, _ in ordered] if names else np.eye(len(classes))[labels]
         return scored(task, test, check_probabilities(table, len(test), classes), labels)
     except (ProtocolViolation, Declined) as error:
         raise InputError(f"split {split}: {error}") from error
+
+
+def _number(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None
 
 
 def row_latency(adapter: AutoMLAdapter, rows: Any) -> dict[str, float]:

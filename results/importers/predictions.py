@@ -32,11 +32,12 @@ class Predictions:
     task_id : int or None
         The task of OpenML that the file names.
     splits : mapping
-        By (repeat, fold): by row, the predicted class or value and the probabilities by class.
+        By (repeat, fold): by row, the predicted class or value, the probabilities by class, and the
+        true class or value as the file has it ("" if it does not say).
     """
 
     task_id: int | None = None
-    splits: dict[tuple[int, int], dict[int, tuple[str, dict[str, float]]]] = field(default_factory=dict)
+    splits: dict[tuple[int, int], dict[int, tuple[str, dict[str, float], str]]] = field(default_factory=dict)
 
 
 def read_predictions(path: Path, fold: int = 0) -> Predictions:
@@ -65,7 +66,8 @@ def read_predictions(path: Path, fold: int = 0) -> Predictions:
         row_id = whole_number(row["row_id"], "row_id", where)
         if row_id in own:
             raise InputError(f"{where}: row {row_id} of repeat {key[0]}, fold {key[1]} is predicted twice")
-        own[row_id] = text_of(row["prediction"], "prediction", where), _probabilities(row, where)
+        truth = row.get("correct") or row.get("truth") or ""
+        own[row_id] = text_of(row["prediction"], "prediction", where), _probabilities(row, where), truth
     if not found.splits:
         raise InputError(f"{path} holds no predictions")
     return found

@@ -57,7 +57,7 @@ def probability(row: int, name: str) -> float:
     return 0.5 + 0.1 * (row % 2) if name == CLASSES[row % 3] else (0.5 - 0.1 * (row % 2)) / 2
 
 
-def arff(path: Path, names: list[str], rows: list[tuple[int, int]]) -> Path:
+def arff(path: Path, names: list[str], rows: list[tuple[int, int]], shift: int = 0) -> Path:
     def text(name: str) -> str:
         return "'" + name.replace("'", "\\'") + "'"
 
@@ -67,8 +67,8 @@ def arff(path: Path, names: list[str], rows: list[tuple[int, int]]) -> Path:
     head += [f"@attribute {text('confidence.' + name)} numeric" for name in names]
     lines = []
     for fold, row in rows:
-        label = text(CLASSES[row % 3])
-        lines.append(",".join([f"0,{fold},{row},{label},{label}", *(str(probability(row, n)) for n in names)]))
+        label, true = text(CLASSES[row % 3]), text(CLASSES[(row + shift) % 3])
+        lines.append(",".join([f"0,{fold},{row},{label},{true}", *(str(probability(row, n)) for n in names)]))
     path.write_text("\n".join([*head, "@data", *lines]) + "\n")
     return path
 
@@ -112,7 +112,7 @@ def test_a_csv_of_values_and_the_table(suite: Path, bench: Bench, tmp_path: Path
         (CLASSES, [*EVERY, (0, 7)], "1 of 6 rows are not test rows of this split: 7"),
         (CLASSES, [*EVERY, (0, 3)], "row 3 of repeat 0, fold 0 is predicted twice"),
         (CLASSES[:2], EVERY, "expected the classes"),
-        (CLASSES, [(fold + 5, row) for fold, row in EVERY], "has 2 splits, numbered from 0; the file has split"),
+        (CLASSES, [(fold + 5, row) for fold, row in EVERY], "has 2 folds, numbered from 0; the file has fold 5"),
     ],
 )
 def test_what_cannot_be_scored_is_refused(
@@ -150,3 +150,16 @@ def test_probabilities_must_sum_to_one(suite: Path, tmp_path: Path) -> None:
     path.write_text('row_id,prediction,it\'s,"b, c",d\n' + "".join(f"{i},d,0.5,0.5,0.5\n" for i in range(6)))
     with pytest.raises(InputError, match="must sum to 1"):
         score(path, str(suite), task="signs")
+
+
+def test_predictions_of_other_data_are_refused(suite: Path, tmp_path: Path) -> None:
+    from benchbench.cli.score import score
+
+    with pytest.raises(InputError, match="the predictions say that row 0 is 'b, c', the data say \"it's\""):
+        score(arff(tmp_path / "p.arff", CLASSES, EVERY, shift=1), str(suite))
+
+
+def test_the_second_fold_alone_is_the_second_split(suite: Path, bench: Bench, tmp_path: Path) -> None:
+    path = arff(tmp_path / "p.arff", CLASSES, EVERY[6:])
+    found = json.loads(bench("score", path, "--suite", suite, "--format", "json"))
+    assert [row["split"] for row in found["splits"]] == [1]
