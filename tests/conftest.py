@@ -18,6 +18,8 @@ import pytest
 if TYPE_CHECKING:
     from benchbench.records import Attempt
 
+# modules that several folders of tests share
+sys.path.insert(0, str(Path(__file__).parent))
 # before anything scans the registry: methods that misbehave, for tests only
 PLUGINS = Path(__file__).parent / "plugins"
 os.environ["BENCHBENCH_METHODS"] = str(PLUGINS)

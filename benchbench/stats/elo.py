@@ -39,7 +39,13 @@ _MANY_METHODS = 150
 _LONGEST_STEP = 2.0
 
 
-def elo(wins: FloatArray, *, prior_draws: float = PRIOR_DRAWS, start: FloatArray | None = None) -> FloatArray:
+def elo(
+    wins: FloatArray,
+    *,
+    prior_draws: float = PRIOR_DRAWS,
+    start: FloatArray | None = None,
+    chord: FloatArray | None = None,
+) -> FloatArray:
     r"""Return ratings with a mean of 1000 and 400 points per factor of ten in the odds.
 
     Parameters
@@ -54,6 +60,8 @@ def elo(wins: FloatArray, *, prior_draws: float = PRIOR_DRAWS, start: FloatArray
         maximum likelihood.
     start : (..., M), optional
         Initial log-strengths.
+    chord : (M, M), optional
+        As for `bradley_terry`.
 
     Returns
     -------
@@ -72,7 +80,7 @@ def elo(wins: FloatArray, *, prior_draws: float = PRIOR_DRAWS, start: FloatArray
     ----------
     Bradley, Terry 1952, doi:10.2307/2334029; Hunter 2004, doi:10.1214/aos/1079120141.
     """
-    return MEAN_RATING + POINTS_PER_UNIT * bradley_terry(wins, prior_draws=prior_draws, start=start)
+    return MEAN_RATING + POINTS_PER_UNIT * bradley_terry(wins, prior_draws=prior_draws, start=start, chord=chord)
 
 
 def bradley_terry(

@@ -453,7 +453,7 @@ def _over_pairs(table: ScoreTable, options: Options, *, is_rank: bool) -> Comput
 def _elo(table: ScoreTable, options: Options) -> Computed:
     import numpy as np
 
-    from benchbench.stats.elo import MEAN_RATING, POINTS_PER_UNIT, bradley_terry, chord_of
+    from benchbench.stats.elo import MEAN_RATING, POINTS_PER_UNIT, bradley_terry, chord_of, elo
     from benchbench.stats.wins import PairCounts
 
     scores = table.task_scores()
@@ -466,8 +466,7 @@ def _elo(table: ScoreTable, options: Options) -> Computed:
     chord = chord_of(wins, start, prior_draws=draws)
 
     def resample(weights: FloatArray) -> FloatArray:
-        found = bradley_terry(counts.wins(weights), prior_draws=draws, start=start, chord=chord)
-        ratings = MEAN_RATING + POINTS_PER_UNIT * found
+        ratings = elo(counts.wins(weights), prior_draws=draws, start=start, chord=chord)
         return ratings if row is None else ratings + (rating - ratings[:, row])[:, None]
 
     values = np.where(met, MEAN_RATING + start * POINTS_PER_UNIT, np.nan)

@@ -86,7 +86,7 @@ class PairCounts:
             found[:, first : first + block] = product.reshape(len(weights), n_rows, n_methods)
         return found
 
-    @property
+    @cached_property
     def _is_sparse(self) -> bool:
         """Whether the table is so large and has so many gaps that only met pairs are compared."""
         n_methods, n_tasks = self.scores.shape

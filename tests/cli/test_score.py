@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from openml_files import write_task
 
 from benchbench.errors import InputError
 from benchbench.protocols import automl
 from benchbench.registry import get_loader
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
-from openml_files import write_task
 
 Bench = Callable[..., str]
 SUITE = """

@@ -5,21 +5,18 @@ The first run builds the environments (minutes, and a network); they are kept in
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from openml_files import write_task
 
 from benchbench.contracts.context import fit_limit_seconds
 from benchbench.execution import supervisor
 from benchbench.paths import cache_dir
 from benchbench.records import TrialOutcome
 from benchbench.registry import get_method, methods
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
-from openml_files import write_task
 
 pytestmark = [pytest.mark.slow, pytest.mark.network, pytest.mark.usefixtures("zygotes"), pytest.mark.timeout(1500)]
 

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
+from openml_files import write_task
 
 from benchbench.execution import supervisor
 from benchbench.records import TrialOutcome
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
-from openml_files import write_task
 
 ALONE, TWO_ALONE, ONE_VALUE, FEATURELESS, INFINITE = range(990001, 990006)
 
