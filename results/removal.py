@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from benchbench.errors import InputError, StoreError, UnknownNameError
 from benchbench.stats.labels import PUBLISHED, published_source
+from benchbench.text import clean_name
 
 if TYPE_CHECKING:
     import duckdb
@@ -92,6 +93,8 @@ def remove_published(
         if len(names) > 1:
             raise InputError(f"suite {suite} has several sources; choose one with --source: {'; '.join(names)}")
         source = names[0]
+    # older imports were stored as they were given
+    source = source if source in names else clean_name(source)
     if source not in names:
         raise UnknownNameError(f"source of suite {suite}:", source, names)
     if not dry_run and store.ingest(store.wait_seconds).is_deferred:

@@ -232,7 +232,7 @@ def results_remove(
     from benchbench.results.store import Store
 
     store = Store(db_path(db))
-    n = remove_published(store, suite, " ".join(source.split()) if source else None, dry_run=dry_run)
+    n = remove_published(store, suite, source, dry_run=dry_run)
     if format_ == "json":
         print_json({"suite": suite, "n_removed": n, "dry_run": dry_run})
         return

@@ -25,6 +25,7 @@ from benchbench.results.importers.published_rows import (
     whole_number,
     without_repeats,
 )
+from benchbench.text import clean_name
 
 __all__ = ["COLUMNS", "curves_of", "read_long"]
 
@@ -243,7 +244,7 @@ def _result(row: Mapping[str, Any], where: str, metric: str | None) -> Published
     is_loss = "loss" in row
     value = number(row["loss" if is_loss else "score"], "loss" if is_loss else "score", where)
     unit = next((name for name in UNITS if name in row), None)
-    name = " ".join(str(row.get("metric") or metric or "").split())
+    name = clean_name(str(row.get("metric") or metric or ""))
     if not name:
         raise InputError(f"{where}: no metric; give it in a column `metric`, or for all rows with --metric")
     return PublishedResult(

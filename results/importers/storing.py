@@ -26,6 +26,7 @@ from benchbench.results.removal import remove_published, sources_of
 from benchbench.spec import content_hash
 from benchbench.stats.labels import PUBLISHED, published_source
 from benchbench.suite_files import list_suites
+from benchbench.text import clean_name
 
 if TYPE_CHECKING:
     from benchbench.results.reader import Readable
@@ -149,7 +150,7 @@ def import_published(
     StoreError
         If the database cannot be written.
     """
-    source = " ".join(source.split())
+    source = clean_name(source)
     if not source:
         raise InputError("the source of published results is missing: --source ADDRESS_OR_CITATION")
     suites = list(suites)

@@ -768,3 +768,17 @@ def test_two_published_tables_of_one_source_share_no_board(store: Store, tmp_pat
     code, text = bench("leaderboard", "--suite", "one,two", "--by", "track", db=store.path)
     assert code == 0
     assert "left out" in text
+
+
+def test_sources_and_metrics_are_cleaned_as_names_are(tmp_path: Path) -> None:
+    """Two spellings of a source are one; what steers a terminal or an SVG is not stored."""
+    path = tmp_path / "t.csv"
+    path.write_text("method,task,score,metric\na,t,0.5,acc\x1b[31m\u202euracy\nb,t,0.6,acc\x1b[31m\u202euracy\n")
+    store = Store(tmp_path / "r.duckdb")
+    suites = read_published(path, "long", "made", track="automl")
+    assert {one.metric for one in suites[0].results} == {"acc[31muracy"}
+    composed, decomposed = "M\u00fcller\x07 2020", "Mu\u0308ller\u200b  2020"
+    assert import_published(store, suites, composed)[0].n_new == 2
+    assert import_published(store, suites, decomposed)[0].n_known == 2
+    assert [one.source for one in sources_of(store)] == ["M\u00fcller 2020"]
+    assert remove_published(store, "made", decomposed) == 2
