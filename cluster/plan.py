@@ -6,7 +6,7 @@ The trials of a task are known once its data are prepared. Pure: no Dask, no clo
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -27,7 +27,6 @@ __all__ = [
     "Schedule",
     "Spellings",
     "choose_methods",
-    "plan",
 ]
 
 ALL = "all"
@@ -131,31 +130,6 @@ def _requested(suite: SuiteSpec, text: str) -> MethodRequest:
     return one
 
 
-def plan(
-    request: Request,
-    done: Collection[DoneKey] = (),
-    on_done: Callable[[PlannedTrial], None] | None = None,
-    spellings: Spellings | None = None,
-) -> Iterator[PlannedTrial]:
-    """Yield the trials of a request that no counted attempt covers yet, task by task.
-
-    Parameters
-    ----------
-    request : Request
-    done : collection of DoneKey
-        What does not need to run again.
-    on_done : callable, optional
-        Receives each trial that is left out because it is done.
-    spellings : mapping, optional
-        Under these spellings of its parameters a trial may be done as well.
-    """
-    for trial in all_trials(request):
-        if not any(key in done for key in _done_keys(trial, spellings or {})):
-            yield trial
-        elif on_done is not None:
-            on_done(trial)
-
-
 def _done_keys(trial: PlannedTrial, spellings: Spellings) -> Iterator[DoneKey]:
     yield trial.done_key
     if spellings:
@@ -240,7 +214,7 @@ class Schedule:
     done : collection of DoneKey
         What does not need to run again.
     spellings : mapping, optional
-        See `plan`.
+        Under these spellings of its parameters a trial may be done as well.
     """
 
     def __init__(self, request: Request, done: Collection[DoneKey] = (), spellings: Spellings | None = None) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from benchbench.cluster.plan import Request, Schedule, all_trials, choose_methods, plan
+from benchbench.cluster.plan import DoneKey, PlannedTrial, Request, Schedule, Spellings, all_trials, choose_methods
 from benchbench.errors import InputError, UnknownNameError
 from benchbench.registry import get_loader, methods
 from benchbench.suite_files import find_suite
@@ -98,11 +98,11 @@ def test_what_is_done_under_another_spelling_is_done() -> None:
     assert recorded != trials[0].trial_id
     done = {(recorded, *trials[0].done_key[1:])}
     spellings = {("linear_model", "{}"): [{"penalty": 1}, old]}
-    assert list(plan(request, done)) == trials
-    assert list(plan(request, done, spellings=spellings)) == trials[1:]
-    assert list(plan(request, done, spellings={("extra_trees", "{}"): [old]})) == trials
+    assert planned(request, done) == trials
+    assert planned(request, done, spellings=spellings) == trials[1:]
+    assert planned(request, done, spellings={("extra_trees", "{}"): [old]}) == trials
     # of another source it is not
-    assert list(plan(request, {(recorded, "other", *trials[0].done_key[2:])}, spellings=spellings)) == trials
+    assert planned(request, {(recorded, "other", *trials[0].done_key[2:])}, spellings=spellings) == trials
 
 
 @pytest.mark.parametrize("override", [{"time_limit_seconds": 900.0}, {"threads": 2}, {"test_units": 50}])
@@ -144,6 +144,14 @@ def _request(n_seeds: int = 2, **changes: Any) -> Request:
         "device": "cpu",
     }
     return Request(**{**values, **changes})
+
+
+def planned(request: Request, done: set[DoneKey], spellings: Spellings | None = None) -> list[PlannedTrial]:
+    """Return the trials that run if all data are prepared."""
+    schedule = Schedule(request, done, spellings)
+    for task in request.tasks:
+        schedule.ready(task, get_loader(task.loader).fingerprint(task.options))
+    return list(iter(schedule.next, None))
 
 
 def _taken(schedule: Schedule, n: int | None = None) -> list[tuple[int, str, str]]:
