@@ -126,3 +126,14 @@ def test_figures_are_valid_and_draw_names_letter_by_letter(
     target = tmp_path / f"{kind}.svg"
     bench("plot", kind, "--suite", suite_file, "--db", db, "--out", target)
     ElementTree.fromstring(target.read_bytes())
+
+
+@pytest.mark.parametrize("format_", ["table", "latex", "csv"])
+def test_tasks_and_sources_of_others_do_not_steer_a_terminal(land: Land, format_: str) -> None:
+    """Of a published suite of an older database, whose names nothing has cleaned."""
+    published = {"suite": "theirs", "task": STEERING, "protocol_version": f"published: {STEERING}"}
+    rows = [{**published, "method": m, "scores": [0.5, last]} for m, last in (("a", 0.1), ("b", 0.9))]
+    db = land(*rows, name="theirs")
+    printed = run("leaderboard", "--suite", "theirs", "--db", db, "--format", format_)
+    assert not {c for c in printed if unicodedata.category(c) in ("Cc", "Cf") and c != "\n"}
+    assert "bell" in printed
