@@ -5,6 +5,7 @@ Which suites there are, how a method changed, and where a row comes from.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from dataclasses import astuple, dataclass
 from typing import TYPE_CHECKING, Any
@@ -155,7 +156,7 @@ def provenance(results: Readable, suite: str, conditions: Conditions) -> dict[tu
 _ATTEMPTS = """
 SELECT attempt_id, run_id, suite, task, method, params_json AS params, seed, try_number, outcome, metric, score, seconds,
     wall_seconds, peak_memory_mib, started_at, host, hardware_class, device, threads, preset, adapter_source_hash, git_commit,
-    git_dirty, benchbench_version, error_type, error_message
+    git_dirty, benchbench_version, error_type, error_message, remarks_json
 FROM attempts
 WHERE ($1 IS NULL OR run_id = $1) AND ($2 IS NULL OR method = $2) AND ($3 IS NULL OR list_contains(CAST($3 AS VARCHAR[]), outcome))
 ORDER BY started_at DESC, attempt_key LIMIT $4
@@ -176,7 +177,10 @@ def attempt_list(
     """
     wanted = None if outcomes is None else list(outcomes)
     with results.reading() as con:
-        return dicts(con, _ATTEMPTS, [run_id, method, wanted, limit])
+        rows = dicts(con, _ATTEMPTS, [run_id, method, wanted, limit])
+    for row in rows:
+        row["remarks"] = json.loads(row.pop("remarks_json"))
+    return rows
 
 
 def method_failures(results: Readable, method: str, limit: int = 50) -> list[dict[str, Any]]:

@@ -62,13 +62,13 @@ def history(
     if len(found) != 1:
         what = f"{len(found)} runs have" if found else "no run has"
         raise InputError(f"{what} an id that begins with {run!r}; list runs with `bench history`")
-    rows = store.attempts_of_run(found[0])
+    rows, unprepared = store.attempts_of_run(found[0]), store.failed_preparations_of_run(found[0])
     if format_ == "json":
-        print_json(rows)
+        print_json({"attempts": rows, "failed_preparations": unprepared})
         return
     _print_attempts(rows)
     _print_remarks(rows, in_full=remarks)
-    _print_unprepared(store.failed_preparations_of_run(found[0]))
+    _print_unprepared(unprepared)
 
 
 def _print_remarks(rows: list[dict[str, Any]], *, in_full: bool) -> None:

@@ -27,9 +27,13 @@ from benchbench.numbers import as_number, numbers_by_name
 from benchbench.protocols.base import Declined, PhaseClock, ProtocolResult, get_protocol
 from benchbench.provenance import package_versions
 from benchbench.records import TrialOutcome
+from benchbench.registry import methods
 from benchbench.spec import TrialSpec
 
 __all__ = ["run", "set_device", "set_threads"]
+
+OUR_PACKAGE = "benchbench."
+METHODS_PACKAGE = "benchbench.methods."
 
 
 def run(request: dict[str, Any], scratch: str, report_fd: int, log_fd: int, deadline: float) -> NoReturn:
@@ -112,12 +116,8 @@ def _execute(
         )
         found = protocol.run(spec, request["fingerprint"], harness, clock)
         outcome = _scored(found, 0 if "runner" in request else expected_units(spec, protocol.UNUSED_BUDGET))
-    except Declined as reason:
-        outcome = TrialOutcome(outcome="declined", error_message=describe(reason).message)
-    except (ClusterError, DataMissingError) as error:
-        outcome = _failed("infra", error)
     except BaseException as error:  # also a method's KeyboardInterrupt and SystemExit
-        outcome = _failed("failed", error)
+        outcome = _unscored(error, request)
     _ignore_alarms()
     return replace(
         outcome,
@@ -125,6 +125,33 @@ def _execute(
         seconds=sum(clock.seconds.get(name, 0.0) for name in timed),
         environment=package_versions(),
     )
+
+
+def _unscored(error: BaseException, request: dict[str, Any]) -> TrialOutcome:
+    """Return the outcome of a trial that ended with an exception.
+
+    A method declines through `supports`, before it has seen data. What it raises is its failure,
+    whatever the class: declined trials are never imputed, and those that are infra run again.
+    """
+    if not _raised_by_method(error, request):
+        if isinstance(error, Declined):
+            return TrialOutcome(outcome="declined", error_message=describe(error).message)
+        if isinstance(error, (ClusterError, DataMissingError)):
+            return _failed("infra", error)
+    return _failed("failed", error)
+
+
+def _raised_by_method(error: BaseException, request: dict[str, Any]) -> bool:
+    """Return whether a method's code is nearer to where the exception was raised than ours is."""
+    known = methods().get(request.get("spec", {}).get("method", ""))
+    own = known.module if known else None
+    names = [frame.f_globals.get("__name__") or "" for frame, _ in traceback.walk_tb(error.__traceback__)]
+    for name in reversed(names):
+        if name == own or name.startswith(METHODS_PACKAGE):
+            return True
+        if name.startswith(OUR_PACKAGE):
+            return False
+    return False
 
 
 def _ignore_alarms() -> None:

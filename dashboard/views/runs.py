@@ -127,13 +127,13 @@ def attempts_table(rows: Sequence[Mapping[str, Any]], run_id: str) -> HtmlTable:
             HtmlColumn("Timed", is_number=True, is_wide=True, help="Timed seconds"),
             HtmlColumn("Wall", is_number=True, is_wide=True, help="Wall-clock seconds, loading and imports included"),
             HtmlColumn("Memory", is_number=True, is_wide=True, help="Peak of the process tree"),
-            HtmlColumn("Error", is_wide=True),
+            HtmlColumn("Error or remark", is_wide=True),
         ],
     )
     for r in rows:
-        lines = f"{r['error_type']}: {r['error_message']}".removeprefix(": ").strip().splitlines()
+        lines = f"{r['error_type']}: {r['error_message']}".removeprefix(": ").strip().splitlines() or r["remarks"]
         outcome = r["outcome"]
-        text = f"{OUTCOME_MARKS.get(outcome, '')} {OUTCOME_WORDS.get(outcome, outcome)}"
+        text = f"{OUTCOME_MARKS.get(outcome, '')} {OUTCOME_WORDS.get(outcome, outcome)}{' *' if r['remarks'] else ''}"
         kind = "good" if outcome == "ok" else "" if outcome == "declined" else "bad"
         error = lines[0] if lines else ""
         table.rows.append(

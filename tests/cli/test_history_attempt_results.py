@@ -116,7 +116,8 @@ def test_the_attempts_of_a_run(db: Path) -> None:
         "0.0",
     ]
     assert lines[0].split()[6:] == ["metric", "score", "±", "95", "%", "n", "seconds", "error"]
-    rows = {r["method"]: r for r in json.loads(bench("history", "20260101", "--db", db, "--format", "json").stdout)}
+    found = json.loads(bench("history", "20260101", "--db", db, "--format", "json").stdout)
+    rows = {r["method"]: r for r in found["attempts"]}
     assert rows["maml"]["params"] == {"lr": 0.5}
     assert (rows["maml"]["metric"], rows["maml"]["n_units"], rows["maml"]["unit"]) == ("accuracy", 2, "episode")
     assert rows["maml"]["ci95"] == pytest.approx(3.1766, abs=1e-4)
@@ -343,6 +344,7 @@ def test_history_marks_remarks_and_lists_failed_preparations(db: Path, attempt: 
     assert "seed 4: AUC is 0.02" in told
     assert "; used 2 cores" in told
     assert "\x1b" not in told
-    rows = json.loads(bench("history", "20260101-a", "--db", db, "--format", "json").stdout)
-    assert [len(r["remarks"]) for r in rows] == [0, 0, 2]
+    found = json.loads(bench("history", "20260101-a", "--db", db, "--format", "json").stdout)
+    assert [len(r["remarks"]) for r in found["attempts"]] == [0, 0, 2]
+    assert [(p["task"], p["error_message"]) for p in found["failed_preparations"]] == [("sparse", "no file")]
     assert isinstance(bench("history", "--remarks", "--db", db).exception, InputError)

@@ -277,6 +277,10 @@ def test_one_attempt(trio: Store) -> None:
     assert len(rows) == 3
     text = render(runs.attempts_table(rows, "run"))
     assert "no &lt;b&gt;good&lt;/b&gt;" in text
+    remarked = queries.attempt_list(trio, outcomes=["ok"])[0] | {"remarks": ["AUC is <0.02>", "used 2 cores"]}
+    (cells,) = runs.attempts_table([remarked], "run").rows
+    assert cells[4].text.endswith(" *")
+    assert cells[-1].text == "AUC is <0.02>"
     found = trio.attempt(queries.attempt_list(trio, outcomes=["ok"])[0]["attempt_id"])
     assert "env" not in render(runs.attempt_facts(found))
     assert ("torch", "2.13.0") in [(r[0].text, r[1].text) for r in runs.versions_table(found).rows]

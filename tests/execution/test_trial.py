@@ -171,6 +171,12 @@ def test_declining_is_no_failure(make_request: Any) -> None:
     assert (outcome.outcome, outcome.error_message) == ("declined", "not today")
 
 
+@pytest.mark.parametrize("how", ["declined", "data_missing", "cluster"])
+def test_what_a_method_raises_is_its_failure(make_request: Any, how: str) -> None:
+    outcome = run(make_request("excused", params={"how": how}))
+    assert (outcome.outcome, outcome.error_message) == ("failed", "an excuse after training began")
+
+
 def test_a_broken_constructor_has_its_traceback(make_request: Any) -> None:
     outcome = run(make_request("broken_constructor"))
     assert outcome.outcome == "failed"

@@ -331,6 +331,22 @@ class Declining(Noop):
         return "not today"
 
 
+class Excused(Noop):
+    """Begins to train, and then says in the platform's own words that it does not count."""
+
+    card: ClassVar[MethodCard] = hostile_card("excused")
+
+    def __init__(self, how: str = "declined") -> None:
+        self.how = how
+
+    def meta_fit(self, train: Any, **more: Any) -> None:
+        from benchbench.errors import ClusterError, DataMissingError
+        from benchbench.protocols.base import Declined
+
+        errors = {"declined": Declined, "data_missing": DataMissingError, "cluster": ClusterError}
+        raise errors[self.how]("an excuse after training began")
+
+
 class BrokenConstructor(Noop):
     card: ClassVar[MethodCard] = hostile_card("broken_constructor")
 
