@@ -8,14 +8,14 @@ ifeq ($(strip $(BENCHBENCH_DATA)),)
 unexport BENCHBENCH_DATA
 endif
 
-.PHONY: env run test test-all test-systems lint bench clean
+.PHONY: env run test test-all test-systems test-wheel lint bench clean
 
 env: $(VENV)/.stamp
 
 $(VENV)/.stamp: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt 'torch==2.13.0'
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,hpo]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[all,dev]'
 	touch $@
 
 run: env
@@ -31,6 +31,10 @@ test-all: env
 test-systems: env
 	$(BIN)/python -m pytest tests/methods/test_automl_systems.py tests/methods/test_fewshot_systems.py \
 		--durations=0 $(if $(ENVIRONMENT),-k $(ENVIRONMENT))
+
+# the wheel in empty environments; downloads packages
+test-wheel: env
+	$(BIN)/python -m pytest tests/core/test_wheel.py --durations=0
 
 # BENCH=tests/benchmarks/test_automl_speed.py for one file of them
 BENCH ?= tests/benchmarks

@@ -11,6 +11,7 @@
     |   |-- UnknownNameError           no suite, task, method or preset has that name
     |   |-- SuiteFileError             a suite TOML is malformed
     |   |-- DataMissingError           a data set is not on disk and cannot be fetched
+    |   |-- MissingPackageError        an optional package is not installed
     |   `-- UnmeetableRequestError     no worker can meet this request (GPU, version)
     `-- GateFailed                     exit code 3: a check or a comparison failed
 
@@ -30,6 +31,7 @@ __all__ = [
     "EnvironmentBuildError",
     "GateFailed",
     "InputError",
+    "MissingPackageError",
     "ProtocolViolation",
     "StoreError",
     "SuiteFileError",
@@ -94,6 +96,10 @@ class SuiteFileError(InputError):
 
 class DataMissingError(InputError):
     """A data set is not on disk and cannot be downloaded."""
+
+
+class MissingPackageError(InputError):
+    """A package that not everybody needs is not installed; the message has the command."""
 
 
 class UnmeetableRequestError(InputError):

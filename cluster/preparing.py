@@ -17,6 +17,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from benchbench.errors import InputError
+from benchbench.extras import remedy
 from benchbench.registry import get_loader
 
 if TYPE_CHECKING:
@@ -96,7 +97,10 @@ def _failure(error: BaseException) -> PreparationFailure:
         message = str(error)
     except Exception:
         message = "its message cannot be read"
-    return PreparationFailure(type(error).__name__, message, isinstance(error, InputError))
+    told = remedy(error)
+    return PreparationFailure(
+        type(error).__name__, f"{message}; {told}" if told else message, isinstance(error, InputError) or bool(told)
+    )
 
 
 class Preparer:

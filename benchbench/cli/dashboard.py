@@ -43,7 +43,10 @@ def dashboard(
     ] = ("127.0.0.1"),
 ) -> None:
     """Browse results in a web browser."""
+    from benchbench.extras import require
     from benchbench.results.store import Store
+
+    require(("streamlit", "plotly"), "the dashboard")
 
     store = Store(db_path(db))
     # refuses a wrong path; the default database may still be created while the dashboard is open

@@ -13,6 +13,7 @@ import typer
 from benchbench.cli.common import FormatOption, TasksOption, chosen_tasks, print_json, print_table
 from benchbench.cli.run import interruptible
 from benchbench.errors import BenchbenchError, DataMissingError, InputError
+from benchbench.extras import remedy
 from benchbench.stats.labels import whole_duration
 
 if TYPE_CHECKING:
@@ -196,6 +197,10 @@ def _state(task: TaskSpec) -> tuple[str, str]:
         return ("damaged" if any(folder.exists() for folder in _folders(task)[:1]) else "missing"), str(error)
     except BenchbenchError as error:
         return "unusable", str(error)
+    except ModuleNotFoundError as error:
+        if told := remedy(error):
+            return "unusable", f"{error}; {told}"
+        raise
     return "ready", ""
 
 

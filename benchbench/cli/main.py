@@ -42,7 +42,8 @@ from benchbench.cli import (
     tabulate,
     versus,
 )
-from benchbench.errors import BenchbenchError, BrokenPluginWarning, InputError
+from benchbench.errors import BenchbenchError, BrokenPluginWarning, InputError, MissingPackageError
+from benchbench.extras import remedy
 from benchbench.text import printable
 
 __all__ = ["FORMER_COMMANDS", "FORMER_OPTIONS", "PANELS", "app", "main"]
@@ -241,9 +242,20 @@ def main() -> None:
     except BenchbenchError as error:
         sys.stderr.write(f"error: {error}\n")
         code = error.exit_code
+    except ModuleNotFoundError as error:
+        code = _missing(error)
     except KeyboardInterrupt:
         code = 130
     sys.exit(code)
+
+
+def _missing(error: ModuleNotFoundError) -> int:
+    """Say how a package that not everybody needs is installed; any other one is a bug."""
+    told = remedy(error)
+    if not told:
+        raise error
+    sys.stderr.write(f"error: this needs {error.name}; {told}\n")
+    return MissingPackageError.exit_code
 
 
 def _in_plain_letters(error: UnicodeError) -> tuple[str, int]:

@@ -205,10 +205,12 @@ def _request(
     overrides: dict[str, Any],
 ) -> Request:
     from benchbench.cluster.plan import Request, choose_methods
+    from benchbench.protocols.base import check_installed
     from benchbench.registry import get_loader, get_method
     from benchbench.suite_files import BEST_KNOWN, find_suite
 
     suite = find_suite(suite_name)
+    check_installed(suite.track)
     if preset_name == "":
         raise InputError(f"--preset expects a preset of suite {suite.name!r} ({', '.join(suite.presets)}), got ''")
     name, preset = suite.preset(preset_name)

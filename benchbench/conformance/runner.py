@@ -13,7 +13,7 @@ from benchbench.conformance.base import CheckFailed, CheckResult, NotApplicable
 from benchbench.contracts.context import Budget
 from benchbench.errors import InputError, UnknownNameError
 from benchbench.execution import supervisor
-from benchbench.protocols.base import get_protocol
+from benchbench.protocols.base import check_installed, get_protocol
 from benchbench.registry import MethodEntry, get_loader
 from benchbench.spec import TrialSpec
 
@@ -55,6 +55,7 @@ def run_checks(entry: MethodEntry, only: Sequence[str] = ()) -> Iterator[CheckRe
         Names of checks; empty: all.
     """
     names = check_names(entry.card.track)
+    check_installed(entry.card.track)
     for name in [*only, *entry.card.known_failures]:
         if name not in names:
             raise UnknownNameError("check", name, names)

@@ -23,6 +23,7 @@ from benchbench.errors import BenchbenchError, ClusterError, DataMissingError, P
 from benchbench.execution.described import describe
 from benchbench.execution.harness import TrialHarness
 from benchbench.execution.scratch import limit_mib
+from benchbench.extras import remedy
 from benchbench.numbers import as_number, numbers_by_name
 from benchbench.protocols.base import Declined, PhaseClock, ProtocolResult, get_protocol
 from benchbench.provenance import package_versions
@@ -219,6 +220,8 @@ def _finite_metrics(found: Mapping[str, Any]) -> tuple[dict[str, float], list[st
 
 
 def _failed(outcome: str, error: BaseException) -> TrialOutcome:
+    if told := remedy(error):
+        error.add_note(told)
     said = describe(error)
     # some errors name their outcome: the death of the method's own interpreter
     if issubclass(type(error), BenchbenchError) and getattr(type(error), "outcome", "") == "crashed":

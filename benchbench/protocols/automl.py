@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 __all__ = [
     "CARDS_STATE_ITERATIONS",
     "CURVES_OF_INCUMBENTS",
+    "EXTRA",
+    "PACKAGES",
     "PRELOAD",
     "PROTOCOL_VERSION",
     "RECORDS_EVALUATIONS",
@@ -56,6 +58,8 @@ UNUSED_BUDGET = ("iterations", "test_units")
 CARDS_STATE_ITERATIONS = False
 CURVES_OF_INCUMBENTS = False
 RECORDS_EVALUATIONS = False
+EXTRA = "openml"
+PACKAGES = ("sklearn",)
 PRELOAD = (
     "numpy",
     "pandas",

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from benchbench.cards import TRACKS
 from benchbench.errors import ClusterError, ProtocolViolation, UnknownNameError
+from benchbench.extras import require
 from benchbench.numbers import numbers_by_name
 from benchbench.registry import get_loader
 from benchbench.spec import TrialSpec
@@ -25,6 +26,7 @@ __all__ = [
     "PhaseClock",
     "ProtocolModule",
     "ProtocolResult",
+    "check_installed",
     "checked_loader",
     "find_protocol",
     "get_protocol",
@@ -90,6 +92,10 @@ class ProtocolModule(Protocol):
     """Phases whose seconds count for the method."""
     UNUSED_BUDGET: tuple[str, ...]
     """Fields of a budget that trials ignore; overriding them is an error."""
+    EXTRA: str
+    """The extra of the package that installs what trials need."""
+    PACKAGES: tuple[str, ...]
+    """Modules without which no trial of the track can run."""
     PRELOAD: tuple[str, ...]
     """Modules to import before the first trial."""
     CARDS_STATE_ITERATIONS: bool
@@ -126,6 +132,20 @@ def get_protocol(track: str) -> ProtocolModule:
     if found is None:
         raise UnknownNameError("protocol for track", track, tracks_where(lambda protocol: True))
     return found
+
+
+def check_installed(track: str) -> None:
+    """Refuse a track whose trials cannot run here.
+
+    Raises
+    ------
+    MissingPackageError
+        If a package that all its trials need is not installed.
+    UnknownNameError
+        If the track has no protocol.
+    """
+    protocol = get_protocol(track)
+    require(protocol.PACKAGES, f"track {track!r}", protocol.EXTRA)
 
 
 def find_protocol(track: str) -> ProtocolModule | None:

@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 __all__ = [
     "CARDS_STATE_ITERATIONS",
     "CURVES_OF_INCUMBENTS",
+    "EXTRA",
+    "PACKAGES",
     "PRELOAD",
     "PROTOCOL_VERSION",
     "RECORDS_EVALUATIONS",
@@ -57,6 +59,8 @@ UNUSED_BUDGET = ("fit_seconds",)
 CARDS_STATE_ITERATIONS = True
 CURVES_OF_INCUMBENTS = False
 RECORDS_EVALUATIONS = False
+EXTRA = "fewshot"
+PACKAGES = ("torch",)
 PRELOAD = ("numpy", "torch", "torch._dynamo")
 
 # batched methods get test episodes in chunks of at most this many bytes of input: a GPU needs many

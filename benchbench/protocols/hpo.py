@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 __all__ = [
     "CARDS_STATE_ITERATIONS",
     "CURVES_OF_INCUMBENTS",
+    "EXTRA",
+    "PACKAGES",
     "PRELOAD",
     "PROTOCOL_VERSION",
     "RECORDS_EVALUATIONS",
@@ -51,6 +53,8 @@ CARDS_STATE_ITERATIONS = False
 CURVES_OF_INCUMBENTS = True
 RECORDS_EVALUATIONS = True
 # imports of many optimisers and tables: they take up to two seconds, a trial often a tenth
+EXTRA = "hpo"
+PACKAGES = ("ConfigSpace", "sklearn")
 PRELOAD = ("numpy", "scipy.stats", "ConfigSpace", "optuna", "torch", "torch._dynamo", "pandas", "pyarrow.parquet")
 
 # fidelities are shares like 1/27, whose sums are equal only up to rounding
